@@ -1,0 +1,39 @@
+# Everything a newcomer types. `make demo` and `make test` set up what they need by themselves.
+.PHONY: help setup demo test test-fast lint benchmark minkowski clean
+
+PYTHON := .venv/bin/python
+STAMP := .venv/.setup-complete
+DATA ?= ../shared/data
+
+help:  ## list what can be made
+	@grep -hE '^[a-z-]+:.*##' Makefile | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 20
+
+setup: $(STAMP)  ## create .venv with everything for use and tests
+
+$(STAMP): pyproject.toml .ci/setup
+	@sh .ci/setup
+	@touch $(STAMP)
+
+demo: setup  ## design an implant for the built-in sample patient into demo-output/
+	.venv/bin/skull-implant demo -o demo-output
+
+test: setup lint  ## check style and types, then run every test
+	$(PYTHON) -m pytest Testing
+
+test-fast: setup  ## the tests without the slow ones
+	$(PYTHON) -m pytest Testing -m "not slow"
+
+lint: setup  ## ruff and mypy
+	.venv/bin/ruff check SkullImplantLib Testing
+	.venv/bin/ruff format --check SkullImplantLib Testing
+	.venv/bin/mypy
+
+benchmark: setup  ## the committed tables of Testing/Benchmarks, made anew (needs the real skulls)
+	$(PYTHON) -m SkullImplantLib evaluate --suite $(DATA)/test -o Testing/Benchmarks/accuracy
+	$(PYTHON) -m SkullImplantLib benchmark engine
+
+minkowski: setup  ## build and install MinkowskiEngine (CPU), the optional second engine
+	@sh .ci/install-minkowski
+
+clean:  ## remove what was made, but not the trained weights
+	rm -rf .venv build dist demo-output .pytest_cache .mypy_cache .ruff_cache .hypothesis *.egg-info
