@@ -1,0 +1,1 @@
+"""From a folder of skulls to trained networks: cohort, defects, augmentation, training."""
