@@ -1,0 +1,273 @@
+"""The papers' sparse auto-encoder: a defective skull in, the completed skull out, coarse to fine.
+
+Kroviakov, Li, Egger, "Sparse convolutional neural network for skull reconstruction" (AutoImplant
+2021), and Li et al., "Sparse convolutional neural networks for medical image analysis" (2023); the
+architecture is the completion example of MinkowskiEngine. The encoder halves the resolution at each
+level. The decoder doubles it: every site makes its eight children, a classifier says which of them
+belong to the completed skull, and the others are pruned away before the next level.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from types import ModuleType
+from typing import Any, Literal
+
+import torch
+from torch import nn
+
+from .. import sparse
+from ..errors import SkullImplantError
+from ..sparse import Sites
+
+DEEPEST_KERNEL = 4  # published: the first decoder level reaches 0..3, so that a hole can be bridged
+OTHER_KERNEL = 2
+
+
+@dataclass(frozen=True)
+class Configuration:
+    """What it takes to build a `SparseAutoEncoder`: its keyword arguments.
+
+    `channels` has one entry a resolution, from the finest (stride 1) to the deepest; the papers'
+    networks have seven, that is six levels.
+    """
+
+    channels: tuple[int, ...]
+    in_channels: int = 1
+    activation: Literal["relu", "elu"] = "relu"
+    skip: Literal["none", "add"] = "none"
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "channels", tuple(int(c) for c in self.channels))
+        if len(self.channels) < 2 or min(self.channels) < 1 or self.in_channels < 1:
+            raise SkullImplantError(
+                f"A network needs at least two positive channel counts, not {self.channels} with"
+                f" {self.in_channels} input channels; correct the configuration."
+            )
+        if self.activation not in ("relu", "elu") or self.skip not in ("none", "add"):
+            raise SkullImplantError(
+                f"Activation '{self.activation}' with skip '{self.skip}' is not known; use relu or"
+                " elu, and none or add."
+            )
+
+    @property
+    def levels(self) -> int:
+        """Number of halvings of the resolution."""
+        return len(self.channels) - 1
+
+
+# The channel lists of the published networks.
+NAMED_CHANNELS: dict[str, tuple[int, ...]] = {
+    "ch1": (8, 8, 16, 16, 32, 32, 64),  # 434,695 parameters
+    "ch2": (22, 32, 32, 128, 156, 256, 388),  # 18,137,201 parameters
+}
+
+
+def named_configuration(name: str, **changes: Any) -> Configuration:
+    """Return the published configuration `ch1` or `ch2`, with `changes` to its other fields."""
+    if name not in NAMED_CHANNELS:
+        known = ", ".join(NAMED_CHANNELS)
+        raise SkullImplantError(f"There is no network '{name}'; use one of {known}.")
+    return Configuration(channels=NAMED_CHANNELS[name], **changes)
+
+
+@dataclass
+class Level:
+    """The decoder's candidates at one resolution, before pruning.
+
+    `coordinates` int32 [M, 4] (batch, z, y, x), multiples of `stride`; `logits` [M], positive where
+    the network sees bone; `target` bool [M], whether the candidate is in the target (None where no
+    target was given).
+    """
+
+    stride: int
+    coordinates: torch.Tensor
+    logits: torch.Tensor
+    target: torch.Tensor | None = None
+
+
+@dataclass
+class Completion:
+    """What the network makes of one batch: `levels` from the coarsest to stride 1, and the output.
+
+    `coordinates` int32 [M, 4] and `features` [M, 1] (0 to 1, the final layer) are the sites kept
+    at stride 1; None where the caller did not ask for the reconstruction.
+    """
+
+    levels: list[Level] = field(default_factory=list)
+    coordinates: torch.Tensor | None = None
+    features: torch.Tensor | None = None
+
+
+class SparseAutoEncoder(nn.Module):
+    """The sparse auto-encoder, built from the modules of `engine` (see `SkullImplantLib.sparse`).
+
+    State dict names: `encoder.0` is the first convolution's block; `encoder.L.0` and `.1` are the
+    blocks of level L (L = 1..levels); `decoder.L` has `up`, `refine` and `classify`, L counting
+    from the deepest (0); `final` is the 1x1x1 layer of the output.
+    """
+
+    def __init__(
+        self,
+        channels: Sequence[int],
+        in_channels: int = 1,
+        activation: Literal["relu", "elu"] = "relu",
+        skip: Literal["none", "add"] = "none",
+        engine: ModuleType = sparse,
+        generator: torch.Generator | None = None,
+    ) -> None:
+        """Build the network; `generator` makes its random initial weights reproducible."""
+        super().__init__()
+        self.configuration = Configuration(tuple(channels), in_channels, activation, skip)
+        self.engine = engine
+        c = self.configuration.channels
+        levels = self.configuration.levels
+
+        def block(convolution: nn.Module, width: int) -> nn.Module:
+            act = engine.ReLU() if activation == "relu" else engine.ELU()
+            return engine.Block(convolution, engine.BatchNorm(width), act)
+
+        def refine(width: int) -> nn.Module:
+            return block(engine.Conv3d(width, width, kernel_size=3), width)
+
+        self.encoder = nn.ModuleList([block(engine.Conv3d(in_channels, c[0], 3), c[0])])
+        for fine, coarse in zip(c[:-1], c[1:]):
+            down = block(engine.Conv3d(fine, coarse, kernel_size=2, stride=2), coarse)
+            self.encoder.append(nn.Sequential(down, refine(coarse)))
+
+        self.decoder = nn.ModuleList()
+        for level in range(levels):
+            coarse, fine = c[levels - level], c[levels - level - 1]
+            kernel_size = DEEPEST_KERNEL if level == 0 else OTHER_KERNEL
+            up = engine.GenerativeConvTranspose3d(coarse, fine, kernel_size, stride=2)
+            self.decoder.append(
+                nn.ModuleDict(
+                    {
+                        "up": block(up, fine),
+                        "refine": refine(fine),
+                        "classify": engine.Conv3d(fine, 1, kernel_size=1, bias=True),
+                    }
+                )
+            )
+        self.final = engine.Conv3d(c[0], 1, kernel_size=1, bias=True)
+        self.initialise(generator)
+
+    def initialise(self, generator: torch.Generator | None = None) -> None:
+        """Draw the convolutions' weights uniformly in +-1/sqrt(fan), as MinkowskiEngine does.
+
+        The fan is the number of values that a convolution sums: input channels times kernel
+        volume (output channels for a transposed convolution, which scatters).
+        """
+        for name, parameter in self.named_parameters():
+            if name.endswith(".kernel"):
+                shape = parameter.shape if parameter.dim() == 3 else (1, *parameter.shape)
+                transposed = ".up." in name
+                bound = (shape[0] * shape[2 if transposed else 1]) ** -0.5
+            elif not name.endswith(".bias") or ".bn." in name:
+                continue  # batch normalisation starts at one and zero
+            with torch.no_grad():  # a bias follows its kernel and shares its bound
+                parameter.uniform_(-bound, bound, generator=generator)
+
+    def forward(
+        self,
+        x: Any,
+        target: Sites | None = None,
+        bounds: tuple[int, int, int] | None = None,
+        reconstruct: bool = True,
+    ) -> Completion:
+        """Complete the skull `x`.
+
+        Args:
+            x: the engine's tensor at stride 1; the papers feed one channel of ones.
+            target: the sites of the true completed skull at stride 1. While training, a candidate
+                in the target is kept whatever its logit, except at stride 1 (the papers' rule).
+            bounds: shape (z, y, x) of the grid; candidates outside are dropped at every level (the
+                off-centre kernel overshoots). None keeps them, as the published code does.
+            reconstruct: False leaves out the final pruning and layer, for those who need only
+                `levels`; `levels[-1]` holds the logits of all candidates at stride 1.
+
+        Where nothing survives the pruning of a level, the finer levels are empty and so is the
+        output. An empty `x` gives empty levels throughout.
+        """
+        engine = self.engine
+        levels = self.configuration.levels
+        adds = self.configuration.skip == "add"
+        completion = Completion()
+        targets = _pyramid(target, levels) if target is not None else [None] * levels
+        source = x
+        skips: list[Any] = []
+        if len(x.coordinates):
+            for encode in self.encoder:
+                x = encode(x)
+                skips.append(x if adds else None)
+            skips.pop()
+
+        for index, decode in enumerate(self.decoder):
+            stride = 2 ** (levels - 1 - index)
+            if not len(x.coordinates):
+                completion.levels.append(_empty_level(stride, source, targets[index]))
+                continue
+            x = decode["refine"](decode["up"](x))
+            skip = skips.pop()
+            if skip is not None:
+                x = engine.add(x, skip)
+                del skip
+            if bounds is not None:
+                x = _inside(engine, x, bounds)
+            logits = decode["classify"](x).features.squeeze(1)
+            level = Level(stride, x.coordinates, logits)
+            keep = logits.detach() > 0
+            site_targets = targets[index]
+            if site_targets is not None:
+                level.target = site_targets.contains(x.coordinates)
+                if self.training and stride > 1:
+                    keep |= level.target
+            completion.levels.append(level)
+            if stride > 1 or reconstruct:
+                x = _pruned(engine, x, keep)
+
+        if reconstruct:
+            completion.coordinates = x.coordinates
+            empty = not len(x.coordinates)
+            features = source.features[:0, :1] if empty else self.final(x).features
+            completion.features = torch.sigmoid(features)
+        return completion
+
+
+class _Nothing:
+    """Stands for a tensor without sites, which not every engine can represent."""
+
+    def __init__(self, coordinates: torch.Tensor) -> None:
+        self.coordinates = coordinates[:0]
+
+
+def _pruned(engine: ModuleType, x: Any, keep: torch.Tensor) -> Any:
+    if not bool(keep.any()):
+        return _Nothing(x.coordinates)
+    return engine.prune(x, keep)
+
+
+def _inside(engine: ModuleType, x: Any, bounds: tuple[int, int, int]) -> Any:
+    """Return `x` without the sites outside the grid of shape `bounds` (z, y, x)."""
+    coordinates = x.coordinates[:, 1:]
+    keep = torch.ones(len(coordinates), dtype=torch.bool, device=coordinates.device)
+    for axis, bound in enumerate(bounds):
+        keep &= (coordinates[:, axis] >= 0) & (coordinates[:, axis] < bound)
+    return x if bool(keep.all()) else engine.prune(x, keep)
+
+
+def _empty_level(stride: int, source: Any, target: Sites | None) -> Level:
+    none = torch.zeros(0, dtype=torch.bool, device=source.features.device)
+    return Level(
+        stride,
+        source.coordinates[:0],
+        source.features[:0].sum(1),
+        none if target is not None else None,
+    )
+
+
+def _pyramid(target: Sites, levels: int) -> list[Sites]:
+    """Return the target's sites at the decoder's strides, from the coarsest to stride 1."""
+    pyramid = [target]
+    for _ in range(levels - 1):
+        pyramid.append(pyramid[-1].coarser())
+    return pyramid[::-1]

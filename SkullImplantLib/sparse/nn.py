@@ -1,0 +1,128 @@
+"""Modules on sparse tensors, named and called like those of `torch.nn`."""
+
+import torch
+from torch import nn
+
+from . import functional
+from .sites import Sites
+from .tensor import SparseTensor
+
+
+class Conv3d(nn.Module):
+    """Sparse convolution: kernel size 3 (stride 1), 2 (stride 2) or 1 (linear, optional bias).
+
+    `kernel` is [K, C_in, C_out] (see `functional.convolve`), or [C_in, C_out] for kernel size 1.
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel_size: int,
+        stride: int = 1,
+        bias: bool = False,
+    ) -> None:
+        super().__init__()
+        if (kernel_size, stride) not in ((1, 1), (3, 1), (2, 2)):
+            raise ValueError(f"no convolution of kernel size {kernel_size} and stride {stride}")
+        self.kernel_size, self.stride = kernel_size, stride
+        volume = kernel_size**3
+        shape = (in_channels, out_channels) if volume == 1 else (volume, in_channels, out_channels)
+        self.kernel = nn.Parameter(torch.empty(shape))
+        self.bias = nn.Parameter(torch.empty(1, out_channels)) if bias else None
+        bound = (in_channels * volume) ** -0.5
+        for parameter in self.parameters():
+            nn.init.uniform_(parameter, -bound, bound)
+
+    def forward(self, x: SparseTensor, sites: Sites | None = None) -> SparseTensor:
+        """Convolve; `sites` are where the result is wanted (kernel size 3 only)."""
+        if self.kernel_size == 1:
+            return functional.linear(x, self.kernel, self.bias)
+        if self.kernel_size == 2:
+            result = functional.convolve_down(x, self.kernel)
+        else:
+            result = functional.convolve(x, self.kernel, sites)
+        if self.bias is None:
+            return result
+        return SparseTensor.on(result.sites, result.features + self.bias)
+
+
+class GenerativeConvTranspose3d(nn.Module):
+    """Transposed convolution of stride 2 that makes the children of every site (size 2 or 4)."""
+
+    def __init__(
+        self, in_channels: int, out_channels: int, kernel_size: int, stride: int = 2
+    ) -> None:
+        super().__init__()
+        if kernel_size not in (2, 4) or stride != 2:
+            raise ValueError(f"no generative kernel of size {kernel_size} and stride {stride}")
+        self.kernel_size = kernel_size
+        self.kernel = nn.Parameter(torch.empty(kernel_size**3, in_channels, out_channels))
+        bound = (out_channels * kernel_size**3) ** -0.5
+        nn.init.uniform_(self.kernel, -bound, bound)
+
+    def forward(self, x: SparseTensor) -> SparseTensor:
+        """Make the children."""
+        return functional.convolve_up(x, self.kernel)
+
+
+class BatchNorm(nn.Module):
+    """`torch.nn.BatchNorm1d` over all sites of the batch.
+
+    A single site has no variance: while training it is normalised with the running statistics,
+    which stay as they are (torch raises an error there). No sites pass through.
+    """
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.bn = nn.BatchNorm1d(channels)
+
+    def forward(self, x: SparseTensor) -> SparseTensor:
+        """Normalise."""
+        bn = self.bn
+        if len(x) > 1 or not self.training:
+            features = bn(x.features)
+        else:
+            features = nn.functional.batch_norm(
+                x.features, bn.running_mean, bn.running_var, bn.weight, bn.bias, False, 0.0, bn.eps
+            )
+        return SparseTensor.on(x.sites, features)
+
+
+class _Pointwise(nn.Module):
+    """Applies a torch module to the features."""
+
+    def __init__(self, module: nn.Module) -> None:
+        super().__init__()
+        self.module = module
+
+    def forward(self, x: SparseTensor) -> SparseTensor:
+        return SparseTensor.on(x.sites, self.module(x.features))
+
+
+class ReLU(_Pointwise):
+    """max(x, 0)."""
+
+    def __init__(self) -> None:
+        super().__init__(nn.ReLU())
+
+
+class ELU(_Pointwise):
+    """x where positive, exp(x) - 1 elsewhere."""
+
+    def __init__(self) -> None:
+        super().__init__(nn.ELU())
+
+
+class Sigmoid(_Pointwise):
+    """1 / (1 + exp(-x))."""
+
+    def __init__(self) -> None:
+        super().__init__(nn.Sigmoid())
+
+
+class Block(nn.Sequential):
+    """Convolution, batch normalisation, activation."""
+
+    def __init__(self, convolution: nn.Module, norm: nn.Module, activation: nn.Module) -> None:
+        super().__init__(convolution, norm, activation)

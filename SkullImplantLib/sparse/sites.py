@@ -1,0 +1,309 @@
+"""The active sites of a sparse tensor and the dense table in which their rows are looked up.
+
+Sites are int32 coordinates (batch, z, y, x), multiples of `stride`, unique and in lexicographic
+order. A lattice is the regular grid of a box of cells with one number a cell; everything that a
+hash map does elsewhere (membership, union, neighbours, coarser sites) is indexing into a lattice,
+and because cells are numbered lexicographically, reading marked cells in order gives sorted sites
+without sorting.
+"""
+
+from dataclasses import dataclass
+
+import torch
+
+from ..errors import SkullImplantError
+
+# An int32 table of this many cells is 2 GiB; a 512^3 grid has a quarter of them.
+MAXIMUM_CELLS = 2**29
+# Sites of one tensor: 8 channels of them are 2 GiB. A head at 512^3 has 3 million.
+MAXIMUM_SITES = 2**26
+
+
+@dataclass(frozen=True)
+class Lattice:
+    """The cells of a box: `lower` (batch, z, y, x) is its first cell, in units of coordinates.
+
+    Cells are `stride` apart in space (1 in batch); `shape` counts them along (batch, z, y, x).
+    """
+
+    lower: tuple[int, int, int, int]
+    shape: tuple[int, int, int, int]
+    stride: int
+
+    @staticmethod
+    def around(coordinates: torch.Tensor, stride: int, halo: int = 0) -> "Lattice":
+        """Return the smallest lattice with all `coordinates` [N, 4], and `halo` cells around."""
+        if not len(coordinates):
+            return Lattice((0, 0, 0, 0), (0, 0, 0, 0), stride)
+        # Batch indices are sorted or few; one reduction serves all four columns.
+        low, high = (bound.tolist() for bound in torch.aminmax(coordinates, dim=0))
+        lower = (low[0], *(c // stride * stride - halo * stride for c in low[1:]))
+        upper = (high[0], *(c // stride * stride + halo * stride for c in high[1:]))
+        steps = (1, stride, stride, stride)
+        shape = tuple((u - c) // s + 1 for u, c, s in zip(upper, lower, steps))
+        lattice = Lattice(lower, shape, stride)  # type: ignore[arg-type]
+        if lattice.cells > MAXIMUM_CELLS:
+            raise SkullImplantError(
+                f"A grid of {lattice.cells:,} cells is more than the {MAXIMUM_CELLS:,} that the"
+                " sparse engine looks up; crop the volume or use a coarser grid."
+            )
+        return lattice
+
+    @property
+    def cells(self) -> int:
+        """Number of cells."""
+        b, z, y, x = self.shape
+        return b * z * y * x
+
+    @property
+    def steps(self) -> tuple[int, int, int, int]:
+        """How far apart in the numbering the neighbours along (batch, z, y, x) are."""
+        _, z, y, x = self.shape
+        return (z * y * x, y * x, x, 1)
+
+    def numbers(self, coordinates: torch.Tensor) -> torch.Tensor:
+        """Return the cell numbers, int32 [N], of `coordinates` [N, 4], which must lie inside.
+
+        A coordinate between two cells (finer than `stride`) belongs to the cell below it.
+        """
+        batch, z, y, x = coordinates.unbind(1)
+        shift = self.stride.bit_length() - 1  # strides are powers of two: a shift is a floor
+        lower, steps = self.lower, self.steps
+        number = ((z - lower[1]) >> shift) * steps[1]
+        number += ((y - lower[2]) >> shift) * steps[2]
+        number += (x - lower[3]) >> shift
+        if self.shape[0] > 1:
+            number += (batch - lower[0]) * steps[0]
+        return number
+
+    def contains(self, coordinates: torch.Tensor) -> torch.Tensor:
+        """Return which of `coordinates` [N, 4] lie inside the box, bool [N]."""
+        inside = torch.ones(len(coordinates), dtype=torch.bool, device=coordinates.device)
+        steps = (1, self.stride, self.stride, self.stride)
+        for axis, (low, count, step) in enumerate(zip(self.lower, self.shape, steps)):
+            column = coordinates[:, axis]
+            inside &= (column >= low) & (column < low + count * step)
+        return inside
+
+    def coordinates(self, numbers: torch.Tensor) -> torch.Tensor:
+        """Return the coordinates, int32 [N, 4], of cell `numbers`."""
+        rest = numbers.to(torch.int32)
+        result = torch.empty((len(rest), 4), dtype=torch.int32, device=rest.device)
+        scales = (1, self.stride, self.stride, self.stride)
+        for axis, (low, step, scale) in enumerate(zip(self.lower, self.steps, scales)):
+            quotient = rest.div(step, rounding_mode="floor") if step > 1 else rest
+            rest = rest - quotient * step
+            result[:, axis] = quotient * scale + low
+        return result
+
+
+class Sites:
+    """An immutable sorted set of sites; tensors of equal coordinates share one."""
+
+    def __init__(self, coordinates: torch.Tensor, stride: int) -> None:
+        """Wrap `coordinates` int32 [N, 4], known to be valid and sorted (see `sorted_sites`)."""
+        if len(coordinates) > MAXIMUM_SITES:
+            raise SkullImplantError(
+                f"{len(coordinates):,} sites are more than the {MAXIMUM_SITES:,} that the sparse"
+                " engine takes; crop the volume or use a coarser grid."
+            )
+        self.coordinates = coordinates
+        self.stride = stride
+        self._box: Lattice | None = None
+        self._table: tuple[Lattice, torch.Tensor] | None = None
+
+    def __len__(self) -> int:
+        return len(self.coordinates)
+
+    @property
+    def device(self) -> torch.device:
+        """Where the coordinates live."""
+        return self.coordinates.device
+
+    @property
+    def box(self) -> Lattice:
+        """The bounding box."""
+        if self._box is None:
+            self._box = Lattice.around(self.coordinates, self.stride)
+        return self._box
+
+    def equals(self, other: "Sites") -> bool:
+        """Return whether the other sites are the same ones."""
+        return self is other or (
+            self.stride == other.stride and torch.equal(self.coordinates, other.coordinates)
+        )
+
+    def to(self, device: torch.device | str) -> "Sites":
+        """Return the same sites on `device`."""
+        return Sites(self.coordinates.to(device), self.stride)
+
+    def table(self, lattice: Lattice) -> torch.Tensor:
+        """Return the row of the site in every cell of `lattice`, int32 [cells]; N where none is.
+
+        `lattice` may be finer than the sites' own stride, and may leave sites out. The last table
+        is kept, since the backward pass and the next layer ask for the same.
+        """
+        if self._table is not None and self._table[0] == lattice:
+            return self._table[1]
+        count = len(self)
+        self._table = None  # not two at a time
+        table = torch.full((lattice.cells,), count, dtype=torch.int32, device=self.device)
+        rows = torch.arange(count, dtype=torch.int32, device=self.device)
+        coordinates = self.coordinates
+        if not _covers(lattice, self.box):
+            inside = lattice.contains(coordinates)
+            coordinates, rows = coordinates[inside], rows[inside]
+        table[lattice.numbers(coordinates).long()] = rows
+        self._table = (lattice, table)
+        return table
+
+    def forget(self) -> None:
+        """Free the look-up table; it is made again when needed."""
+        self._table = None
+
+    def rows_of(self, coordinates: torch.Tensor) -> torch.Tensor:
+        """Return the row of each of `coordinates` [M, 4] among the sites, int64 [M]; -1 if absent.
+
+        Coordinates must be multiples of the stride.
+        """
+        rows = torch.full((len(coordinates),), -1, dtype=torch.int64, device=self.device)
+        if not len(self) or not len(coordinates):
+            return rows
+        inside = self.box.contains(coordinates)
+        numbers = self.box.numbers(coordinates[inside])
+        found = self.table(self.box).index_select(0, numbers).long()
+        rows[inside] = torch.where(found < len(self), found, -1)
+        return rows
+
+    def contains(self, coordinates: torch.Tensor) -> torch.Tensor:
+        """Return which of `coordinates` [M, 4] are sites, bool [M]."""
+        return self.rows_of(coordinates) >= 0
+
+    def select(self, keep: torch.Tensor) -> "Sites":
+        """Return the sites where `keep` (bool [N]) is true."""
+        return Sites(self.coordinates[keep], self.stride)
+
+    def coarser(self) -> "Sites":
+        """Return the sites of twice the stride that hold these (floor, unique)."""
+        return _marked([self], Lattice.around(self.coordinates, 2 * self.stride))
+
+    def dilated(self, offsets: torch.Tensor) -> "Sites":
+        """Return all sites at `offsets` [K, 3] (z, y, x; in units of the stride) from a site."""
+        reach = int(offsets.abs().max())
+        lattice = Lattice.around(self.coordinates, self.stride, halo=reach)
+        return _marked([self], lattice, steps_of(lattice, offsets))
+
+    def union(self, other: "Sites") -> "Sites":
+        """Return the sites of either."""
+        if self.stride != other.stride:
+            raise ValueError(f"sites of strides {self.stride} and {other.stride} do not unite")
+        if self.equals(other) or not len(other):
+            return self
+        if not len(self):
+            return other
+        corners = [_corners(s.box) for s in (self, other)]
+        both = torch.tensor(corners, dtype=torch.int32).reshape(4, 4)
+        return _marked([self, other], Lattice.around(both, self.stride))
+
+    def children(self) -> tuple["Sites", torch.Tensor]:
+        """Return the eight children of every site, at half the stride, and where they are.
+
+        The second value, int64 [4 N], says for `4 i + 2 dz + dy` at which pair of rows (x even, x
+        odd) of the result the children (dz, dy) of site i stand: pair p is rows 2p and 2p + 1.
+        """
+        count = len(self)
+        if 8 * count > MAXIMUM_SITES:
+            raise SkullImplantError(
+                f"{8 * count:,} candidate voxels are more than the {MAXIMUM_SITES:,} that the"
+                " sparse engine takes; crop the volume or use a coarser grid."
+            )
+        half = self.stride // 2
+        coordinates, device = self.coordinates, self.device
+        i = torch.arange(count, device=device)
+        plane, plane_size = _runs(coordinates[:, :2])
+        line, line_size = _runs(coordinates[:, :3])
+        # All children with dz = 0 of a plane come before those with dz = 1, and so on for lines.
+        first = 2 * plane + line + i
+        dz, dy = 2 * plane_size, line_size
+        pairs = torch.stack([first, first + dy, first + dz, first + dz + dy], dim=1)
+        result = torch.empty((4 * count, 2, 4), dtype=torch.int32, device=device)
+        for corner in range(4):
+            shift = (0, half * (corner // 2), half * (corner % 2), 0)
+            moved = coordinates + torch.tensor(shift, dtype=torch.int32, device=device)
+            result[pairs[:, corner], 0] = moved
+            moved[:, 3] += half
+            result[pairs[:, corner], 1] = moved
+        return Sites(result.view(-1, 4), half), pairs.view(-1)
+
+
+def sorted_sites(coordinates: torch.Tensor, stride: int) -> tuple[Sites, torch.Tensor | None]:
+    """Return valid sites from `coordinates` [N, 4] in any order, and the order that sorts them.
+
+    The order (int64 [N]) is None where they are sorted already.
+
+    Raises:
+        ValueError: not integer, not [N, 4], not multiples of the stride (a power of two), or a
+            site twice.
+    """
+    if coordinates.dim() != 2 or coordinates.shape[1] != 4:
+        raise ValueError(f"coordinates must be [N, 4] (batch, z, y, x), not {coordinates.shape}")
+    if coordinates.is_floating_point() or coordinates.dtype == torch.bool:
+        raise ValueError(f"coordinates must be integers, not {coordinates.dtype}")
+    if stride < 1 or stride & (stride - 1):
+        raise ValueError(f"the stride must be a power of two, not {stride}")
+    coordinates = coordinates.to(torch.int32)
+    if stride > 1 and bool((coordinates[:, 1:] & (stride - 1)).any()):
+        raise ValueError(f"coordinates must be multiples of the stride {stride}")
+    numbers = Lattice.around(coordinates, stride).numbers(coordinates)
+    order = None
+    if bool((numbers[1:] < numbers[:-1]).any()):
+        numbers, order = torch.sort(numbers)
+        coordinates = coordinates[order]
+    if bool((numbers[1:] == numbers[:-1]).any()):
+        raise ValueError("a site occurs twice in the coordinates")
+    return Sites(coordinates.contiguous(), stride), order
+
+
+def steps_of(lattice: Lattice, offsets: torch.Tensor) -> torch.Tensor:
+    """Return what `offsets` [K, 3] (z, y, x; in cells) add to a cell number, int32 [K]."""
+    steps = torch.tensor(lattice.steps[1:], dtype=torch.int64)
+    return (offsets.cpu().long() * steps).sum(1).to(torch.int32).to(offsets.device)
+
+
+def _marked(sets: list[Sites], lattice: Lattice, steps: torch.Tensor | None = None) -> Sites:
+    """Return the cells of `lattice` that hold a site of any set, or lie `steps` from one."""
+    device = sets[0].device
+    marks = torch.zeros(lattice.cells, dtype=torch.bool, device=device)
+    for sites in sets:
+        numbers = lattice.numbers(sites.coordinates)
+        for step in [0] if steps is None else steps.tolist():
+            marks[(numbers + step).long()] = True
+    cells = marks.nonzero().squeeze(1)
+    return Sites(lattice.coordinates(cells), lattice.stride)
+
+
+def _covers(outer: Lattice, inner: Lattice) -> bool:
+    (low, high), (a, b) = _corners(outer), _corners(inner)
+    # `high` is the last cell's own coordinate: finer sites in that cell are covered by its width.
+    reach = (0, *[outer.stride - 1] * 3)
+    return all(i >= o for i, o in zip(a, low)) and all(
+        i <= o + r for i, o, r in zip(b, high, reach)
+    )
+
+
+def _corners(lattice: Lattice) -> tuple[list[int], list[int]]:
+    scales = (1, lattice.stride, lattice.stride, lattice.stride)
+    last = [c + (n - 1) * s for c, n, s in zip(lattice.lower, lattice.shape, scales)]
+    return list(lattice.lower), last
+
+
+def _runs(keys: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return for every row of sorted `keys` [N, k] the first row of its run and the run's length."""
+    count = len(keys)
+    i = torch.arange(count, device=keys.device)
+    new = torch.ones(count, dtype=torch.bool, device=keys.device)
+    new[1:] = (keys[1:] != keys[:-1]).any(1)
+    run = new.cumsum(0) - 1
+    starts = i[new]
+    ends = torch.cat([starts[1:], starts.new_tensor([count])])[: len(starts)]
+    return starts[run], (ends - starts)[run]
