@@ -16,9 +16,19 @@ import SimpleITK as sitk
 from .errors import SkullImplantError
 
 
+class _Voxels:
+    """A buffer that numpy can view and that keeps its image alive, which SimpleITK's view does not."""
+
+    def __init__(self, image: sitk.Image) -> None:
+        self.image = image
+        self.__array_interface__ = sitk.GetArrayViewFromImage(image).__array_interface__
+
+
 def array_of(image: sitk.Image) -> np.ndarray:
-    """Return the voxels of `image` as a read-only view, shape (z, y, x)."""
-    return sitk.GetArrayViewFromImage(image)
+    """Return the voxels of `image` as a read-only view, shape (z, y, x); it outlives `image`."""
+    array = np.asarray(_Voxels(image))
+    array.flags.writeable = False
+    return array
 
 
 def image_like(array: np.ndarray, reference: sitk.Image) -> sitk.Image:
@@ -137,3 +147,16 @@ def write_image(image: sitk.Image, path: Path) -> None:
             raise SkullImplantError(
                 f"Cannot write {Path(path).name}; check free space and permissions."
             ) from error
+
+
+def fraction_on(mask: sitk.Image, grid: sitk.Image) -> sitk.Image:
+    """Return, as float32 on `grid`, which part of each of its voxels the 0/1 `mask` fills.
+
+    The mask is averaged in blocks of about half the grid's spacing and then interpolated, which
+    keeps thin bone where plain sampling of a coarse grid would drop it.
+    """
+    half_mm = 0.5 * min(grid.GetSpacing())
+    blocks = [max(1, min(round(half_mm / s), n)) for s, n in zip(mask.GetSpacing(), mask.GetSize())]
+    white = sitk.BinaryThreshold(mask, 1, 255, 255, 0)
+    filled = resample(sitk.BinShrink(white, blocks), grid, pixel_type=sitk.sitkFloat32)
+    return filled / 255.0

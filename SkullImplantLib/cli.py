@@ -1,0 +1,289 @@
+"""The command line `skull-implant`: its words and options, and how it ends."""
+
+import argparse
+import json
+import signal
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from types import FrameType
+
+from . import __version__, commands
+from .completion import DEVICES, ENGINES
+from .errors import Cancelled, SkullImplantError
+from .terminal import JsonLines, ProgressBar, Quiet
+
+OK, BUG, USER_ERROR, CANCELLED = 0, 1, 2, 130
+
+DESIGN_EXAMPLES = """examples:
+  skull-implant design ct-folder -o implant            a DICOM folder
+  skull-implant design head.nrrd -o implant --clearance-mm 0.3
+  skull-implant design skull.nii.gz -o implant --input skull --model prior
+  skull-implant design head.nrrd -o implant --json | jq .checks"""
+DEFECT_EXAMPLES = """examples:
+  skull-implant defect head.nrrd -o case --kind bilateral --seed 3
+  skull-implant design case/defective.nrrd -o implant
+  skull-implant evaluate --implant implant/implant.nrrd --truth case/implant.nrrd \\
+                         --defective implant/skull.nrrd"""
+EVALUATE_EXAMPLES = """examples:
+  skull-implant evaluate --implant a.nrrd --truth b.nrrd --defective c.nrrd --json
+  skull-implant evaluate --cohort SkullBreak/test --json
+  skull-implant evaluate --suite skulls -o results --kinds parietotemporal random_1"""
+TRAIN_EXAMPLES = """examples:
+  skull-implant train skulls -o training --minutes 60
+  skull-implant train skulls -o training --resume
+  skull-implant train skulls -o quick --spacing-mm 4 --cases-per-skull 5 --iterations 200"""
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """Return the parser of the whole command line."""
+    parser = argparse.ArgumentParser(
+        prog="skull-implant",
+        description="From a head CT with a hole in the skull to a printable implant. The result is "
+        "a proposal for review by a qualified person, not a medical device.",
+    )
+    parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
+    verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
+    _add_demo(verbs)
+    _add_design(verbs)
+    _add_defect(verbs)
+    _add_evaluate(verbs)
+    _add_train(verbs)
+    _add_benchmark(verbs)
+    return parser
+
+
+def _verb(
+    verbs: "argparse._SubParsersAction[argparse.ArgumentParser]",
+    name: str,
+    text: str,
+    examples: str,
+) -> argparse.ArgumentParser:
+    parser = verbs.add_parser(
+        name,
+        help=text,
+        description=text[0].upper() + text[1:] + ".",
+        epilog=examples,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument(
+        "--json", action="store_true", help="print one JSON object and nothing else"
+    )
+    parser.add_argument(
+        "--progress",
+        choices=("bar", "json", "none"),
+        default="bar",
+        help="how progress is shown on standard error (default: bar)",
+    )
+    parser.add_argument("--threads", type=_positive, metavar="N", help="processor threads to use")
+    return parser
+
+
+def _add_output(parser: argparse.ArgumentParser, text: str, default: str | None = None) -> None:
+    parser.add_argument(
+        "-o",
+        "--output",
+        type=Path,
+        required=default is None,
+        default=default,
+        metavar="FOLDER",
+        help=text,
+    )
+
+
+def _add_run(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--device", choices=DEVICES, default="auto", help="default: auto")
+    parser.add_argument(
+        "--engine",
+        choices=ENGINES,
+        default="torch",
+        help="sparse engine (default: torch, our own; minkowski needs `make minkowski`)",
+    )
+    parser.add_argument(
+        "--model",
+        default=commands.DEFAULT_MODEL,
+        metavar="NAME|FILE",
+        help="shipped weights by name, a weight file of your own, or `prior` for the geometric "
+        f"completion alone (default: {commands.DEFAULT_MODEL})",
+    )
+
+
+def _add_input(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "input", type=Path, metavar="INPUT", help="DICOM folder, or NRRD, NIfTI or MHA file"
+    )
+    parser.add_argument(
+        "--input",
+        dest="kind_of_input",
+        choices=("auto", "ct", "skull"),
+        default="auto",
+        help="a CT in HU or a binary skull; by default told from the content",
+    )
+    parser.add_argument("--series", metavar="UID", help="the DICOM series, where there are several")
+    parser.add_argument(
+        "--bone-threshold",
+        type=float,
+        metavar="HU",
+        help="bone threshold in HU (default: found from the image)",
+    )
+
+
+def _add_demo(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    parser = _verb(
+        verbs,
+        "demo",
+        "design an implant for the built-in sample patient, and compare it with the answer",
+        "examples:\n  skull-implant demo\n  skull-implant demo -o somewhere --seed 7",
+    )
+    _add_output(parser, "where to write (default: demo-output)", "demo-output")
+    parser.add_argument("--seed", type=int, default=0, help="another seed is another patient")
+    _add_run(parser)
+
+
+def _add_design(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    parser = _verb(
+        verbs,
+        "design",
+        "complete the skull of a head CT and write the implant as a printable STL",
+        DESIGN_EXAMPLES,
+    )
+    _add_input(parser)
+    _add_output(parser, "where to write skull, completed skull, implant, pictures and report")
+    parser.add_argument(
+        "--clearance-mm",
+        type=_not_negative,
+        default=commands.DesignOptions().clearance_mm,
+        metavar="MM",
+        help="gap between implant and bone (default: %(default)s)",
+    )
+    _add_run(parser)
+    parser.add_argument(
+        "--no-report", action="store_true", help="no pictures and report, only masks, STL and JSON"
+    )
+
+
+def _add_defect(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    parser = _verb(
+        verbs, "defect", "cut a craniectomy into a complete skull or its CT", DEFECT_EXAMPLES
+    )
+    _add_input(parser)
+    _add_output(parser, "where to write defective.nrrd, implant.nrrd and complete.nrrd")
+    parser.add_argument("--kind", choices=commands.DEFECT_KINDS, default="random")
+    parser.add_argument("--seed", type=int, default=0, help="another seed is another defect")
+    parser.add_argument(
+        "--area-cm2",
+        type=_not_negative,
+        metavar="CM2",
+        help="outer area (default: 20 to 120, drawn)",
+    )
+
+
+def _add_evaluate(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    parser = _verb(verbs, "evaluate", "measure how good implants are", EVALUATE_EXAMPLES)
+    case = parser.add_argument_group("one case")
+    case.add_argument("--implant", type=Path, metavar="FILE", help="the implant to judge")
+    case.add_argument("--truth", type=Path, metavar="FILE", help="the piece that was taken out")
+    case.add_argument("--defective", type=Path, metavar="FILE", help="the skull without it")
+    many = parser.add_argument_group("many cases")
+    many.add_argument(
+        "--cohort", type=Path, metavar="FOLDER", help="SkullBreak or SkullFix, in its own layout"
+    )
+    many.add_argument(
+        "--suite", type=Path, metavar="FOLDER", help="complete skulls or CTs, to cut defects into"
+    )
+    many.add_argument("--kinds", nargs="+", choices=commands.DEFECT_KINDS, metavar="KIND")
+    many.add_argument("--defects", type=_positive, default=1, metavar="N", help="a kind and skull")
+    many.add_argument("--seed", type=int, default=0)
+    _add_output(parser, "where the tables of many cases go; run again to resume", "evaluation")
+    _add_run(parser)
+
+
+def _add_train(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    parser = _verb(
+        verbs, "train", "train the completion network on a folder of skulls", TRAIN_EXAMPLES
+    )
+    parser.add_argument("skulls", type=Path, metavar="FOLDER", help="complete skull masks")
+    _add_output(parser, "where cases, log, checkpoint, weights and model card go")
+    defaults = commands.TrainOptions()
+    parser.add_argument("--resume", action="store_true", help="go on from the checkpoint")
+    parser.add_argument("--network", choices=("ch1", "ch2"), default=defaults.network)
+    parser.add_argument("--skip", choices=("none", "add"), default=defaults.skip)
+    parser.add_argument("--activation", choices=("relu", "elu"), default=defaults.activation)
+    parser.add_argument(
+        "--channels",
+        nargs="+",
+        choices=defaults.channels,
+        default=list(defaults.channels),
+        help="what the network sees (default: all)",
+    )
+    for name in ("spacing_mm", "learning_rate", "hole_weight", "validation_share"):
+        parser.add_argument(_flag(name), type=_not_negative, default=getattr(defaults, name))
+    for name in ("cases_per_skull", "iterations", "validate_every"):
+        parser.add_argument(_flag(name), type=_positive, default=getattr(defaults, name))
+    parser.add_argument("--minutes", type=_not_negative, help="stop after so long at the latest")
+    parser.add_argument("--seed", type=int, default=defaults.seed)
+    parser.add_argument("--device", choices=DEVICES, default="auto")
+
+
+def _add_benchmark(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    parser = _verb(
+        verbs,
+        "benchmark",
+        "measure the speed and memory of this machine's sparse engines",
+        "examples:\n  skull-implant benchmark engine --json",
+    )
+    parser.add_argument("what", choices=("engine",))
+
+
+def _flag(name: str) -> str:
+    return "--" + name.replace("_", "-")
+
+
+def _positive(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError("must be 1 or more")
+    return number
+
+
+def _not_negative(text: str) -> float:
+    number = float(text)
+    if not 0.0 <= number < float("inf"):
+        raise argparse.ArgumentTypeError("must be 0 or more")
+    return number
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line and return its exit code."""
+    options = build_parser().parse_args(arguments)
+    signal.signal(signal.SIGTERM, _stop)
+    show = {"bar": ProgressBar, "json": JsonLines, "none": Quiet}[options.progress]()
+    try:
+        result = commands.COMMANDS[options.verb](options, show)
+    except SkullImplantError as error:
+        show.close()
+        return _fail(options.json, str(error), USER_ERROR)
+    except (KeyboardInterrupt, Cancelled):
+        show.close()
+        return _fail(options.json, "Cancelled.", CANCELLED)
+    except MemoryError:
+        show.close()
+        message = (
+            "Not enough memory for this image; close other programs or crop the CT to the head."
+        )
+        return _fail(options.json, message, USER_ERROR)
+    show.close()
+    print(json.dumps(result.data, indent=2, allow_nan=False) if options.json else result.text)
+    return OK
+
+
+def _fail(as_json: bool, message: str, code: int) -> int:
+    if as_json:
+        print(json.dumps({"error": message}))
+    print(f"skull-implant: {message}", file=sys.stderr)
+    return code
+
+
+def _stop(number: int, frame: FrameType | None) -> None:
+    """End on SIGTERM as on Ctrl-C, so that nothing half-written is left."""
+    raise KeyboardInterrupt

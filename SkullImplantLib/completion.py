@@ -1,0 +1,97 @@
+"""Skull -> completed skull with the sparse network, on the standard grid.
+
+The network sees the defective skull and the geometric prior on a coarse grid in the standard pose,
+and says of each candidate voxel how likely the complete skull fills it (`networks/autoencoder.py`).
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import SimpleITK as sitk
+import torch
+
+from .errors import SkullImplantError
+from .images import array_of, image_like
+from .networks.autoencoder import SparseAutoEncoder
+from .networks.inputs import network_input
+from .networks.weights import Weights
+from .progress import Progress, silent
+from .sparse import SparseTensor
+
+DEVICES = ("auto", "cpu", "cuda")
+ENGINES = ("torch", "minkowski")
+
+
+@dataclass(frozen=True)
+class CompletionOptions:
+    """Where and with what the network runs."""
+
+    device: str = "auto"
+    engine: str = "torch"
+
+
+def choose_device(name: str) -> torch.device:
+    """Return the device for `auto`, `cpu` or `cuda`; `auto` is the GPU where there is one.
+
+    Raises `SkullImplantError` where `cuda` is asked for and not there.
+    """
+    if name == "cpu" or (name == "auto" and not torch.cuda.is_available()):
+        return torch.device("cpu")
+    if not torch.cuda.is_available():
+        raise SkullImplantError(
+            "No CUDA GPU was found; use --device cpu, or install a PyTorch built for your GPU."
+        )
+    return torch.device("cuda")
+
+
+def complete_skull(
+    skull_fraction: sitk.Image,
+    depth_mm: sitk.Image,
+    hole: sitk.Image,
+    weights: Weights,
+    options: CompletionOptions = CompletionOptions(),
+    progress: Progress = silent,
+) -> sitk.Image:
+    """Return the occupancy of the completed skull, float32 from 0 to 1, on the same grid.
+
+    The three images lie on one standard grid of the spacing the weights were trained at:
+    `skull_fraction`, the part of each voxel that bone fills; `depth_mm` and `hole`, the geometric
+    prior's (see `prior.py`). Where the network offers no candidate the occupancy is 0. Raises
+    `SkullImplantError` where the device or engine is missing or the weights do not fit.
+    """
+    spacing_mm = float(weights.metadata["spacing_mm"])
+    channels = weights.metadata["channels"]
+    device = choose_device(options.device)
+    progress(0.0, f"preparing the network's input ({device.type})")
+    coordinates, features = network_input(
+        array_of(skull_fraction), array_of(depth_mm), array_of(hole), spacing_mm, channels
+    )
+    if len(coordinates) == 0:
+        raise SkullImplantError(
+            "The skull is empty on the network's grid; check the bone threshold."
+        )
+    network = weights.network(options.engine).to(device).eval()
+    progress(0.2, "completing the skull")
+    occupancy = run_network(network, coordinates, features, skull_fraction.GetSize()[::-1], device)
+    progress(1.0, "skull completed")
+    return image_like(occupancy, skull_fraction)
+
+
+def run_network(
+    network: SparseAutoEncoder,
+    coordinates: np.ndarray,
+    features: np.ndarray,
+    shape: tuple[int, ...],
+    device: torch.device,
+) -> np.ndarray:
+    """Return the network's occupancy as float32 (z, y, x): the last level's sigmoid, 0 elsewhere."""
+    tensor = SparseTensor(
+        torch.from_numpy(coordinates).to(device), torch.from_numpy(features).to(device), stride=1
+    )
+    with torch.inference_mode():
+        output = network(tensor, bounds=shape)
+    last = output.logits[-1]
+    places = last.coordinates[:, 1:].cpu().numpy()
+    dense = np.zeros(shape, np.float32)
+    dense[tuple(places.T)] = torch.sigmoid(last.features[:, 0]).cpu().numpy()
+    return dense

@@ -1,0 +1,203 @@
+"""The whole path, told once: a CT becomes a skull, the skull is completed, the difference is the
+implant, the implant is fitted, smoothed, meshed and checked.
+"""
+
+import math
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import SimpleITK as sitk
+import vtk
+
+from .checks import Check, check_implant
+from .completion import CompletionOptions, complete_skull
+from .errors import SkullImplantError
+from .images import array_of, bounding_box, crop, fraction_on, image_like, resample
+from .implant import Implant, ImplantOptions, make_implant
+from .networks.weights import Weights, load_weights, shipped_weights
+from .prior import Prior, complete_by_prior
+from .reading import Input
+from .rearrangement import RearrangementOptions, apply_rules, coarsen, learn_rules
+from .skull import Skull, SkullOptions, clean_skull, segment_skull
+from .stages import StageReport, Stages, no_report
+from .surface import SurfaceOptions, surface_of
+from .symmetry import Pose, estimate_pose, standard_grid
+
+# The completion by geometry alone: no weights, no torch.
+PRIOR = "prior"
+DEFAULT_MODEL = "ch1-prior"
+# The prior alone has no grid of its own; it is rearranged from the grid the networks use.
+PRIOR_SPACING_MM = 2.0
+# The completed skull is looked at this far around the hole: the rim and what the implant meets.
+AROUND_HOLE_MM = 12.0
+# The intact skull around the hole that serves as rearrangement's template reaches this far.
+TEMPLATE_MM = 60.0
+# Rearrangement learns nothing from bone this near the hole: a cut edge is no anatomy.
+RIM_MM = 6.0
+
+
+@dataclass(frozen=True)
+class DesignOptions:
+    """What a design depends on beside its input."""
+
+    bone_threshold_hu: float | None = None
+    clearance_mm: float = ImplantOptions().clearance_mm
+    model: str = DEFAULT_MODEL
+    device: str = "auto"
+    engine: str = "torch"
+
+
+@dataclass(frozen=True)
+class ImplantDesign:
+    """A proposal for review: masks on the input's grid, the mesh in LPS mm, and what is known of them."""
+
+    skull: sitk.Image
+    completed: sitk.Image
+    implant: Implant
+    mesh: vtk.vtkPolyData
+    checks: tuple[Check, ...]
+    notes: tuple[str, ...]
+    bone_threshold_hu: float | None
+    hole_area_cm2: float
+    model: dict[str, Any]
+    stages: Stages = field(repr=False)
+
+
+def design_implant(
+    source: Input, options: DesignOptions = DesignOptions(), report: StageReport = no_report
+) -> ImplantDesign:
+    """Return the implant for a CT or a skull mask with a hole in it.
+
+    Raises `SkullImplantError` for anything the user can mend (no skull, no defect, ...), and
+    whatever `report` raises, `Cancelled` for instance, which stops the work.
+    """
+    weights = find_weights(options.model)
+    stages = Stages(report)
+    with stages.stage("skull") as progress:
+        skull: Skull
+        if source.kind == "ct":
+            skull = segment_skull(
+                source.image, SkullOptions(bone_threshold_hu=options.bone_threshold_hu), progress
+            )
+        else:
+            skull = clean_skull(source.image, progress)
+    with stages.stage("pose") as progress:
+        pose = estimate_pose(skull.mask, progress)
+    with stages.stage("prior") as progress:
+        prior = complete_by_prior(skull.mask, pose, progress)
+        if prior.hole_area_cm2 <= 0.0:
+            raise SkullImplantError(
+                "No defect was found in the vault; check the bone threshold, or that this skull "
+                "has a hole to be filled."
+            )
+    with stages.stage("completion") as progress:
+        occupancy = _complete(skull.mask, pose, prior, weights, options, progress)
+    with stages.stage("rearrangement") as progress:
+        hole = hole_around(prior, pose, skull.mask)
+        completed = on_the_ct_grid(occupancy, skull.mask, hole)
+        progress(1.0)
+    with stages.stage("implant") as progress:
+        implant = make_implant(
+            completed, skull.mask, ImplantOptions(clearance_mm=options.clearance_mm), hole, progress
+        )
+    with stages.stage("surface") as progress:
+        mesh = surface_of(implant.mask, SurfaceOptions(), progress)
+    with stages.stage("checks"):
+        checks = check_implant(implant.mask, skull.mask, mesh, completed)
+    return ImplantDesign(
+        skull=skull.mask,
+        completed=completed,
+        implant=implant,
+        mesh=mesh,
+        checks=checks,
+        notes=source.notes + skull.notes + implant.notes,
+        bone_threshold_hu=skull.bone_threshold_hu,
+        hole_area_cm2=prior.hole_area_cm2,
+        model=_describe(options.model, weights),
+        stages=stages,
+    )
+
+
+def find_weights(model: str) -> Weights | None:
+    """Return the weights that `--model` names: shipped ones, a file's, or None for `prior`."""
+    if model == PRIOR:
+        return None
+    return load_weights(Path(model)) if model.endswith(".npz") else shipped_weights(model)
+
+
+def _describe(model: str, weights: Weights | None) -> dict[str, Any]:
+    name = Path(model).stem
+    return {"name": name, "sha256": weights.sha256 if weights else None}
+
+
+def _complete(
+    skull: sitk.Image,
+    pose: Pose,
+    prior: Prior,
+    weights: Weights | None,
+    options: DesignOptions,
+    progress: Any,
+) -> sitk.Image:
+    """Return the completed skull's occupancy, 0 to 1, on the standard grid."""
+    spacing_mm = float(weights.metadata["spacing_mm"]) if weights else PRIOR_SPACING_MM
+    grid = standard_grid(pose, spacing_mm)
+    depth = prior.depth_on(grid)
+    if weights is None:
+        return sitk.Clamp(depth / spacing_mm + 0.5, depth.GetPixelID(), 0.0, 1.0)
+    return complete_skull(
+        fraction_on(skull, grid),
+        depth,
+        prior.hole_on(grid),
+        weights,
+        CompletionOptions(options.device, options.engine),
+        progress,
+    )
+
+
+def hole_around(prior: Prior, pose: Pose, skull: sitk.Image) -> sitk.Image:
+    """Return the hole on the CT's grid (uint8), computed only where it lies."""
+    grid = standard_grid(pose, PRIOR_SPACING_MM)
+    on_grid = prior.hole_on(grid)
+    places = np.argwhere(array_of(on_grid))[:, ::-1]
+    corners = np.array(np.meshgrid(*zip(places.min(0), places.max(0)))).reshape(3, -1).T
+    index = np.array(
+        [
+            skull.TransformPhysicalPointToContinuousIndex(
+                grid.TransformContinuousIndexToPhysicalPoint(c.astype(float).tolist())
+            )
+            for c in corners
+        ]
+    )
+    margin = AROUND_HOLE_MM / np.asarray(skull.GetSpacing())
+    low = np.maximum(np.floor(index.min(0) - margin), 0).astype(int)
+    high = np.minimum(np.ceil(index.max(0) + margin) + 1, skull.GetSize()).astype(int)
+    hole = np.zeros(skull.GetSize()[::-1], np.uint8)
+    if (high > low).all():
+        box = tuple(slice(int(a), int(b)) for a, b in zip(low[::-1], high[::-1]))
+        hole[box] = array_of(prior.hole_on(crop(skull, box)))
+    if not hole.any():
+        raise SkullImplantError(
+            "The defect lies outside the image; use a CT whose field of view holds the whole vault."
+        )
+    return image_like(hole, skull)
+
+
+def on_the_ct_grid(occupancy: sitk.Image, skull: sitk.Image, hole: sitk.Image) -> sitk.Image:
+    """Return the completed skull on the CT's grid (uint8): the skull, and in the hole the occupancy
+    refined from the network's grid by voxel rearrangement, the patient's own skull being the template.
+    """
+    margin = tuple(math.ceil(AROUND_HOLE_MM / s) for s in skull.GetSpacing()[::-1])
+    box = bounding_box(array_of(hole), margin)  # type: ignore[arg-type]
+    factor = tuple(max(1, round(occupancy.GetSpacing()[0] / s)) for s in skull.GetSpacing()[::-1])
+    completed = array_of(skull).copy()
+    target = crop(skull, box)
+    fine = resample(occupancy, target) > 0.5
+    if max(factor) > 1:
+        fine = _rearranged(occupancy, skull, hole, box, factor)
+    near = sitk.BinaryDilate(
+        crop(hole, box), [max(1, round(3.0 / s)) for s in skull.GetSpacing()], sitk.sitkBall, 0, 1
+    )
+    completed[box] |= (array_of(fine) > 0) & (array_of(near) > 0)
+    return image_like(completed, skull)

@@ -1,0 +1,59 @@
+"""A training run on disk: network, optimiser and progress in one pickle-free `.npz` file."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from ..errors import SkullImplantError
+from ..images import atomic_path
+
+HEADER = "header"
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """Where a run stands. `progress` is a plain dictionary (iteration, best score, options)."""
+
+    network: dict[str, torch.Tensor]
+    optimiser: dict[str, Any]
+    progress: dict[str, Any]
+
+
+def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
+    """Write `checkpoint`, whole or not at all."""
+    arrays = {f"network/{k}": v.cpu().numpy() for k, v in checkpoint.network.items()}
+    for index, moments in checkpoint.optimiser["state"].items():
+        arrays |= {f"optimiser/{index}/{k}": v.cpu().numpy() for k, v in moments.items()}
+    header = {
+        "progress": checkpoint.progress,
+        "groups": checkpoint.optimiser["param_groups"],
+    }
+    arrays[HEADER] = np.frombuffer(json.dumps(header).encode(), np.uint8)
+    with atomic_path(path) as temporary:
+        np.savez(temporary, **arrays)
+
+
+def load_checkpoint(path: Path) -> Checkpoint:
+    """Read a checkpoint; raises `SkullImplantError` where the file is damaged."""
+    network: dict[str, torch.Tensor] = {}
+    moments: dict[int, dict[str, torch.Tensor]] = {}
+    try:
+        with np.load(path, allow_pickle=False) as data:
+            header = json.loads(data[HEADER].tobytes())
+            for name in data.files:
+                kind, _, rest = name.partition("/")
+                if kind == "network":
+                    network[rest] = torch.from_numpy(data[name])
+                elif kind == "optimiser":
+                    index, _, moment = rest.partition("/")
+                    moments.setdefault(int(index), {})[moment] = torch.from_numpy(data[name])
+        optimiser = {"state": moments, "param_groups": header["groups"]}
+        return Checkpoint(network, optimiser, header["progress"])
+    except (OSError, KeyError, ValueError, EOFError) as error:
+        raise SkullImplantError(
+            f"The checkpoint {path.name} is damaged; train without --resume to start again."
+        ) from error
