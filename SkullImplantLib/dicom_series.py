@@ -1,31 +1,24 @@
 """A folder of DICOM files to one CT volume in HU, or a named reason why there is none.
 
-The headers are read with pydicom and decide everything about geometry; ITK (GDCM) only decodes
-the pixels of one slice after another, whatever their transfer syntax, and applies the rescale of
-each. No element that could name the patient is ever read by this module.
+The headers (`dicom_study`) decide everything about geometry; ITK (GDCM) only decodes the pixels of
+one slice after another, whatever their transfer syntax, and applies the rescale of each.
 """
 
 import hashlib
-import os
-import struct
-import warnings
-from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pydicom
 import SimpleITK as sitk
-from pydicom.errors import InvalidDicomError
 
+from .dicom_study import DicomSeries, choose_series, find_series, notes_on_choice, numbers
 from .errors import SkullImplantError
 from .progress import Progress, part, silent
 
 # Nothing is thinner than air: what a scanner writes outside its circle becomes this.
 OUTSIDE_HU = -1024
-# A study has a few thousand files; more than this is a whole archive given by mistake.
-MAX_FILES = 50_000
-# Headers are rounded; orientations differing by less turn a head's far side by under 0.1 mm.
+# Headers are rounded; orientations differing by less move a head's far side by under 0.3 mm.
 ORIENTATION_TOLERANCE = 1e-3
 # From an even grid, of any slice: positions are often rounded to 0.1 mm.
 EVENNESS_TOLERANCE_MM = 0.1
@@ -35,41 +28,6 @@ EVENNESS_TOLERANCE = 0.05
 SAME_PLACE_MM = 0.01
 # Of the first against the last slice, across the normal: less than half a pixel is no shear.
 SHEAR_TOLERANCE_PIXELS = 0.5
-# The normal of an axial slice is nearer to the body's axis than to any other; tilt included.
-AXIAL_COSINE = 0.7071
-
-_CT_IMAGE = "1.2.840.10008.5.1.4.1.1.2"
-_MULTI_FRAME_CT = ("1.2.840.10008.5.1.4.1.1.2.1", "1.2.840.10008.5.1.4.1.1.2.2")
-_SCOUTS = {"LOCALIZER", "SCOUT", "TOPOGRAM"}
-_ELEMENTS = [
-    "SOPClassUID",
-    "SOPInstanceUID",
-    "SeriesInstanceUID",
-    "Modality",
-    "ImageType",
-    "InstanceNumber",
-    "Rows",
-    "Columns",
-    "PixelSpacing",
-    "ImagePositionPatient",
-    "ImageOrientationPatient",
-    "GantryDetectorTilt",
-    "RescaleSlope",
-    "RescaleIntercept",
-    "PixelPaddingValue",
-    "PixelPaddingRangeLimit",
-    "PixelRepresentation",
-]
-_UNREADABLE = (
-    InvalidDicomError,
-    EOFError,
-    ValueError,
-    KeyError,
-    AttributeError,
-    TypeError,
-    NotImplementedError,
-    struct.error,
-)
 
 
 @dataclass(frozen=True)
@@ -105,32 +63,6 @@ class _Slice:
         return np.cross(*self.orientation)
 
 
-@dataclass(frozen=True)
-class _Series:
-    uid: str
-    modality: str
-    headers: list[tuple[Path, pydicom.Dataset]]  # of its images that are CT slices
-    files: int
-    multi_frame: bool
-
-    def rank(self) -> tuple[bool, bool, int, str]:
-        """Order series by fitness: axial, then primary, then by their number of slices."""
-        _, header = self.headers[0]
-        orientation = _numbers(header, "ImageOrientationPatient", 6)
-        axial = orientation is not None and (
-            abs(np.cross(orientation[:3], orientation[3:])[2]) >= AXIAL_COSINE
-        )
-        kinds = _image_type(header)
-        return axial, not kinds or "SECONDARY" not in kinds, len(self.headers), self.uid
-
-
-def is_dicom(path: Path) -> bool:
-    """Say whether a file is DICOM, by its preamble or, in old files without one, its first tag."""
-    with path.open("rb") as file:
-        head = file.read(132)
-    return head[128:] == b"DICM" or head[:4] in (b"\x08\x00\x00\x00", b"\x08\x00\x05\x00")
-
-
 def read_series(
     folder: Path, series_uid: str | None = None, progress: Progress = silent
 ) -> SeriesVolume:
@@ -141,11 +73,11 @@ def read_series(
     one even, rectangular volume: orientations or sizes mixed, a slice missing, doubled or damaged,
     uneven spacing, a tilted gantry.
     """
-    series = _series_in(folder, part(progress, 0.0, 0.3))
-    chosen = _choose(series, series_uid)
+    series = find_series(folder, part(progress, 0.0, 0.3))
+    chosen = choose_series(series, series_uid)
     slices, notes = _slices(chosen)
     if series_uid is None:
-        notes += _on_choice(chosen, series)
+        notes += notes_on_choice(chosen, series)
     slices = _sorted(slices)
     spacing_mm = _slice_spacing(slices)
     notes += _check_tilt(slices)
@@ -158,128 +90,14 @@ def read_series(
     return SeriesVolume(image, sha256, notes)
 
 
-def _series_in(folder: Path, progress: Progress) -> list[_Series]:
-    """Read all DICOM headers below `folder` and return its series."""
-    paths = sorted(
-        Path(where) / name
-        for where, _, names in os.walk(folder)
-        for name in names
-        if name.upper() != "DICOMDIR"
-    )
-    if len(paths) > MAX_FILES:
-        raise SkullImplantError(
-            f"The folder holds {len(paths)} files, more than a study; give the series' own folder."
-        )
-    found: dict[str, list[tuple[Path, pydicom.Dataset]]] = {}
-    damaged = 0
-    for count, path in enumerate(paths):
-        progress(count / len(paths), "reading DICOM headers")
-        if path.is_file() and is_dicom(path):
-            header = _header(path)
-            if header is None or not header.get("SeriesInstanceUID"):
-                damaged += 1
-            else:
-                found.setdefault(str(header.SeriesInstanceUID), []).append((path, header))
-    if damaged:
-        raise SkullImplantError(
-            f"{damaged} DICOM file(s) in the folder are damaged or cut short; copy it again."
-        )
-    if not found:
-        raise SkullImplantError(
-            "The folder holds no DICOM files; give the folder of a CT series or an image file."
-        )
-    return [_series(uid, headers) for uid, headers in sorted(found.items())]
-
-
-def _header(path: Path) -> pydicom.Dataset | None:
-    """Return the elements this module needs, or None where the header cannot be read."""
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            return pydicom.dcmread(
-                path, force=True, stop_before_pixels=True, specific_tags=list(_ELEMENTS)
-            )
-    except _UNREADABLE:
-        return None
-
-
-def _series(uid: str, headers: list[tuple[Path, pydicom.Dataset]]) -> _Series:
-    classes = [str(header.get("SOPClassUID", _CT_IMAGE)) for _, header in headers]
-    return _Series(
-        uid=uid,
-        modality=str(headers[0][1].get("Modality") or "unknown"),
-        headers=[
-            (path, header)
-            for (path, header), sop_class in zip(headers, classes)
-            if header.get("Modality") == "CT"
-            and sop_class == _CT_IMAGE
-            and not _SCOUTS & set(_image_type(header))
-        ],
-        files=len(headers),
-        multi_frame=any(sop_class in _MULTI_FRAME_CT for sop_class in classes),
-    )
-
-
-def _image_type(header: pydicom.Dataset) -> list[str]:
-    value = header.get("ImageType") or []
-    return [str(v).upper() for v in ([value] if isinstance(value, str) else value)]
-
-
-def _choose(series: list[_Series], uid: str | None) -> _Series:
-    if uid is not None:
-        wanted = [s for s in series if s.uid == uid]
-        if not wanted:
-            listed = ", ".join(f"{s.uid} ({s.modality}, {_files(s.files)})" for s in series)
-            raise SkullImplantError(f"No series has that UID; the folder holds {listed}.")
-        series = wanted
-    usable = [s for s in series if s.headers]
-    if usable:
-        return max(usable, key=_Series.rank)
-    if any(s.multi_frame for s in series):
-        raise SkullImplantError(
-            "The CT is in multi-frame (enhanced) DICOM files, which are not read; export it as "
-            "classic DICOM, one file a slice, or convert it to NIfTI."
-        )
-    counts = Counter[str]()
-    for s in series:
-        counts[s.modality] += s.files
-    listed = ", ".join(f"{modality}: {_files(count)}" for modality, count in sorted(counts.items()))
-    if "CT" in counts:
-        raise SkullImplantError(
-            f"There are no CT slices, only localizers or secondary captures ({listed}); give the "
-            "folder of the CT series."
-        )
-    raise SkullImplantError(
-        f"There is no CT series, but {listed}; give the folder of a CT of the head."
-    )
-
-
-def _files(count: int) -> str:
-    return "1 file" if count == 1 else f"{count} files"
-
-
-def _on_choice(chosen: _Series, series: list[_Series]) -> tuple[str, ...]:
-    """Return notes on a choice among several series that the user may want otherwise."""
-    notes: tuple[str, ...] = ()
-    others = sum(1 for s in series if s.headers) - 1
-    if others:
-        notes += (
-            f"The folder holds {others + 1} CT series; the one with {len(chosen.headers)} slices "
-            "was used (--series chooses another).",
-        )
-    if not chosen.rank()[0]:
-        notes += ("The folder has no axial CT series; a reformatted one was used.",)
-    return notes
-
-
-def _slices(series: _Series) -> tuple[list[_Slice], tuple[str, ...]]:
+def _slices(series: DicomSeries) -> tuple[list[_Slice], tuple[str, ...]]:
     """Return the slices of the series, without copies of the same file, checked one by one."""
     slices = [_slice(path, header) for path, header in series.headers]
     unique = list({s.instance_uid or str(s.path): s for s in slices}.values())
     notes: tuple[str, ...] = ()
     if len(unique) < len(slices):
         copies = len(slices) - len(unique)
-        notes = (f"{_files(copies)} of the series lay in the folder twice and counted once.",)
+        notes = (f"{copies} file(s) of the series lie in the folder twice and count once.",)
     if len(unique) < 2:
         raise SkullImplantError(
             "The CT series has only one slice; give the folder that holds the whole series."
@@ -288,10 +106,11 @@ def _slices(series: _Series) -> tuple[list[_Slice], tuple[str, ...]]:
 
 
 def _slice(path: Path, header: pydicom.Dataset) -> _Slice:
-    number = _numbers(header, "InstanceNumber", 1)
+    """Return what a header says of its slice; raises where it does not say where the slice lies."""
+    number = numbers(header, "InstanceNumber", 1)
     name = f"Slice number {number[0]:.0f}" if number is not None else "A slice"
     found = {
-        what: _numbers(header, keyword, count)
+        what: numbers(header, keyword, count)
         for what, keyword, count in (
             ("number of rows", "Rows", 1),
             ("number of columns", "Columns", 1),
@@ -315,7 +134,7 @@ def _slice(path: Path, header: pydicom.Dataset) -> _Slice:
             f"{name} of the CT series has an impossible pixel spacing or orientation in its "
             "header; export the series again from the scanner or archive."
         )
-    tilt = _numbers(header, "GantryDetectorTilt", 1)
+    tilt = numbers(header, "GantryDetectorTilt", 1)
     spacing = values["pixel spacing"]
     return _Slice(
         path=path,
@@ -337,18 +156,6 @@ def _orthonormal(orientation: np.ndarray) -> np.ndarray:
     return np.stack([row, column / np.linalg.norm(column)])
 
 
-def _numbers(header: pydicom.Dataset, keyword: str, count: int) -> np.ndarray | None:
-    """Return an element's finite numbers, or None where it is absent or not `count` of them."""
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            value = header.get(keyword)
-            numbers = np.atleast_1d(np.array(value, float)) if value is not None else np.empty(0)
-    except _UNREADABLE:
-        return None
-    return numbers if numbers.shape == (count,) and np.isfinite(numbers).all() else None
-
-
 def _padding_hu(header: pydicom.Dataset) -> tuple[float, float] | None:
     """Return the range of HU that marks padding, from (0028,0120) and (0028,0121)."""
     stored = []
@@ -364,7 +171,7 @@ def _padding_hu(header: pydicom.Dataset) -> tuple[float, float] | None:
     if not stored:
         return None
     slope, intercept = (
-        default if (value := _numbers(header, keyword, 1)) is None else float(value[0])
+        default if (value := numbers(header, keyword, 1)) is None else float(value[0])
         for keyword, default in (("RescaleSlope", 1.0), ("RescaleIntercept", 0.0))
     )
     ends = [slope * s + intercept for s in stored]

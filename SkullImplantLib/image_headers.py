@@ -2,33 +2,24 @@
 
 ITK fills a cut-off NIfTI with zeros, turns a zero spacing into 1 mm and believes a header that
 contradicts itself; an implant made from such a file would not fit. So the header of NRRD, NIfTI
-and MetaImage is read here, plainly, and the voxel data is streamed once to see that it is whole.
+and MetaImage is read here, plainly; `image_data` then sees that the voxels are whole.
 """
 
-import hashlib
 import math
 import re
 import struct
 import zlib
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from .errors import SkullImplantError
-from .progress import Progress, silent
 
 # Hold the whole header of any file met in practice, segment tables of hundreds of rows included.
 MAX_HEADER_BYTES = 4 << 20
-CHUNK_BYTES = 4 << 20
-# Of compressed data, which may unpack to a thousand times as much.
-INFLATE_BYTES = 64 << 10
 
 NIFTI1_BYTES = 352
-
-# As zlib tells its own format from gzip's.
-_WINDOW_BITS = {"gzip": 16 + zlib.MAX_WBITS, "zlib": zlib.MAX_WBITS}
 
 _NRRD_TYPE_BYTES = {
     1: "signed char|int8|int8_t|uchar|unsigned char|uint8|uint8_t",
@@ -44,16 +35,9 @@ _METAIMAGE_TYPE_BYTES = {
     4: "MET_INT|MET_UINT|MET_FLOAT|MET_LONG|MET_ULONG",
     8: "MET_LONG_LONG|MET_ULONG_LONG|MET_DOUBLE",
 }
-# (datatype, bitpix) of signed and unsigned integers and floats, and of colours.
-_NIFTI_TYPE_BITS = {
-    *((2, 8), (256, 8), (4, 16), (512, 16), (8, 32), (768, 32), (1024, 64), (1280, 64)),
-    *((16, 32), (64, 64), (128, 24), (2304, 32)),
-}
-
-NOT_FINITE = (
-    "The image has voxels that are not numbers (NaN or infinite); export it again with a number "
-    "there, such as -1024."
-)
+# Bits per voxel of its datatypes: integers, floats, colours.
+_NIFTI_BITS = {2: 8, 256: 8, 4: 16, 512: 16, 8: 32, 768: 32, 1024: 64, 1280: 64}
+_NIFTI_BITS |= {16: 32, 64: 64, 128: 24, 2304: 32}
 
 
 @dataclass(frozen=True)
@@ -101,89 +85,6 @@ def read_header(path: Path) -> ImageHeader:
         f"{path.name} is of no known format; give a DICOM folder, or an NRRD (.nrrd, .nhdr), "
         "NIfTI (.nii, .nii.gz) or MetaImage (.mha, .mhd) file."
     )
-
-
-def check_data(path: Path, header: ImageHeader, progress: Progress = silent) -> str:
-    """See that all voxel data of `path` is there and undamaged, and return the SHA-256 in hex.
-
-    The digest is of the file's bytes; where the voxels lie in a file of their own, of the
-    header file's bytes followed by that file's. Raises `SkullImplantError` where data is missing,
-    a checksum of the compression fails, or there are NaNs that ITK would hide.
-    """
-    digest = hashlib.sha256()
-    if header.data != path:
-        digest.update(path.read_bytes())
-    total = max(header.data.stat().st_size, 1)
-    voxels = _Voxels(header)
-    place = 0
-    try:
-        for chunk in _chunks(header.data):
-            digest.update(chunk)
-            voxels.add(chunk[max(header.offset - place, 0) :])
-            place += len(chunk)
-            progress(place / total, "checking the file")
-    except zlib.error as error:
-        raise SkullImplantError(
-            f"{path.name} is damaged (its compressed data does not decode); copy it again from "
-            "its source."
-        ) from error
-    missing = header.data_bytes - voxels.bytes
-    if header.encoding != "text" and (missing > 0 or not voxels.ended):
-        raise SkullImplantError(
-            f"{path.name} is cut short ({max(missing, 0) / header.data_bytes:.1%} of its voxels "
-            "are missing); copy it again from its source."
-        )
-    if not voxels.finite:
-        raise SkullImplantError(NOT_FINITE)
-    return digest.hexdigest()
-
-
-def _chunks(path: Path) -> Iterator[bytes]:
-    with path.open("rb") as file:
-        while chunk := file.read(CHUNK_BYTES):
-            yield chunk
-
-
-class _Voxels:
-    """Sees an image's data, given in chunks, unpacked: how many bytes, and whether finite."""
-
-    def __init__(self, header: ImageHeader) -> None:
-        self.bytes = 0
-        self.finite = True
-        self._floats = header.floats
-        self._ahead = b""
-        if header.floats is not None:
-            self._skip = header.data_bytes - math.prod(header.size) * header.floats.itemsize
-        bits = _WINDOW_BITS.get(header.encoding)
-        self._stream = zlib.decompressobj(bits) if bits else None
-
-    @property
-    def ended(self) -> bool:
-        """Whether compressed data reached its end, where its checksum is; plain data always has."""
-        return self._stream is None or self._stream.eof
-
-    def add(self, chunk: bytes) -> None:
-        """See one more chunk; raises `zlib.error` where it does not decode."""
-        if self._stream is None:
-            self._see(chunk)
-            return
-        for start in range(0, len(chunk), INFLATE_BYTES):
-            if self._stream.eof:  # whatever follows the stream is not data
-                return
-            self._see(self._stream.decompress(chunk[start : start + INFLATE_BYTES]))
-
-    def _see(self, data: bytes) -> None:
-        self.bytes += len(data)
-        if self._floats is None:
-            return
-        data = self._ahead + data
-        if self._skip:
-            skipped = min(self._skip, len(data))
-            self._skip -= skipped
-            data = data[skipped:]
-        whole = len(data) - len(data) % self._floats.itemsize
-        self._ahead = data[whole:]
-        self.finite &= bool(np.isfinite(np.frombuffer(data[:whole], self._floats)).all())
 
 
 def _read_nrrd(path: Path) -> ImageHeader:
@@ -265,10 +166,8 @@ def _read_nifti(path: Path) -> ImageHeader:
     pixdim = struct.unpack_from(order + "8f", head, 76)
     datatype, bits = struct.unpack_from(order + "2h", head, 70)
     (voxel_offset,) = struct.unpack_from(order + "f", head, 108)
-    if (
-        datatype,
-        bits,
-    ) not in _NIFTI_TYPE_BITS or not NIFTI1_BYTES <= voxel_offset <= MAX_HEADER_BYTES:
+    stored = _NIFTI_BITS.get(datatype) == bits
+    if not (stored and NIFTI1_BYTES <= voxel_offset <= MAX_HEADER_BYTES):
         raise _unusable(path, "its header does not say how its voxels are stored")
     unit_mm = {1: 1000.0, 3: 0.001}.get(head[123] & 7, 1.0)
     spacing = _checked_spacing(path, [p * unit_mm for p in pixdim[1 : 1 + min(len(size), 3)]])

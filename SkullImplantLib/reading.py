@@ -14,9 +14,11 @@ from typing import Literal
 import numpy as np
 import SimpleITK as sitk
 
-from .dicom_series import is_dicom, read_series
+from .dicom_series import OUTSIDE_HU, read_series
+from .dicom_study import is_dicom
 from .errors import SkullImplantError
-from .image_headers import NOT_FINITE, ImageHeader, check_data, read_header
+from .image_data import NOT_FINITE, check_data
+from .image_headers import ImageHeader, read_header
 from .images import array_of, image_like, index_to_lps_mm
 from .progress import Progress, part, silent
 
@@ -38,8 +40,6 @@ CORNER_TOLERANCE_MM = 0.1
 # Air outside the head or in the sinuses, and bone; a head CT holds at least this share of each.
 AIR_BELOW_HU, BONE_ABOVE_HU = -500.0, 250.0
 MIN_SHARE = 1e-3
-# Nothing is thinner than air: lower values mark places outside the scanner's circle.
-LOWEST_HU = -1024
 # A skull and what lies around it; even a mask cropped to the skull is half air and brain.
 MAX_BONE_SHARE = 0.5
 
@@ -337,24 +337,25 @@ def _hounsfield(image: sitk.Image, forced: bool) -> tuple[sitk.Image, tuple[str,
     plausible = air >= MIN_SHARE and bone >= MIN_SHARE
     notes: tuple[str, ...] = ()
     if not plausible:
-        what = f"The values (from {lowest:g} to {highest:g}) are not those of a head CT in HU"
+        values = f"The values (from {lowest:g} to {highest:g}) are"
+        units = f"Hounsfield units of a head (air near -1000, bone above {BONE_ABOVE_HU:g})"
+        lost = ", but for a lost offset of 1024" if lowest >= 0 and highest > 1500 else ""
         if not forced:
-            lost = " (an offset of 1024 seems lost)" if lowest >= 0 and highest > 1500 else ""
             raise SkullImplantError(
-                f"{what}, with air near -1000 and bone above {BONE_ABOVE_HU:g}{lost}, nor of a "
-                "mask with two values; give such an image, or say --input ct|skull."
+                f"{values} neither {units}{lost} nor a mask of two values; export the CT in HU, "
+                "or say what the image is with --input ct|skull."
             )
-        notes = (f"{what}; the image was taken as a CT because --input ct says so.",)
+        notes = (f"{values} not {units}; the image was taken as a CT because --input says so.",)
     exact = np.issubdtype(array_of(image).dtype, np.integer)
     if highest > np.iinfo(np.int16).max or not (plausible or exact):
         return sitk.Cast(image, sitk.sitkFloat32), notes
     if image.GetPixelID() != sitk.sitkInt16:
         whole = np.empty(array_of(image).shape, np.int16)
         for z, plane in enumerate(array_of(image)):
-            whole[z] = np.maximum(np.rint(plane), LOWEST_HU)
+            whole[z] = np.maximum(np.rint(plane), OUTSIDE_HU)
         return image_like(whole, image), notes
-    if lowest < LOWEST_HU:
-        image = sitk.Clamp(image, lowerBound=LOWEST_HU)
+    if lowest < OUTSIDE_HU:
+        image = sitk.Clamp(image, lowerBound=OUTSIDE_HU)
     return image, notes
 
 

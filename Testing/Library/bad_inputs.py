@@ -431,7 +431,7 @@ def multi_frame(folder: Path) -> Path:
     return write_series(folder / "study", edit=edit)
 
 
-@bad("not those of a head CT in HU")
+@bad("neither Hounsfield units")
 def dicom_without_rescale(folder: Path) -> Path:
     def edit(dataset: Dataset, z: int) -> None:
         del dataset.RescaleSlope, dataset.RescaleIntercept
