@@ -7,6 +7,7 @@ level. The decoder doubles it: every site makes its eight children, a classifier
 belong to the completed skull, and the others are pruned away before the next level.
 """
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from types import ModuleType
@@ -130,7 +131,7 @@ class SparseAutoEncoder(nn.Module):
             return block(engine.Conv3d(width, width, kernel_size=3), width)
 
         self.encoder = nn.ModuleList([block(engine.Conv3d(in_channels, c[0], 3), c[0])])
-        for fine, coarse in zip(c[:-1], c[1:]):
+        for fine, coarse in itertools.pairwise(c):
             down = block(engine.Conv3d(fine, coarse, kernel_size=2, stride=2), coarse)
             self.encoder.append(nn.Sequential(down, refine(coarse)))
 
@@ -188,49 +189,61 @@ class SparseAutoEncoder(nn.Module):
         Where nothing survives the pruning of a level, the finer levels are empty and so is the
         output. An empty `x` gives empty levels throughout.
         """
-        engine = self.engine
         levels = self.configuration.levels
-        adds = self.configuration.skip == "add"
-        completion = Completion()
         targets = _pyramid(target, levels) if target is not None else [None] * levels
-        source = x
-        skips: list[Any] = []
-        if len(x.coordinates):
-            for encode in self.encoder:
-                x = encode(x)
-                skips.append(x if adds else None)
-            skips.pop()
-
+        nothing = x.features[:0].sum(1)  # no logits, of the right kind and place
+        completion = Completion()
+        x, skips = self._encode(x)
         for index, decode in enumerate(self.decoder):
-            stride = 2 ** (levels - 1 - index)
-            if not len(x.coordinates):
-                completion.levels.append(_empty_level(stride, source, targets[index]))
-                continue
-            x = decode["refine"](decode["up"](x))
-            skip = skips.pop()
-            if skip is not None:
-                x = engine.add(x, skip)
-                del skip
-            if bounds is not None:
-                x = _inside(engine, x, bounds)
-            logits = decode["classify"](x).features.squeeze(1)
-            level = Level(stride, x.coordinates, logits)
-            keep = logits.detach() > 0
-            site_targets = targets[index]
-            if site_targets is not None:
-                level.target = site_targets.contains(x.coordinates)
-                if self.training and stride > 1:
-                    keep |= level.target
+            if len(x.coordinates):
+                x = decode["refine"](decode["up"](x))  # type: ignore[index]
+                x = self._joined(x, skips.pop(), bounds)
+            logits = nothing
+            if len(x.coordinates):
+                logits = decode["classify"](x).features.squeeze(1)  # type: ignore[index]
+            level = Level(2 ** (levels - 1 - index), x.coordinates, logits)
+            level_target = targets[index]
+            if level_target is not None:
+                level.target = level_target.contains(level.coordinates)
             completion.levels.append(level)
-            if stride > 1 or reconstruct:
-                x = _pruned(engine, x, keep)
-
+            if level.stride > 1 or reconstruct:
+                x = _pruned(self.engine, x, self.keeps(level))
         if reconstruct:
             completion.coordinates = x.coordinates
-            empty = not len(x.coordinates)
-            features = source.features[:0, :1] if empty else self.final(x).features
+            features = self.final(x).features if len(x.coordinates) else nothing[:, None]
             completion.features = torch.sigmoid(features)
         return completion
+
+    def keeps(self, level: Level) -> torch.Tensor:
+        """Return which candidates of `level` survive its pruning, bool [M]."""
+        keep = level.logits.detach() > 0
+        if self.training and level.target is not None and level.stride > 1:
+            keep = keep | level.target
+        return keep
+
+    def _encode(self, x: Any) -> tuple[Any, list[Any]]:
+        """Return the deepest tensor, and those to add to each decoder level, deepest last."""
+        adds = self.configuration.skip == "add"
+        skips: list[Any] = []
+        if not len(x.coordinates):
+            return x, skips
+        for index, encode in enumerate(self.encoder):
+            if index:
+                skips.append(x if adds else None)
+            x = encode(x)
+        return x, skips
+
+    def _joined(self, x: Any, skip: Any | None, bounds: tuple[int, int, int] | None) -> Any:
+        """Return `x` with the encoder's tensor added, and without the sites outside the grid."""
+        if skip is not None:
+            x = self.engine.add(x, skip)
+        if bounds is None:
+            return x
+        coordinates = x.coordinates[:, 1:]
+        keep = torch.ones(len(coordinates), dtype=torch.bool, device=coordinates.device)
+        for axis, bound in enumerate(bounds):
+            keep &= (coordinates[:, axis] >= 0) & (coordinates[:, axis] < bound)
+        return x if bool(keep.all()) else _pruned(self.engine, x, keep)
 
 
 class _Nothing:
@@ -241,28 +254,10 @@ class _Nothing:
 
 
 def _pruned(engine: ModuleType, x: Any, keep: torch.Tensor) -> Any:
+    """Return the rows of `x` where `keep` is true, or nothing."""
     if not bool(keep.any()):
         return _Nothing(x.coordinates)
     return engine.prune(x, keep)
-
-
-def _inside(engine: ModuleType, x: Any, bounds: tuple[int, int, int]) -> Any:
-    """Return `x` without the sites outside the grid of shape `bounds` (z, y, x)."""
-    coordinates = x.coordinates[:, 1:]
-    keep = torch.ones(len(coordinates), dtype=torch.bool, device=coordinates.device)
-    for axis, bound in enumerate(bounds):
-        keep &= (coordinates[:, axis] >= 0) & (coordinates[:, axis] < bound)
-    return x if bool(keep.all()) else engine.prune(x, keep)
-
-
-def _empty_level(stride: int, source: Any, target: Sites | None) -> Level:
-    none = torch.zeros(0, dtype=torch.bool, device=source.features.device)
-    return Level(
-        stride,
-        source.coordinates[:0],
-        source.features[:0].sum(1),
-        none if target is not None else None,
-    )
 
 
 def _pyramid(target: Sites, levels: int) -> list[Sites]:

@@ -32,6 +32,10 @@ Parameters and buffers have the names and shapes given above in every engine, so
 serves all.
 """
 
+import importlib
+from types import ModuleType
+
+from ..errors import SkullImplantError
 from .functional import add, cat, prune
 from .nn import (
     ELU,
@@ -45,8 +49,24 @@ from .nn import (
 from .sites import Sites
 from .tensor import SparseTensor, from_dense
 
+# Modules of the engine protocol, by the name on the command line.
+ENGINES = {"torch": __name__, "minkowski": f"{__name__}.minkowski"}
+
+
+def engine_named(name: str) -> ModuleType:
+    """Return the engine `torch` or `minkowski`.
+
+    Raises:
+        SkullImplantError: there is no such engine, or it is not installed.
+    """
+    if name not in ENGINES:
+        raise SkullImplantError(f"There is no engine '{name}'; use one of {', '.join(ENGINES)}.")
+    return importlib.import_module(ENGINES[name])
+
+
 __all__ = [
     "ELU",
+    "ENGINES",
     "BatchNorm",
     "Block",
     "Conv3d",
@@ -57,6 +77,7 @@ __all__ = [
     "SparseTensor",
     "add",
     "cat",
+    "engine_named",
     "from_dense",
     "prune",
 ]

@@ -30,9 +30,7 @@ def offsets_of(kernel_size: int) -> torch.Tensor:
     return torch.tensor([(z, y, x) for x, y, z in itertools.product(span, repeat=3)])
 
 
-def convolve(
-    x: SparseTensor, kernel: torch.Tensor, sites: Sites | None = None
-) -> SparseTensor:
+def convolve(x: SparseTensor, kernel: torch.Tensor, sites: Sites | None = None) -> SparseTensor:
     """Convolve with a centred kernel of odd size, stride 1.
 
     Args:
@@ -83,9 +81,7 @@ def convolve_up(x: SparseTensor, kernel: torch.Tensor) -> SparseTensor:
     return SparseTensor.on(children, features)
 
 
-def linear(
-    x: SparseTensor, kernel: torch.Tensor, bias: torch.Tensor | None = None
-) -> SparseTensor:
+def linear(x: SparseTensor, kernel: torch.Tensor, bias: torch.Tensor | None = None) -> SparseTensor:
     """Multiply every row with `kernel` [C_in, C_out] and add `bias` [1, C_out]."""
     features = x.features @ kernel
     return x.on(x.sites, features if bias is None else features + bias)
@@ -161,9 +157,9 @@ class _Neighbours:
         self.alone = source is target and not bool(offsets.any())
         if self.alone:
             return
-        reach = max(int(offsets.abs().max()), 0)
-        self.lattice = Lattice.around(target.coordinates, source.stride, halo=reach)
-        self.table = source.table(self.lattice)
+        below, above = max(0, -int(offsets.min())), max(0, int(offsets.max()))
+        wanted = Lattice.around(target.coordinates, source.stride, below, above)
+        self.lattice, self.table = source.table(wanted)
         self.steps = steps_of(self.lattice, offsets).to(source.device)
 
     def rows(self, chunk: slice) -> torch.Tensor:

@@ -11,6 +11,7 @@ MinkowskiEngine: Choy, Gwak, Savarese, "4D spatio-temporal ConvNets" (CVPR 2019)
 import collections
 import collections.abc
 import importlib
+import warnings
 from types import ModuleType
 from typing import Any, NamedTuple
 
@@ -27,7 +28,9 @@ def _package() -> ModuleType:
     if lent:
         vars(collections)["Sequence"] = collections.abc.Sequence
     try:
-        return importlib.import_module("MinkowskiEngine")
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message=".*CPU_ONLY")  # that is how we build it
+            return importlib.import_module("MinkowskiEngine")
     except ModuleNotFoundError as error:
         if error.name != "MinkowskiEngine":
             raise

@@ -31,14 +31,17 @@ class Lattice:
     stride: int
 
     @staticmethod
-    def around(coordinates: torch.Tensor, stride: int, halo: int = 0) -> "Lattice":
-        """Return the smallest lattice with all `coordinates` [N, 4], and `halo` cells around."""
+    def around(coordinates: torch.Tensor, stride: int, below: int = 0, above: int = 0) -> "Lattice":
+        """Return the smallest lattice with all `coordinates` [N, 4], and so many cells around.
+
+        Raises:
+            SkullImplantError: it has more than `MAXIMUM_CELLS`.
+        """
         if not len(coordinates):
             return Lattice((0, 0, 0, 0), (0, 0, 0, 0), stride)
-        # Batch indices are sorted or few; one reduction serves all four columns.
         low, high = (bound.tolist() for bound in torch.aminmax(coordinates, dim=0))
-        lower = (low[0], *(c // stride * stride - halo * stride for c in low[1:]))
-        upper = (high[0], *(c // stride * stride + halo * stride for c in high[1:]))
+        lower = (low[0], *((c // stride - below) * stride for c in low[1:]))
+        upper = (high[0], *((c // stride + above) * stride for c in high[1:]))
         steps = (1, stride, stride, stride)
         shape = tuple((u - c) // s + 1 for u, c, s in zip(upper, lower, steps))
         lattice = Lattice(lower, shape, stride)  # type: ignore[arg-type]
@@ -60,6 +63,20 @@ class Lattice:
         """How far apart in the numbering the neighbours along (batch, z, y, x) are."""
         _, z, y, x = self.shape
         return (z * y * x, y * x, x, 1)
+
+    @property
+    def corners(self) -> tuple[list[int], list[int]]:
+        """Coordinates of the first and the last cell."""
+        steps = (1, self.stride, self.stride, self.stride)
+        last = [c + (n - 1) * s for c, n, s in zip(self.lower, self.shape, steps)]
+        return list(self.lower), last
+
+    def covers(self, other: "Lattice") -> bool:
+        """Return whether all cells of `other` are cells of this lattice."""
+        if self.stride != other.stride:
+            return False
+        (low, high), (first, last) = self.corners, other.corners
+        return all(a <= b for a, b in zip(low, first)) and all(a <= b for a, b in zip(last, high))
 
     def numbers(self, coordinates: torch.Tensor) -> torch.Tensor:
         """Return the cell numbers, int32 [N], of `coordinates` [N, 4], which must lie inside.
@@ -137,25 +154,26 @@ class Sites:
         """Return the same sites on `device`."""
         return Sites(self.coordinates.to(device), self.stride)
 
-    def table(self, lattice: Lattice) -> torch.Tensor:
-        """Return the row of the site in every cell of `lattice`, int32 [cells]; N where none is.
+    def table(self, wanted: Lattice) -> tuple[Lattice, torch.Tensor]:
+        """Return a lattice with all cells of `wanted`, and the row of the site in each cell.
 
-        `lattice` may be finer than the sites' own stride, and may leave sites out. The last table
-        is kept, since the backward pass and the next layer ask for the same.
+        The rows are int32 [cells], N where no site is. `wanted` may be finer than the sites' own
+        stride and may leave sites out. The last table is kept, since the backward pass and the next
+        layer mostly ask for the same.
         """
-        if self._table is not None and self._table[0] == lattice:
-            return self._table[1]
-        count = len(self)
+        if self._table is not None and self._table[0].covers(wanted):
+            return self._table
         self._table = None  # not two at a time
-        table = torch.full((lattice.cells,), count, dtype=torch.int32, device=self.device)
+        count = len(self)
+        table = torch.full((wanted.cells,), count, dtype=torch.int32, device=self.device)
         rows = torch.arange(count, dtype=torch.int32, device=self.device)
         coordinates = self.coordinates
-        if not _covers(lattice, self.box):
-            inside = lattice.contains(coordinates)
+        inside = wanted.contains(coordinates)
+        if not bool(inside.all()):
             coordinates, rows = coordinates[inside], rows[inside]
-        table[lattice.numbers(coordinates).long()] = rows
-        self._table = (lattice, table)
-        return table
+        table[wanted.numbers(coordinates).long()] = rows
+        self._table = (wanted, table)
+        return self._table
 
     def forget(self) -> None:
         """Free the look-up table; it is made again when needed."""
@@ -170,8 +188,8 @@ class Sites:
         if not len(self) or not len(coordinates):
             return rows
         inside = self.box.contains(coordinates)
-        numbers = self.box.numbers(coordinates[inside])
-        found = self.table(self.box).index_select(0, numbers).long()
+        lattice, table = self.table(self.box)
+        found = table.index_select(0, lattice.numbers(coordinates[inside])).long()
         rows[inside] = torch.where(found < len(self), found, -1)
         return rows
 
@@ -190,7 +208,7 @@ class Sites:
     def dilated(self, offsets: torch.Tensor) -> "Sites":
         """Return all sites at `offsets` [K, 3] (z, y, x; in units of the stride) from a site."""
         reach = int(offsets.abs().max())
-        lattice = Lattice.around(self.coordinates, self.stride, halo=reach)
+        lattice = Lattice.around(self.coordinates, self.stride, reach, reach)
         return _marked([self], lattice, steps_of(lattice, offsets))
 
     def union(self, other: "Sites") -> "Sites":
@@ -201,8 +219,7 @@ class Sites:
             return self
         if not len(self):
             return other
-        corners = [_corners(s.box) for s in (self, other)]
-        both = torch.tensor(corners, dtype=torch.int32).reshape(4, 4)
+        both = torch.tensor([*self.box.corners, *other.box.corners], dtype=torch.int32)
         return _marked([self, other], Lattice.around(both, self.stride))
 
     def children(self) -> tuple["Sites", torch.Tensor]:
@@ -282,23 +299,8 @@ def _marked(sets: list[Sites], lattice: Lattice, steps: torch.Tensor | None = No
     return Sites(lattice.coordinates(cells), lattice.stride)
 
 
-def _covers(outer: Lattice, inner: Lattice) -> bool:
-    (low, high), (a, b) = _corners(outer), _corners(inner)
-    # `high` is the last cell's own coordinate: finer sites in that cell are covered by its width.
-    reach = (0, *[outer.stride - 1] * 3)
-    return all(i >= o for i, o in zip(a, low)) and all(
-        i <= o + r for i, o, r in zip(b, high, reach)
-    )
-
-
-def _corners(lattice: Lattice) -> tuple[list[int], list[int]]:
-    scales = (1, lattice.stride, lattice.stride, lattice.stride)
-    last = [c + (n - 1) * s for c, n, s in zip(lattice.lower, lattice.shape, scales)]
-    return list(lattice.lower), last
-
-
 def _runs(keys: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """Return for every row of sorted `keys` [N, k] the first row of its run and the run's length."""
+    """Return the first row and the length of the run of equal `keys` [N, k] that a row is in."""
     count = len(keys)
     i = torch.arange(count, device=keys.device)
     new = torch.ones(count, dtype=torch.bool, device=keys.device)

@@ -10,9 +10,7 @@ from .sites import Sites, sorted_sites
 class SparseTensor:
     """Features [N, C] on N sites; rows in lexicographic order of (batch, z, y, x)."""
 
-    def __init__(
-        self, coordinates: torch.Tensor, features: torch.Tensor, stride: int = 1
-    ) -> None:
+    def __init__(self, coordinates: torch.Tensor, features: torch.Tensor, stride: int = 1) -> None:
         """Sort and check.
 
         Args:
@@ -61,9 +59,7 @@ class SparseTensor:
         """Return the tensor on `device`."""
         return SparseTensor.on(self.sites.to(device), self.features.to(device))
 
-    def dense(
-        self, shape: Sequence[int], batch_size: int = 1, fill: float = 0.0
-    ) -> torch.Tensor:
+    def dense(self, shape: Sequence[int], batch_size: int = 1, fill: float = 0.0) -> torch.Tensor:
         """Return a dense tensor [batch_size, C, z, y, x]; a cell is `stride` voxels wide.
 
         Args:

@@ -1,0 +1,212 @@
+"""A network's weights on disk: one `.npz` file without pickle, the same for every engine.
+
+The file holds an array for every parameter and buffer, under its name in the state dict, and
+`header`, JSON in bytes: the format's version, the network's configuration and free metadata (the
+grid it was trained on, data, seeds, scores). `NAME.npz.sha256` beside it, as `sha256sum` writes it,
+guards against damage.
+"""
+
+import hashlib
+import json
+import zipfile
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import torch
+
+from .. import sparse
+from ..errors import SkullImplantError
+from ..images import atomic_path
+from .autoencoder import Configuration, SparseAutoEncoder
+
+FORMAT = "SkullImplant sparse auto-encoder"
+VERSION = 1
+HEADER = "header"
+RESOURCES = Path(__file__).resolve().parents[2] / "Resources"
+
+
+@dataclass(frozen=True)
+class Weights:
+    """A trained network: how to build it, its state dict, what is known of it, its checksum."""
+
+    configuration: Configuration
+    state: dict[str, torch.Tensor]
+    metadata: dict[str, Any]
+    sha256: str
+
+    def network(self, engine: str | ModuleType = "torch") -> SparseAutoEncoder:
+        """Return the network with these weights, in evaluation mode, on the CPU."""
+        module = sparse.engine_named(engine) if isinstance(engine, str) else engine
+        network = SparseAutoEncoder(**asdict(self.configuration), engine=module)
+        network.load_state_dict(self.state)
+        return network.eval()
+
+
+def save_weights(
+    path: Path,
+    configuration: Configuration,
+    state: Mapping[str, torch.Tensor],
+    metadata: Mapping[str, Any],
+) -> None:
+    """Write the weights, whole or not at all; the same weights make the same bytes.
+
+    Args:
+        path: a name that ends in `.npz`.
+        configuration: of the network that `state` belongs to.
+        state: its state dict.
+        metadata: anything that JSON can hold.
+
+    Raises:
+        ValueError: the state does not fit the configuration, or is not finite.
+        SkullImplantError: the file cannot be written.
+    """
+    arrays = {name: value.detach().cpu().numpy() for name, value in state.items()}
+    fault = _fault(arrays, configuration)
+    if fault:
+        raise ValueError(fault)
+    header = {
+        "format": FORMAT,
+        "version": VERSION,
+        "configuration": asdict(configuration),
+        "metadata": dict(metadata),
+    }
+    arrays[HEADER] = np.frombuffer(json.dumps(header, sort_keys=True).encode(), np.uint8)
+    with atomic_path(path) as temporary:
+        np.savez(temporary, **arrays)  # type: ignore[arg-type]
+
+
+def load_weights(path: Path) -> Weights:
+    """Read and verify weights.
+
+    Raises:
+        SkullImplantError: no such file, damaged (also by its `.sha256` file, where there is one),
+            of another format or version, or arrays that are not as the configuration demands.
+    """
+    verify_checksum(path, required=False)
+    try:
+        with np.load(path, allow_pickle=False) as stored:
+            if HEADER not in stored.files:
+                raise SkullImplantError(
+                    f"{path.name} is not a weight file of this program; choose one that"
+                    " `skull-implant train` wrote."
+                )
+            header = json.loads(stored[HEADER].tobytes())
+            if header.get("format") != FORMAT or header.get("version") != VERSION:
+                raise SkullImplantError(
+                    f"{path.name} has weights of another format or version; choose one that this"
+                    " version of the program wrote."
+                )
+            configuration = Configuration(**header["configuration"])
+            expected = _expected_state(configuration)
+            arrays = {n: stored[n] for n in stored.files if n in expected}
+            surplus = set(stored.files) - set(expected) - {HEADER}
+            metadata = dict(header["metadata"])
+    except FileNotFoundError as error:
+        raise SkullImplantError(
+            f"There is no weight file {path.name}; check the path given to --model."
+        ) from error
+    except (
+        OSError,
+        EOFError,
+        ValueError,
+        KeyError,
+        TypeError,
+        AttributeError,
+        zipfile.BadZipFile,
+    ) as error:
+        raise SkullImplantError(
+            f"The weight file {path.name} is damaged; install or train it again."
+        ) from error
+    fault = f"it has a surplus array {min(surplus)}" if surplus else _fault(arrays, configuration)
+    if fault:
+        raise SkullImplantError(
+            f"The weight file {path.name} does not hold its network, for {fault}; install or train"
+            " it again."
+        )
+    state = {name: torch.from_numpy(array) for name, array in arrays.items()}
+    return Weights(configuration, state, metadata, sha256_of(path))
+
+
+def shipped_weights(name: str) -> Weights:
+    """Return the weights `Resources/NAME.npz` that come with the program.
+
+    Raises:
+        SkullImplantError: there are none of that name, or they are damaged.
+    """
+    path = RESOURCES / f"{name}.npz"
+    if Path(name).name != name or not checksum_path(path).exists():
+        shipped = sorted(p.name.removesuffix(".npz.sha256") for p in RESOURCES.glob("*.npz.sha256"))
+        known = f"use one of {', '.join(shipped)}" if shipped else "none are installed"
+        raise SkullImplantError(f"There are no shipped weights '{name}'; {known}.")
+    return load_weights(path)
+
+
+def sha256_of(path: Path) -> str:
+    """Return the SHA-256 of a file's bytes, in hex."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def checksum_path(path: Path) -> Path:
+    """Return where the checksum of the file `path` is kept."""
+    return path.with_name(path.name + ".sha256")
+
+
+def write_checksum(path: Path) -> str:
+    """Write `NAME.sha256` beside the file, as `sha256sum` does, and return the checksum."""
+    checksum = sha256_of(path)
+    with atomic_path(checksum_path(path)) as temporary:
+        temporary.write_text(f"{checksum}  {path.name}\n", encoding="utf-8")
+    return checksum
+
+
+def verify_checksum(path: Path, required: bool = True) -> None:
+    """Compare a file with the `NAME.sha256` beside it.
+
+    Raises:
+        SkullImplantError: they differ, or (if `required`) there is no checksum.
+    """
+    beside = checksum_path(path)
+    if not beside.exists():
+        if required:
+            raise SkullImplantError(f"{path.name} has no checksum {beside.name}; install it again.")
+        return
+    if not path.exists():
+        raise SkullImplantError(
+            f"There is no weight file {path.name}; check the path given to --model."
+        )
+    words = beside.read_text(encoding="utf-8", errors="replace").split()
+    if not words or words[0].lower() != sha256_of(path):
+        raise SkullImplantError(
+            f"{path.name} does not match its checksum {beside.name}; install or train it again."
+        )
+
+
+def _expected_state(configuration: Configuration) -> dict[str, torch.Tensor]:
+    """Return the state dict of such a network, without values."""
+    with torch.device("meta"):
+        return SparseAutoEncoder(**asdict(configuration)).state_dict()
+
+
+def _fault(arrays: Mapping[str, np.ndarray], configuration: Configuration) -> str | None:
+    """Return what keeps `arrays` from being a state of such a network, or None."""
+    expected = _expected_state(configuration)
+    for name, value in expected.items():
+        if name not in arrays:
+            return f"the array {name} is missing"
+        array = arrays[name]
+        dtype = str(value.dtype).removeprefix("torch.")
+        if array.shape != tuple(value.shape) or str(array.dtype) != dtype:
+            return (
+                f"{name} is {array.dtype} {array.shape} and should be {dtype} {tuple(value.shape)}"
+            )
+        if not np.isfinite(array).all():
+            return f"{name} has values that are not finite"
+        if name.endswith("running_var") and (array < 0).any():
+            return f"{name} has negative variances"
+    surplus = set(arrays) - set(expected)
+    return f"there is no place for {min(surplus)}" if surplus else None
