@@ -84,7 +84,7 @@ def run_network(
     shape: tuple[int, ...],
     device: torch.device,
 ) -> np.ndarray:
-    """Return the network's occupancy as float32 (z, y, x): the last level's sigmoid, 0 elsewhere."""
+    """Return the network's occupancy, float32 (z, y, x): the last level's sigmoid, 0 elsewhere."""
     tensor = SparseTensor(
         torch.from_numpy(coordinates).to(device), torch.from_numpy(features).to(device), stride=1
     )

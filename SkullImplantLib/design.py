@@ -51,7 +51,7 @@ class DesignOptions:
 
 @dataclass(frozen=True)
 class ImplantDesign:
-    """A proposal for review: masks on the input's grid, the mesh in LPS mm, and what is known of them."""
+    """A proposal for review: masks on the input's grid, the mesh in LPS mm, and what is known."""
 
     skull: sitk.Image
     completed: sitk.Image
@@ -186,7 +186,7 @@ def hole_around(prior: Prior, pose: Pose, skull: sitk.Image) -> sitk.Image:
 
 def on_the_ct_grid(occupancy: sitk.Image, skull: sitk.Image, hole: sitk.Image) -> sitk.Image:
     """Return the completed skull on the CT's grid (uint8): the skull, and in the hole the occupancy
-    refined from the network's grid by voxel rearrangement, the patient's own skull being the template.
+    refined from the network's grid by voxel rearrangement; the template is the patient's own skull.
     """
     margin = tuple(math.ceil(AROUND_HOLE_MM / s) for s in skull.GetSpacing()[::-1])
     box = bounding_box(array_of(hole), margin)  # type: ignore[arg-type]

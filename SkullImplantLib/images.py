@@ -17,7 +17,7 @@ from .errors import SkullImplantError
 
 
 class _Voxels:
-    """A buffer that numpy can view and that keeps its image alive, which SimpleITK's view does not."""
+    """A buffer for numpy to view that keeps its image alive, which SimpleITK's view does not."""
 
     def __init__(self, image: sitk.Image) -> None:
         self.image = image

@@ -1,4 +1,4 @@
-"""Progress of long work: a callable that each stage reports to, and through which it is cancelled."""
+"""Progress of long work: a callable that stages report to, and through which they are cancelled."""
 
 from typing import Protocol
 

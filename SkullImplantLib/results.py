@@ -1,4 +1,4 @@
-"""What a design leaves on disk: masks, STL, pictures, report, and `design.json` that says it all."""
+"""What a design leaves on disk: masks, STL, pictures, report, and `design.json` on all of it."""
 
 import json
 from dataclasses import asdict
@@ -29,8 +29,8 @@ def write_results(
 ) -> dict[str, Any]:
     """Write a design into `folder`, which exists, and return the contents of its `design.json`.
 
-    `pictures` adds `preview.png` and `report.html`; where pictures cannot be drawn on this machine a
-    note says so, and everything else is written all the same.
+    `pictures` adds `preview.png` and `report.html`; where pictures cannot be drawn on this machine
+    a note says so, and everything else is written all the same.
     """
     notes = list(design.notes)
     preview: bytes | None = None
@@ -98,7 +98,7 @@ def _extent_mm(mesh: vtk.vtkPolyData) -> list[float]:
 
 
 def read_results(folder: Path) -> dict[str, Any]:
-    """Return the `design.json` of a result folder; raises `SkullImplantError` where there is none."""
+    """Return the `design.json` of a result folder; raises `SkullImplantError` where none is."""
     try:
         data: dict[str, Any] = json.loads((folder / "design.json").read_text())
     except (OSError, ValueError) as error:

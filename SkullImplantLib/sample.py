@@ -1,9 +1,9 @@
 """The sample patient: a head CT made by formulas, with a craniectomy whose answer is known.
 
 It serves the demo, the tests and the Slicer module's sample data, so that nobody needs to download
-or share a patient. It is no real anatomy and no evidence of accuracy. The head frame is the standard
-frame of the project (origin in the vault's centre, x left, y posterior, z superior, mm); the patient
-lies with a small tilt in the scanner, whose axes are LPS.
+or share a patient. It is no real anatomy and no evidence of accuracy. The head frame is the
+project's standard frame (origin in the vault's centre, x left, y posterior, z superior, mm); the
+patient lies with a small tilt in the scanner, whose axes are LPS.
 """
 
 from dataclasses import dataclass
@@ -36,8 +36,8 @@ class SampleOptions:
 class SamplePatient:
     """The sample patient and the answer.
 
-    `ct`: the CT with the craniectomy (int16 HU). `complete`, `defective`, `implant`: `uint8` masks of
-    the bone by formula before the craniectomy, after it, and of the piece taken out.
+    `ct`: the CT with the craniectomy (int16 HU). `complete`, `defective`, `implant`: `uint8` masks
+    of the bone by formula before the craniectomy, after it, and of the piece taken out.
     """
 
     ct: sitk.Image

@@ -3,7 +3,7 @@
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
@@ -61,10 +61,8 @@ class Stages:
 
 def _restart_peak_memory() -> None:
     """Let the kernel start its high-water mark anew (Linux, proc(5)); elsewhere it only grows."""
-    try:
+    with suppress(OSError):
         Path("/proc/self/clear_refs").write_text("5")
-    except OSError:
-        pass
 
 
 def peak_memory_gib() -> float | None:

@@ -45,7 +45,7 @@ class ProgressBar:
 
 
 class JsonLines:
-    """`{"stage": ..., "fraction": ..., "message": ...}`, a line each, for the program that started us."""
+    """`{"stage": ..., "fraction": ..., "message": ...}`, a line each, for a calling program."""
 
     def __init__(self, stream: TextIO = sys.stderr) -> None:
         self._stream = stream

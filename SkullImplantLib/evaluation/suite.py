@@ -38,7 +38,7 @@ Result = tuple[dict[str, Any], str]
 
 @dataclass(frozen=True)
 class CaseInput:
-    """One case to judge: an input with a hole, the piece that fills it, and the skull without it."""
+    """One case to judge: an input with a hole, the piece that fills it, the skull without it."""
 
     source: Input
     truth: sitk.Image

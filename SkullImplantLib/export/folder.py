@@ -1,4 +1,4 @@
-"""The result folder: every file is written beside its place first, and then all are moved at once."""
+"""The result folder: every file is written beside its place, and then all are moved at once."""
 
 import os
 import shutil

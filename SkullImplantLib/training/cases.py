@@ -4,7 +4,6 @@ A case lies on the network's standard grid. The geometric prior takes seconds, a
 than one; so the prior is computed when the case is made, and augmentation deforms both alike.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,7 +11,7 @@ import numpy as np
 import SimpleITK as sitk
 
 from ..errors import SkullImplantError
-from ..images import array_of, atomic_path, fraction_on, write_image
+from ..images import array_of, atomic_path, fraction_on
 from ..prior import complete_by_prior
 from ..progress import Progress, part, silent
 from ..skull import clean_skull
@@ -30,7 +29,7 @@ WORKING_SPACING_MM = 1.0
 class Case:
     """One skull with one defect on the standard grid; arrays (z, y, x), float32.
 
-    `skull` and `target`: the part of each voxel that bone fills, without and with the missing piece.
+    `skull` and `target`: the part of each voxel that bone fills, without and with the lost piece.
     `depth_mm`: the prior's depth within the expected bone; `hole`: 1 where bone is missing.
     """
 

@@ -28,13 +28,13 @@ licence allows it (SkullBreak and SkullFix, for instance, are non-commercial).
 ## Measured in training
 
 Mean implant Dice over the held-back skulls, on the network's own grid: network
-**{network_dice:.3f}**, geometric prior alone {prior_dice:.3f}. The accuracy on unseen test skulls, at
-the CT's resolution, is in `Testing/Benchmarks/`.
+**{network_dice:.3f}**, geometric prior alone {prior_dice:.3f}. The accuracy on unseen test skulls,
+at the CT's resolution, is in `Testing/Benchmarks/`.
 
 ## Intended use and limits
 
-To propose the shape of a cranial implant to a qualified person, who reviews it. Not a medical device.
-The number of training skulls is small; where some come from MRI, their inner table was rebuilt and
+To propose the shape of a cranial implant to a qualified person, who reviews it. Not a medical
+device. The number of training skulls is small; where some come from MRI, their inner table was rebuilt and
 they lack orbits and sinuses, so defects that reach the orbit or the skull base are outside what
 these weights know.
 """

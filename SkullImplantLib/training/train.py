@@ -42,8 +42,8 @@ from .model_card import write_model_card
 class TrainOptions:
     """How a network is trained.
 
-    `channels`: what it sees (`networks.inputs.CHANNELS`). `hole_weight`: weight of the extra term on
-    the hole; 0 is the papers' loss. `minutes`: stop after so long even if iterations are left.
+    `channels`: what it sees (`networks.inputs.CHANNELS`). `hole_weight`: weight of the extra term
+    on the hole; 0 is the papers' loss. `minutes`: stop after so long even if iterations are left.
     """
 
     network: str = "ch1"
@@ -104,7 +104,7 @@ def completion_loss(
     """Return the sum of the levels' binary cross-entropies, with the extra term on the hole.
 
     `fraction` and `hole`: dense float32 (z, y, x); the target's share of each voxel, and where bone
-    is missing. Candidates of coarser levels are judged by "is this coordinate in the strided target".
+    is missing. Candidates of coarser levels are judged by "is it in the strided target".
     """
     total = fraction.new_zeros(())
     for level in completion.levels:

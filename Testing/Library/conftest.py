@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from SkullImplantLib.sample import SampleOptions, SamplePatient, make_sample_patient
+
 PROJECT = Path(__file__).resolve().parents[2]
 
 
@@ -15,3 +17,9 @@ def shared_data() -> Path:
     if not folder.is_dir():
         pytest.skip(f"real skulls are not at {folder}; set SKULL_IMPLANT_DATA to their folder")
     return folder
+
+
+@pytest.fixture(scope="session")
+def patient() -> SamplePatient:
+    """The sample patient on a coarse grid, for tests that only need some head with a hole."""
+    return make_sample_patient(3, SampleOptions(spacing_mm=(1.2, 1.2, 1.4)))

@@ -1,0 +1,237 @@
+"""The command line as other programs call it: files, JSON, exit codes, and nothing left behind."""
+
+import json
+import os
+import resource
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import SimpleITK as sitk
+from bad_inputs import BAD_INPUTS
+
+from SkullImplantLib.cli import main
+from SkullImplantLib.images import write_image
+from SkullImplantLib.sample import SamplePatient
+
+RESULTS = {
+    "skull.nrrd", "completed.nrrd", "implant.nrrd", "implant.stl",
+    "preview.png", "report.html", "design.json",
+}  # fmt: skip
+COMMAND = [sys.executable, "-m", "SkullImplantLib"]
+
+
+@pytest.fixture(scope="module")
+def case(patient: SamplePatient, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the sample patient's files."""
+    folder = tmp_path_factory.mktemp("case")
+    for name in ("ct", "complete", "defective", "implant"):
+        write_image(getattr(patient, name), folder / f"{name}.nrrd")
+    return folder
+
+
+def test_design_writes_what_the_contract_names(
+    case: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    output = tmp_path / "new" / "folder"
+    arguments = ["design", str(case / "ct.nrrd"), "-o", str(output), "--json"]
+    assert main([*arguments, "--progress", "json"]) == 0
+    printed = capsys.readouterr()
+    data = json.loads(printed.out)
+    assert {path.name for path in output.iterdir()} == RESULTS
+    assert data == json.loads((output / "design.json").read_text())
+    assert len(data["input"]["sha256"]) == 64 and len(data["model"]["sha256"]) == 64
+    for stage in data["stages"]:
+        assert stage["seconds"] >= 0.0 and stage["peak_memory_gib"] > 0.0
+    for check in data["checks"]:
+        assert {"name", "value", "limit", "passed"} <= set(check)
+    lines = [json.loads(line) for line in printed.err.splitlines()]
+    assert all(set(line) == {"stage", "fraction", "message"} for line in lines)
+    assert {"reading", "skull", "completion", "export"} <= {line["stage"] for line in lines}
+    report = (output / "report.html").read_text()
+    assert "proposal" in report and "src=\"http" not in report
+
+
+def test_defect_design_evaluate_by_hand(
+    case: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    quiet = ["--progress", "none", "--json"]
+    cut, made = tmp_path / "cut", tmp_path / "made"
+    arguments = ["defect", str(case / "complete.nrrd"), "-o", str(cut), "--kind", "bilateral"]
+    assert main([*arguments, "--seed", "2", *quiet]) == 0
+    assert json.loads(capsys.readouterr().out)["area_cm2"] > 15.0
+    whole, rest, piece = (
+        sitk.GetArrayFromImage(sitk.ReadImage(str(cut / name)))
+        for name in ("complete.nrrd", "defective.nrrd", "implant.nrrd")
+    )
+    np.testing.assert_array_equal(rest | piece, whole)
+    arguments = ["design", str(cut / "defective.nrrd"), "-o", str(made), "--no-report"]
+    assert main([*arguments, "--clearance-mm", "0", "--model", "prior", *quiet]) == 0
+    capsys.readouterr()
+    assert {path.name for path in made.iterdir()} == RESULTS - {"preview.png", "report.html"}
+    arguments = ["evaluate", "--implant", str(made / "implant.nrrd"), "--truth"]
+    arguments += [str(cut / "implant.nrrd"), "--defective", str(cut / "defective.nrrd")]
+    assert main([*arguments, *quiet]) == 0
+    keys = ["dice", "border_dice_10mm", "border_dice_10vox", "hd95_mm", "hd_mm", "volume_ratio"]
+    metrics = json.loads(capsys.readouterr().out)
+    assert list(metrics)[: len(keys)] == keys
+    assert metrics["dice"] > 0.6
+
+
+def test_defect_of_a_ct_is_a_ct_with_the_bone_gone(
+    case: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = ["defect", str(case / "ct.nrrd"), "-o", str(tmp_path), "--progress", "none"]
+    assert main([*arguments, "--kind", "random", "--area-cm2", "25"]) == 0
+    ct, cut = (sitk.ReadImage(str(p)) for p in (case / "ct.nrrd", tmp_path / "defective.nrrd"))
+    assert ct.GetPixelID() == cut.GetPixelID()
+    gone = sitk.GetArrayFromImage(sitk.ReadImage(str(tmp_path / "implant.nrrd"))) > 0
+    assert np.median(sitk.GetArrayFromImage(ct)[gone]) > 300
+    assert np.median(sitk.GetArrayFromImage(cut)[gone]) < 150
+
+
+@pytest.mark.parametrize("name", sorted(BAD_INPUTS))
+def test_bad_input_gets_one_line_and_leaves_nothing(
+    name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    given, output = tmp_path / "given", tmp_path / "output"
+    given.mkdir()
+    bad = BAD_INPUTS[name](given)
+    assert main(["design", str(bad), "-o", str(output), "--progress", "none"]) == 2
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    lines = printed.err.strip().splitlines()
+    assert len(lines) == 1 and lines[0].startswith("skull-implant: ") and lines[0].endswith(".")
+    assert len(lines[0]) > 40  # it says what to do
+    assert not output.exists()
+
+
+def _no_defect(case: Path) -> list[str]:
+    return [str(case / "complete.nrrd")]
+
+
+def _wrong_device(case: Path) -> list[str]:
+    return [str(case / "defective.nrrd"), "--device", "cuda"]
+
+
+def _unknown_model(case: Path) -> list[str]:
+    return [str(case / "defective.nrrd"), "--model", "ch99"]
+
+
+def _missing_weights(case: Path) -> list[str]:
+    return [str(case / "defective.nrrd"), "--model", "nowhere/weights.npz"]
+
+
+def _huge_clearance(case: Path) -> list[str]:
+    return [str(case / "defective.nrrd"), "--clearance-mm", "80", "--model", "prior"]
+
+
+def _threshold_above_all_bone(case: Path) -> list[str]:
+    return [str(case / "ct.nrrd"), "--bone-threshold", "3000"]
+
+
+def _ct_given_as_skull(case: Path) -> list[str]:
+    return [str(case / "ct.nrrd"), "--input", "skull"]
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        _no_defect, _wrong_device, _unknown_model, _missing_weights, _huge_clearance,
+        _threshold_above_all_bone, _ct_given_as_skull,
+    ],
+)  # fmt: skip
+def test_bad_options_get_one_line_and_leave_nothing(
+    arguments: Callable[[Path], list[str]],
+    case: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    output = tmp_path / "output"
+    assert main(["design", *arguments(case), "-o", str(output), "--progress", "none"]) == 2
+    lines = capsys.readouterr().err.strip().splitlines()
+    assert len(lines) == 1 and lines[0].startswith("skull-implant: ")
+    assert not output.exists()
+
+
+def test_errors_are_json_too(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["design", str(tmp_path / "nothing.nrrd"), "-o", str(tmp_path), "--json"]) == 2
+    assert "nothing.nrrd" in json.loads(capsys.readouterr().out)["error"]
+
+
+def test_masks_on_different_grids_are_not_compared(
+    case: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    other = sitk.ReadImage(str(case / "implant.nrrd"))
+    other.SetOrigin([5.0, 0.0, 0.0])
+    write_image(other, tmp_path / "moved.nrrd")
+    arguments = ["--truth", str(tmp_path / "moved.nrrd"), "--defective"]
+    arguments += [str(case / "defective.nrrd"), "--progress", "none"]
+    assert main(["evaluate", "--implant", str(case / "implant.nrrd"), *arguments]) == 2
+    assert "grid" in capsys.readouterr().err
+
+
+def test_an_output_that_is_a_file_is_refused(
+    case: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "taken").write_text("mine")
+    arguments = ["design", str(case / "defective.nrrd"), "-o", str(tmp_path / "taken")]
+    assert main([*arguments, "--progress", "none"]) == 2
+    assert (tmp_path / "taken").read_text() == "mine"
+
+
+@pytest.mark.skipif(os.name != "posix", reason="limits of file size are POSIX's")
+def test_a_full_disk_is_named_and_leaves_nothing(case: Path, tmp_path: Path) -> None:
+    def small_files_only() -> None:
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))
+
+    output = tmp_path / "output"
+    arguments = ["design", str(case / "defective.nrrd"), "-o", str(output), "--model", "prior"]
+    run = subprocess.run(
+        [*COMMAND, *arguments, "--progress", "none"],
+        preexec_fn=small_files_only, capture_output=True, text=True,
+    )  # fmt: skip
+    assert run.returncode == 2, run.stderr
+    assert "space" in run.stderr and len(run.stderr.strip().splitlines()) == 1
+    assert not output.exists()
+
+
+@pytest.mark.parametrize(
+    ("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 130), (signal.SIGKILL, -9)]
+)
+def test_stopping_in_the_middle_leaves_no_result(
+    number: signal.Signals, code: int, case: Path, tmp_path: Path
+) -> None:
+    output = tmp_path / "output"
+    arguments = ["design", str(case / "ct.nrrd"), "-o", str(output), "--progress", "json"]
+    run = subprocess.Popen([*COMMAND, *arguments], stderr=subprocess.PIPE, text=True)
+    assert run.stderr is not None
+    for line in run.stderr:
+        if json.loads(line)["stage"] == "prior":
+            break
+    run.send_signal(number)
+    start = time.monotonic()
+    rest = run.stderr.read()
+    assert run.wait(timeout=30) == code
+    assert time.monotonic() - start < 20
+    if number == signal.SIGKILL:
+        assert [p for p in output.rglob("*") if not p.name.startswith(".")] == []
+    else:
+        assert rest.strip().endswith("skull-implant: Cancelled.")
+        assert not output.exists()
+
+
+def test_help_has_examples(capsys: pytest.CaptureFixture[str]) -> None:
+    for verb in ("demo", "design", "defect", "evaluate", "train", "benchmark"):
+        with pytest.raises(SystemExit) as end:
+            main([verb, "--help"])
+        assert end.value.code == 0
+        assert "examples:" in capsys.readouterr().out

@@ -1,0 +1,97 @@
+"""The whole path on the sample patient, on the grids and in the frames that scanners deliver."""
+
+import numpy as np
+import pytest
+import SimpleITK as sitk
+
+from SkullImplantLib.design import DEFAULT_MODEL, PRIOR, DesignOptions, design_implant
+from SkullImplantLib.errors import Cancelled, SkullImplantError
+from SkullImplantLib.evaluation.metrics import evaluate_implant
+from SkullImplantLib.images import array_of, same_grid
+from SkullImplantLib.meshes import mesh_health
+from SkullImplantLib.reading import Input
+from SkullImplantLib.sample import SamplePatient
+
+# The sample patient is no skull of the training set; a completion that works does better than this.
+LEAST_DICE = 0.70
+STAGES = ["skull", "pose", "prior", "completion", "rearrangement", "implant", "surface", "checks"]
+
+
+def _input(image: sitk.Image, kind: str) -> Input:
+    return Input(image, kind, "", "the sample patient")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("model", [PRIOR, DEFAULT_MODEL])
+def test_ct_to_implant(patient: SamplePatient, model: str) -> None:
+    design = design_implant(_input(patient.ct, "ct"), DesignOptions(clearance_mm=0.0, model=model))
+    for mask in (design.skull, design.completed, design.implant.mask):
+        assert same_grid(mask, patient.ct)
+        assert mask.GetPixelID() == sitk.sitkUInt8
+    metrics = evaluate_implant(design.implant.mask, patient.implant, patient.defective)
+    assert metrics.dice > LEAST_DICE
+    implant, skull = array_of(design.implant.mask), array_of(design.skull)
+    assert not (implant & skull).any()
+    completed = array_of(design.completed)
+    assert (completed >= implant).all() and (completed >= skull).all()
+    assert int(array_of(sitk.ConnectedComponent(design.implant.mask)).max()) == 1
+    health = mesh_health(design.mesh)
+    assert health.open_edges == health.non_manifold_edges == health.degenerate == 0
+    assert health.volume_cm3 == pytest.approx(design.implant.volume_cm3, rel=0.02)
+    assert [record.name for record in design.stages.records] == STAGES
+    assert (design.model["sha256"] is None) == (model == PRIOR)
+
+
+def test_clearance_leaves_a_gap(patient: SamplePatient) -> None:
+    source = _input(patient.defective, "skull")
+    tight = design_implant(source, DesignOptions(clearance_mm=0.0, model=PRIOR))
+    loose = design_implant(source, DesignOptions(clearance_mm=2.0, model=PRIOR))
+    to_bone = array_of(sitk.SignedMaurerDistanceMap(loose.skull, False, False, True))
+    assert to_bone[array_of(loose.implant.mask) > 0].min() > 2.0 - 0.75
+    assert loose.implant.volume_cm3 < tight.implant.volume_cm3
+
+
+def test_orientation_of_the_scanner_does_not_matter(patient: SamplePatient) -> None:
+    """The same head stored left-handed, with permuted axes and an oblique frame: the same implant."""
+    plain = design_implant(_input(patient.defective, "skull"), DesignOptions(model=PRIOR))
+    stored = sitk.PermuteAxes(sitk.Flip(patient.defective, [True, False, False]), [2, 0, 1])
+    turn = sitk.VersorTransform([0.2, 0.5, -0.1], 0.3)
+    rotation = np.reshape(turn.GetMatrix(), (3, 3))
+    oblique = sitk.Image(stored)
+    oblique.SetDirection((rotation @ np.reshape(stored.GetDirection(), (3, 3))).ravel().tolist())
+    oblique.SetOrigin((rotation @ np.array(stored.GetOrigin())).tolist())
+    turned = design_implant(_input(oblique, "skull"), DesignOptions(model=PRIOR))
+    assert turned.implant.volume_cm3 == pytest.approx(plain.implant.volume_cm3, rel=0.03)
+    back = np.array(turned.mesh.GetCenter()) @ rotation
+    np.testing.assert_allclose(back, plain.mesh.GetCenter(), atol=3.0)
+    assert mesh_health(turned.mesh).outward
+
+
+def test_a_whole_skull_has_no_defect(patient: SamplePatient) -> None:
+    with pytest.raises(SkullImplantError, match="No defect"):
+        design_implant(_input(patient.complete, "skull"), DesignOptions(model=PRIOR))
+
+
+def test_the_same_input_makes_the_same_implant(patient: SamplePatient) -> None:
+    source = _input(patient.defective, "skull")
+    one, two = (design_implant(source, DesignOptions()) for _ in range(2))
+    assert array_of(one.implant.mask).tobytes() == array_of(two.implant.mask).tobytes()
+
+
+def test_progress_can_cancel_any_stage(patient: SamplePatient) -> None:
+    seen: list[tuple[str, float]] = []
+
+    def cancel_late(stage: str, fraction: float, message: str = "") -> None:
+        seen.append((stage, fraction))
+        if stage == "completion":
+            raise Cancelled
+
+    with pytest.raises(Cancelled):
+        design_implant(_input(patient.defective, "skull"), DesignOptions(), cancel_late)
+    assert all(0.0 <= fraction <= 1.0 for _, fraction in seen)
+    assert [stage for stage, fraction in seen if fraction == 1.0] == ["skull", "pose", "prior"]
+
+
+def test_an_unknown_model_is_named() -> None:
+    with pytest.raises(SkullImplantError, match="no-such-model"):
+        design_implant(_input(sitk.Image(8, 8, 8, sitk.sitkUInt8), "skull"),
+                       DesignOptions(model="no-such-model"))
