@@ -13,8 +13,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import SimpleITK as sitk
-from bad_inputs import BAD_INPUTS
 
+from bad_inputs import BAD_INPUTS
 from SkullImplantLib.cli import main
 from SkullImplantLib.images import write_image
 from SkullImplantLib.sample import SamplePatient
@@ -54,7 +54,7 @@ def test_design_writes_what_the_contract_names(
     assert all(set(line) == {"stage", "fraction", "message"} for line in lines)
     assert {"reading", "skull", "completion", "export"} <= {line["stage"] for line in lines}
     report = (output / "report.html").read_text()
-    assert "proposal" in report and "src=\"http" not in report
+    assert "proposal" in report and 'src="http' not in report
 
 
 def test_defect_design_evaluate_by_hand(

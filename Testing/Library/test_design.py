@@ -93,5 +93,7 @@ def test_progress_can_cancel_any_stage(patient: SamplePatient) -> None:
 
 def test_an_unknown_model_is_named() -> None:
     with pytest.raises(SkullImplantError, match="no-such-model"):
-        design_implant(_input(sitk.Image(8, 8, 8, sitk.sitkUInt8), "skull"),
-                       DesignOptions(model="no-such-model"))
+        design_implant(
+            _input(sitk.Image(8, 8, 8, sitk.sitkUInt8), "skull"),
+            DesignOptions(model="no-such-model"),
+        )

@@ -24,7 +24,9 @@ def test_tissues_have_their_hounsfield_units(patient: SamplePatient) -> None:
     assert 400 < np.median(hu[bone]) < 1500
     gone = array_of(sitk.BinaryErode(patient.implant, [1, 1, 1])).astype(bool)
     assert -60 < np.median(hu[gone]) < 120  # soft tissue where the bone was taken out
-    inside = hu[hu.shape[0] // 2, hu.shape[1] // 2 - 20, hu.shape[2] // 2 - 5 : hu.shape[2] // 2 + 5]
+    inside = hu[
+        hu.shape[0] // 2, hu.shape[1] // 2 - 20, hu.shape[2] // 2 - 5 : hu.shape[2] // 2 + 5
+    ]
     assert 0 < np.median(inside) < 80  # brain
     assert np.median(hu[:, :5, :5]) < -900  # air
 
