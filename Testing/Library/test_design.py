@@ -51,7 +51,7 @@ def test_clearance_leaves_a_gap(patient: SamplePatient) -> None:
 
 
 def test_orientation_of_the_scanner_does_not_matter(patient: SamplePatient) -> None:
-    """The same head stored left-handed, with permuted axes and an oblique frame: the same implant."""
+    """The same head stored left-handed, permuted and oblique: the same implant."""
     plain = design_implant(_input(patient.defective, "skull"), DesignOptions(model=PRIOR))
     stored = sitk.PermuteAxes(sitk.Flip(patient.defective, [True, False, False]), [2, 0, 1])
     turn = sitk.VersorTransform([0.2, 0.5, -0.1], 0.3)

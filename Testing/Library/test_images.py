@@ -1,4 +1,4 @@
-"""Images keep their place in space whatever is done to them; files are written whole or not at all."""
+"""Images keep their place in space whatever is done; files are written whole or not at all."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Training: the loss falls, a resumed run ends where an uninterrupted one does, weights carry on."""
+"""Training: the loss falls, a resumed run ends where an uninterrupted one does."""
 
 from dataclasses import replace
 from pathlib import Path
