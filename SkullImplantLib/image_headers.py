@@ -45,7 +45,7 @@ class ImageHeader:
     """The header of one image file.
 
     size: voxels per axis, first axis fastest; a list of values per voxel counts as an axis.
-    spacing_mm: along the axes of space only.
+    spacing_mm: along the axes of space (and, in some files, time).
     claims: the index-to-LPS matrices (4x4, mm) the header states, where it may state several.
     fields: the key/value pairs of an NRRD file.
     data, offset, encoding, data_bytes: where the voxels lie, how they are packed ("raw", "gzip",

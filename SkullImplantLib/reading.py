@@ -188,6 +188,8 @@ def _pixels(path: Path, header: ImageHeader) -> sitk.Image:
         image = sitk.VectorIndexSelectionCast(image, 0)
     if "complex" in image.GetPixelIDTypeAsString():
         raise SkullImplantError(f"{path.name} has complex voxels; give a CT or a mask.")
+    for key in image.GetMetaDataKeys():  # may name the patient, and would travel to the outputs
+        image.EraseMetaData(key)
     return image
 
 
@@ -236,7 +238,7 @@ def _check_against(header: ImageHeader, image: sitk.Image) -> tuple[str, ...]:
         "The file's header contradicts itself about the voxel size or the orientation; export "
         "the image again, best as NRRD."
     )
-    if not np.allclose(header.spacing_mm, image.GetSpacing(), rtol=1e-3):
+    if not np.allclose(header.spacing_mm[:3], image.GetSpacing(), rtol=1e-3):
         raise contradiction
     last = np.asarray(image.GetSize()) - 1
     corners = np.array([[*(last * bits), 1.0] for bits in np.ndindex(2, 2, 2)]).T
