@@ -5,6 +5,7 @@ the patient.
 """
 
 import os
+import re
 import struct
 import warnings
 from collections import Counter
@@ -86,7 +87,12 @@ def is_dicom(path: Path) -> bool:
     """Say whether a file is DICOM, by its preamble or, in old files without one, its first tag."""
     with path.open("rb") as file:
         head = file.read(132)
-    return head[128:] == b"DICM" or head[:4] in (b"\x08\x00\x00\x00", b"\x08\x00\x05\x00")
+    if head[128:] == b"DICM":
+        return True
+    # Group 0008, one of its first elements, then two letters (explicit) or a short length.
+    return head[:2] == b"\x08\x00" and bool(
+        re.match(rb"[\x00-\x18]\x00([A-Z]{2}|.\x00\x00\x00)", head[2:8], re.DOTALL)
+    )
 
 
 def find_series(folder: Path, progress: Progress) -> list[DicomSeries]:
@@ -96,7 +102,7 @@ def find_series(folder: Path, progress: Progress) -> list[DicomSeries]:
     """
     paths = sorted(
         Path(where) / name
-        for where, _, names in os.walk(folder)
+        for where, _, names in os.walk(folder, onerror=_raise)
         for name in names
         if name.upper() != "DICOMDIR"
     )
@@ -123,6 +129,10 @@ def find_series(folder: Path, progress: Progress) -> list[DicomSeries]:
             "The folder holds no DICOM files; give the folder of a CT series or an image file."
         )
     return [_series(uid, headers) for uid, headers in sorted(found.items())]
+
+
+def _raise(error: OSError) -> None:
+    raise error
 
 
 def _header(path: Path) -> pydicom.Dataset | None:

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 from pydicom.dataset import Dataset, FileDataset, FileMetaDataset
 from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, RLELossless, generate_uid
+from pydicom.valuerep import DSfloat
 
 AXIAL = ((1.0, 0.0, 0.0), (0.0, 1.0, 0.0))
 SAGITTAL = ((0.0, 1.0, 0.0), (0.0, 0.0, -1.0))
@@ -56,12 +57,12 @@ def write_series(
         dataset = _slice(series_uid, modality)
         dataset.ImageType = list(image_type)
         dataset.InstanceNumber = len(head) - z
-        dataset.ImageOrientationPatient = [f"{v:.10g}" for v in (*row, *column)]
-        dataset.ImagePositionPatient = [f"{v:.10g}" for v in np.array(origin_mm) + z * step]
-        dataset.PixelSpacing = [f"{spacing_mm[1]:.10g}", f"{spacing_mm[0]:.10g}"]
-        dataset.SliceThickness = f"{spacing_mm[2]:.10g}"
+        dataset.ImageOrientationPatient = [_decimal(v) for v in (*row, *column)]
+        dataset.ImagePositionPatient = [_decimal(v) for v in np.array(origin_mm) + z * step]
+        dataset.PixelSpacing = [_decimal(spacing_mm[1]), _decimal(spacing_mm[0])]
+        dataset.SliceThickness = _decimal(spacing_mm[2])
         dataset.RescaleSlope, dataset.RescaleIntercept = f"{slope:g}", f"{intercept:g}"
-        stored = np.rint((plane - intercept) / slope)
+        stored = np.clip(np.rint((plane - intercept) / slope), 0, 65535)
         if padding is not None:
             dataset.PixelPaddingValue = padding
             stored[:3, :3] = padding
@@ -75,6 +76,11 @@ def write_series(
         # Names in no order, as archives write them.
         dataset.save_as(folder / f"IM{(z * 7919) % 9973:05d}", enforce_file_format=True)
     return folder
+
+
+def _decimal(value: float) -> DSfloat:
+    """Return a number in the 16 characters that DICOM has for it."""
+    return DSfloat(float(value), auto_format=True)
 
 
 def _slice(series_uid: str, modality: str) -> FileDataset:
