@@ -36,6 +36,8 @@ MIN_EXTENT_MM, MIN_THIRD_EXTENT_MM = 80.0, 40.0
 DIRECTION_TOLERANCE = 1e-3
 # Of the place of any corner between the header read here and ITK's reading of it.
 CORNER_TOLERANCE_MM = 0.1
+# Between two positions in one header, before it is worth a word.
+DISAGREEMENT_MM = 1.0
 
 # Air outside the head or in the sinuses, and bone; a head CT holds at least this share of each.
 AIR_BELOW_HU, BONE_ABOVE_HU = -500.0, 250.0
@@ -246,7 +248,7 @@ def _check_against(header: ImageHeader, image: sitk.Image) -> tuple[str, ...]:
     apart_mm = [float(np.abs((read - claim) @ corners).max()) for claim in header.claims]
     if apart_mm and min(apart_mm) > CORNER_TOLERANCE_MM:
         raise contradiction
-    if apart_mm and max(apart_mm) > CORNER_TOLERANCE_MM:
+    if apart_mm and max(apart_mm) > DISAGREEMENT_MM:
         return (
             f"The file's header states two positions up to {max(apart_mm):.0f} mm apart; the one "
             "that ITK prefers was used.",
