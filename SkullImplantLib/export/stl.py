@@ -1,0 +1,37 @@
+"""Binary STL, in LPS millimetres, which the header states because the format itself cannot.
+
+Slicer reads the frame from `SPACE=` in the header; a header must not begin with `solid`, which
+many readers take for the text format.
+"""
+
+from pathlib import Path
+
+import numpy as np
+import vtk
+
+from ..images import atomic_path
+from ..meshes import arrays_of, facet_vectors
+
+HEADER = b"SkullImplant proposal for review; SPACE=LPS; UNITS=mm"
+HEADER_BYTES = 80
+FACET = np.dtype([("normal", "<f4", 3), ("corners", "<f4", (3, 3)), ("attribute", "<u2")])
+
+
+def write_stl(mesh: vtk.vtkPolyData, path: Path) -> None:
+    """Write the triangles of `mesh` (LPS mm) to `path` as binary STL, whole or not at all.
+
+    Raises `SkullImplantError` where the folder cannot be written, `ValueError` for a mesh that is
+    empty or not of triangles.
+    """
+    points, triangles = arrays_of(mesh)
+    if len(triangles) == 0:
+        raise ValueError("the mesh is empty")
+    normals = facet_vectors(points, triangles)
+    length = np.linalg.norm(normals, axis=1, keepdims=True)
+    facets = np.zeros(len(triangles), FACET)
+    facets["normal"] = normals / np.maximum(length, np.finfo(np.float64).tiny)
+    facets["corners"] = points[triangles]
+    with atomic_path(Path(path)) as temporary, temporary.open("wb") as file:
+        file.write(HEADER.ljust(HEADER_BYTES, b" "))
+        file.write(np.array([len(facets)], "<u4").tobytes())
+        file.write(facets.tobytes())
