@@ -1,35 +1,66 @@
-"""What is known of skulls in general: the mean and the main variations of their radial maps.
+"""What is known of skulls in general: the radial maps of a few, their mean and how they vary.
 
 Read from `Resources/population.npz`, which `python -m SkullImplantLib.training.population` makes.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
+from scipy import ndimage
 
 from .errors import SkullImplantError
-from .radial import SIZE
+from .radial import MEAN_RADIUS_MM, POLAR_RAD, SIZE
 
 POPULATION_FILE = Path(__file__).resolve().parent.parent / "Resources" / "population.npz"
-OUTER, THICKNESS = 0, 1
+OUTER, THICKNESS = 0, 1  # the channels of a skull's maps
+SMOOTHING_PIXELS = 3
 
 
 @dataclass(frozen=True)
 class Population:
-    """Radial maps of adult skulls in the standard pose; channel 0 outer radius, 1 thickness, mm.
+    """Radial maps of intact skulls in the standard pose; mm.
 
-    `mean_mm`  (2, SIZE, SIZE), left-right symmetric.
-    `modes_mm` (modes, 2, SIZE, SIZE), each scaled to one standard deviation.
-    `share`    (SIZE, SIZE), the share of the skulls that have vault bone in a direction.
-    `spread_mm` (SIZE, SIZE), the standard deviation of the outer radius once size is taken out.
+    `names`   the skulls; `maps_mm` (skulls, 2, SIZE, SIZE), channel 0 outer radius, 1 thickness;
+    `bone`    (skulls, SIZE, SIZE) bool, where there is vault bone; elsewhere maps are filled.
     """
 
-    mean_mm: np.ndarray
-    modes_mm: np.ndarray
-    share: np.ndarray
-    spread_mm: np.ndarray
+    names: tuple[str, ...]
+    maps_mm: np.ndarray
+    bone: np.ndarray
+
+    def without(self, names: Sequence[str]) -> "Population":
+        """Return the population less the named skulls (to test on them)."""
+        keep = [i for i, name in enumerate(self.names) if name not in names]
+        return Population(tuple(self.names[i] for i in keep), self.maps_mm[keep], self.bone[keep])
+
+    def mean_mm(self) -> np.ndarray:
+        """Return the mean maps (2, SIZE, SIZE), left-right symmetric."""
+        mean = self.maps_mm.mean(axis=0)
+        return (mean + mean[..., ::-1]) / 2
+
+    def factors_mm(self) -> np.ndarray:
+        """Return F (2 skulls, 2, SIZE, SIZE) such that F'F is the covariance of the maps.
+
+        The skulls and their mirror images are the sample.
+        """
+        both = np.concatenate([self.maps_mm, self.maps_mm[..., ::-1]])
+        return (both - self.mean_mm()) / np.sqrt(max(len(both) - 2, 1))
+
+    def share(self) -> np.ndarray:
+        """Return the share of skulls with bone in a direction, smoothed, (SIZE, SIZE)."""
+        share = self.bone.mean(axis=0)
+        return ndimage.uniform_filter((share + share[:, ::-1]) / 2, SMOOTHING_PIXELS)
+
+    def spread_mm(self) -> np.ndarray:
+        """Return the standard deviation of the outer radius, size taken out, (SIZE, SIZE)."""
+        outer = self.maps_mm[:, OUTER]
+        size = np.median(outer[:, np.pi / 2 > POLAR_RAD], axis=1)
+        sized = outer / size[:, None, None] * MEAN_RADIUS_MM
+        spread = np.concatenate([sized, sized[..., ::-1]]).std(axis=0)
+        return ndimage.uniform_filter(spread, SMOOTHING_PIXELS)
 
 
 @lru_cache(maxsize=1)
@@ -40,11 +71,14 @@ def shipped_population() -> Population:
     """
     try:
         with np.load(POPULATION_FILE, allow_pickle=False) as stored:
-            arrays = {name: stored[name].astype(np.float32) for name in stored.files}
-        population = Population(**arrays)
-        if population.mean_mm.shape != (2, SIZE, SIZE):
+            population = Population(
+                tuple(str(name) for name in stored["names"]),
+                stored["maps_mm"].astype(np.float32),
+                stored["bone"].astype(bool),
+            )
+        if population.maps_mm.shape[1:] != (2, SIZE, SIZE):
             raise ValueError("another map size")
-    except (OSError, TypeError, ValueError) as error:
+    except (OSError, KeyError, ValueError) as error:
         raise SkullImplantError(
             f"The shape statistics {POPULATION_FILE.name} are missing or damaged; "
             "install the program again."

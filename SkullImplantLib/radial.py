@@ -1,4 +1,4 @@
-"""Radial maps: a function of direction from the vault centre, on a square azimuthal-equidistant grid.
+"""Radial maps: functions of direction from the vault centre, on an azimuthal-equidistant grid.
 
 A map is an array (SIZE, SIZE) in the standard frame (x Left, y Posterior, z Superior). Its middle
 is the vertex (+z), the distance from the middle is the polar angle, rows run along y (top row
@@ -22,7 +22,7 @@ THICKEST_MM = 22.0  # no vault is thicker along a ray, frontal sinus included
 
 
 def map_directions(size: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return the unit vectors (size, size, 3) and polar angles (size, size) of a map of even size."""
+    """Return unit vectors (size, size, 3) and polar angles (size, size) of a map of even size."""
     ticks = (np.arange(size) + 0.5) / size * 2 - 1
     y, x = np.meshgrid(ticks, ticks, indexing="ij")
     away = np.hypot(x, y)
@@ -37,7 +37,7 @@ STERADIANS = (2 * POLAR_MAX_RAD / SIZE) ** 2 * np.sin(POLAR_RAD) / POLAR_RAD * D
 
 
 def to_map(points: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return (row, column, radius in mm) of standard-frame points (..., 3), in fractional pixels."""
+    """Return (row, column, radius in mm) of standard-frame points (..., 3); fractional pixels."""
     radius = np.sqrt((points * points).sum(axis=-1))
     level = np.hypot(points[..., 0], points[..., 1])
     scale = np.arctan2(level, points[..., 2]) / (POLAR_MAX_RAD * np.maximum(level, 1e-6))
@@ -128,7 +128,7 @@ def share_of_bone(mask: sitk.Image, spacing_mm: float) -> sitk.Image:
 
     Axes already coarser keep their spacing.
     """
-    factors = [max(int(round(spacing_mm / s)), 1) for s in mask.GetSpacing()]
+    factors = [max(round(spacing_mm / s), 1) for s in mask.GetSpacing()]
     factors = [min(f, n) for f, n in zip(factors, mask.GetSize())]
     levels = sitk.BinShrink(sitk.BinaryThreshold(mask, 1, 255, 255, 0), factors)
     return sitk.Cast(levels, sitk.sitkFloat32) / 255.0

@@ -129,20 +129,16 @@ def _sphere(count: int) -> np.ndarray:
 
 
 class _Template:
-    """The mean vault as a function of direction, for fitting: radius, and how far it can be trusted."""
+    """The mean vault as a function of direction: its radius, and how far it can be trusted."""
 
     def __init__(self, population: Population) -> None:
-        self.radius_mm = population.mean_mm[OUTER].astype(np.float64)
-        trusted = np.clip(population.share * 2 - 1, 0, 1)
-        self.trust = np.where(
-            radial.DISC, trusted / (1 + (population.spread_mm / RESIDUAL_SPREAD_MM) ** 2), 0.0
-        )
+        self.radius_mm = population.mean_mm()[OUTER].astype(np.float64)
+        usual = np.clip(population.share() * 2 - 1, 0, 1)
+        variation = (population.spread_mm() / RESIDUAL_SPREAD_MM) ** 2
+        self.trust = np.where(radial.DISC, usual / (1 + variation), 0.0)
         self.solid_angle = float((self.trust * radial.STERADIANS).sum())
-        # What tells the length of the head in the cap: twice the root mean square of y.
-        self.top_mm = float(
-            self.radius_mm[np.unravel_index(radial.POLAR_RAD.argmin(), self.radius_mm.shape)]
-        )
         surface = radial.DIRECTIONS * self.radius_mm[..., None]
+        self.top_mm = float(surface[..., 2].max())
         self.length_mm = float(np.ptp(surface[self.trust > 0.2][:, 1]))
 
     def off(self, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
