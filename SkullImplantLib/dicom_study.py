@@ -7,7 +7,6 @@ the patient.
 import os
 import re
 import struct
-import warnings
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
@@ -138,11 +137,9 @@ def _raise(error: OSError) -> None:
 def _header(path: Path) -> pydicom.Dataset | None:
     """Return the elements this module needs, or None where the header cannot be read."""
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            return pydicom.dcmread(
-                path, force=True, stop_before_pixels=True, specific_tags=list(_ELEMENTS)
-            )
+        return pydicom.dcmread(
+            path, force=True, stop_before_pixels=True, specific_tags=list(_ELEMENTS)
+        )
     except _UNREADABLE:
         return None
 
@@ -224,10 +221,8 @@ def notes_on_choice(chosen: DicomSeries, series: list[DicomSeries]) -> tuple[str
 def numbers(header: pydicom.Dataset, keyword: str, count: int) -> np.ndarray | None:
     """Return an element's finite numbers, or None where it is absent or not `count` of them."""
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            value = header.get(keyword)
-            found = np.atleast_1d(np.array([] if value is None else value, float))
+        value = header.get(keyword)
+        found = np.atleast_1d(np.array([] if value is None else value, float))
     except _UNREADABLE:
         return None
     return found if found.shape == (count,) and np.isfinite(found).all() else None

@@ -5,6 +5,7 @@ handedness and spacing; the stages after work in physical space.
 """
 
 import re
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -81,7 +82,7 @@ def read_input(
     """
     path = Path(path)
     try:
-        with _itk_warnings_off():
+        with _warnings_off():
             if path.is_dir():
                 return _read_folder(path, kind, series_uid, progress)
             return _read_file(path, kind, series_uid, progress)
@@ -94,12 +95,14 @@ def read_input(
 
 
 @contextmanager
-def _itk_warnings_off() -> Iterator[None]:
-    """Keep ITK's warnings off standard error; what matters in them is checked here."""
+def _warnings_off() -> Iterator[None]:
+    """Keep the warnings of ITK and pydicom off standard error; what matters is checked here."""
     shown = sitk.ProcessObject.GetGlobalWarningDisplay()
     sitk.ProcessObject.SetGlobalWarningDisplay(False)
     try:
-        yield
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
     finally:
         sitk.ProcessObject.SetGlobalWarningDisplay(shown)
 
@@ -190,8 +193,11 @@ def _pixels(path: Path, header: ImageHeader) -> sitk.Image:
         image = sitk.VectorIndexSelectionCast(image, 0)
     if "complex" in image.GetPixelIDTypeAsString():
         raise SkullImplantError(f"{path.name} has complex voxels; give a CT or a mask.")
-    for key in image.GetMetaDataKeys():  # may name the patient, and would travel to the outputs
-        image.EraseMetaData(key)
+    try:
+        for key in image.GetMetaDataKeys():  # may name the patient, and would travel to the outputs
+            image.EraseMetaData(key)
+    except TypeError:  # a key that is no UTF-8 cannot be erased
+        image = image_like(array_of(image), image)
     return image
 
 

@@ -10,8 +10,9 @@ from pathlib import Path
 
 import numpy as np
 import SimpleITK as sitk
-from dicom_files import SAGITTAL, small_head, write_series
 from pydicom.dataset import Dataset
+
+from dicom_files import SAGITTAL, small_head, write_series
 
 SPACING_MM = (3.5, 3.25, 3.0)
 

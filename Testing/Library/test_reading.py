@@ -300,6 +300,14 @@ def test_nothing_of_the_header_travels_on(tmp_path):
     assert read.description == "NRRD file, 44 x 48 x 40 voxels of 3.50 x 3.25 x 3.00 mm"
 
 
+def test_a_key_in_another_encoding_is_dropped(tmp_path):
+    path = written(ct_image(), tmp_path / "head.mha")
+    path.write_bytes(
+        path.read_bytes().replace(b"ElementDataFile", b"Gr\xf6sse = 7\nElementDataFile")
+    )
+    assert read_input(path).image.GetMetaDataKeys() == ()
+
+
 def test_progress_rises_to_the_end_and_can_cancel(tmp_path):
     path = written(ct_image(), tmp_path / "head.nii.gz")
     for source in (path, write_series(tmp_path / "study")):
