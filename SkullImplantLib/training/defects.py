@@ -16,7 +16,7 @@ from scipy import ndimage
 
 from ..errors import SkullImplantError
 from ..images import array_of, bounding_box, image_like, index_to_lps_mm, same_grid
-from ..radial import SIZE, share_of_bone, shell_of, to_map
+from ..radial import DIRECTIONS, SIZE, share_of_bone, shell_of, to_map
 from .outlines import KINDS, Outline, Vault, draw_outline, vault_from_maps
 
 __all__ = ["KINDS", "Cut", "Defect", "apply_to_ct", "cut_defect", "make_defect", "vault_of"]
@@ -173,12 +173,7 @@ def _box_around(
 ) -> tuple[slice, slice, slice]:
     """Return the box of voxels, slices (z, y, x), that holds the cut with a margin."""
     taken = ndimage.binary_dilation(outline.inside_mm > 0, iterations=3)
-    corners = np.concatenate(
-        [
-            vault.surface_mm[taken],
-            vault.surface_mm[taken] * (vault.inner_mm / vault.outer_mm)[taken, None],
-        ]
-    )
+    corners = np.concatenate([DIRECTIONS[taken] * end[taken, None] for end in vault.wall_mm])
     to_index = np.linalg.inv(to_standard)
     index = corners @ to_index[:3, :3].T + to_index[:3, 3]
     margin = 2 + 3 * CUT_MARGIN_MM * np.linalg.norm(to_index[:3, :3], axis=1)
@@ -210,21 +205,21 @@ def _inside_cut(
     points = np.stack([x, y, z], axis=-1) @ to_standard[:3, :3].T.astype(np.float32)
     rows, columns, radius = to_map(points + to_standard[:3, 3].astype(np.float32))
 
-    maps = np.stack([np.maximum(outline.inside_mm, -20), vault.outer_mm, vault.inner_mm])
+    maps = np.stack([outline.inside_mm, vault.outer_mm, *vault.wall_mm])
     at = np.stack([columns, rows], axis=-1) * (2 / (SIZE - 1)) - 1  # grid_sample's -1 to 1
-    inside, outer, inner = (
+    inside, outer, low, high = (
         torch.nn.functional.grid_sample(
             torch.from_numpy(maps.astype(np.float32))[None],
             torch.from_numpy(at.astype(np.float32)).reshape(1, 1, -1, 2),
             align_corners=True,
             padding_mode="border",
         )
-        .reshape(3, *radius.shape)
+        .reshape(4, *radius.shape)
         .numpy()
     )
     bevel = math.tan(math.radians(bevel_deg)) * np.clip(outer - radius, 0, DEEPEST_BEVEL_MM)
     margin = max(CUT_MARGIN_MM, float(np.linalg.norm(to_standard[:3, :3], axis=0).max()))
-    depth = np.minimum(inside - bevel, margin + np.minimum(outer - radius, radius - inner))
+    depth = np.minimum(inside - bevel, margin + np.minimum(high - radius, radius - low))
 
     size = tuple(int((n - 1) * step + 1) for n, step in zip(depth.shape, steps_xyz[::-1]))
     fine = torch.nn.functional.interpolate(

@@ -36,8 +36,8 @@ ROUNDING_MM = 4.0  # radius to which the corners between balls are rounded
 class Vault:
     """The outer surface of a skull as radial maps (n, n) in the standard frame."""
 
-    outer_mm: np.ndarray  # distance of the outer surface from the centre, gaps filled
-    inner_mm: np.ndarray  # distance of the innermost bone of the wall, gaps filled
+    outer_mm: np.ndarray  # distance of the outer surface from the centre, gaps filled, smooth
+    wall_mm: tuple[np.ndarray, np.ndarray]  # between these lies all bone of the wall
     bone: np.ndarray  # bool: the ray meets bone
 
     @cached_property
@@ -106,11 +106,11 @@ def vault_from_maps(outer_mm: np.ndarray, inner_mm: np.ndarray, bone: np.ndarray
             "No cranial vault is found in the skull; check the orientation of the image and that "
             "the top of the head is inside it."
         )
-    # Single rays catch sutures, vessels and corners of voxels: smooth the outside, and reach a
-    # pixel further on the inside so that no skin of bone is left there.
-    outer = ndimage.gaussian_filter(ndimage.median_filter(fill_nearest(outer_mm, bone), 5), 1.0)
-    inner = ndimage.minimum_filter(fill_nearest(inner_mm, bone), 3)
-    return Vault(outer, inner, bone)
+    outer, inner = fill_nearest(outer_mm, bone), fill_nearest(inner_mm, bone)
+    # Single rays catch sutures, vessels and corners of voxels. The wall is taken a pixel further on
+    # either side, so that a cut through it leaves no skin of bone.
+    wall = ndimage.minimum_filter(inner, 3), ndimage.maximum_filter(outer, 3)
+    return Vault(ndimage.gaussian_filter(ndimage.median_filter(outer, 5), 1.0), wall, bone)
 
 
 def draw_outline(

@@ -1,0 +1,98 @@
+"""One random deformation for all channels of a training case: affine, elastic, mirrored.
+
+For arrays on the standard grid, where the last axis (x) runs from right to left across the
+mid-sagittal plane in the middle of the grid, so that turning it over mirrors the head.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch.nn.functional import affine_grid, grid_sample
+
+# A cubic B-spline through knots of variance 1 has, averaged over an interval, this variance.
+SPLINE_VARIANCE = 151 / 315
+
+
+@dataclass(frozen=True)
+class AugmentationOptions:
+    """How far a head is deformed; amounts are drawn evenly up to these, elastic ones normally."""
+
+    rotation_deg: float = 8.0  # about each axis; what pose estimation leaves and more
+    scale: float = 0.10  # of each axis on its own: heads differ in length, width and height
+    shear: float = 0.04
+    translation_mm: float = 5.0
+    elastic_mm: float = 2.0  # standard deviation of the elastic displacement along each axis
+    elastic_knots_mm: float = 40.0  # spacing of the cubic B-spline; small against it never folds
+    mirror: bool = True  # left and right, every other time
+
+
+def augment(
+    arrays: Sequence[np.ndarray],
+    spacing_mm: float,
+    rng: np.random.Generator,
+    options: AugmentationOptions = AugmentationOptions(),
+) -> list[np.ndarray]:
+    """Return the arrays (z, y, x) of one isotropic grid, all deformed by the same random map.
+
+    Floating-point arrays are read linearly and come back as `float32`; masks (`bool`, integers
+    0/1) come back as masks of their type. Beyond the grid its border goes on. The same generator
+    state gives the same arrays, whatever the number of threads.
+    """
+    shape = arrays[0].shape
+    if any(array.shape != shape for array in arrays):
+        raise ValueError(f"arrays of different shapes: {[array.shape for array in arrays]}")
+    channels = torch.from_numpy(np.stack([np.asarray(a, dtype=np.float32) for a in arrays]))
+    where = _sampling_grid(shape, spacing_mm, rng, options)
+    deformed = grid_sample(channels[None], where, align_corners=True, padding_mode="border")[0]
+    return [
+        new if np.issubdtype(old.dtype, np.floating) else (new >= 0.5).astype(old.dtype)
+        for old, new in zip(arrays, deformed.numpy())
+    ]
+
+
+def _sampling_grid(
+    shape: tuple[int, ...],
+    spacing_mm: float,
+    rng: np.random.Generator,
+    options: AugmentationOptions,
+) -> torch.Tensor:
+    """Return where each voxel is read: (1, z, y, x, 3), in (x, y, z) from -1 to 1 over the grid."""
+    half_mm = np.maximum(np.array(shape[::-1]) - 1, 1) * spacing_mm / 2
+    matrix, shift_mm = _random_affine(rng, options)
+    theta = np.hstack([matrix * half_mm / half_mm[:, None], (shift_mm / half_mm)[:, None]])
+    size = [1, 1, *shape]
+    where = affine_grid(torch.from_numpy(theta.astype(np.float32))[None], size, align_corners=True)
+    if options.elastic_mm > 0:
+        bases = [_spline_basis(n, spacing_mm, options.elastic_knots_mm) for n in shape]
+        amplitude = options.elastic_mm / SPLINE_VARIANCE**1.5 / half_mm
+        knots = rng.standard_normal([*[basis.shape[1] for basis in bases], 3]) * amplitude
+        shift = torch.from_numpy(knots.astype(np.float32))
+        where += torch.einsum("ijkc,zi,yj,xk->zyxc", shift, *bases)
+    return where
+
+
+def _spline_basis(count: int, spacing_mm: float, knots_mm: float) -> torch.Tensor:
+    """Return the weights (voxels, knots) of uniform cubic B-splines along an axis."""
+    at = np.arange(count) * spacing_mm / knots_mm
+    knots = np.arange(-1, int(at[-1]) + 3)
+    away = np.abs(at[:, None] - knots[None])
+    near = 2 / 3 - away**2 + away**3 / 2
+    far = np.maximum(2 - away, 0) ** 3 / 6
+    return torch.from_numpy(np.where(away < 1, near, far).astype(np.float32))
+
+
+def _random_affine(
+    rng: np.random.Generator, options: AugmentationOptions
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the matrix (3, 3) and shift (3,) in mm, axes (x, y, z), from new to old places."""
+    a, b, c = np.deg2rad(rng.uniform(-1, 1, 3) * options.rotation_deg)
+    about_x = np.array([[1, 0, 0], [0, np.cos(a), -np.sin(a)], [0, np.sin(a), np.cos(a)]])
+    about_y = np.array([[np.cos(b), 0, np.sin(b)], [0, 1, 0], [-np.sin(b), 0, np.cos(b)]])
+    about_z = np.array([[np.cos(c), -np.sin(c), 0], [np.sin(c), np.cos(c), 0], [0, 0, 1]])
+    stretch = np.diag(1 + rng.uniform(-1, 1, 3) * options.scale)
+    stretch[np.triu_indices(3, 1)] = rng.uniform(-1, 1, 3) * options.shear
+    if options.mirror and rng.random() < 0.5:
+        stretch[0] *= -1
+    return about_x @ about_y @ about_z @ stretch, rng.uniform(-1, 1, 3) * options.translation_mm
