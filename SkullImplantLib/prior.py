@@ -286,7 +286,7 @@ def _within_view(skull: sitk.Image, pose: "Pose", outer_mm: np.ndarray) -> np.nd
     points = pose.to_patient(radial.DIRECTIONS * outer_mm[..., None])
     to_index = np.linalg.inv(index_to_lps_mm(skull))
     index = points @ to_index[:3, :3].T + to_index[:3, 3]
-    return ((index >= 0) & (index <= np.array(skull.GetSize()) - 1)).all(axis=-1)
+    return np.all((index >= 0) & (index <= np.array(skull.GetSize()) - 1), axis=-1)
 
 
 def _away_mm(mask: np.ndarray) -> np.ndarray:
@@ -323,16 +323,17 @@ def _find_holes(
 def _covariance(
     one: np.ndarray, other: np.ndarray, departures: tuple[Departure, ...]
 ) -> np.ndarray:
-    """Return the covariance (n, m) of the departures at directions (n, 3) and (m, 3)."""
+    """Return the covariance (n, m), float32, of departures at directions (n, 3) and (m, 3)."""
     reach = 2 * radial.MEAN_RADIUS_MM**2
-    apart = reach - reach * one @ other.T
-    across = reach - reach * (one * [-1.0, 1.0, 1.0]) @ other.T
-    total = np.zeros(apart.shape)
-    for d in departures:
-        width = -0.5 / d.length_mm**2
-        total += d.deviation_mm**2 * np.exp(apart * width)
-        total += d.deviation_mm**2 * d.mirrored * np.exp(across * width)
-    return total
+    columns = torch.from_numpy(other.astype(np.float32)).T
+    total = torch.zeros((len(one), len(other)))
+    for side, mirrored in ((np.ones(3), False), (np.array([-1.0, 1.0, 1.0]), True)):
+        rows = torch.from_numpy((one * side * reach).astype(np.float32))
+        apart = (rows @ columns).sub_(reach)  # minus the squared distance in mm
+        for d in departures:
+            variance = d.deviation_mm**2 * (d.mirrored if mirrored else 1.0)
+            total.add_(torch.mul(apart, 0.5 / d.length_mm**2).exp_(), alpha=variance)
+    return total.numpy()
 
 
 def _observations(observed: np.ndarray, filled: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
