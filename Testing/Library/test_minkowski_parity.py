@@ -20,7 +20,7 @@ from SkullImplantLib.errors import SkullImplantError
 from SkullImplantLib.networks.autoencoder import Completion, SparseAutoEncoder, named_configuration
 
 TOLERANCE = 1e-4
-GRID = 48  # of the whole network's phantom
+GRID = 40  # of the whole network's phantom
 MODULE = "SkullImplantLib.sparse.minkowski"
 
 
@@ -93,7 +93,7 @@ def assert_same_gradients(
 
 
 @pytest.mark.parametrize(("what", "stride", "make"), OPERATIONS, ids=[o[0] for o in OPERATIONS])
-@settings(max_examples=6, deadline=None)
+@settings(max_examples=4, deadline=None)
 @given(seed=st.integers(0, 2**31), count=st.integers(2, 500), extent=st.integers(3, 30))
 def test_an_operation_and_its_gradients_are_the_same(
     minkowski: ModuleType,
@@ -285,7 +285,7 @@ def test_the_whole_network_is_the_same(minkowski: ModuleType, skip: str) -> None
             complete(network.to(dtype), engine)
             for network, engine in zip(networks, (sparse, minkowski), strict=True)
         )
-        assert len(ours.coordinates) > 1000
+        assert len(ours.coordinates) > 300
         # A logit within rounding of zero could be pruned by one engine and kept by the other.
         assert min(float(level.logits.abs().min()) for level in ours.levels) > tolerance
         assert_same_completion(ours, theirs, tolerance)
