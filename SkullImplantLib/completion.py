@@ -47,16 +47,15 @@ def choose_device(name: str) -> torch.device:
 def complete_skull(
     skull_fraction: sitk.Image,
     depth_mm: sitk.Image,
-    hole: sitk.Image,
     weights: Weights,
     options: CompletionOptions = CompletionOptions(),
     progress: Progress = silent,
 ) -> sitk.Image:
     """Return the occupancy of the completed skull, float32 from 0 to 1, on the same grid.
 
-    The three images lie on one standard grid of the spacing the weights were trained at:
-    `skull_fraction`, the part of each voxel that bone fills; `depth_mm` and `hole`, the geometric
-    prior's (see `prior.py`). Where the network offers no candidate the occupancy is 0. Raises
+    Both images lie on one standard grid of the spacing the weights were trained at:
+    `skull_fraction`, the part of each voxel that bone fills; `depth_mm`, the geometric prior's
+    depth within the bone it expects in the hole. Where the network offers no candidate the occupancy is 0. Raises
     `SkullImplantError` where the device or engine is missing or the weights do not fit.
     """
     spacing_mm = float(weights.metadata["spacing_mm"])
@@ -64,7 +63,7 @@ def complete_skull(
     device = choose_device(options.device)
     progress(0.0, f"preparing the network's input ({device.type})")
     coordinates, features = network_input(
-        array_of(skull_fraction), array_of(depth_mm), array_of(hole), spacing_mm, channels
+        array_of(skull_fraction), array_of(depth_mm), spacing_mm, channels
     )
     if len(coordinates) == 0:
         raise SkullImplantError(

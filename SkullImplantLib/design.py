@@ -12,14 +12,14 @@ import SimpleITK as sitk
 import vtk
 
 from .checks import Check, check_implant
-from .completion import CompletionOptions, complete_skull
+from .completion import CompletionOptions, choose_device, complete_skull
 from .errors import SkullImplantError
 from .images import array_of, bounding_box, crop, fraction_on, image_like, resample
 from .implant import Implant, ImplantOptions, make_implant
 from .networks.weights import Weights, load_weights, shipped_weights
 from .prior import Prior, complete_by_prior
 from .reading import Input
-from .rearrangement import RearrangementOptions, apply_rules, coarsen, learn_rules
+from .rearrangement import Rules, apply_rules, learn_rules
 from .skull import Skull, SkullOptions, clean_skull, segment_skull
 from .stages import StageReport, Stages, no_report
 from .surface import SurfaceOptions, surface_of
@@ -62,6 +62,7 @@ class ImplantDesign:
     bone_threshold_hu: float | None
     hole_area_cm2: float
     model: dict[str, Any]
+    device: str
     stages: Stages = field(repr=False)
 
 
@@ -95,7 +96,7 @@ def design_implant(
     with stages.stage("completion") as progress:
         occupancy = _complete(skull.mask, pose, prior, weights, options, progress)
     with stages.stage("rearrangement") as progress:
-        hole = hole_around(prior, pose, skull.mask)
+        hole = prior.hole_on(skull.mask)
         completed = on_the_ct_grid(occupancy, skull.mask, hole)
         progress(1.0)
     with stages.stage("implant") as progress:
@@ -112,10 +113,11 @@ def design_implant(
         implant=implant,
         mesh=mesh,
         checks=checks,
-        notes=source.notes + skull.notes + implant.notes,
+        notes=source.notes + skull.notes + prior.notes + implant.notes,
         bone_threshold_hu=skull.bone_threshold_hu,
         hole_area_cm2=prior.hole_area_cm2,
-        model=_describe(options.model, weights),
+        model={"name": Path(options.model).stem, "sha256": weights.sha256 if weights else None},
+        device=choose_device(options.device).type if weights else "cpu",
         stages=stages,
     )
 
@@ -125,11 +127,6 @@ def find_weights(model: str) -> Weights | None:
     if model == PRIOR:
         return None
     return load_weights(Path(model)) if model.endswith(".npz") else shipped_weights(model)
-
-
-def _describe(model: str, weights: Weights | None) -> dict[str, Any]:
-    name = Path(model).stem
-    return {"name": name, "sha256": weights.sha256 if weights else None}
 
 
 def _complete(
@@ -143,61 +140,56 @@ def _complete(
     """Return the completed skull's occupancy, 0 to 1, on the standard grid."""
     spacing_mm = float(weights.metadata["spacing_mm"]) if weights else PRIOR_SPACING_MM
     grid = standard_grid(pose, spacing_mm)
-    depth = prior.depth_on(grid)
+    depth = prior.hole_depth_on(grid)
     if weights is None:
         return sitk.Clamp(depth / spacing_mm + 0.5, depth.GetPixelID(), 0.0, 1.0)
     return complete_skull(
         fraction_on(skull, grid),
         depth,
-        prior.hole_on(grid),
         weights,
         CompletionOptions(options.device, options.engine),
         progress,
     )
 
 
-def hole_around(prior: Prior, pose: Pose, skull: sitk.Image) -> sitk.Image:
-    """Return the hole on the CT's grid (uint8), computed only where it lies."""
-    grid = standard_grid(pose, PRIOR_SPACING_MM)
-    on_grid = prior.hole_on(grid)
-    places = np.argwhere(array_of(on_grid))[:, ::-1]
-    corners = np.array(np.meshgrid(*zip(places.min(0), places.max(0)))).reshape(3, -1).T
-    index = np.array(
-        [
-            skull.TransformPhysicalPointToContinuousIndex(
-                grid.TransformContinuousIndexToPhysicalPoint(c.astype(float).tolist())
-            )
-            for c in corners
-        ]
-    )
-    margin = AROUND_HOLE_MM / np.asarray(skull.GetSpacing())
-    low = np.maximum(np.floor(index.min(0) - margin), 0).astype(int)
-    high = np.minimum(np.ceil(index.max(0) + margin) + 1, skull.GetSize()).astype(int)
-    hole = np.zeros(skull.GetSize()[::-1], np.uint8)
-    if (high > low).all():
-        box = tuple(slice(int(a), int(b)) for a, b in zip(low[::-1], high[::-1]))
-        hole[box] = array_of(prior.hole_on(crop(skull, box)))
-    if not hole.any():
-        raise SkullImplantError(
-            "The defect lies outside the image; use a CT whose field of view holds the whole vault."
-        )
-    return image_like(hole, skull)
-
-
 def on_the_ct_grid(occupancy: sitk.Image, skull: sitk.Image, hole: sitk.Image) -> sitk.Image:
     """Return the completed skull on the CT's grid (uint8): the skull, and in the hole the occupancy
     refined from the network's grid by voxel rearrangement; the template is the patient's own skull.
     """
-    margin = tuple(math.ceil(AROUND_HOLE_MM / s) for s in skull.GetSpacing()[::-1])
-    box = bounding_box(array_of(hole), margin)  # type: ignore[arg-type]
-    factor = tuple(max(1, round(occupancy.GetSpacing()[0] / s)) for s in skull.GetSpacing()[::-1])
+    spacing_mm = skull.GetSpacing()[::-1]
+    z, y, x = (max(1, round(occupancy.GetSpacing()[0] / s)) for s in spacing_mm)
+    factor = (z, y, x)
+    around = tuple(math.ceil(AROUND_HOLE_MM / s) for s in spacing_mm)
+    box = bounding_box(array_of(hole), around)  # type: ignore[arg-type]
+    target, target_hole = crop(skull, box), crop(hole, box)
+    coarse = resample(occupancy, _coarse_grid(target, factor))
+    fine = apply_rules(array_of(coarse) > 0.5, _rules_of(skull, hole, factor)) > 0.5
+    shape = target.GetSize()[::-1]
+    fine = fine[: shape[0], : shape[1], : shape[2]] & (_distance_mm(target_hole) < RIM_MM)
     completed = array_of(skull).copy()
-    target = crop(skull, box)
-    fine = resample(occupancy, target) > 0.5
-    if max(factor) > 1:
-        fine = _rearranged(occupancy, skull, hole, box, factor)
-    near = sitk.BinaryDilate(
-        crop(hole, box), [max(1, round(3.0 / s)) for s in skull.GetSpacing()], sitk.sitkBall, 0, 1
-    )
-    completed[box] |= (array_of(fine) > 0) & (array_of(near) > 0)
+    completed[box] |= fine
     return image_like(completed, skull)
+
+
+def _coarse_grid(fine: sitk.Image, factor: tuple[int, int, int]) -> sitk.Image:
+    """Return the empty grid whose voxels are blocks of `factor` (z, y, x) voxels of `fine`."""
+    blocks = factor[::-1]
+    size = [math.ceil(n / f) for n, f in zip(fine.GetSize(), blocks)]
+    grid = sitk.Image(size, sitk.sitkUInt8)
+    grid.SetSpacing([s * f for s, f in zip(fine.GetSpacing(), blocks)])
+    grid.SetDirection(fine.GetDirection())
+    grid.SetOrigin(fine.TransformContinuousIndexToPhysicalPoint([(f - 1) / 2.0 for f in blocks]))
+    return grid
+
+
+def _rules_of(skull: sitk.Image, hole: sitk.Image, factor: tuple[int, int, int]) -> Rules:
+    """Learn from the patient's own intact bone around the hole, but not from the cut edge."""
+    reach = tuple(math.ceil(TEMPLATE_MM / s) for s in skull.GetSpacing()[::-1])
+    box = bounding_box(array_of(hole), reach)  # type: ignore[arg-type]
+    intact = _distance_mm(crop(hole, box)) > RIM_MM
+    return learn_rules(array_of(crop(skull, box)) > 0, factor, valid=intact)
+
+
+def _distance_mm(mask: sitk.Image) -> np.ndarray:
+    """Return each voxel's distance to the mask in mm, negative within it; (z, y, x)."""
+    return array_of(sitk.SignedMaurerDistanceMap(mask, False, False, True))

@@ -96,6 +96,10 @@ class Prior:
         """
         return self._on(grid, hole_only=False)
 
+    def hole_depth_on(self, grid: sitk.Image) -> sitk.Image:
+        """Return the depth (float32, mm) as `depth_on` does, but -8 where no bone is missing."""
+        return self._on(grid, hole_only=True)
+
     def hole_on(self, grid: sitk.Image) -> sitk.Image:
         """Return the predicted bone of the hole on `grid` (uint8), as a mask of its directions.
 

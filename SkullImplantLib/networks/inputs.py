@@ -11,35 +11,29 @@ import numpy as np
 CHANNELS = ("skull", "prior", "hole")
 # Thin temporal bone fills only part of a coarse voxel; it is still bone to the network.
 THINNEST_FRACTION = 0.3
+# Depth at and below which the prior says nothing; it clips its depths just beyond.
+NOWHERE_MM = 7.9
 # Voxels this far outside the prior's bone are offered too, so that the network can thicken it.
 OFFERED_MARGIN_VOXELS = 1.0
 
 
 def network_input(
-    skull: np.ndarray,
-    depth_mm: np.ndarray | None,
-    hole: np.ndarray | None,
-    spacing_mm: float,
-    channels: Sequence[str],
+    skull: np.ndarray, depth_mm: np.ndarray, spacing_mm: float, channels: Sequence[str]
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return the active voxels and their features.
 
     `skull`: the part of each voxel that bone fills, 0 to 1, shape (z, y, x), on the standard grid.
-    `depth_mm`: how deep each voxel lies within the bone the prior expects (negative outside), and
-    `hole`: where bone is missing; both of the same shape, or None for a network without them.
+    `depth_mm`: of the same shape, how deep each voxel lies within the bone that the prior expects
+    in the hole: negative outside the bone, -`NOWHERE_MM` or less outside the hole.
     Returns int32 coordinates (n, 4) as (batch = 0, z, y, x) in lexicographic order, and float32
-    features (n, len(channels)). Raises `ValueError` for a channel without its array.
+    features (n, len(channels)).
     """
+    hole = depth_mm > -NOWHERE_MM
     active = skull >= THINNEST_FRACTION
-    features = [skull]
     if set(channels) - {"skull"}:
-        if depth_mm is None or hole is None:
-            raise ValueError("this network needs the prior's depth and hole")
-        missing = hole.astype(bool)
-        active |= missing & (depth_mm > -OFFERED_MARGIN_VOXELS * spacing_mm)
-        expected = np.clip(depth_mm / (2.0 * spacing_mm), -1.0, 1.0) * missing
-        features += [expected, missing]
-    by_name = dict(zip(CHANNELS, features))
+        active |= depth_mm > -OFFERED_MARGIN_VOXELS * spacing_mm
+    expected = np.clip(depth_mm / (2.0 * spacing_mm), -1.0, 1.0) * hole
+    by_name = dict(zip(CHANNELS, (skull, expected, hole)))
     coordinates = np.argwhere(active).astype(np.int32)
     picked = [by_name[name][active].astype(np.float32) for name in channels]
     batch = np.zeros((len(coordinates), 1), np.int32)

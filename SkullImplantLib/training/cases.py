@@ -13,10 +13,12 @@ import SimpleITK as sitk
 from ..errors import SkullImplantError
 from ..images import array_of, atomic_path, fraction_on
 from ..prior import complete_by_prior
+from ..population import shipped_population
+from ..prior import complete_by_prior
 from ..progress import Progress, part, silent
 from ..skull import clean_skull
-from ..symmetry import Pose, estimate_pose, standard_grid
-from .cohort import SkullFile
+from ..symmetry import estimate_pose, standard_grid
+from .cohort import SkullFile, read_mask
 from .defects import KINDS, make_defect
 
 # Cases are kept in 1/16 mm steps of int8, which is finer than any grid trained on.
@@ -30,14 +32,13 @@ class Case:
     """One skull with one defect on the standard grid; arrays (z, y, x), float32.
 
     `skull` and `target`: the part of each voxel that bone fills, without and with the lost piece.
-    `depth_mm`: the prior's depth within the expected bone; `hole`: 1 where bone is missing.
+    `depth_mm`: the prior's depth within the bone expected in the hole, see `networks.inputs`.
     """
 
     name: str
     skull: np.ndarray
     target: np.ndarray
     depth_mm: np.ndarray
-    hole: np.ndarray
     spacing_mm: float
 
 
@@ -82,10 +83,12 @@ def _prepare_skull(
     seed: int,
     progress: Progress,
 ) -> None:
-    complete = _working_copy(clean_skull(skull.read()).mask)
+    complete = _working_copy(clean_skull(read_mask(skull.path)).mask)
     pose = estimate_pose(complete)
     grid = standard_grid(pose, spacing_mm)
     target = _bytes(fraction_on(complete, grid))
+    # In use the prior has not seen the patient either.
+    others = shipped_population().without([skull.name])
     for k, name in enumerate(names):
         progress(k / len(names), f"preparing {name}")
         if (folder / name).exists():
@@ -93,21 +96,17 @@ def _prepare_skull(
         rng = np.random.default_rng([seed, k, *skull.name.encode()])
         try:
             defect = make_defect(complete, KINDS[k % len(KINDS)], rng, pose=pose)
-            arrays = _on_grid(defect.defective, pose, grid)
+            prior = complete_by_prior(defect.defective, pose, population=others)
         except SkullImplantError:
             continue
+        depth = array_of(prior.hole_depth_on(grid)) / DEPTH_STEP_MM
         with atomic_path(folder / name) as temporary:
-            np.savez_compressed(temporary, target=target, **arrays)
-
-
-def _on_grid(defective: sitk.Image, pose: Pose, grid: sitk.Image) -> dict[str, np.ndarray]:
-    prior = complete_by_prior(defective, pose)
-    depth = array_of(prior.depth_on(grid)) / DEPTH_STEP_MM
-    return {
-        "skull": _bytes(fraction_on(defective, grid)),
-        "depth": np.clip(np.rint(depth), -127, 127).astype(np.int8),
-        "hole": array_of(prior.hole_on(grid)).astype(np.uint8),
-    }
+            np.savez_compressed(
+                temporary,
+                target=target,
+                skull=_bytes(fraction_on(defect.defective, grid)),
+                depth=np.clip(np.rint(depth), -128, 127).astype(np.int8),
+            )
 
 
 def _working_copy(mask: sitk.Image) -> sitk.Image:
@@ -134,7 +133,6 @@ def load_case(path: Path) -> Case:
                 skull=data["skull"].astype(np.float32) / 255.0,
                 target=data["target"].astype(np.float32) / 255.0,
                 depth_mm=data["depth"].astype(np.float32) * np.float32(DEPTH_STEP_MM),
-                hole=data["hole"].astype(np.float32),
                 spacing_mm=float(path.stem.rsplit("-", 1)[1].removesuffix("mm")),
             )
     except (OSError, KeyError, ValueError, EOFError) as error:

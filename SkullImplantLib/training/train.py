@@ -27,7 +27,7 @@ from ..networks.autoencoder import (
     SparseAutoEncoder,
     named_configuration,
 )
-from ..networks.inputs import network_input
+from ..networks.inputs import NOWHERE_MM, network_input
 from ..networks.weights import save_weights
 from ..progress import Progress, part, silent
 from ..sparse import Sites, SparseTensor
@@ -103,8 +103,8 @@ def completion_loss(
 ) -> torch.Tensor:
     """Return the sum of the levels' binary cross-entropies, with the extra term on the hole.
 
-    `fraction` and `hole`: dense float32 (z, y, x); the target's share of each voxel, and where bone
-    is missing. Candidates of coarser levels are judged by "is it in the strided target".
+    `fraction` (float32) and `hole` (bool), dense (z, y, x): the target's share of each voxel, and
+    where bone is missing. Candidates of coarser levels are judged by "is it in the strided target".
     """
     total = fraction.new_zeros(())
     for level in completion.levels:
@@ -117,7 +117,7 @@ def completion_loss(
         z, y, x = level.coordinates[:, 1:].long().T
         each = F.binary_cross_entropy_with_logits(level.logits, fraction[z, y, x], reduction="none")
         total = total + each.mean()
-        in_hole = hole[z, y, x] > 0.5
+        in_hole = hole[z, y, x]
         if hole_weight > 0.0 and bool(in_hole.any()):
             total = total + hole_weight * each[in_hole].mean()
     return total
@@ -199,7 +199,7 @@ class _Run:
         completion = self.network(
             self.input_of(case), target=target, bounds=case.skull.shape, reconstruct=False
         )
-        hole = torch.from_numpy(case.hole).to(self.device)
+        hole = torch.from_numpy(case.depth_mm > -NOWHERE_MM).to(self.device)
         loss = completion_loss(completion, fraction, hole, self.options.hole_weight)
         loss.backward()
         self.optimiser.step()
@@ -207,7 +207,7 @@ class _Run:
 
     def input_of(self, case: Case) -> SparseTensor:
         coordinates, features = network_input(
-            case.skull, case.depth_mm, case.hole, case.spacing_mm, self.options.channels
+            case.skull, case.depth_mm, case.spacing_mm, self.options.channels
         )
         return SparseTensor(
             torch.from_numpy(coordinates).to(self.device),
@@ -254,7 +254,7 @@ class _Run:
             bone = np.zeros(case.skull.shape, bool)
             z, y, x = last.coordinates[:, 1:].cpu().numpy().T
             bone[z, y, x] = last.logits.cpu().numpy() > 0.0
-            free = (case.hole > 0.5) & (case.skull < 0.5)
+            free = (case.depth_mm > -NOWHERE_MM) & (case.skull < 0.5)
             truth = (case.target >= 0.5) & free
             dice.append((_dice(bone & free, truth), _dice((case.depth_mm > 0.0) & free, truth)))
         network, prior = np.mean(dice, axis=0)
@@ -272,10 +272,10 @@ class _Run:
 
 
 def augmented(case: Case, rng: np.random.Generator) -> Case:
-    """Return the case deformed; skull, target, prior and hole alike."""
-    arrays = [case.skull, case.target, case.depth_mm, case.hole]
-    skull, target, depth, hole = augment(arrays, case.spacing_mm, rng, AugmentationOptions())
-    return replace(case, skull=skull, target=target, depth_mm=depth, hole=hole)
+    """Return the case deformed; skull, target and prior alike."""
+    arrays = [case.skull, case.target, case.depth_mm]
+    skull, target, depth = augment(arrays, case.spacing_mm, rng, AugmentationOptions())
+    return replace(case, skull=skull, target=target, depth_mm=depth)
 
 
 def _dice(a: np.ndarray, b: np.ndarray) -> float:
