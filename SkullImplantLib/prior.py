@@ -30,12 +30,13 @@ PIXEL_MM = 2 * radial.POLAR_MAX_RAD / radial.SIZE * radial.MEAN_RADIUS_MM
 
 # Where a hole can be recognised and where it can be filled, by polar angle.
 VAULT_RAD = np.deg2rad(99.0)
-FLOOR_RAD = np.deg2rad(106.0)
+FLOOR_RAD = np.deg2rad(112.0)
 USUAL_SHARE, POSSIBLE_SHARE = 0.9, 0.5  # of the population that has bone there
 SMALLEST_HOLE_CM2 = 4.0  # pinholes of temple and vertex, burr holes of drains and sutures are less
 NARROWEST_HOLE_MM = 6.0  # sutures and cracks are narrower
 RIM_MM = 4.5  # bone this close to a hole may be bevelled and is predicted as well
 ODD_MM = 12.0  # bone this far from where it is expected is not the vault's
+VIEW_SLACK_MM = 10.0  # an image may end this close within the expected outer surface
 RIM_BLEND_MM = 5.0  # prediction passes into the observed bone over this distance from the rim
 
 DEEPEST_MM = 8.0  # depths are clipped to this
@@ -198,7 +199,7 @@ def complete_by_prior(
     mean, factors = _expectation(known_shapes)
     expected = _rough_fit(maps, bone & (radial.POLAR_RAD < VAULT_RAD), mean, factors)
     bone &= np.abs(outer - expected[OUTER]) < ODD_MM
-    seen = _within_view(skull, pose, expected[OUTER])
+    seen = _within_view(skull, pose, expected[OUTER] - VIEW_SLACK_MM)
 
     hole = _find_holes(bone, seen, known_shapes.share(), expected[OUTER])
     area_cm2 = float((radial.STERADIANS * expected[OUTER] ** 2)[hole].sum()) / 100
@@ -285,9 +286,9 @@ def _thinned(share: float) -> np.ndarray:
     return rank < share * np.sinc(radial.POLAR_RAD / np.pi)
 
 
-def _within_view(skull: sitk.Image, pose: "Pose", outer_mm: np.ndarray) -> np.ndarray:
-    """Return the directions whose expected outer surface lies within the image."""
-    points = pose.to_patient(radial.DIRECTIONS * outer_mm[..., None])
+def _within_view(skull: sitk.Image, pose: "Pose", reach_mm: np.ndarray) -> np.ndarray:
+    """Return the directions in which the image reaches as far as `reach_mm`."""
+    points = pose.to_patient(radial.DIRECTIONS * reach_mm[..., None])
     to_index = np.linalg.inv(index_to_lps_mm(skull))
     index = points @ to_index[:3, :3].T + to_index[:3, 3]
     return np.all((index >= 0) & (index <= np.array(skull.GetSize()) - 1), axis=-1)
