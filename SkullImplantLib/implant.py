@@ -12,17 +12,29 @@ told from the implant by where it lies, not by how thick it is, so that a thin t
 Distances are Euclidean, in mm, on the image's own spacing. Arrays are (z, y, x).
 """
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
 import SimpleITK as sitk
+from scipy.spatial import cKDTree
 
 from .errors import SkullImplantError
-from .images import bounding_box, crop, image_like, same_grid, voxel_volume_mm3
+from .images import (
+    array_of,
+    bounding_box,
+    crop,
+    image_like,
+    resample,
+    same_grid,
+    voxel_volume_mm3,
+)
 from .progress import Progress, silent
 
 SEARCH_SPACING_MM = 1.0  # the search for holes need not be finer: a hole is centimetres wide
 SMALLEST_HOLE_CM3 = 0.1  # less is a pinhole or noise, not a defect that is given an implant
+SMALLEST_SHEET_MM3 = 100.0  # 1 cm² of bone 1 mm thick, as at the temple
+EDGE_BLUR_VOXELS = 0.7  # as little as rounds the steps of voxels off (standard deviation)
 OTHER_HOLE_SHARE = 0.05  # of the largest hole: what is smaller is a flaw of the completion
 
 
@@ -33,13 +45,13 @@ class ImplantOptions:
     clearance_mm: gap left between implant and bone; 0 gives the exact complement.
     skin_mm: how far the completed surface may stray from intact bone without becoming implant.
     rim_slack_mm: how far over the edge of the bone the rim may reach, to fill sharp corners.
-    minimum_thickness_mm: sheets and spurs thinner than this are removed.
+    spur_mm: spurs thinner than this are removed; a thin sheet of 1 cm² and more is thin bone.
     """
 
     clearance_mm: float = 0.5
     skin_mm: float = 2.0
     rim_slack_mm: float = 0.5
-    minimum_thickness_mm: float = 1.0
+    spur_mm: float = 1.5
 
 
 @dataclass(frozen=True)
@@ -74,25 +86,33 @@ def make_implant(
         if image is not None and not same_grid(completed, image):
             raise ValueError(f"the {name} does not lie on the grid of the completed skull")
     progress(0.0, "looking for the defect")
-    box, notes = _find_hole(completed, defective, options, hole)
+    found, notes = _find_hole(completed, defective, options, hole)
+    box = _box_around(found, completed, 2 * options.skin_mm + options.clearance_mm)
     bone = crop(defective, box) != 0
     difference = _flags(crop(completed, box) != 0) & ~_flags(bone)
 
     progress(0.2, "separating the implant from intact bone")
     to_bone = _distance_mm(bone)
-    core = _main_piece(difference & (to_bone > options.skin_mm), bone)
+    seed = _flags(resample(found, bone, sitk.sitkNearestNeighbor))
+    core = _main_piece(difference & (to_bone > options.skin_mm), bone, seed)
     to_core = _distance_mm(image_like(core, bone))
-    solid = difference & (to_bone + to_core <= options.skin_mm + options.rim_slack_mm) | core
+    # The core begins up to a voxel beyond skin_mm.
+    longest_way_mm = options.skin_mm + max(bone.GetSpacing()) + options.rim_slack_mm
+    on_the_way = to_bone + to_core <= longest_way_mm
+    solid = difference & (core | on_the_way)
 
     progress(0.6, "leaving the clearance and cleaning")
+    clear = to_bone > 0
     if options.clearance_mm > 0:
-        solid &= _distance_to_bone_surface_mm(to_bone, bone.GetSpacing()) > options.clearance_mm
-    solid = _without_thin_parts(solid, bone, options.minimum_thickness_mm)
-    solid = _main_piece(_without_cavities(solid, bone), bone)
+        diagonal_mm = math.hypot(*bone.GetSpacing())
+        reach_mm = options.clearance_mm + diagonal_mm
+        near = to_core <= longest_way_mm + reach_mm + diagonal_mm
+        clear &= ~_near_bone(clear & near & (to_bone <= reach_mm), bone, near, options.clearance_mm)
+    solid = _without_spurs(solid & clear, bone, options.spur_mm)
+    solid = _main_piece(_without_cavities(solid, bone) & clear, bone)
     if not solid.any():
         raise SkullImplantError(
-            "No implant is left after clearance and cleaning; reduce the clearance or the "
-            "minimum thickness."
+            "No implant is left after clearance and cleaning; reduce the clearance."
         )
     progress(0.9, "measuring")
     mask = np.zeros(completed.GetSize()[::-1], np.uint8)
@@ -111,57 +131,58 @@ def make_implant(
 
 def _find_hole(
     completed: sitk.Image, defective: sitk.Image, options: ImplantOptions, hole: sitk.Image | None
-) -> tuple[tuple[slice, ...], tuple[str, ...]]:
-    """Find the hole to fill on a coarse grid; return its box, widened, and notes on the others."""
-    factor = [max(1, round(SEARCH_SPACING_MM / s)) for s in completed.GetSpacing()]
+) -> tuple[sitk.Image, tuple[str, ...]]:
+    """Return the core of the hole to fill as a mask on a coarse grid, and notes on other holes."""
+    factor = [
+        min(max(1, round(SEARCH_SPACING_MM / s)), n)
+        for s, n in zip(completed.GetSpacing(), completed.GetSize())
+    ]
     bone = _shrunk(defective, factor)
-    core = sitk.And(
-        sitk.And(_shrunk(completed, factor), bone == 0), _far_from(bone, options.skin_mm)
-    )
-    labels = sitk.GetArrayFromImage(sitk.ConnectedComponent(core))
-    volumes_cm3 = np.bincount(labels.ravel()) * voxel_volume_mm3(core) / 1000
-    if hole is not None:
-        inside = _flags(_shrunk(hole, factor))
-        volumes_cm3 = (
-            np.bincount(labels[inside], minlength=len(volumes_cm3)) * voxel_volume_mm3(core) / 1000
-        )
+    if not array_of(bone).any():
+        raise SkullImplantError("The defective skull is empty; check the file or the threshold.")
+    to_bone = _distance_mm(bone)
+    core = _flags(_shrunk(completed, factor)) & (to_bone > options.skin_mm)
+    labels = array_of(sitk.ConnectedComponent(image_like(core, bone)))
+    counted = _flags(_shrunk(hole, factor)) if hole is not None else np.ones_like(core)
+    voxels = np.bincount(labels[counted], minlength=int(labels.max()) + 1)
+    # What hangs nowhere near bone is debris of the completion, however large.
+    attached = np.unique(labels[to_bone <= options.skin_mm + 2 * max(bone.GetSpacing())])
+    volumes_cm3 = np.zeros(len(voxels))
+    volumes_cm3[attached] = voxels[attached] * voxel_volume_mm3(bone) / 1000
     volumes_cm3[0] = 0
     best = int(volumes_cm3.argmax())
     if volumes_cm3[best] < SMALLEST_HOLE_CM3:
         raise SkullImplantError(
-            "No defect was found: the completed skull does not differ from the given one by more "
-            f"than {options.skin_mm:g} mm anywhere; check that the skull has a hole."
+            "No defect was found: nowhere does the completed skull fill a hole wider than "
+            f"{2 * options.skin_mm:g} mm; check that the skull has one."
         )
     others = np.delete(volumes_cm3, best)
     others = others[others >= max(SMALLEST_HOLE_CM3, OTHER_HOLE_SHARE * volumes_cm3[best])]
-    notes = ()
+    notes: tuple[str, ...] = ()
     if others.size:
         notes = (
-            f"Only the largest defect was designed; {others.size} more, about {others.sum():.1f} cm³ "
-            "together, stayed open: add this implant to the skull and design again for the next.",
+            f"Only the largest defect was designed; {others.size} more, about {others.sum():.1f} "
+            "cm³ together, stayed open: add this implant to the skull and design again.",
         )
-    coarse = bounding_box(labels == best)
-    reach_mm = 2 * options.skin_mm + options.clearance_mm + SEARCH_SPACING_MM
+    return image_like(labels == best, bone), notes
+
+
+def _box_around(found: sitk.Image, grid: sitk.Image, margin_mm: float) -> tuple[slice, ...]:
+    """Return the box of `grid`, (z, y, x), around a mask on a coarsened version of it."""
     box = []
-    for axis in range(3):
-        f, s = factor[2 - axis], completed.GetSpacing()[2 - axis]
-        size = completed.GetSize()[2 - axis]
-        margin = int(np.ceil(reach_mm / s)) + f
+    for axis, part in enumerate(bounding_box(array_of(found))):
+        spacing, size = grid.GetSpacing()[2 - axis], grid.GetSize()[2 - axis]
+        factor = round(found.GetSpacing()[2 - axis] / spacing)
+        margin = math.ceil(margin_mm / spacing) + factor
         box.append(
-            slice(
-                max(coarse[axis].start * f - margin, 0), min(coarse[axis].stop * f + margin, size)
-            )
+            slice(max(part.start * factor - margin, 0), min(part.stop * factor + margin, size))
         )
-    return tuple(box), notes
+    return tuple(box)
 
 
 def _shrunk(mask: sitk.Image, factor: list[int]) -> sitk.Image:
     """Return the mask on a coarser grid: set where at least half of the fine voxels are."""
-    return sitk.BinShrink(sitk.Cast(mask != 0, sitk.sitkUInt8) * 200, factor) >= 100
-
-
-def _far_from(mask: sitk.Image, distance_mm: float) -> sitk.Image:
-    return _distance_image(mask) > distance_mm
+    return sitk.BinShrink(sitk.BinaryThreshold(mask, 1, 255, 200, 0), factor) >= 100
 
 
 def _flags(mask: sitk.Image) -> np.ndarray:
@@ -180,40 +201,57 @@ def _distance_mm(mask: sitk.Image) -> np.ndarray:
     return sitk.GetArrayFromImage(_distance_image(mask))
 
 
-def _distance_to_bone_surface_mm(
-    to_centre_mm: np.ndarray, spacing_mm: tuple[float, float, float]
+def _near_bone(
+    places: np.ndarray, bone: sitk.Image, near: np.ndarray, distance_mm: float
 ) -> np.ndarray:
-    """Return the distance to the surface of the bone from that to its outermost voxel centres.
+    """Mark the voxels of `places` whose centre lies within `distance_mm` of the bone's surface.
 
-    The surface lies half a voxel above the centres, measured along the way to the bone: with unit
-    normal n that is half the largest of |n_i| * spacing_i, exact along axes and diagonals.
+    Distances between voxel centres are off by up to a voxel, as much as the clearance itself. The
+    surface is therefore sampled within voxels, where the slightly blurred bone passes one half.
+    Only the surface in `near` (which should hold what may be within reach) is looked at.
     """
-    half = np.zeros_like(to_centre_mm)
+    spacing_mm = np.asarray(bone.GetSpacing())[::-1]
+    blurred = array_of(
+        sitk.DiscreteGaussian(
+            sitk.Cast(bone, sitk.sitkFloat32), ((EDGE_BLUR_VOXELS * spacing_mm[::-1]) ** 2).tolist()
+        )
+    )
+    samples = []
     for axis in range(3):
-        spacing = spacing_mm[2 - axis]
-        slope = np.abs(np.gradient(to_centre_mm, spacing, axis=axis))
-        np.maximum(half, np.minimum(slope, 1) * np.float32(spacing / 2), out=half)
-    return to_centre_mm - half
+        here = tuple(slice(None, -1) if a == axis else slice(None) for a in range(3))
+        next_ = tuple(slice(1, None) if a == axis else slice(None) for a in range(3))
+        crossed = np.argwhere(((blurred[here] > 0.5) != (blurred[next_] > 0.5)) & near[here])
+        values = blurred[here][tuple(crossed.T)], blurred[next_][tuple(crossed.T)]
+        points = crossed.astype(np.float64)
+        points[:, axis] += (0.5 - values[0]) / (values[1] - values[0])
+        samples.append(points * spacing_mm)
+    surface = cKDTree(np.concatenate(samples))
+    inside = np.argwhere(places)
+    apart_mm, _ = surface.query(inside * spacing_mm, distance_upper_bound=distance_mm, workers=-1)
+    result = np.zeros_like(places)
+    result[tuple(inside[np.isfinite(apart_mm)].T)] = True
+    return result
 
 
-def _main_piece(mask: np.ndarray, grid: sitk.Image) -> np.ndarray:
-    """Return the largest piece of `mask` connected through faces."""
-    pieces = sitk.GetArrayFromImage(sitk.ConnectedComponent(image_like(mask, grid)))
-    sizes = np.bincount(pieces.ravel())
+def _main_piece(mask: np.ndarray, grid: sitk.Image, seed: np.ndarray | None = None) -> np.ndarray:
+    """Return the face-connected piece of `mask` that is largest, or has most of `seed`."""
+    pieces = array_of(sitk.ConnectedComponent(image_like(mask, grid)))
+    sizes = np.bincount(pieces.ravel() if seed is None else pieces[seed], minlength=1)
     sizes[0] = 0
     return pieces == sizes.argmax() if sizes.any() else np.zeros_like(mask)
 
 
-def _without_thin_parts(mask: np.ndarray, grid: sitk.Image, thickness_mm: float) -> np.ndarray:
-    """Remove sheets and spurs thinner than `thickness_mm`; restore the corners of the rest."""
-    radius = [round(thickness_mm / 2 / s) for s in grid.GetSpacing()]
+def _without_spurs(mask: np.ndarray, grid: sitk.Image, width_mm: float) -> np.ndarray:
+    """Remove parts thinner than `width_mm` by opening; keep the corners, and thin bone's sheets."""
+    # A ball of this radius in voxels passes wherever the part is 2 * radius + 1 voxels thick.
+    radius = [max(0, math.floor((width_mm / s - 1) / 2)) for s in grid.GetSpacing()]
     if max(radius) == 0:
         return mask
-    padded = sitk.ConstantPad(image_like(mask, grid), radius, radius)
-    opened = sitk.BinaryMorphologicalOpening(padded, radius, sitk.sitkBall)
-    grown = sitk.BinaryDilate(opened, [1, 1, 1], sitk.sitkBox)
-    size = [int(n) for n in grid.GetSize()]
-    return mask & _flags(sitk.RegionOfInterest(grown, size, radius))
+    opened = sitk.BinaryMorphologicalOpening(image_like(mask, grid), radius, sitk.sitkBall)
+    corners = _flags(sitk.BinaryDilate(opened, radius, sitk.sitkBox))
+    thin = array_of(sitk.ConnectedComponent(image_like(mask & ~corners, grid)))
+    sheets = np.bincount(thin.ravel()) * voxel_volume_mm3(grid) >= SMALLEST_SHEET_MM3
+    return mask & (corners | sheets[thin])
 
 
 def _without_cavities(mask: np.ndarray, grid: sitk.Image) -> np.ndarray:
