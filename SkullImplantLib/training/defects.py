@@ -238,7 +238,7 @@ def _loose(
 
     A part has a hold where it leaves the box, or where it is the largest part in it.
     """
-    labels, count = ndimage.label(rest, np.ones((3, 3, 3)))
+    labels, count = ndimage.label(rest)
     if count < 2:
         return np.zeros(rest.shape, bool)
     loose = np.zeros(count + 1, bool)
@@ -286,16 +286,23 @@ def _soft_tissue(hu: np.ndarray, bone: np.ndarray, rng: np.random.Generator) -> 
     noise = rng.standard_normal(hu.shape, dtype=np.float32)
     if sample.sum() < LEAST_SAMPLE:
         return USUAL_SOFT_TISSUE_HU + USUAL_NOISE_HU * noise
-    # Noise is what is left when the local mean, over a few voxels of the sample, is taken away.
-    weight = ndimage.gaussian_filter(sample.astype(np.float32), 2.0)
-    mean = ndimage.gaussian_filter(np.where(sample, hu, 0), 2.0) / np.maximum(weight, 1e-6)
-    rest = np.where(sample, hu - mean, 0)
-    strength = 1.4826 * float(np.median(np.abs(rest[sample])))
-    blur = []
+    # Half the mean square of differences grows with the lag from variance x (1 - correlation) to
+    # the variance, which noise reaches in a few voxels (a variogram).
+    strengths, blur = [], []
     for axis in range(3):
-        ahead, both = np.roll(rest, -1, axis), sample & np.roll(sample, -1, axis)
-        correlation = float((rest * ahead)[both].mean() / max((rest**2)[both].mean(), 1e-6))
+        near, far = _half_mean_square(hu, sample, axis, 1), _half_mean_square(hu, sample, axis, 3)
+        correlation = 1 - near / max(far, 1e-6)
         # White noise blurred with this Gaussian has this correlation between neighbours.
         blur.append(math.sqrt(-0.25 / math.log(correlation)) if 0.05 < correlation < 0.95 else 0.0)
+        strengths.append(math.sqrt(far))
+    strength = float(np.median(strengths))
     noise = ndimage.gaussian_filter(noise, blur)
     return float(np.median(hu[sample])) + noise * (strength / float(noise.std()))
+
+
+def _half_mean_square(values: np.ndarray, sample: np.ndarray, axis: int, lag: int) -> float:
+    """Return half the mean square of the differences `lag` voxels apart within `sample`."""
+    here = tuple(slice(None, -lag) if k == axis else slice(None) for k in range(3))
+    there = tuple(slice(lag, None) if k == axis else slice(None) for k in range(3))
+    both = sample[here] & sample[there]
+    return float(((values[here] - values[there])[both] ** 2).mean()) / 2 if both.any() else 0.0
