@@ -113,8 +113,7 @@ def mesh_health(mesh: vtk.vtkPolyData) -> MeshHealth:
     # Corner c of facet f is node 3f + c. Two facets that share an edge join their corners at each
     # of its ends, so the nodes of one point fall into as many groups as fans of facets meet there.
     one, other = order[first[paired]], order[first[paired] + 1]
-    following = np.arange(3 * count).reshape(-1, 3)
-    following = np.roll(following, -1, axis=1).ravel()
+    following = np.roll(np.arange(3 * count).reshape(-1, 3), -1, axis=1).ravel()
     same_way = starts[one] == starts[other]
     joined_one = np.concatenate([one, following[one]])
     joined_other = np.concatenate(

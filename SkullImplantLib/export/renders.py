@@ -1,0 +1,296 @@
+"""The implant seated in the skull, drawn by VTK off screen.
+
+VTK crashes the process where the machine has no OpenGL, so a short child process tries first.
+Pictures are drawn at twice their size and averaged down, which smooths edges on every driver.
+"""
+
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cache
+
+import numpy as np
+import SimpleITK as sitk
+import vtk
+from scipy import ndimage
+from vtk.util.numpy_support import numpy_to_vtk, vtk_to_numpy
+
+from .. import images
+
+BONE = np.array([0.97, 0.93, 0.85])
+IMPLANT = np.array([0.10, 0.66, 0.72])
+BACKGROUND_TOP, BACKGROUND_BOTTOM = (0.97, 0.975, 0.98), (0.86, 0.88, 0.90)
+# The skull is drawn from a grid of this spacing: a picture of 240 mm has no use for finer.
+PICTURE_SPACING_MM = 1.0
+# Width of the blur that tells creases (much bone around) from open surface.
+CREASE_MM = 4.0
+CREASE_DARKNESS = 0.9
+# Blur of the shape, and of the shape whose slopes the light sees, in mm or in the longest side of
+# the mask's voxels, whichever is more: wide enough to hide the steps, not so wide as to hide bone.
+SHAPE_MM, SHAPE_VOXELS = 0.6, 0.45
+SHADING_MM, SHADING_VOXELS = 2.0, 1.2
+SUPERSAMPLING = 2
+VIEW_ANGLE_DEGREES = 22.0
+# The head's share of the picture is one over this.
+FRAME_MARGIN = 1.05
+PROBE_SECONDS = 60
+UNAVAILABLE = (
+    "Renders were left out because OpenGL is missing on this machine; install libgl1 libegl1 "
+    "libegl-mesa0 libgl1-mesa-dri."
+)
+_PROBE = """
+from vtkmodules.vtkRenderingCore import vtkRenderer, vtkRenderWindow
+import vtkmodules.vtkRenderingOpenGL2
+window = vtkRenderWindow()
+window.OffScreenRenderingOn()
+window.SetSize(16, 16)
+window.AddRenderer(vtkRenderer())
+window.Render()
+"""
+
+
+class PicturesUnavailable(Exception):
+    """This machine cannot draw in three dimensions; the message says what to install."""
+
+
+@dataclass(frozen=True)
+class View:
+    """Where a picture is taken from: `direction` leads from the head to the eye, in LPS."""
+
+    direction: tuple[float, float, float]
+    up: tuple[float, float, float] = (0.0, 0.0, 1.0)
+
+
+FRONT = View((0.0, -1.0, 0.0))
+ABOVE = View((0.0, 0.0, 1.0), up=(0.0, -1.0, 0.0))
+
+
+@cache
+def rendering_works() -> bool:
+    """Say whether VTK can draw here, by letting a child process try (about a second, once)."""
+    try:
+        child = subprocess.run(
+            [sys.executable, "-c", _PROBE], capture_output=True, timeout=PROBE_SECONDS, check=False
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return False
+    return child.returncode == 0
+
+
+def picture_mesh(skull: sitk.Image) -> vtk.vtkPolyData:
+    """Return the surface of the mask `skull` for pictures: LPS mm, with normals and `shade`.
+
+    `shade` is 1 on open surface and smaller in creases, as light from all around would leave it.
+    """
+    whole = images.bounding_box(images.array_of(skull), margin=2)
+    field = _on_picture_grid(images.crop(skull, whole))
+    spacing = PICTURE_SPACING_MM
+    longest_mm = max(skull.GetSpacing())
+    smooth = sitk.SmoothingRecursiveGaussian(field, max(SHAPE_MM, SHAPE_VOXELS * longest_mm))
+    crowd = sitk.SmoothingRecursiveGaussian(field, CREASE_MM)
+
+    grid = vtk.vtkImageData()
+    grid.SetDimensions(*field.GetSize())
+    grid.SetSpacing(*field.GetSpacing())
+    grid.SetOrigin(*field.GetOrigin())
+    values = np.ascontiguousarray(images.array_of(smooth)).reshape(-1)
+    grid.GetPointData().SetScalars(numpy_to_vtk(values, deep=False))
+    cubes = vtk.vtkFlyingEdges3D()
+    cubes.SetInputData(grid)
+    cubes.SetValue(0, 0.5)
+    cubes.ComputeNormalsOff()
+    cubes.ComputeScalarsOff()
+    cubes.Update()
+    mesh = cubes.GetOutput()
+
+    points = vtk_to_numpy(mesh.GetPoints().GetData())
+    place = ((points - np.array(field.GetOrigin())) / spacing)[:, ::-1].T
+    around = ndimage.map_coordinates(images.array_of(crowd), place, order=1, mode="nearest")
+    # A plane has half of its surroundings inside; a shell of bone less, a crease more.
+    shade = np.clip(1.0 - CREASE_DARKNESS * (around - 0.4), 0.25, 1.0)
+    _add_array(mesh, "shade", shade)
+    # Light falls on the shape, not on the steps of its voxels, which a blur takes out.
+    shading_mm = max(SHADING_MM, SHADING_VOXELS * longest_mm)
+    blurred = images.array_of(sitk.SmoothingRecursiveGaussian(field, shading_mm))
+    slopes = [
+        -ndimage.map_coordinates(np.gradient(blurred, axis=axis), place, order=1, mode="nearest")
+        for axis in (2, 1, 0)
+    ]
+    normals = np.stack(slopes, axis=1)
+    normals /= np.maximum(np.linalg.norm(normals, axis=1, keepdims=True), 1e-9)
+    _add_array(mesh, "normals", normals)
+    mesh.GetPointData().SetActiveNormals("normals")
+    return mesh
+
+
+def three_quarter_view(skull: vtk.vtkPolyData, implant: vtk.vtkPolyData) -> View:
+    """Return the view of the implant's outside that shows some of the face, superior up."""
+    low, high = np.reshape(implant.GetBounds(), (3, 2)).T
+    outward = (low + high) / 2.0 - np.array(skull.GetCenter())
+    outward /= max(float(np.linalg.norm(outward)), 1e-9)
+    side = 1.0 if outward[0] >= 0 else -1.0
+    # Towards the face, unless the implant is there already; then towards its own side.
+    turned = outward + np.array([0.55 * side * max(0.0, -outward[1]), -0.55, 0.08])
+    x, y, z = (float(v) for v in turned / np.linalg.norm(turned))
+    return View((x, y, z))
+
+
+def render(
+    skull: vtk.vtkPolyData,
+    implant: vtk.vtkPolyData,
+    views: Sequence[tuple[View, tuple[int, int]]],
+) -> list[np.ndarray]:
+    """Return pictures of the implant in the skull, RGB uint8 of shape (height, width, 3) each.
+
+    `skull` comes from `picture_mesh`, `implant` is the mesh to be printed, both in LPS mm; `views`
+    are pairs of a view and its (width, height) in pixels. Raises `PicturesUnavailable` where VTK
+    cannot draw.
+    """
+    if not rendering_works():
+        raise PicturesUnavailable(UNAVAILABLE)
+    renderer = vtk.vtkRenderer()
+    renderer.GradientBackgroundOn()
+    renderer.SetBackground(*BACKGROUND_BOTTOM)
+    renderer.SetBackground2(*BACKGROUND_TOP)
+    renderer.AddActor(_actor(skull, BONE, specular=0.06))
+    renderer.AddActor(_actor(_with_normals(implant), IMPLANT, specular=0.2))
+    _light(renderer)
+    with _quiet():
+        window = vtk.vtkRenderWindow()
+        window.OffScreenRenderingOn()
+        window.SetMultiSamples(0)
+        window.AddRenderer(renderer)
+        pictures = []
+        for view, size in views:
+            _aim(renderer, skull, view, size[0] / size[1])
+            pictures.append(_picture(window, size))
+        window.Finalize()
+    return pictures
+
+
+def _picture(window: vtk.vtkRenderWindow, size: tuple[int, int]) -> np.ndarray:
+    """Return what `window` shows at `size` (width, height), averaged down from a larger picture."""
+    width, height = size
+    window.SetSize(SUPERSAMPLING * width, SUPERSAMPLING * height)
+    window.Render()
+    grabber = vtk.vtkWindowToImageFilter()
+    grabber.SetInput(window)
+    grabber.ReadFrontBufferOff()
+    grabber.Update()
+    pixels = vtk_to_numpy(grabber.GetOutput().GetPointData().GetScalars())
+    blocks = pixels.reshape(height, SUPERSAMPLING, width, SUPERSAMPLING, 3)[::-1]
+    return blocks.mean(axis=(1, 3)).round().astype(np.uint8)
+
+
+def _on_picture_grid(mask: sitk.Image) -> sitk.Image:
+    """Return the mask as float32 on a grid along LPS that covers it, with a border outside."""
+    size = np.array(mask.GetSize())
+    corners = np.array(np.meshgrid(*[(0, n - 1) for n in size])).reshape(3, -1)
+    frame = images.index_to_lps_mm(mask)
+    places = frame[:3, :3] @ corners + frame[:3, 3:]
+    low = places.min(axis=1) - 2 * PICTURE_SPACING_MM
+    high = places.max(axis=1) + 2 * PICTURE_SPACING_MM
+    grid = sitk.Image([int(n) for n in np.ceil((high - low) / PICTURE_SPACING_MM)], sitk.sitkUInt8)
+    grid.SetSpacing([PICTURE_SPACING_MM] * 3)
+    grid.SetOrigin([float(v) for v in low])
+    return images.fraction_on(mask, grid)
+
+
+def _add_array(mesh: vtk.vtkPolyData, name: str, values: np.ndarray) -> None:
+    """Add a number or vector for each point of `mesh`."""
+    array = numpy_to_vtk(np.ascontiguousarray(values, np.float32), deep=True)
+    array.SetName(name)
+    mesh.GetPointData().AddArray(array)
+
+
+def _with_normals(mesh: vtk.vtkPolyData) -> vtk.vtkPolyData:
+    """Return `mesh` with smooth normals, kept apart at the edges of the rim."""
+    normals = vtk.vtkPolyDataNormals()
+    normals.SetInputData(mesh)
+    normals.SetFeatureAngle(50.0)
+    normals.Update()
+    return normals.GetOutput()
+
+
+def _actor(mesh: vtk.vtkPolyData, colour: np.ndarray, specular: float) -> vtk.vtkActor:
+    """Return `mesh` in `colour`, darkened by its `shade` where it has one."""
+    mapper = vtk.vtkPolyDataMapper()
+    mapper.SetInputData(mesh)
+    if mesh.GetPointData().HasArray("shade"):
+        ramp = vtk.vtkLookupTable()
+        ramp.SetNumberOfTableValues(256)
+        ramp.SetRange(0.0, 1.0)
+        for step in range(256):
+            share = step / 255.0
+            # Shadows on bone are warm, so blue goes first.
+            ramp.SetTableValue(step, *(colour * share ** np.array([0.85, 1.0, 1.2])), 1.0)
+        mapper.SetLookupTable(ramp)
+        mapper.SetUseLookupTableScalarRange(True)
+        mapper.SetScalarModeToUsePointFieldData()
+        mapper.SelectColorArray("shade")
+        mapper.InterpolateScalarsBeforeMappingOn()
+    else:
+        mapper.ScalarVisibilityOff()
+    actor = vtk.vtkActor()
+    actor.SetMapper(mapper)
+    surface = actor.GetProperty()
+    surface.SetColor(*colour)
+    surface.SetInterpolationToPhong()
+    surface.SetAmbient(0.26)
+    surface.SetDiffuse(0.8)
+    surface.SetSpecular(specular)
+    surface.SetSpecularPower(35.0)
+    return actor
+
+
+def _aim(renderer: vtk.vtkRenderer, skull: vtk.vtkPolyData, view: View, aspect: float) -> None:
+    """Place the camera so that the skull fills the picture of this `aspect` (width / height)."""
+    direction = np.array(view.direction) / np.linalg.norm(view.direction)
+    right = np.cross(view.up, direction)
+    right /= np.linalg.norm(right)
+    up = np.cross(direction, right)
+    points = vtk_to_numpy(skull.GetPoints().GetData())
+    centre = np.array(skull.GetCenter())
+    for axis in (right, up):  # the middle of what is seen, not of the bounding box
+        places = points @ axis
+        centre = centre + axis * ((places.min() + places.max()) / 2 - centre @ axis)
+    across, along, near = ((points - centre) @ axis for axis in (right, up, direction))
+    spread = np.maximum(np.abs(along), np.abs(across) / aspect)
+    slope = np.tan(np.radians(VIEW_ANGLE_DEGREES / 2))
+    distance = float((spread * FRAME_MARGIN / slope + near).max())
+    camera = renderer.GetActiveCamera()
+    camera.SetViewAngle(VIEW_ANGLE_DEGREES)
+    camera.SetFocalPoint(*centre)
+    camera.SetPosition(*(centre + distance * direction))
+    camera.SetViewUp(*up)
+    renderer.ResetCameraClippingRange()
+
+
+def _light(renderer: vtk.vtkRenderer) -> None:
+    """Light from the upper left, a weak one from the right, and a bright edge from behind."""
+    renderer.AutomaticLightCreationOff()
+    for place, strength, colour in (
+        ((-0.5, 0.7, 1.0), 0.75, (1.0, 0.98, 0.95)),
+        ((0.9, -0.2, 0.9), 0.40, (0.92, 0.96, 1.0)),
+        ((0.2, 0.6, -1.0), 0.35, (1.0, 1.0, 1.0)),
+    ):
+        light = vtk.vtkLight()
+        light.SetLightTypeToCameraLight()
+        light.SetPosition(*place)
+        light.SetFocalPoint(0.0, 0.0, 0.0)
+        light.SetIntensity(strength)
+        light.SetColor(*colour)
+        renderer.AddLight(light)
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep VTK's remarks (no X server, for one) off standard error, where progress is written."""
+    before = vtk.vtkLogger.GetCurrentVerbosityCutoff()
+    vtk.vtkLogger.SetStderrVerbosity(vtk.vtkLogger.VERBOSITY_OFF)
+    try:
+        yield
+    finally:
+        vtk.vtkLogger.SetStderrVerbosity(before)
