@@ -1,6 +1,10 @@
 """`python -m SkullImplantLib ...` is `skull-implant ...`."""
 
+import os
 import sys
+
+# Threads that wait by spinning make torch ten times slower on a busy desktop; read at its import.
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
 
 def main() -> int:

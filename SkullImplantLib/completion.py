@@ -13,10 +13,9 @@ import torch
 from .errors import SkullImplantError
 from .images import array_of, image_like
 from .networks.autoencoder import SparseAutoEncoder
-from .networks.inputs import network_input
+from .networks.inputs import CHANNELS, network_input
 from .networks.weights import Weights
 from .progress import Progress, silent
-from .sparse import SparseTensor
 
 DEVICES = ("auto", "cpu", "cuda")
 ENGINES = ("torch", "minkowski")
@@ -44,6 +43,26 @@ def choose_device(name: str) -> torch.device:
     return torch.device("cuda")
 
 
+def grid_and_channels(weights: Weights) -> tuple[float, list[str]]:
+    """Return the grid's spacing in mm and the input channels that weights were trained with.
+
+    Raises `SkullImplantError` where the weights do not say, or say what does not fit them.
+    """
+    spacing_mm = weights.metadata.get("spacing_mm")
+    channels = weights.metadata.get("channels")
+    if (
+        not spacing_mm
+        or not isinstance(channels, list)
+        or not set(channels) <= set(CHANNELS)
+        or len(channels) != weights.configuration.in_channels
+    ):
+        raise SkullImplantError(
+            "The weight file does not say which grid and inputs it was trained with; use one that "
+            "`skull-implant train` wrote."
+        )
+    return float(spacing_mm), channels
+
+
 def complete_skull(
     skull_fraction: sitk.Image,
     depth_mm: sitk.Image,
@@ -55,11 +74,11 @@ def complete_skull(
 
     Both images lie on one standard grid of the spacing the weights were trained at:
     `skull_fraction`, the part of each voxel that bone fills; `depth_mm`, the geometric prior's
-    depth within the bone it expects in the hole. Where the network offers no candidate the occupancy is 0. Raises
-    `SkullImplantError` where the device or engine is missing or the weights do not fit.
+    depth within the bone it expects in the hole. Where the network offers no candidate the
+    occupancy is 0. Raises `SkullImplantError` where the device or engine is missing or the weights
+    do not fit.
     """
-    spacing_mm = float(weights.metadata["spacing_mm"])
-    channels = weights.metadata["channels"]
+    spacing_mm, channels = grid_and_channels(weights)
     device = choose_device(options.device)
     progress(0.0, f"preparing the network's input ({device.type})")
     coordinates, features = network_input(
@@ -71,7 +90,8 @@ def complete_skull(
         )
     network = weights.network(options.engine).to(device).eval()
     progress(0.2, "completing the skull")
-    occupancy = run_network(network, coordinates, features, skull_fraction.GetSize()[::-1], device)
+    shape = skull_fraction.GetSize()[::-1]
+    occupancy = run_network(network, coordinates, features, shape, device)
     progress(1.0, "skull completed")
     return image_like(occupancy, skull_fraction)
 
@@ -80,17 +100,16 @@ def run_network(
     network: SparseAutoEncoder,
     coordinates: np.ndarray,
     features: np.ndarray,
-    shape: tuple[int, ...],
+    shape: tuple[int, int, int],
     device: torch.device,
 ) -> np.ndarray:
     """Return the network's occupancy, float32 (z, y, x): the last level's sigmoid, 0 elsewhere."""
-    tensor = SparseTensor(
-        torch.from_numpy(coordinates).to(device), torch.from_numpy(features).to(device), stride=1
+    tensor = network.engine.SparseTensor(
+        torch.from_numpy(coordinates).to(device), torch.from_numpy(features).to(device)
     )
     with torch.inference_mode():
-        output = network(tensor, bounds=shape)
-    last = output.logits[-1]
-    places = last.coordinates[:, 1:].cpu().numpy()
+        finest = network(tensor, bounds=shape, reconstruct=False).levels[-1]
+    places = finest.coordinates[:, 1:].cpu().numpy()
     dense = np.zeros(shape, np.float32)
-    dense[tuple(places.T)] = torch.sigmoid(last.features[:, 0]).cpu().numpy()
+    dense[tuple(places.T)] = torch.sigmoid(finest.logits).cpu().numpy()
     return dense

@@ -12,7 +12,12 @@ import SimpleITK as sitk
 import vtk
 
 from .checks import Check, check_implant
-from .completion import CompletionOptions, choose_device, complete_skull
+from .completion import (
+    CompletionOptions,
+    choose_device,
+    complete_skull,
+    grid_and_channels,
+)
 from .errors import SkullImplantError
 from .images import array_of, bounding_box, crop, fraction_on, image_like, resample
 from .implant import Implant, ImplantOptions, make_implant
@@ -138,7 +143,7 @@ def _complete(
     progress: Any,
 ) -> sitk.Image:
     """Return the completed skull's occupancy, 0 to 1, on the standard grid."""
-    spacing_mm = float(weights.metadata["spacing_mm"]) if weights else PRIOR_SPACING_MM
+    spacing_mm = grid_and_channels(weights)[0] if weights else PRIOR_SPACING_MM
     grid = standard_grid(pose, spacing_mm)
     depth = prior.hole_depth_on(grid)
     if weights is None:

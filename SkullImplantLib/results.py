@@ -9,8 +9,7 @@ import vtk
 
 from . import __version__
 from .design import DesignOptions, ImplantDesign
-from .errors import SkullImplantError
-from .export.pictures import PicturesUnavailable, compose_preview
+from .export.pictures import compose_preview, renders_missing
 from .export.report import write_report
 from .export.stl import write_stl
 from .images import write_image
@@ -29,7 +28,7 @@ def write_results(
 ) -> dict[str, Any]:
     """Write a design into `folder`, which exists, and return the contents of its `design.json`.
 
-    `pictures` adds `preview.png` and `report.html`; where pictures cannot be drawn on this machine
+    `pictures` adds `preview.png` and `report.html`; where renders cannot be drawn on this machine
     a note says so, and everything else is written all the same.
     """
     notes = list(design.notes)
@@ -42,17 +41,15 @@ def write_results(
         write_image(design.implant.mask, folder / "implant.nrrd")
         write_stl(design.mesh, folder / "implant.stl")
         if pictures:
-            try:
-                preview = compose_preview(
-                    source.image if source.kind == "ct" else design.skull,
-                    design.skull,
-                    design.implant.mask,
-                    design.mesh,
-                    part(progress, 0.4, 0.95),
-                )
-                (folder / "preview.png").write_bytes(preview)
-            except PicturesUnavailable as reason:
-                notes.append(str(reason))
+            preview = compose_preview(
+                source.image if source.kind == "ct" else design.skull,
+                design.skull,
+                design.implant.mask,
+                design.mesh,
+                part(progress, 0.4, 0.95),
+            )
+            (folder / "preview.png").write_bytes(preview)
+            notes += filter(None, [renders_missing()])
     data = as_dictionary(design, source, options, notes)
     if pictures:
         write_report(folder / "report.html", data, {"preview": preview} if preview else {})
@@ -95,12 +92,3 @@ def as_dictionary(
 def _extent_mm(mesh: vtk.vtkPolyData) -> list[float]:
     bounds = mesh.GetBounds()
     return [round(bounds[2 * k + 1] - bounds[2 * k], 1) for k in range(3)]
-
-
-def read_results(folder: Path) -> dict[str, Any]:
-    """Return the `design.json` of a result folder; raises `SkullImplantError` where none is."""
-    try:
-        data: dict[str, Any] = json.loads((folder / "design.json").read_text())
-    except (OSError, ValueError) as error:
-        raise SkullImplantError(f"{folder} holds no finished design; run design again.") from error
-    return data

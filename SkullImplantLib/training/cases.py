@@ -12,7 +12,6 @@ import SimpleITK as sitk
 
 from ..errors import SkullImplantError
 from ..images import array_of, atomic_path, fraction_on
-from ..prior import complete_by_prior
 from ..population import shipped_population
 from ..prior import complete_by_prior
 from ..progress import Progress, part, silent

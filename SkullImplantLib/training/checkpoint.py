@@ -34,7 +34,7 @@ def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
     }
     arrays[HEADER] = np.frombuffer(json.dumps(header).encode(), np.uint8)
     with atomic_path(path) as temporary:
-        np.savez(temporary, **arrays)
+        np.savez(temporary, **arrays)  # type: ignore[arg-type]
 
 
 def load_checkpoint(path: Path) -> Checkpoint:

@@ -1,10 +1,10 @@
 """The model card that training writes beside the weights: what they are, and what they are not."""
 
-import hashlib
 from pathlib import Path
 from typing import Any
 
 from ..images import atomic_path
+from ..networks.weights import write_checksum
 
 CARD = """# Model card: {name}
 
@@ -34,15 +34,15 @@ at the CT's resolution, is in `Testing/Benchmarks/`.
 ## Intended use and limits
 
 To propose the shape of a cranial implant to a qualified person, who reviews it. Not a medical
-device. The number of training skulls is small; where some come from MRI, their inner table was rebuilt and
-they lack orbits and sinuses, so defects that reach the orbit or the skull base are outside what
-these weights know.
+device. The number of training skulls is small; where some come from MRI, their inner table was
+rebuilt and they lack orbits and sinuses, so defects that reach the orbit or the skull base are
+outside what these weights know.
 """
 
 
 def write_model_card(weights: Path, metadata: dict[str, Any]) -> None:
     """Write `NAME.md` and the checksum `NAME.npz.sha256` beside the weight file `NAME.npz`."""
-    sha256 = hashlib.sha256(weights.read_bytes()).hexdigest()
+    sha256 = write_checksum(weights)
     options = metadata["options"]
     text = CARD.format(
         name=weights.stem,
@@ -58,5 +58,3 @@ def write_model_card(weights: Path, metadata: dict[str, Any]) -> None:
     )
     with atomic_path(weights.with_suffix(".md")) as temporary:
         temporary.write_text(text, encoding="utf-8")
-    with atomic_path(weights.with_suffix(".npz.sha256")) as temporary:
-        temporary.write_text(f"{sha256}  {weights.name}\n", encoding="utf-8")
