@@ -5,6 +5,7 @@ from torch import nn
 
 from . import functional
 from .sites import Sites
+from .stencil import Epilogue
 from .tensor import SparseTensor
 
 
@@ -34,14 +35,16 @@ class Conv3d(nn.Module):
         for parameter in self.parameters():
             nn.init.uniform_(parameter, -bound, bound)
 
-    def forward(self, x: SparseTensor, sites: Sites | None = None) -> SparseTensor:
+    def forward(
+        self, x: SparseTensor, sites: Sites | None = None, epilogue: Epilogue | None = None
+    ) -> SparseTensor:
         """Convolve; `sites` are where the result is wanted (kernel size 3 only)."""
         if self.kernel_size == 1:
             return functional.linear(x, self.kernel, self.bias)
         if self.kernel_size == 2:
-            result = functional.convolve_down(x, self.kernel)
+            result = functional.convolve_down(x, self.kernel, epilogue)
         else:
-            result = functional.convolve(x, self.kernel, sites)
+            result = functional.convolve(x, self.kernel, sites, epilogue)
         if self.bias is None:
             return result
         return SparseTensor.on(result.sites, result.features + self.bias)
@@ -61,9 +64,9 @@ class GenerativeConvTranspose3d(nn.Module):
         bound = (out_channels * kernel_size**3) ** -0.5
         nn.init.uniform_(self.kernel, -bound, bound)
 
-    def forward(self, x: SparseTensor) -> SparseTensor:
+    def forward(self, x: SparseTensor, epilogue: Epilogue | None = None) -> SparseTensor:
         """Make the children."""
-        return functional.convolve_up(x, self.kernel)
+        return functional.convolve_up(x, self.kernel, epilogue)
 
 
 class BatchNorm(nn.Module):
@@ -76,6 +79,13 @@ class BatchNorm(nn.Module):
     def __init__(self, channels: int) -> None:
         super().__init__()
         self.bn = nn.BatchNorm1d(channels)
+
+    def affine(self) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return scale and shift [channels], which evaluation comes down to."""
+        bn = self.bn
+        assert bn.running_mean is not None and bn.running_var is not None
+        scale = bn.weight * torch.rsqrt(bn.running_var + bn.eps)
+        return scale, bn.bias - bn.running_mean * scale
 
     def forward(self, x: SparseTensor) -> SparseTensor:
         """Normalise."""
@@ -90,39 +100,52 @@ class BatchNorm(nn.Module):
 
 
 class _Pointwise(nn.Module):
-    """Applies a torch module to the features."""
+    """Applies a function to the features: `function` makes new ones, `in_place` overwrites."""
 
-    def __init__(self, module: nn.Module) -> None:
-        super().__init__()
-        self.module = module
+    function: staticmethod
+    in_place: staticmethod
 
     def forward(self, x: SparseTensor) -> SparseTensor:
-        return SparseTensor.on(x.sites, self.module(x.features))
+        return SparseTensor.on(x.sites, self.function(x.features))
 
 
 class ReLU(_Pointwise):
     """max(x, 0)."""
 
-    def __init__(self) -> None:
-        super().__init__(nn.ReLU())
+    function = staticmethod(torch.relu)
+    in_place = staticmethod(torch.relu_)
 
 
 class ELU(_Pointwise):
     """x where positive, exp(x) - 1 elsewhere."""
 
-    def __init__(self) -> None:
-        super().__init__(nn.ELU())
+    function = staticmethod(nn.functional.elu)
+    in_place = staticmethod(nn.functional.elu_)
 
 
 class Sigmoid(_Pointwise):
     """1 / (1 + exp(-x))."""
 
-    def __init__(self) -> None:
-        super().__init__(nn.Sigmoid())
+    function = staticmethod(torch.sigmoid)
+    in_place = staticmethod(torch.sigmoid_)
 
 
 class Block(nn.Sequential):
-    """Convolution, batch normalisation, activation."""
+    """Convolution (without bias), batch normalisation, activation.
 
-    def __init__(self, convolution: nn.Module, norm: nn.Module, activation: nn.Module) -> None:
+    Without gradients and in evaluation the three are one pass: the normalisation is folded into the
+    kernel, and the rest is done while a chunk of the result is still in the cache.
+    """
+
+    def __init__(self, convolution: nn.Module, norm: BatchNorm, activation: _Pointwise) -> None:
         super().__init__(convolution, norm, activation)
+        if getattr(convolution, "bias", None) is not None:
+            raise ValueError("a convolution before a batch normalisation needs no bias")
+
+    def forward(self, x: SparseTensor) -> SparseTensor:
+        """Apply the three."""
+        convolution, norm, activation = self
+        assert isinstance(norm, BatchNorm) and isinstance(activation, _Pointwise)
+        if torch.is_grad_enabled() or norm.training:
+            return super().forward(x)
+        return convolution(x, epilogue=Epilogue(*norm.affine(), activation.in_place))

@@ -78,6 +78,13 @@ class Lattice:
         (low, high), (first, last) = self.corners, other.corners
         return all(a <= b for a, b in zip(low, first)) and all(a <= b for a, b in zip(last, high))
 
+    def widened(self, stride: int, below: int = 0, above: int = 0) -> "Lattice":
+        """Return the lattice of `stride` with all cells' corners, and so many cells around."""
+        if not self.cells:
+            return Lattice(self.lower, self.shape, stride)
+        corners = torch.tensor(self.corners, dtype=torch.int32)
+        return Lattice.around(corners, stride, below, above)
+
     def numbers(self, coordinates: torch.Tensor) -> torch.Tensor:
         """Return the cell numbers, int32 [N], of `coordinates` [N, 4], which must lie inside.
 
@@ -127,7 +134,7 @@ class Sites:
         self.coordinates = coordinates
         self.stride = stride
         self._box: Lattice | None = None
-        self._table: tuple[Lattice, torch.Tensor] | None = None
+        self._table: Table | None = None
 
     def __len__(self) -> int:
         return len(self.coordinates)
@@ -154,25 +161,20 @@ class Sites:
         """Return the same sites on `device`."""
         return Sites(self.coordinates.to(device), self.stride)
 
-    def table(self, wanted: Lattice) -> tuple[Lattice, torch.Tensor]:
-        """Return a lattice with all cells of `wanted`, and the row of the site in each cell.
+    def lattice(self, stride: int, below: int = 0, above: int = 0) -> Lattice:
+        """Return the bounding box with so many cells of `stride` more on its sides."""
+        return self.box.widened(stride, below, above)
 
-        The rows are int32 [cells], N where no site is. `wanted` may be finer than the sites' own
-        stride and may leave sites out. The last table is kept, since the backward pass and the next
-        layer mostly ask for the same.
+    def table(self, wanted: Lattice) -> "Table":
+        """Return a table of the sites on a lattice that has at least the cells of `wanted`.
+
+        `wanted` may be finer than the sites' own stride and may leave sites out. The last table is
+        kept, since the backward pass and the next layer mostly ask for the same.
         """
-        if self._table is not None and self._table[0].covers(wanted):
+        if self._table is not None and self._table.lattice.covers(wanted):
             return self._table
         self._table = None  # not two at a time
-        count = len(self)
-        table = torch.full((wanted.cells,), count, dtype=torch.int32, device=self.device)
-        rows = torch.arange(count, dtype=torch.int32, device=self.device)
-        coordinates = self.coordinates
-        inside = wanted.contains(coordinates)
-        if not bool(inside.all()):
-            coordinates, rows = coordinates[inside], rows[inside]
-        table[wanted.numbers(coordinates).long()] = rows
-        self._table = (wanted, table)
+        self._table = Table(self, wanted)
         return self._table
 
     def forget(self) -> None:
@@ -188,8 +190,9 @@ class Sites:
         if not len(self) or not len(coordinates):
             return rows
         inside = self.box.contains(coordinates)
-        lattice, table = self.table(self.box)
-        found = table.index_select(0, lattice.numbers(coordinates[inside])).long()
+        table = self.table(self.box)
+        numbers = table.lattice.numbers(coordinates[inside])
+        found = table.rows.index_select(0, numbers).long()
         rows[inside] = torch.where(found < len(self), found, -1)
         return rows
 
@@ -203,12 +206,12 @@ class Sites:
 
     def coarser(self) -> "Sites":
         """Return the sites of twice the stride that hold these (floor, unique)."""
-        return _marked([self], Lattice.around(self.coordinates, 2 * self.stride))
+        return _marked([self], self.lattice(2 * self.stride))
 
     def dilated(self, offsets: torch.Tensor) -> "Sites":
         """Return all sites at `offsets` [K, 3] (z, y, x; in units of the stride) from a site."""
         reach = int(offsets.abs().max())
-        lattice = Lattice.around(self.coordinates, self.stride, reach, reach)
+        lattice = self.lattice(self.stride, reach, reach)
         return _marked([self], lattice, steps_of(lattice, offsets))
 
     def union(self, other: "Sites") -> "Sites":
@@ -251,6 +254,27 @@ class Sites:
             moved[:, 3] += half
             result[pairs[:, corner], 1] = moved
         return Sites(result.view(-1, 4), half), pairs.view(-1)
+
+
+class Table:
+    """The row of the site in every cell of a lattice.
+
+    `rows` int32 [cells] is the number of sites where no site is; `numbers` int32 is the cell of
+    each site in the lattice, which are all of them if `complete`.
+    """
+
+    def __init__(self, sites: Sites, lattice: Lattice) -> None:
+        self.lattice = lattice
+        count, device = len(sites), sites.device
+        self.rows = torch.full((lattice.cells,), count, dtype=torch.int32, device=device)
+        rows = torch.arange(count, dtype=torch.int32, device=device)
+        coordinates = sites.coordinates
+        self.complete = lattice.stride == sites.stride and lattice.covers(sites.box)
+        if not self.complete:
+            inside = lattice.contains(coordinates)
+            coordinates, rows = coordinates[inside], rows[inside]
+        self.numbers = lattice.numbers(coordinates)
+        self.rows.scatter_(0, self.numbers.long(), rows)
 
 
 def sorted_sites(coordinates: torch.Tensor, stride: int) -> tuple[Sites, torch.Tensor | None]:

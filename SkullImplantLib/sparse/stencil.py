@@ -1,0 +1,220 @@
+"""The product form of all convolutions: gather neighbours, multiply once, a few thousand rows a go.
+
+A missing neighbour reads an appended row of zeros. The gradient of the features is the same form
+with the kernel mirrored and transposed; the gradient of the kernel is the gathered matrix,
+transposed, times the gradient. Chunks are of a fixed size and summed in order, so that results do
+not depend on the number of threads.
+"""
+
+import itertools
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from .sites import Sites, steps_of
+
+# Values in the gathered matrix of a chunk on a CPU: 4 MiB, about what the caches of a core hold.
+CPU_CHUNK_VALUES = 2**20
+CPU_CHUNK_ROWS = 4096  # and at most so many rows
+# Elsewhere launches are dear and memory is wide: 128 MiB.
+DEVICE_CHUNK_VALUES = 2**25
+# Fewer rows make too small a product, however wide they are.
+LEAST_CHUNK_ROWS = 512
+
+
+@dataclass(frozen=True)
+class Epilogue:
+    """What follows a convolution when no gradient is wanted: `activation(scale * y + shift)`.
+
+    `scale` and `shift` are [C_out]; `activation` works in place, None is the identity.
+    """
+
+    scale: torch.Tensor
+    shift: torch.Tensor
+    activation: Callable[[torch.Tensor], Any] | None
+
+
+@dataclass(frozen=True)
+class Stencil:
+    """Which rows a convolution sums: those of `source` at `offsets` from every site of `target`.
+
+    `offsets` [K, 3] (z, y, x) are in units of the source's stride. `pairs`, where given, makes a
+    transposed convolution of it: the row of a target holds the features of its eight children
+    (x fastest), and pair j of children goes to pair `pairs[j]` of the result's rows.
+    """
+
+    source: Sites
+    target: Sites
+    offsets: torch.Tensor
+    pairs: torch.Tensor | None = None
+
+
+def offsets_of(kernel_size: int) -> torch.Tensor:
+    """Return the offsets [K, 3] (z, y, x) of a kernel's rows, z fastest; centred if odd."""
+    first = -(kernel_size // 2) if kernel_size % 2 else 0
+    span = range(first, first + kernel_size)
+    return torch.tensor([(z, y, x) for x, y, z in itertools.product(span, repeat=3)])
+
+
+def product(
+    features: torch.Tensor,
+    kernel: torch.Tensor,
+    stencil: Stencil,
+    epilogue: Epilogue | None = None,
+) -> torch.Tensor:
+    """Return sum over k of features[q + offset_k] kernel[k] for all target sites q.
+
+    Args:
+        features: [N, C_in] on the stencil's source.
+        kernel: [K, C_in, C_out].
+        stencil: which rows to sum, and where the result goes.
+        epilogue: applied to the result; then there is no gradient.
+    """
+    if epilogue is None:
+        return _Product.apply(features, kernel, stencil)
+    if torch.is_grad_enabled():
+        raise ValueError("an epilogue has no gradient; use it under torch.no_grad()")
+    repeat = kernel.shape[2] // len(epilogue.scale)  # eight children a row, or one
+    scaled = kernel * epilogue.scale.repeat(repeat)
+    return _forward(features, scaled, stencil, epilogue.shift.repeat(repeat), epilogue.activation)
+
+
+class _Product(torch.autograd.Function):
+    """`_forward` with its gradients."""
+
+    @staticmethod
+    def forward(
+        ctx: Any, features: torch.Tensor, kernel: torch.Tensor, stencil: Stencil
+    ) -> torch.Tensor:
+        ctx.save_for_backward(features, kernel)
+        ctx.stencil = stencil
+        return _forward(features, kernel, stencil)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: torch.Tensor) -> Any:  # type: ignore[override]
+        features, kernel = ctx.saved_tensors
+        stencil: Stencil = ctx.stencil
+        source, target = stencil.source, stencil.target
+        gradient = gradient.contiguous()
+        if stencil.pairs is not None:  # from the children's rows back to their parents'
+            pairs = gradient.view(-1, 2 * gradient.shape[1])
+            gradient = pairs.index_select(0, stencil.pairs).view(-1, kernel.shape[2])
+        of_features = of_kernel = None
+        if ctx.needs_input_grad[1]:
+            of_kernel = _kernel_gradient(features, gradient, kernel, stencil)
+        if ctx.needs_input_grad[0]:
+            if source.stride == target.stride:
+                mirror = Stencil(target, source, -stencil.offsets)
+                of_features = _forward(gradient, kernel.transpose(1, 2), mirror)
+            else:
+                of_features = _strided_gradient(len(features), gradient, kernel, stencil)
+        return of_features, of_kernel, None
+
+
+class _Neighbours:
+    """The rows at a stencil's offsets, for one chunk of targets after the other."""
+
+    def __init__(self, stencil: Stencil) -> None:
+        source, target, offsets = stencil.source, stencil.target, stencil.offsets
+        self.target = target
+        # One offset of zero needs no looking up.
+        self.alone = source is target and not bool(offsets.any())
+        if self.alone:
+            return
+        below, above = max(0, -int(offsets.min())), max(0, int(offsets.max()))
+        wanted = target.lattice(source.stride, below, above)
+        self.table = source.table(wanted)
+        self.in_table = source is target and self.table.complete
+        self.steps = steps_of(self.table.lattice, offsets).to(source.device)
+
+    def rows(self, chunk: slice) -> torch.Tensor:
+        """Return int32 [chunk * K], the row of each neighbour, or the number of rows if absent."""
+        table = self.table
+        if self.in_table:
+            base = table.numbers[chunk]
+        else:
+            base = table.lattice.numbers(self.target.coordinates[chunk])
+        cells = base[:, None] + self.steps[None, :]
+        return table.rows.index_select(0, cells.view(-1))
+
+    def gather(self, padded: torch.Tensor, chunk: slice) -> torch.Tensor:
+        """Return [chunk, K C], the neighbours' features, from features with a last row of zeros."""
+        if self.alone:
+            return padded[chunk]
+        columns = padded.index_select(0, self.rows(chunk))
+        return columns.view(chunk.stop - chunk.start, -1)
+
+    def padded(self, features: torch.Tensor) -> torch.Tensor:
+        """Return the features with a last row of zeros, for those who have no neighbour."""
+        if self.alone:
+            return features
+        return torch.cat([features, features.new_zeros((1, features.shape[1]))])
+
+
+def _chunks(target: Sites, values_a_row: int) -> Iterator[slice]:
+    """Yield slices of the target's rows, of a size that does not depend on threads."""
+    count = len(target)
+    if target.device.type == "cpu":
+        fitting = min(CPU_CHUNK_VALUES // values_a_row, CPU_CHUNK_ROWS)
+    else:
+        fitting = DEVICE_CHUNK_VALUES // values_a_row
+    step = max(LEAST_CHUNK_ROWS, fitting)
+    for start in range(0, count, step):
+        yield slice(start, min(start + step, count))
+
+
+def _forward(
+    features: torch.Tensor,
+    kernel: torch.Tensor,
+    stencil: Stencil,
+    shift: torch.Tensor | None = None,
+    activation: Callable[[torch.Tensor], Any] | None = None,
+) -> torch.Tensor:
+    """Return the product, plus `shift` [C_out], after `activation` in place."""
+    neighbours = _Neighbours(stencil)
+    padded = neighbours.padded(features)
+    matrix = kernel.reshape(-1, kernel.shape[2])
+    target, width, pairs = stencil.target, matrix.shape[1], stencil.pairs
+    result = features.new_empty((len(target), width))
+    if pairs is not None:
+        result = result.view(-1, width // 4)
+    for chunk in _chunks(target, len(matrix)):
+        columns = neighbours.gather(padded, chunk)
+        here = result[chunk] if pairs is None else result.new_empty((len(columns), width))
+        if shift is None:
+            torch.mm(columns, matrix, out=here)
+        else:
+            torch.addmm(shift, columns, matrix, out=here)
+        if activation is not None:
+            activation(here)
+        if pairs is not None:
+            places = pairs[4 * chunk.start : 4 * chunk.stop]
+            result.index_copy_(0, places, here.view(-1, width // 4))
+    return result if pairs is None else result.view(-1, width // 8)
+
+
+def _kernel_gradient(
+    features: torch.Tensor, gradient: torch.Tensor, kernel: torch.Tensor, stencil: Stencil
+) -> torch.Tensor:
+    neighbours = _Neighbours(stencil)
+    padded = neighbours.padded(features)
+    result = kernel.new_zeros((kernel.shape[0] * kernel.shape[1], kernel.shape[2]))
+    for chunk in _chunks(stencil.target, len(result)):
+        result.addmm_(neighbours.gather(padded, chunk).t(), gradient[chunk])
+    return result.view(kernel.shape)
+
+
+def _strided_gradient(
+    count: int, gradient: torch.Tensor, kernel: torch.Tensor, stencil: Stencil
+) -> torch.Tensor:
+    """Return the features' gradient where every source row has one target: a scatter."""
+    neighbours = _Neighbours(stencil)
+    matrix = kernel.reshape(-1, kernel.shape[2]).t()
+    result = gradient.new_zeros((count + 1, kernel.shape[1]))  # the last row takes what is absent
+    for chunk in _chunks(stencil.target, matrix.shape[1]):
+        spread = gradient[chunk] @ matrix
+        rows = neighbours.rows(chunk).long()
+        result.index_copy_(0, rows, spread.view(-1, kernel.shape[1]))
+    return result[:-1]
