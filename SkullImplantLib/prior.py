@@ -44,6 +44,11 @@ BLOCK = 8  # voxels; blocks that cannot touch the shell are skipped
 CHUNK_BLOCKS = 2048
 
 
+# Thickness is modelled on a logarithmic scale, in mm at the usual thickness: it varies in
+# proportion, and stays positive.
+USUAL_THICKNESS_MM, THINNEST_MM = 5.0, 0.5
+
+
 @dataclass(frozen=True)
 class Departure:
     """A smooth departure from the expected maps: a squared exponential covariance.
@@ -64,7 +69,8 @@ DEPARTURES: tuple[tuple[Departure, ...], tuple[Departure, ...]] = (
 )
 NOISE_MM = (0.3, 0.35)
 SHIFT_MM, TURN_RAD, STRETCH = 1.0, np.deg2rad(1.5), 0.04  # errors of pose, departures of size
-THICKER = 0.2  # standard deviation of a skull's overall thickness, relative to the mean
+THICKER_MM = 1.0  # standard deviation of a skull's overall thickness, at the usual thickness
+ROUGH_PIXELS = 4.0  # wide against a pixel, narrow against the finest departure
 NEAR_MM = 16.0
 NEAR_COUNT, FAR_COUNT, MIRROR_COUNT = 650, 450, 350  # observations used
 DEVIATION_STEP = 3  # pixels between those where the posterior deviation is computed
@@ -191,64 +197,73 @@ def complete_by_prior(
     `population` replaces the shipped one.
     """
     progress(0.0, "Looking at the vault")
-    known_shapes = population or shipped_population()
     outer, inner, bone = radial.shell_of(
         radial.share_of_bone(skull, RAY_MM), pose.rotation, pose.centre_mm
     )
-    maps = np.stack([outer, outer - inner])
-    mean, factors = _expectation(known_shapes)
-    expected = _rough_fit(maps, bone & (radial.POLAR_RAD < VAULT_RAD), mean, factors)
+    known_shapes = population or shipped_population()
+    model = _expectation(known_shapes)
+    maps = np.stack([outer, _log_thickness(outer - inner)])
+    expected = _rough_fit(maps, bone & (radial.POLAR_RAD < VAULT_RAD), model)
     bone &= np.abs(outer - expected[OUTER]) < ODD_MM
     seen = _within_view(skull, pose, expected[OUTER] - VIEW_SLACK_MM)
-
     hole = _find_holes(bone, seen, known_shapes.share(), expected[OUTER])
-    area_cm2 = float((radial.STERADIANS * expected[OUTER] ** 2)[hole].sum()) / 100
+    progress(0.4, "Predicting the missing bone")
+    reliable = seen & (radial.POLAR_RAD < FLOOR_RAD)
+    filled = (_away_mm(hole) <= RIM_MM) & reliable
+    complete, deviation = _completed(maps, bone, filled, model)
+    thickness = USUAL_THICKNESS_MM * np.exp(complete[THICKNESS] / USUAL_THICKNESS_MM)
+    deviation[THICKNESS] *= thickness / USUAL_THICKNESS_MM
     notes = []
     if (ndimage.binary_dilation(hole, iterations=2) & ~seen).any():
         notes.append(
             "The defect reaches the edge of the image; it is filled only as far as the image goes."
         )
-    reliable = radial.POLAR_RAD < FLOOR_RAD
-    filled = _away_mm(hole) <= RIM_MM if hole.any() else hole
-    filled &= reliable & seen
-    observed = bone & ~filled & reliable
-    complete = np.stack([radial.fill_nearest(channel, bone) for channel in maps])
-    deviation = np.zeros_like(maps)
-    if hole.any():
-        progress(0.4, "Predicting the missing bone")
-        rim = observed & (_away_mm(filled) <= RIM_BLEND_MM)
-        predicted, deviation = _predict(complete, observed, filled, rim, mean, factors)
-        complete = _blended(complete, predicted, rim, filled)
     progress(1.0, "Vault completed")
-    outer = complete[OUTER]
     return Prior(
         pose=pose,
-        outer_mm=outer,
-        inner_mm=outer - np.maximum(complete[THICKNESS], 0.0),
-        covered=_closed(bone | filled) & reliable & seen,
+        outer_mm=complete[OUTER],
+        inner_mm=complete[OUTER] - thickness,
+        covered=_closed(bone | filled) & reliable,
         hole=hole,
         deviation_mm=deviation,
-        hole_area_cm2=area_cm2,
+        hole_area_cm2=float((radial.STERADIANS * expected[OUTER] ** 2)[hole].sum()) / 100,
         notes=tuple(notes),
     )
 
 
-def _expectation(population: Population) -> tuple[np.ndarray, np.ndarray]:
-    """Return the mean maps, and factors F (n, 2, SIZE, SIZE) with F'F the covariance around them.
+@dataclass(frozen=True)
+class _Model:
+    """What is expected of a vault: `mean` (2, SIZE, SIZE) of outer radius and log thickness;
+    `factors` (n, 2, SIZE, SIZE) with F'F the covariance around it; `noise` (2, SIZE, SIZE), the
+    standard deviation of what is too fine to be predicted, large at orbits and air cells."""
 
-    Beside the population's own variation: errors of pose (shift, turn), of length, width and
-    height, and of overall thickness. Moving the surface |q| = radius by a field u changes the
-    radius along a ray by gradient(|q| - radius) . u.
+    mean: np.ndarray
+    factors: np.ndarray
+    noise: np.ndarray
+
+
+def _log_thickness(thickness_mm: np.ndarray) -> np.ndarray:
+    return USUAL_THICKNESS_MM * np.log(np.maximum(thickness_mm, THINNEST_MM) / USUAL_THICKNESS_MM)
+
+
+def _expectation(population: Population) -> _Model:
+    """Return what the population says, widened by errors of pose and departures of size.
+
+    Moving the surface |q| = radius by a field u changes the radius along a ray by
+    gradient(|q| - radius) . u; u is a shift, a turn, or a stretch along an axis.
     """
-    mean = population.mean_mm().astype(np.float64)
+    known = population.maps_mm.astype(np.float64)
+    known[:, THICKNESS] = _log_thickness(known[:, THICKNESS])
+    logged = Population(population.names, known, population.bone)
+    mean = logged.mean_mm()
     surface = radial.DIRECTIONS * mean[OUTER][..., None]
+    smooth = ndimage.gaussian_filter(mean[OUTER], 2)
     step = 2.0
 
     def off(points: np.ndarray) -> np.ndarray:
         rows, columns, reach = radial.to_map(points)
         return reach - radial.look_up(smooth, rows, columns)
 
-    smooth = ndimage.gaussian_filter(mean[OUTER], 2)
     gradient = np.stack(
         [(off(surface + step * e) - off(surface - step * e)) / (2 * step) for e in np.eye(3)],
         axis=-1,
@@ -257,14 +272,28 @@ def _expectation(population: Population) -> tuple[np.ndarray, np.ndarray]:
     moves.append(gradient * surface * STRETCH)
     radius = np.moveaxis(np.concatenate(moves, axis=-1), -1, 0)
     pose_factors = np.stack([radius, np.zeros_like(radius)], axis=1)
-    thicker = np.stack([np.zeros_like(mean[OUTER]), mean[THICKNESS] * THICKER])[None]
-    return mean, np.concatenate([population.factors_mm(), pose_factors, thicker])
+    thicker = np.stack([np.zeros_like(mean[OUTER]), np.full_like(mean[OUTER], THICKER_MM)])[None]
+    rough = np.mean([[_roughness(m, radial.DISC) for m in skull] for skull in known], axis=0)
+    noise = np.sqrt(np.square(NOISE_MM)[:, None, None] + (rough + rough[..., ::-1]) / 2)
+    return _Model(mean, np.concatenate([logged.factors_mm(), pose_factors, thicker]), noise)
 
 
-def _rough_fit(
-    maps: np.ndarray, known: np.ndarray, mean: np.ndarray, factors: np.ndarray
-) -> np.ndarray:
+def _roughness(values: np.ndarray, known: np.ndarray) -> np.ndarray:
+    """Return the local mean square departure of a map from its smoothed self."""
+    smooth = _local_mean(values, known, ROUGH_PIXELS)
+    return _local_mean((values - smooth) ** 2, known, ROUGH_PIXELS / 2)
+
+
+def _local_mean(values: np.ndarray, known: np.ndarray, width: float) -> np.ndarray:
+    """Return the Gaussian mean of the known values around each pixel, zero where there are none."""
+    weight = ndimage.gaussian_filter(known.astype(float), width)
+    total = ndimage.gaussian_filter(np.where(known, values, 0.0), width)
+    return np.where(weight > 1e-6, total / np.maximum(weight, 1e-6), 0.0)
+
+
+def _rough_fit(maps: np.ndarray, known: np.ndarray, model: _Model) -> np.ndarray:
     """Return the mean plus the combination of factors that fits the known pixels, robustly."""
+    mean, factors = model.mean, model.factors
     rows, columns = np.nonzero(known & _thinned(0.08))
     design = factors[:, OUTER, rows, columns].T
     away = maps[OUTER, rows, columns] - mean[OUTER, rows, columns]
@@ -296,6 +325,8 @@ def _within_view(skull: sitk.Image, pose: "Pose", reach_mm: np.ndarray) -> np.nd
 
 def _away_mm(mask: np.ndarray) -> np.ndarray:
     """Return each pixel's distance in mm from `mask`, about, on the mean sphere."""
+    if not mask.any():
+        return np.full(mask.shape, np.inf)
     return ndimage.distance_transform_edt(~mask) * PIXEL_MM
 
 
@@ -318,7 +349,7 @@ def _find_holes(
     # Widths are judged as if the vault went on bone-free where the map ends.
     wide_mm = ndimage.distance_transform_edt(free | ~(usual | possible)) * PIXEL_MM
     core = wide_mm > NARROWEST_HOLE_MM / 2
-    opened = free & (_away_mm(core & free) <= NARROWEST_HOLE_MM / 2) if core.any() else core
+    opened = free & (_away_mm(core & free) <= NARROWEST_HOLE_MM / 2)
     labels, count = ndimage.label(opened, np.ones((3, 3)))
     area = radial.STERADIANS * outer_mm**2 / 100 * usual
     areas = ndimage.sum(area, labels, np.arange(count + 1))
@@ -356,15 +387,25 @@ def _observations(observed: np.ndarray, filled: np.ndarray) -> tuple[np.ndarray,
     return rows, columns
 
 
+def _completed(
+    maps: np.ndarray, bone: np.ndarray, filled: np.ndarray, model: _Model
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the maps with the pixels `filled` predicted from the others that have `bone`, and the
+    posterior standard deviation there; elsewhere pixels without bone take the nearest value."""
+    complete = np.stack([radial.fill_nearest(channel, bone) for channel in maps])
+    if not filled.any():
+        return complete, np.zeros_like(complete)
+    observed = bone & ~filled & (radial.POLAR_RAD < FLOOR_RAD)
+    rim = observed & (_away_mm(filled) <= RIM_BLEND_MM)
+    predicted, deviation = _predict(complete, observed, filled, rim, model)
+    return _blended(complete, predicted, rim, filled), deviation
+
+
 def _predict(
-    maps: np.ndarray,
-    observed: np.ndarray,
-    filled: np.ndarray,
-    rim: np.ndarray,
-    mean: np.ndarray,
-    factors: np.ndarray,
+    maps: np.ndarray, observed: np.ndarray, filled: np.ndarray, rim: np.ndarray, model: _Model
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return maps predicted in the pixels `filled` and `rim`, and the posterior deviation."""
+    mean, factors = model.mean, model.factors
     at = _observations(observed, filled)
     n = len(at[0])
     directions = radial.DIRECTIONS[at]
@@ -373,7 +414,8 @@ def _predict(
     for c in (OUTER, THICKNESS):
         own = slice(c * n, (c + 1) * n)
         covariance[own, own] += _covariance(directions, directions, DEPARTURES[c])
-        covariance[own, own] += np.eye(n) * NOISE_MM[c] ** 2
+        rough = _roughness(maps[c], observed)[at]
+        covariance[own, own] += np.diag(model.noise[c][at] ** 2 + rough)
     cholesky = linalg.cholesky(covariance, lower=True, overwrite_a=True, check_finite=False)
     away = (maps - mean)[:, at[0], at[1]].ravel()
     weights = linalg.cho_solve((cholesky, True), away, check_finite=False)
@@ -419,11 +461,9 @@ def _blended(
     millimetres, is faded out into the hole.
     """
     width = RIM_BLEND_MM / 2 / PIXEL_MM
-    weight = ndimage.gaussian_filter(rim.astype(float), width)
     fade = np.exp(-_away_mm(rim) / RIM_BLEND_MM)
     complete = maps.copy()
     for c in (OUTER, THICKNESS):
-        misfit = ndimage.gaussian_filter((maps[c] - predicted[c]) * rim, width)
-        correction = misfit / np.maximum(weight, 1e-6) * fade * (weight > 1e-6)
-        complete[c] = np.where(filled, predicted[c] + correction, maps[c])
+        misfit = _local_mean(maps[c] - predicted[c], rim, width)
+        complete[c] = np.where(filled, predicted[c] + misfit * fade, maps[c])
     return complete
