@@ -9,11 +9,12 @@ from dataclasses import dataclass
 import numpy as np
 import SimpleITK as sitk
 import torch
+from scipy.special import expit
 
 from .errors import SkullImplantError
 from .images import array_of, image_like
 from .networks.autoencoder import SparseAutoEncoder
-from .networks.inputs import CHANNELS, network_input
+from .networks.inputs import CHANNELS, network_input, starting_logit
 from .networks.weights import Weights
 from .progress import Progress, silent
 
@@ -88,10 +89,13 @@ def complete_skull(
         raise SkullImplantError(
             "The skull is empty on the network's grid; check the bone threshold."
         )
-    network = weights.network(options.engine).to(device).eval()
+    network = weights.network(options.engine).to(device)
+    belief = None
+    if weights.metadata.get("residual"):
+        belief = starting_logit(array_of(skull_fraction), array_of(depth_mm), spacing_mm)
     progress(0.2, "completing the skull")
     shape = skull_fraction.GetSize()[::-1]
-    occupancy = run_network(network, coordinates, features, shape, device)
+    occupancy = run_network(network, coordinates, features, shape, device, belief)
     progress(1.0, "skull completed")
     return image_like(occupancy, skull_fraction)
 
@@ -102,14 +106,21 @@ def run_network(
     features: np.ndarray,
     shape: tuple[int, int, int],
     device: torch.device,
+    belief: np.ndarray | None = None,
 ) -> np.ndarray:
-    """Return the network's occupancy, float32 (z, y, x): the last level's sigmoid, 0 elsewhere."""
+    """Return the network's occupancy, float32 (z, y, x): the last level's sigmoid, 0 elsewhere.
+
+    `belief` (z, y, x) is the logit to which a residual network adds.
+    """
     tensor = network.engine.SparseTensor(
         torch.from_numpy(coordinates).to(device), torch.from_numpy(features).to(device)
     )
     with torch.inference_mode():
         finest = network(tensor, bounds=shape, reconstruct=False).levels[-1]
-    places = finest.coordinates[:, 1:].cpu().numpy()
+    places = tuple(finest.coordinates[:, 1:].cpu().numpy().T)
+    logits = finest.logits.cpu().numpy()
+    if belief is not None:
+        logits = logits + belief[places]
     dense = np.zeros(shape, np.float32)
-    dense[tuple(places.T)] = torch.sigmoid(finest.logits).cpu().numpy()
+    dense[places] = expit(logits)
     return dense

@@ -145,12 +145,12 @@ def _complete(
     """Return the completed skull's occupancy, 0 to 1, on the standard grid."""
     spacing_mm = grid_and_channels(weights)[0] if weights else PRIOR_SPACING_MM
     grid = standard_grid(pose, spacing_mm)
-    depth = prior.hole_depth_on(grid)
     if weights is None:
-        return sitk.Clamp(depth / spacing_mm + 0.5, depth.GetPixelID(), 0.0, 1.0)
+        # A voxel's share of bone falls from 1 to 0 as the surface passes through it.
+        return sitk.Clamp(prior.depth_on(grid) / spacing_mm + 0.5, sitk.sitkFloat32, 0.0, 1.0)
     return complete_skull(
         fraction_on(skull, grid),
-        depth,
+        prior.hole_depth_on(grid),
         weights,
         CompletionOptions(options.device, options.engine),
         progress,

@@ -13,6 +13,8 @@ CHANNELS = ("skull", "prior", "hole")
 THINNEST_FRACTION = 0.3
 # Depth at and below which the prior says nothing; it clips its depths just beyond.
 NOWHERE_MM = 7.9
+# The surest a voxel starts: a logit of +-4, which the network can still talk out of it.
+SUREST = 0.98
 # Voxels this far outside the prior's bone are offered too, so that the network can thicken it.
 OFFERED_MARGIN_VOXELS = 1.0
 
@@ -38,3 +40,15 @@ def network_input(
     picked = [by_name[name][active].astype(np.float32) for name in channels]
     batch = np.zeros((len(coordinates), 1), np.int32)
     return np.hstack([batch, coordinates]), np.stack(picked, axis=1)
+
+
+def starting_logit(skull: np.ndarray, depth_mm: np.ndarray, spacing_mm: float) -> np.ndarray:
+    """Return what is believed of each voxel before the network speaks, as a logit (z, y, x).
+
+    The skull that is there, and in the hole the prior's bone, whose share of a voxel falls from 1
+    to 0 as its surface passes through. The network's finest level adds to it, and so starts from
+    the prior instead of having to learn to copy it.
+    """
+    share = np.maximum(skull, np.clip(depth_mm / spacing_mm + 0.5, 0.0, 1.0))
+    share = np.clip(share, 1.0 - SUREST, SUREST)
+    return np.log(share / (1.0 - share)).astype(np.float32)

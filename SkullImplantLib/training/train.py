@@ -27,7 +27,7 @@ from ..networks.autoencoder import (
     SparseAutoEncoder,
     named_configuration,
 )
-from ..networks.inputs import NOWHERE_MM, network_input
+from ..networks.inputs import NOWHERE_MM, network_input, starting_logit
 from ..networks.weights import save_weights
 from ..progress import Progress, part, silent
 from ..sparse import Sites, SparseTensor
@@ -43,7 +43,9 @@ class TrainOptions:
     """How a network is trained.
 
     `channels`: what it sees (`networks.inputs.CHANNELS`). `hole_weight`: weight of the extra term
-    on the hole; 0 is the papers' loss. `minutes`: stop after so long even if iterations are left.
+    on the hole; 0 is the papers' loss. `residual`: the finest level adds to the prior's belief
+    (`networks.inputs.starting_logit`) instead of beginning from nothing. `minutes`: stop after so
+    long even if iterations are left.
     """
 
     network: str = "ch1"
@@ -56,7 +58,8 @@ class TrainOptions:
     iterations: int = 3000
     minutes: float | None = None
     learning_rate: float = 1e-3
-    hole_weight: float = 1.0
+    hole_weight: float = 2.0
+    residual: bool = True
     validate_every: int = 250
     seed: int = 0
     device: str = "cpu"
@@ -196,23 +199,29 @@ class _Run:
         target = Sites(torch.cat([batch, places], dim=1), stride=1)
         self.network.train()
         self.optimiser.zero_grad(set_to_none=True)
-        completion = self.network(
-            self.input_of(case), target=target, bounds=case.skull.shape, reconstruct=False
-        )
+        completion = self.complete(case, target)
         hole = torch.from_numpy(case.depth_mm > -NOWHERE_MM).to(self.device)
         loss = completion_loss(completion, fraction, hole, self.options.hole_weight)
         loss.backward()
         self.optimiser.step()
         return float(loss.detach())
 
-    def input_of(self, case: Case) -> SparseTensor:
+    def complete(self, case: Case, target: Sites | None = None) -> Completion:
         coordinates, features = network_input(
             case.skull, case.depth_mm, case.spacing_mm, self.options.channels
         )
-        return SparseTensor(
+        x = SparseTensor(
             torch.from_numpy(coordinates).to(self.device),
             torch.from_numpy(features).to(self.device),
         )
+        completion = self.network(x, target=target, bounds=case.skull.shape, reconstruct=False)
+        if self.options.residual:
+            logits = starting_logit(case.skull, case.depth_mm, case.spacing_mm)
+            belief = torch.from_numpy(logits).to(self.device)
+            finest = completion.levels[-1]
+            places = finest.coordinates[:, 1:].long()
+            finest.logits = finest.logits + belief[places.unbind(1)]
+        return completion
 
     def check(
         self, loss: float, minutes: float, learnt_on: list[str], held_back: list[str]
@@ -224,6 +233,7 @@ class _Run:
             metadata: dict[str, Any] = {
                 "channels": list(self.options.channels),
                 "spacing_mm": self.options.spacing_mm,
+                "residual": self.options.residual,
                 "options": json.loads(json.dumps(asdict(self.options))),
                 "iteration": self.iteration,
                 "trained_on": learnt_on,
@@ -248,9 +258,7 @@ class _Run:
         dice = []
         for case in self.checks:
             with torch.inference_mode():
-                last = self.network(
-                    self.input_of(case), bounds=case.skull.shape, reconstruct=False
-                ).levels[-1]
+                last = self.complete(case).levels[-1]
             bone = np.zeros(case.skull.shape, bool)
             z, y, x = last.coordinates[:, 1:].cpu().numpy().T
             bone[z, y, x] = last.logits.cpu().numpy() > 0.0
