@@ -131,19 +131,18 @@ def cut_defect(
     """
     if kind not in KINDS:
         raise SkullImplantError(f"There is no kind of defect '{kind}'; use {', '.join(KINDS)}.")
-    if area_cm2 is None:
-        area_cm2 = float(np.exp(rng.uniform(np.log(SMALLEST_CM2), np.log(LARGEST_CM2))))
-    if not area_cm2 > 0:
+    if area_cm2 is not None and not area_cm2 > 0:
         raise SkullImplantError("The area of a defect must be above 0 cm²; 20 to 120 are usual.")
     for _ in range(DRAWS):
+        drawn_cm2 = float(np.exp(rng.uniform(np.log(SMALLEST_CM2), np.log(LARGEST_CM2))))
         bevel_deg = float(rng.uniform(0, STEEPEST_BEVEL_DEG))
-        outline = draw_outline(vault, kind, area_cm2, rng)
+        outline = draw_outline(vault, kind, area_cm2 or drawn_cm2, rng)
         cut = outline and _cut_along(skull, to_standard, vault, outline, bevel_deg)
         if cut:
             return cut
     raise SkullImplantError(
-        f"No {kind} defect of {area_cm2:.0f} cm² fits on this skull; try another seed, kind or "
-        "area, and check that the skull is complete."
+        f"No {kind} defect{f' of {area_cm2:.0f} cm²' if area_cm2 else ''} fits on this skull; try "
+        "another seed, kind or area, and check that the skull is complete."
     )
 
 

@@ -25,10 +25,11 @@ PIXEL_MM = 2 * POLAR_MAX_RAD / SIZE * MEAN_RADIUS_MM
 
 # The lower edge of the vault: the squama above the ear, the inion, the upper rim of the orbits.
 SIDE_ELEVATION, BACK_ELEVATION, RIM_ELEVATION = np.deg2rad([-14.0, -20.0, -12.0])
-RIM_SEARCH = np.deg2rad(25)  # how far from its usual elevation the rim may be
+RIM_SEARCH_UP, RIM_SEARCH_DOWN = np.deg2rad([25.0, 12.0])  # how far off the rim may be
 RIM_AZIMUTHS = np.deg2rad(np.arange(16, 33, 2))  # above the middle of an orbit
 RIM_DROP_MM = 7.0  # the surface falls back by this much where an orbit opens
 ABOVE_BROW, BELOW_RIM = np.deg2rad([6.0, -2.0])
+BURRED_CM2 = 40.0  # smaller defects have no room for corners with burr holes
 ROUNDING_MM = 4.0  # radius to which the corners between balls are rounded
 
 
@@ -56,19 +57,17 @@ class Vault:
         """Elevation (radians) of the orbits' upper rim, where the forehead ends.
 
         It is where the outer surface, followed downwards on both sides of the nose, falls back into
-        the orbit or ends; the usual elevation where that is not found nearby.
+        the orbit or ends; the lowest elevation looked at where it goes on further.
         """
         azimuth = np.concatenate([-RIM_AZIMUTHS, RIM_AZIMUTHS])
-        lowest = max(RIM_ELEVATION - RIM_SEARCH, np.pi / 2 - POLAR_MAX_RAD)
-        highest = RIM_ELEVATION + RIM_SEARCH
+        lowest = RIM_ELEVATION - RIM_SEARCH_DOWN
+        highest = RIM_ELEVATION + RIM_SEARCH_UP
         elevation = np.arange(highest + 0.2, lowest, -0.5 * PIXEL_MM / MEAN_RADIUS_MM)
         pixel = _pixel_of(direction_of(azimuth[:, None], elevation[None, :]))
         forehead = np.where(self.bone, self.outer_mm, 0.0)[pixel]
         fallen = forehead < np.maximum.accumulate(forehead, axis=1) - RIM_DROP_MM
-        found = fallen.any(axis=1)
-        if found.mean() < 0.5:
-            return float(RIM_ELEVATION)
-        return float(np.clip(np.median(elevation[fallen.argmax(axis=1)[found]]), lowest, highest))
+        ends = np.where(fallen.any(axis=1), elevation[fallen.argmax(axis=1)], lowest)
+        return float(np.clip(np.median(ends), lowest, highest))
 
     def on_surface_mm(self, looking: np.ndarray) -> np.ndarray:
         """Return the point (3,) of the outer surface along `looking`, of any length."""
@@ -124,7 +123,7 @@ def draw_outline(
     inside = _balls(vault, centre, radius_mm, stretch, rng)
     inside = np.where(DISC, _soft_minimum(inside, height), -np.inf)
 
-    burrs = int(rng.integers(3, 6)) if rng.random() < 0.4 else 0
+    burrs = int(rng.integers(3, 6)) if rng.random() < 0.4 and area_cm2 > BURRED_CM2 else 0
     burr_mm = float(rng.uniform(5.5, 7.5))  # radius; perforators are 11 to 14 mm wide
     burr_area = burrs * 0.5 * np.pi * burr_mm**2  # half of each lies outside the border
     grown = _grow_to(vault, inside, centre, 100 * area_cm2 - burr_area)
@@ -169,7 +168,7 @@ def _place(
     if kind == "bilateral":
         polar = np.deg2rad(rng.uniform(-10, 50))  # from a little behind the vertex to the forehead
         looking = direction_of(0.0, np.pi / 2 - polar) + np.array([rng.normal(0, 0.05), 0, 0])
-        return vault.on_surface_mm(looking), float(rng.uniform(1.1, 1.6))
+        return vault.on_surface_mm(looking), float(rng.uniform(1.1, 2.0))
     if kind in ("frontoorbital", "parietotemporal"):
         degrees = (12, 45) if kind == "frontoorbital" else (75, 115)
         azimuth = side * np.deg2rad(rng.uniform(*degrees))
@@ -177,13 +176,13 @@ def _place(
         along = direction_of(azimuth, np.arange(np.pi / 2, -np.pi / 5, -0.01))
         wanted = radius_mm * rng.uniform(0.6, 0.8)
         looking = along[np.abs(height[_pixel_of(along)] - wanted).argmin()]
-        return vault.on_surface_mm(looking), float(rng.uniform(0.9, 1.4))
+        return vault.on_surface_mm(looking), float(rng.uniform(0.9, 1.7))
     usable = vault.bone & DISC
     room = usable & (height > min(0.6 * radius_mm, height[usable].max() - 10))
     rows, columns = np.nonzero(room)
     weight = vault.area_mm2[room]
     k = rng.choice(len(rows), p=weight / weight.sum())
-    return vault.surface_mm[rows[k], columns[k]], float(rng.uniform(0.8, 1.3))
+    return vault.surface_mm[rows[k], columns[k]], float(rng.uniform(0.7, 1.5))
 
 
 def _balls(
@@ -196,7 +195,7 @@ def _balls(
     across, up = away @ sideways, away @ upwards
     out2 = np.maximum((away**2).sum(axis=-1) - across**2 - up**2, 0)
     primary = radius_mm * rng.uniform(0.75, 1.0)
-    inside = primary - np.sqrt((across / stretch) ** 2 + (up * stretch) ** 2 + out2)
+    inside = primary - np.sqrt(across**2 / stretch + up**2 * stretch + out2)
     for angle in rng.uniform(0, 2 * np.pi, size=int(rng.integers(0, 5))):
         reach = primary * rng.uniform(0.5, 1.0)
         beside = vault.on_surface_mm(
