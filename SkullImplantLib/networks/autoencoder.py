@@ -19,6 +19,7 @@ from torch import nn
 from .. import sparse
 from ..errors import SkullImplantError
 from ..sparse import Sites
+from ..sparse.pointwise import sigmoid
 
 DEEPEST_KERNEL = 4  # published: the first decoder level reaches 0..3, so that a hole can be bridged
 OTHER_KERNEL = 2
@@ -211,7 +212,7 @@ class SparseAutoEncoder(nn.Module):
         if reconstruct:
             completion.coordinates = x.coordinates
             features = self.final(x).features if len(x.coordinates) else nothing[:, None]
-            completion.features = torch.sigmoid(features)
+            completion.features = sigmoid(features)
         return completion
 
     def keeps(self, level: Level) -> torch.Tensor:

@@ -7,6 +7,7 @@ matrix (im2col) and multiplied with the kernel at once (`stencil`).
 
 import torch
 
+from .pointwise import add_bias
 from .sites import Sites
 from .stencil import Epilogue, Stencil, offsets_of, product
 from .tensor import SparseTensor
@@ -78,8 +79,11 @@ def convolve_up(
 
 def linear(x: SparseTensor, kernel: torch.Tensor, bias: torch.Tensor | None = None) -> SparseTensor:
     """Multiply every row with `kernel` [C_in, C_out] and add `bias` [1, C_out]."""
-    features = x.features @ kernel
-    return SparseTensor.on(x.sites, features if bias is None else features + bias)
+    itself = Stencil(x.sites, x.sites, torch.zeros((1, 3), dtype=torch.int64))
+    features = product(x.features, kernel[None], itself)
+    if bias is not None:
+        features = add_bias(features, bias)
+    return SparseTensor.on(x.sites, features)
 
 
 def prune(x: SparseTensor, keep: torch.Tensor) -> SparseTensor:

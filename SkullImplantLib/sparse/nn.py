@@ -1,12 +1,17 @@
 """Modules on sparse tensors, named and called like those of `torch.nn`."""
 
+from collections.abc import Callable
+
 import torch
 from torch import nn
 
-from . import functional
+from . import functional, pointwise
 from .sites import Sites
 from .stencil import Epilogue
 from .tensor import SparseTensor
+
+# Weight of a batch in the running statistics, torch's and MinkowskiEngine's default.
+MOMENTUM = 0.1
 
 
 class Conv3d(nn.Module):
@@ -78,7 +83,7 @@ class BatchNorm(nn.Module):
 
     def __init__(self, channels: int) -> None:
         super().__init__()
-        self.bn = nn.BatchNorm1d(channels)
+        self.bn = nn.BatchNorm1d(channels, momentum=MOMENTUM)
 
     def affine(self) -> tuple[torch.Tensor, torch.Tensor]:
         """Return scale and shift [channels], which evaluation comes down to."""
@@ -90,20 +95,25 @@ class BatchNorm(nn.Module):
     def forward(self, x: SparseTensor) -> SparseTensor:
         """Normalise."""
         bn = self.bn
-        if len(x) > 1 or not self.training:
-            features = bn(x.features)
-        else:
-            features = nn.functional.batch_norm(
-                x.features, bn.running_mean, bn.running_var, bn.weight, bn.bias, False, 0.0, bn.eps
-            )
-        return SparseTensor.on(x.sites, features)
+        if not self.training or len(x) < 2:
+            scale, shift = self.affine()
+            return SparseTensor.on(x.sites, x.features * scale + shift)
+        result, mean, variance = pointwise.batch_norm(x.features, bn.weight, bn.bias, bn.eps)
+        assert bn.running_mean is not None and bn.running_var is not None
+        assert bn.num_batches_tracked is not None
+        with torch.no_grad():
+            unbiased = variance * (len(x) / (len(x) - 1))
+            bn.running_mean.lerp_(mean, MOMENTUM)
+            bn.running_var.lerp_(unbiased, MOMENTUM)
+            bn.num_batches_tracked += 1
+        return SparseTensor.on(x.sites, result)
 
 
 class _Pointwise(nn.Module):
     """Applies a function to the features: `function` makes new ones, `in_place` overwrites."""
 
-    function: staticmethod
-    in_place: staticmethod
+    function: Callable[[torch.Tensor], torch.Tensor]
+    in_place: Callable[[torch.Tensor], torch.Tensor]
 
     def forward(self, x: SparseTensor) -> SparseTensor:
         return SparseTensor.on(x.sites, self.function(x.features))
@@ -119,15 +129,14 @@ class ReLU(_Pointwise):
 class ELU(_Pointwise):
     """x where positive, exp(x) - 1 elsewhere."""
 
-    function = staticmethod(nn.functional.elu)
-    in_place = staticmethod(nn.functional.elu_)
+    function = staticmethod(pointwise.elu)
+    in_place = staticmethod(pointwise.elu_)
 
 
 class Sigmoid(_Pointwise):
     """1 / (1 + exp(-x))."""
 
-    function = staticmethod(torch.sigmoid)
-    in_place = staticmethod(torch.sigmoid_)
+    function = staticmethod(pointwise.sigmoid)
 
 
 class Block(nn.Sequential):

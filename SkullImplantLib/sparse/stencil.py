@@ -2,8 +2,8 @@
 
 A missing neighbour reads an appended row of zeros. The gradient of the features is the same form
 with the kernel mirrored and transposed; the gradient of the kernel is the gathered matrix,
-transposed, times the gradient. Chunks are of a fixed size and summed in order, so that results do
-not depend on the number of threads.
+transposed, times the gradient. Chunks are of a fixed size and summed in order, and products are
+those of `products`, so that results do not depend on the number of threads.
 """
 
 import itertools
@@ -13,6 +13,7 @@ from typing import Any
 
 import torch
 
+from .products import add_kernel_gradient, padded_rows, rows_times
 from .sites import Sites, steps_of
 
 # Values in the gathered matrix of a chunk on a CPU: 4 MiB, about what the caches of a core hold.
@@ -118,7 +119,7 @@ class _Neighbours:
 
     def __init__(self, stencil: Stencil) -> None:
         source, target, offsets = stencil.source, stencil.target, stencil.offsets
-        self.target = target
+        self.target, self.count = target, len(source)
         # One offset of zero needs no looking up.
         self.alone = source is target and not bool(offsets.any())
         if self.alone:
@@ -130,37 +131,47 @@ class _Neighbours:
         self.steps = steps_of(self.table.lattice, offsets).to(source.device)
 
     def rows(self, chunk: slice) -> torch.Tensor:
-        """Return int32 [chunk * K], the row of each neighbour, or the number of rows if absent."""
-        table = self.table
+        """Return int32 [M, K], the row of each neighbour, or the number of rows if absent.
+
+        M is at least the length of the chunk (`padded_rows`); the rest is absent.
+        """
+        table, length = self.table, chunk.stop - chunk.start
         if self.in_table:
             base = table.numbers[chunk]
         else:
             base = table.lattice.numbers(self.target.coordinates[chunk])
         cells = base[:, None] + self.steps[None, :]
-        return table.rows.index_select(0, cells.view(-1))
+        rows = table.rows.index_select(0, cells.view(-1)).view(length, -1)
+        return _padded(rows, value=self.count)
 
-    def gather(self, padded: torch.Tensor, chunk: slice) -> torch.Tensor:
-        """Return [chunk, K C], the neighbours' features, from features with a last row of zeros."""
+    def gather(self, features: torch.Tensor, chunk: slice) -> torch.Tensor:
+        """Return [M, K C], the neighbours' features, from features with a last row of zeros."""
         if self.alone:
-            return padded[chunk]
-        columns = padded.index_select(0, self.rows(chunk))
-        return columns.view(chunk.stop - chunk.start, -1)
+            return _padded(features[chunk])
+        rows = self.rows(chunk)
+        return features.index_select(0, rows.view(-1)).view(len(rows), -1)
 
-    def padded(self, features: torch.Tensor) -> torch.Tensor:
+    def with_zeros(self, features: torch.Tensor) -> torch.Tensor:
         """Return the features with a last row of zeros, for those who have no neighbour."""
         if self.alone:
             return features
         return torch.cat([features, features.new_zeros((1, features.shape[1]))])
 
 
+def _padded(rows: torch.Tensor, value: float = 0.0) -> torch.Tensor:
+    """Return `rows` [M, K] with as many more rows of `value` as a product needs."""
+    more = padded_rows(len(rows), rows.device) - len(rows)
+    return torch.nn.functional.pad(rows, (0, 0, 0, more), value=value) if more else rows
+
+
 def _chunks(target: Sites, values_a_row: int) -> Iterator[slice]:
     """Yield slices of the target's rows, of a size that does not depend on threads."""
     count = len(target)
     if target.device.type == "cpu":
-        fitting = min(CPU_CHUNK_VALUES // values_a_row, CPU_CHUNK_ROWS)
+        step = min(CPU_CHUNK_VALUES // values_a_row, CPU_CHUNK_ROWS)
+        step = 2 ** (max(step, LEAST_CHUNK_ROWS).bit_length() - 1)
     else:
-        fitting = DEVICE_CHUNK_VALUES // values_a_row
-    step = max(LEAST_CHUNK_ROWS, fitting)
+        step = max(DEVICE_CHUNK_VALUES // values_a_row, LEAST_CHUNK_ROWS)
     for start in range(0, count, step):
         yield slice(start, min(start + step, count))
 
@@ -174,24 +185,24 @@ def _forward(
 ) -> torch.Tensor:
     """Return the product, plus `shift` [C_out], after `activation` in place."""
     neighbours = _Neighbours(stencil)
-    padded = neighbours.padded(features)
+    features = neighbours.with_zeros(features)
     matrix = kernel.reshape(-1, kernel.shape[2])
     target, width, pairs = stencil.target, matrix.shape[1], stencil.pairs
     result = features.new_empty((len(target), width))
     if pairs is not None:
         result = result.view(-1, width // 4)
     for chunk in _chunks(target, len(matrix)):
-        columns = neighbours.gather(padded, chunk)
-        here = result[chunk] if pairs is None else result.new_empty((len(columns), width))
-        if shift is None:
-            torch.mm(columns, matrix, out=here)
-        else:
-            torch.addmm(shift, columns, matrix, out=here)
+        length = chunk.stop - chunk.start
+        columns = neighbours.gather(features, chunk)
+        straight = pairs is None and len(columns) == length
+        here = rows_times(columns, matrix, shift, out=result[chunk] if straight else None)
         if activation is not None:
             activation(here)
         if pairs is not None:
             places = pairs[4 * chunk.start : 4 * chunk.stop]
-            result.index_copy_(0, places, here.view(-1, width // 4))
+            result.index_copy_(0, places, here[:length].view(-1, width // 4))
+        elif not straight:
+            result[chunk] = here[:length]
     return result if pairs is None else result.view(-1, width // 8)
 
 
@@ -199,11 +210,11 @@ def _kernel_gradient(
     features: torch.Tensor, gradient: torch.Tensor, kernel: torch.Tensor, stencil: Stencil
 ) -> torch.Tensor:
     neighbours = _Neighbours(stencil)
-    padded = neighbours.padded(features)
-    result = kernel.new_zeros((kernel.shape[0] * kernel.shape[1], kernel.shape[2]))
-    for chunk in _chunks(stencil.target, len(result)):
-        result.addmm_(neighbours.gather(padded, chunk).t(), gradient[chunk])
-    return result.view(kernel.shape)
+    features = neighbours.with_zeros(features)
+    result = torch.zeros_like(kernel, memory_format=torch.contiguous_format)
+    for chunk in _chunks(stencil.target, kernel.shape[0] * kernel.shape[1]):
+        add_kernel_gradient(result, neighbours.gather(features, chunk), _padded(gradient[chunk]))
+    return result
 
 
 def _strided_gradient(
@@ -211,10 +222,10 @@ def _strided_gradient(
 ) -> torch.Tensor:
     """Return the features' gradient where every source row has one target: a scatter."""
     neighbours = _Neighbours(stencil)
-    matrix = kernel.reshape(-1, kernel.shape[2]).t()
+    matrix = kernel.reshape(-1, kernel.shape[2]).t().contiguous()
     result = gradient.new_zeros((count + 1, kernel.shape[1]))  # the last row takes what is absent
     for chunk in _chunks(stencil.target, matrix.shape[1]):
-        spread = gradient[chunk] @ matrix
-        rows = neighbours.rows(chunk).long()
+        spread = rows_times(_padded(gradient[chunk]), matrix)
+        rows = neighbours.rows(chunk).view(-1).long()
         result.index_copy_(0, rows, spread.view(-1, kernel.shape[1]))
     return result[:-1]

@@ -2,13 +2,13 @@
 
 import itertools
 
-import pytest
+
 import torch
 import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from SkullImplantLib import sparse
+
 from SkullImplantLib.errors import SkullImplantError
 from SkullImplantLib.sparse import SparseTensor, functional, sites, stencil
 

@@ -1,0 +1,94 @@
+"""What happens to features row by row or column by column: normalisation and activations.
+
+torch has all of these, but its vectorised loops and its reductions round differently where threads
+share the work; these give the same bytes for any number of threads.
+"""
+
+from typing import Any
+
+import torch
+
+from .products import column_sums
+
+
+def add_bias(features: torch.Tensor, bias: torch.Tensor) -> torch.Tensor:
+    """Return `features` [N, C] plus `bias` [1, C]."""
+    return _AddBias.apply(features, bias)
+
+
+class _AddBias(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, features: torch.Tensor, bias: torch.Tensor) -> torch.Tensor:
+        return features + bias
+
+    @staticmethod
+    def backward(ctx: Any, gradient: torch.Tensor) -> Any:  # type: ignore[override]
+        return gradient, column_sums(gradient)[None]
+
+
+def batch_norm(
+    x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor, epsilon: float
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Normalise the columns of `x` [N, C] by their own mean and variance.
+
+    Returns the result, the mean and the (biased) variance [C], the latter two without gradient.
+    `torch.nn.functional.batch_norm` is the same but for rounding, which depends on threads there.
+    """
+    return _BatchNorm.apply(x, weight, bias, epsilon)
+
+
+class _BatchNorm(torch.autograd.Function):
+    @staticmethod
+    def forward(
+        ctx: Any, x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor, epsilon: float
+    ) -> Any:
+        count = len(x)
+        mean = column_sums(x) / count
+        centred = x - mean
+        variance = column_sums(centred * centred) / count
+        inverse = torch.rsqrt(variance + epsilon)
+        ctx.save_for_backward(x, mean, inverse, weight)
+        ctx.mark_non_differentiable(mean, variance)
+        return centred.mul_(inverse * weight).add_(bias), mean, variance
+
+    @staticmethod
+    def backward(ctx: Any, gradient: torch.Tensor, *_: Any) -> Any:  # type: ignore[override]
+        x, mean, inverse, weight = ctx.saved_tensors
+        normal = (x - mean).mul_(inverse)
+        of_bias = column_sums(gradient)
+        of_weight = column_sums(gradient * normal)
+        normal.mul_(of_weight / -len(x)).add_(gradient).sub_(of_bias / len(x))
+        return normal.mul_(inverse * weight), of_weight, of_bias, None
+
+
+def elu(x: torch.Tensor) -> torch.Tensor:
+    """Return x where positive, exp(x) - 1 elsewhere.
+
+    `torch.nn.functional.elu` rounds differently where its vectorised loop ends, which is at other
+    places with every number of threads.
+    """
+    return _Elu.apply(x)
+
+
+def elu_(x: torch.Tensor) -> torch.Tensor:
+    """`elu` in place, without gradient."""
+    negative = x.clamp(max=0).expm1_()
+    return x.clamp_(min=0).add_(negative)
+
+
+class _Elu(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x: torch.Tensor) -> torch.Tensor:
+        result = elu_(x.clone())
+        ctx.save_for_backward(result)
+        return result
+
+    @staticmethod
+    def backward(ctx: Any, gradient: torch.Tensor) -> Any:  # type: ignore[override]
+        (result,) = ctx.saved_tensors
+        return result.clamp(max=0).add_(1).mul_(gradient)
+
+
+def sigmoid(x: torch.Tensor) -> torch.Tensor:
+    """Return 1 / (1 + exp(-x)); by the hyperbolic tangent, for the reason given at `elu`."""
+    return torch.tanh(x * 0.5) * 0.5 + 0.5
