@@ -3,7 +3,7 @@
 import argparse
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -67,7 +67,7 @@ def demo(options: argparse.Namespace, report: StageReport) -> Result:
         found = design_implant(source, _design_options(options), report)
         data = write_results(found, source, _design_options(options), folder)
         metrics = evaluate_implant(found.implant.mask, patient.implant, patient.defective)
-    data["against_the_answer"] = asdict(metrics)
+    data["against_the_answer"] = metrics.as_json()
     text = _summary(data, options.output) + (
         f"\nAgainst the piece that was taken out: Dice {metrics.dice:.3f}, "
         f"HD95 {metrics.hd95_mm:.2f} mm (a phantom made by formulas, no evidence of accuracy)."
@@ -199,8 +199,9 @@ def _evaluate_one(options: argparse.Namespace) -> Result:
                 "of one image."
             )
     metrics: Metrics = evaluate_implant(implant, truth, defective)
-    data = asdict(metrics)
-    return Result(data, "\n".join(f"{key:<20} {value:.4f}" for key, value in data.items()))
+    data = metrics.as_json()
+    lines = (f"{k:<20} {'-' if v is None else format(v, '.4f')}" for k, v in data.items())
+    return Result(data, "\n".join(lines))
 
 
 def _read_mask(path: Path) -> sitk.Image:

@@ -9,7 +9,7 @@ import csv
 import json
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -169,7 +169,7 @@ def _judge(case: CaseInput, options: DesignOptions) -> dict[str, Any]:
     peaks = [r.peak_memory_gib for r in design.stages.records if r.peak_memory_gib is not None]
     return {
         **case.facts,
-        **{k: round(v, 4) if np.isfinite(v) else None for k, v in asdict(metrics).items()},
+        **{k: v if v is None else round(v, 4) for k, v in metrics.as_json().items()},
         "seconds": round(seconds, 1),
         "peak_memory_gib": max(peaks, default=None),
         "checks_failed": [check.name for check in design.checks if not check.passed],
