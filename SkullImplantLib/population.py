@@ -19,7 +19,7 @@ OUTER, THICKNESS = 0, 1  # the channels of a skull's maps
 SMOOTHING_PIXELS = 3
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Population:
     """Radial maps of intact skulls in the standard pose; mm.
 

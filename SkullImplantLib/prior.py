@@ -10,6 +10,7 @@ is. The maps describe the vault only: nothing is said below `FLOOR_RAD`.
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -26,7 +27,9 @@ if TYPE_CHECKING:
     from .symmetry import Pose
 
 RAY_MM = 1.0  # spacing at which rays are cast: as fine as the maps need
-PIXEL_MM = 2 * radial.POLAR_MAX_RAD / radial.SIZE * radial.MEAN_RADIUS_MM
+PIXEL_RAD = 2 * radial.POLAR_MAX_RAD / radial.SIZE
+PIXEL_MM = PIXEL_RAD * radial.MEAN_RADIUS_MM
+MOST_STRETCH = 2.3  # sideways, of the map at its edge
 
 # Where a hole can be recognised and where it can be filled, by polar angle.
 VAULT_RAD = np.deg2rad(99.0)
@@ -141,31 +144,22 @@ class Prior:
         self, blocks: list[int], to_standard: torch.Tensor, start: torch.Tensor, where: np.ndarray
     ) -> Iterator[np.ndarray]:
         """Yield, in chunks, the indices (n, 3) of the blocks that may touch the shell `where`."""
+        if not where.any():
+            return
         matrix = to_standard.numpy().astype(float)
-        reach = np.linalg.norm(matrix, axis=0).sum() * BLOCK / 2 + DEEPEST_MM
+        half_mm = np.linalg.norm(matrix, axis=0).sum() * BLOCK / 2
+        low = self.inner_mm[where].min() - DEEPEST_MM - half_mm
+        high = self.outer_mm[where].max() + DEEPEST_MM + half_mm
         index = np.argwhere(np.ones(blocks, bool))
         middle = ((index[:, ::-1] + 0.5) * BLOCK - 0.5) @ matrix.T + start.numpy()
         rows, columns, radius = radial.to_map(middle)
-        outside = np.maximum(radius, 1.0)
-        low = float(self.inner_mm[where].min()) if where.any() else np.inf
-        high = float(self.outer_mm[where].max()) if where.any() else -np.inf
-        near = (radius > low - reach) & (radius < high + reach)
-        away_mm = ndimage.distance_transform_edt(~where) * PIXEL_MM * 0.55 if where.any() else None
-        if away_mm is not None:
-            # The map stretches sideways by up to 1.8, so map distance overstates the true one.
-            off = radial.look_up(away_mm, rows, columns) * outside / radial.MEAN_RADIUS_MM
-            beyond = (
-                np.hypot(
-                    *(
-                        np.maximum(np.abs(c + 0.5 - radial.SIZE / 2) - radial.SIZE / 2, 0)
-                        for c in (rows, columns)
-                    )
-                )
-                * PIXEL_MM
-                * 0.55
-            )
-            near &= off + beyond < reach + 4 * PIXEL_MM
-        index = index[near]
+        # Half a block's width as an angle, and how far, at least, the shell's directions are away.
+        half_rad = half_mm / np.maximum(radius, half_mm)
+        away = radial.look_up(ndimage.distance_transform_edt(~where), rows, columns)
+        away_rad = (away - 2) * PIXEL_RAD / MOST_STRETCH
+        polar = np.hypot(rows + 0.5 - radial.SIZE / 2, columns + 0.5 - radial.SIZE / 2) * PIXEL_RAD
+        near = (radius > low) & (radius < high)
+        index = index[near & (away_rad < half_rad) & (polar < radial.POLAR_MAX_RAD + half_rad)]
         for first in range(0, len(index), CHUNK_BLOCKS):
             yield index[first : first + CHUNK_BLOCKS]
 
@@ -246,6 +240,7 @@ def _log_thickness(thickness_mm: np.ndarray) -> np.ndarray:
     return USUAL_THICKNESS_MM * np.log(np.maximum(thickness_mm, THINNEST_MM) / USUAL_THICKNESS_MM)
 
 
+@lru_cache(maxsize=2)
 def _expectation(population: Population) -> _Model:
     """Return what the population says, widened by errors of pose and departures of size.
 
@@ -353,7 +348,8 @@ def _find_holes(
     labels, count = ndimage.label(opened, np.ones((3, 3)))
     area = radial.STERADIANS * outer_mm**2 / 100 * usual
     areas = ndimage.sum(area, labels, np.arange(count + 1))
-    return np.isin(labels, np.flatnonzero(areas > SMALLEST_HOLE_CM2)) & (labels > 0)
+    holes = np.isin(labels, np.flatnonzero(areas > SMALLEST_HOLE_CM2)) & (labels > 0)
+    return ndimage.binary_fill_holes(holes)  # splinters within a hole
 
 
 def _covariance(

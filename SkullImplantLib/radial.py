@@ -65,18 +65,21 @@ def cast_rays(
 
     `origin_mm` (3,) and `directions` (rays, 3) are in LPS; `outside` stands beyond the voxels.
     """
-    voxels = torch.from_numpy(np.array(array_of(image), dtype=np.float32) - np.float32(outside))
+    voxels = np.array(array_of(image), dtype=np.float32) - np.float32(outside)
     to_index = np.linalg.inv(index_to_lps_mm(image))
     start = to_index[:3, :3] @ origin_mm + to_index[:3, 3]
     step = directions @ to_index[:3, :3].T
-    # grid_sample wants -1 at the first voxel's centre and +1 at the last one's.
+    # grid_sample wants -1 at the first voxel's centre and +1 at the last one's. The rest is NumPy:
+    # on a busy machine, waking torch's threads for arrays this small takes longer than the work.
     half = np.maximum(np.array(image.GetSize()) - 1, 1) / 2
-    first = torch.from_numpy((start / half - 1).astype(np.float32))
-    slope = torch.from_numpy((step / half).astype(np.float32))
-    radii = torch.from_numpy(np.asarray(radii_mm, dtype=np.float32))
-    at = first + slope[:, None, :] * radii[None, :, None]
+    radii = np.asarray(radii_mm, dtype=np.float32)[:, None]
+    at = (step / half).astype(np.float32)[:, None, :] * radii
+    at += (start / half - 1).astype(np.float32)
     sampled = torch.nn.functional.grid_sample(
-        voxels[None, None], at[None, None], align_corners=True, padding_mode="zeros"
+        torch.from_numpy(voxels)[None, None],
+        torch.from_numpy(at)[None, None],
+        align_corners=True,
+        padding_mode="zeros",
     )
     return sampled[0, 0, 0].numpy() + np.float32(outside)
 
