@@ -83,24 +83,26 @@ def slice_panel(
     return panel
 
 
-def _middle_of(mask: sitk.Image) -> np.ndarray:
-    """Return the place (LPS mm) of the mask's voxel nearest to its centroid."""
-    values = images.array_of(mask)
-    box = images.bounding_box(values)
-    index = np.argwhere(values[box])[:, ::-1] + [s.start for s in box[::-1]]
+def _places(mask: sitk.Image, every_mm: float) -> np.ndarray:
+    """Return where (n, 3; LPS mm) the mask is set, looking at about one voxel in `every_mm`."""
+    stride = [max(1, int(every_mm / s)) for s in mask.GetSpacing()]
+    values = images.array_of(mask)[:: stride[2], :: stride[1], :: stride[0]]
+    if not values.any():  # thin enough to fall between
+        stride, values = [1, 1, 1], images.array_of(mask)
+    index = np.argwhere(values)[:, ::-1] * stride
     frame = images.index_to_lps_mm(mask)
-    places = index @ frame[:3, :3].T + frame[:3, 3]
-    nearest = np.linalg.norm(places - places.mean(axis=0), axis=1).argmin()
-    return np.asarray(places[nearest])
+    return np.asarray(index @ frame[:3, :3].T + frame[:3, 3])
+
+
+def _middle_of(mask: sitk.Image) -> np.ndarray:
+    """Return the place (LPS mm) of the mask's voxel nearest to its centroid, to a millimetre."""
+    places = _places(mask, every_mm=1.0)
+    return np.asarray(places[np.linalg.norm(places - places.mean(axis=0), axis=1).argmin()])
 
 
 def _extent_mm(mask: sitk.Image) -> tuple[np.ndarray, np.ndarray]:
-    """Return the corners, lowest and highest, of a box along LPS around the mask."""
-    box = images.bounding_box(images.array_of(mask))
-    ends = np.array([(s.start, s.stop - 1) for s in box[::-1]])
-    corners = np.array(np.meshgrid(*ends)).reshape(3, -1)
-    frame = images.index_to_lps_mm(mask)
-    places = (frame[:3, :3] @ corners).T + frame[:3, 3]
+    """Return the corners, lowest and highest, of the box along LPS around the mask."""
+    places = _places(mask, every_mm=MARGIN_MM / 4.0)
     return places.min(axis=0) - MARGIN_MM, places.max(axis=0) + MARGIN_MM
 
 

@@ -1,0 +1,225 @@
+"""The report: one HTML file with everything in it, to read on screen or print, and to file.
+
+It holds what `design.json` holds, in the order of a reviewer's questions: what is this, what does
+it look like, what needs a look, how large is it, how was it made. It holds no patient's data.
+"""
+
+import base64
+from collections.abc import Iterable, Mapping
+from html import escape
+from pathlib import Path
+from typing import Any
+
+from ..images import atomic_path
+
+TITLE = "Cranial implant proposal"
+SIGNS = {"<=": "at most", ">=": "at least", "=": "exactly"}
+# Names that a reader knows better than the keys of `design.json`.
+LABELS = {
+    "volume_cm3": "Volume",
+    "area_cm2": "Area",
+    "thickness_mm": "Mean thickness",
+    "hole_area_cm2": "Area of the hole",
+    "triangles": "Triangles of the mesh",
+    "size_mm_xyz": "Bounding box (x, y, z)",
+    "size_xyz": "Voxels (x, y, z)",
+    "spacing_mm_xyz": "Voxel size (x, y, z)",
+    "sha256": "SHA-256",
+    "bone_threshold_hu": "Bone threshold",
+    "clearance_mm": "Clearance at the rim",
+}
+UNITS = {"cm3": "cm³", "cm2": "cm²", "mm": "mm", "hu": "HU"}
+STYLE = """
+:root { --ink: #22282e; --faint: #66707a; --line: #d9dee3; --good: #1c7c4a; --look: #a85b00;
+  --teal: #0f7f8a; }
+* { box-sizing: border-box; }
+body { margin: 0; background: #eef1f3; color: var(--ink);
+  font: 15px/1.5 system-ui, "Segoe UI", Roboto, "Helvetica Neue", Arial, sans-serif; }
+main { max-width: 1120px; margin: 0 auto; padding: 32px 40px 48px; background: #fff; }
+h1 { margin: 0; font-size: 28px; letter-spacing: -0.01em; }
+h2 { margin: 36px 0 10px; font-size: 18px; border-bottom: 2px solid var(--teal);
+  padding-bottom: 4px; }
+p { margin: 6px 0; }
+.faint { color: var(--faint); }
+.disclaimer { margin: 16px 0; padding: 10px 14px; border-left: 5px solid var(--look);
+  background: #fff6e8; font-weight: 600; }
+.verdict { padding: 10px 14px; border-left: 5px solid var(--good); background: #edf8f1; }
+.verdict.look { border-color: var(--look); background: #fff6e8; }
+figure { margin: 18px 0 0; }
+img { display: block; width: 100%; height: auto; border: 1px solid var(--line); }
+table { width: 100%; border-collapse: collapse; }
+th, td { padding: 6px 10px; border-bottom: 1px solid var(--line); text-align: left;
+  vertical-align: top; }
+th { font-weight: 600; color: var(--faint); font-size: 13px; }
+td.number, th.number { text-align: right; font-variant-numeric: tabular-nums;
+  white-space: nowrap; }
+.sign { display: inline-block; padding: 0 9px; border-radius: 11px; color: #fff; font-size: 13px;
+  font-weight: 600; white-space: nowrap; }
+.pass { background: var(--good); }
+.attention { background: var(--look); }
+section th { width: 42%; }
+.columns { display: grid; grid-template-columns: 1fr 1fr; gap: 0 40px; }
+.hash { font: 12px/1.4 ui-monospace, Menlo, Consolas, monospace; overflow-wrap: anywhere; }
+.bar { height: 10px; min-width: 2px; background: var(--teal); border-radius: 2px; }
+@media (max-width: 720px) { main { padding: 20px; } .columns { grid-template-columns: 1fr; } }
+@page { size: A4; margin: 14mm; }
+@media print { body { background: #fff; font-size: 11px; } main { padding: 0; max-width: none; }
+  * { print-color-adjust: exact; -webkit-print-color-adjust: exact; }
+  h2 { break-after: avoid; } tr, figure, img { break-inside: avoid; } }
+"""
+
+
+def write_report(path: Path, design: Mapping[str, Any], pictures: Mapping[str, bytes]) -> None:
+    """Write the report of a design, whole or not at all.
+
+    design: the contents of `design.json`. pictures: PNG files by name, shown in their order; may be
+    empty. Raises `SkullImplantError` where the folder cannot be written.
+    """
+    with atomic_path(Path(path)) as temporary:
+        temporary.write_text(report_html(design, pictures), encoding="utf-8")
+
+
+def report_html(design: Mapping[str, Any], pictures: Mapping[str, bytes]) -> str:
+    """Return the report as HTML that refers to nothing outside of itself; see `write_report`."""
+    disclaimer = escape(str(design["disclaimer"]))
+    parts = [
+        f"<h1>{TITLE}</h1>",
+        f'<p class="faint">SkullImplant {escape(str(design["version"]))}</p>',
+        f'<p class="disclaimer" role="note">{disclaimer}</p>',
+        _verdict(design["checks"]),
+        _notes(design["notes"]),
+        *(_figure(name, content) for name, content in pictures.items()),
+        "<h2>Checks</h2>",
+        _checks(design["checks"]),
+        '<div class="columns">',
+        _section("Implant", _facts(design["implant"])),
+        _section("Parameters", _facts({**design["parameters"], "device": design["device"]})),
+        _section("Input", _facts(design["input"])),
+        _section("Model", _facts(design["model"])),
+        "</div>",
+        "<h2>Time and memory</h2>",
+        _stages(design["stages"]),
+        f'<p class="disclaimer">{disclaimer}</p>',
+    ]
+    return (
+        '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
+        f"<title>{TITLE}</title>\n<style>{STYLE}</style>\n</head>\n<body>\n<main>\n"
+        + "\n".join(part for part in parts if part)
+        + "\n</main>\n</body>\n</html>\n"
+    )
+
+
+def _verdict(checks: Iterable[Mapping[str, Any]]) -> str:
+    """Return the line that says whether something needs a look."""
+    verdicts = [bool(check["passed"]) for check in checks]
+    passed = sum(verdicts)
+    if passed == len(verdicts):
+        return f'<p class="verdict">All {passed} checks passed.</p>'
+    asking = len(verdicts) - passed
+    ask = "1 check asks" if asking == 1 else f"{asking} checks ask"
+    return (
+        f'<p class="verdict look">{passed} of {len(verdicts)} checks passed; {ask} for a look.</p>'
+    )
+
+
+def _notes(notes: Iterable[str]) -> str:
+    """Return the warnings of the stages as a list; nothing where there are none."""
+    items = "".join(f"<li>{escape(note)}</li>" for note in notes)
+    return f"<h2>Notes</h2>\n<ul>{items}</ul>" if items else ""
+
+
+def _figure(name: str, content: bytes) -> str:
+    """Return a picture with its bytes inside the page."""
+    encoded = base64.b64encode(content).decode("ascii")
+    return (
+        f'<figure><img alt="{escape(name)}: the implant in the skull, '
+        f'and slices through it" src="data:image/png;base64,{encoded}"></figure>'
+    )
+
+
+def _checks(checks: Iterable[Mapping[str, Any]]) -> str:
+    """Return the table of checks; each verdict is a word as well as a colour."""
+    rows = []
+    for check in checks:
+        kind, word = ("pass", "pass") if check["passed"] else ("attention", "look")
+        rows.append(
+            f'<tr><td><span class="sign {kind}">{word}</span></td>'
+            f"<td>{escape(str(check['name']).capitalize())}</td>"
+            f'<td class="number">{_quantity(check["value"], check["unit"])}</td>'
+            f'<td class="number">{_limit(check)}</td>'
+            f"<td>{escape(str(check['sentence']))}</td></tr>"
+        )
+    head = (
+        '<tr><th></th><th>Criterion</th><th class="number">Value</th>'
+        '<th class="number">Limit</th><th>In words</th></tr>'
+    )
+    return f"<table>{head}{''.join(rows)}</table>"
+
+
+def _limit(check: Mapping[str, Any]) -> str:
+    limit, unit = check["limit"], check["unit"]
+    if check["comparison"] == "between":
+        return f"{_number(limit[0])} to {_quantity(limit[1], unit)}"
+    return f"{SIGNS[check['comparison']]} {_quantity(limit, unit)}"
+
+
+def _quantity(value: float, unit: str) -> str:
+    return f"{_number(value)} {escape(unit)}".strip()
+
+
+def _number(value: float) -> str:
+    """Return a number with as many decimals as a reader can use."""
+    return f"{value:.0f}" if value == round(value) or abs(value) >= 100 else f"{value:.2f}"
+
+
+def _section(title: str, body: str) -> str:
+    return f"<section><h2>{title}</h2>\n{body}</section>"
+
+
+def _facts(facts: Mapping[str, Any]) -> str:
+    """Return names and values as a table; units are taken from the keys, which state them."""
+    rows = []
+    for key, value in facts.items():
+        label = LABELS.get(key, key.replace("_", " ").capitalize())
+        kind = ' class="hash"' if key == "sha256" else ""
+        rows.append(f"<tr><th>{escape(label)}</th><td{kind}>{escape(_text(key, value))}</td></tr>")
+    return f"<table>{''.join(rows)}</table>"
+
+
+def _text(key: str, value: Any) -> str:
+    """Return a value of `design.json` for people."""
+    if value is None:
+        return "none"
+    unit = next((UNITS[word] for word in key.split("_") if word in UNITS), "")
+    if isinstance(value, (list, tuple)):
+        return " × ".join(_text("", item) for item in value) + (f" {unit}" if unit else "")
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        return str(value)
+    number = str(value) if isinstance(value, int) else f"{value:.4g}"
+    return f"{number} {unit}".strip()
+
+
+def _stages(stages: Iterable[Mapping[str, Any]]) -> str:
+    """Return where the time went: seconds with a bar, and the memory's peak."""
+    stages = list(stages)
+    longest = max((stage["seconds"] for stage in stages), default=0.0) or 1.0
+    rows = []
+    for stage in stages:
+        peak = stage["peak_memory_gib"]
+        rows.append(
+            f"<tr><td>{escape(stage['name'].capitalize())}</td>"
+            f'<td class="number">{stage["seconds"]:.1f} s</td>'
+            f'<td style="width: 45%"><div class="bar" '
+            f'style="width: {100 * stage["seconds"] / longest:.0f}%"></div></td>'
+            f'<td class="number">{"unknown" if peak is None else f"{peak:.2f} GiB"}</td></tr>'
+        )
+    total = sum(stage["seconds"] for stage in stages)
+    rows.append(
+        f'<tr><th>Together</th><td class="number"><b>{total:.1f} s</b></td><td></td><td></td></tr>'
+    )
+    head = (
+        '<tr><th>Stage</th><th class="number">Time</th><th></th>'
+        '<th class="number">Peak memory</th></tr>'
+    )
+    return f"<table>{head}{''.join(rows)}</table>"

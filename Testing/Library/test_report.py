@@ -1,0 +1,168 @@
+"""The report: one well-formed page with everything in it and nothing from outside."""
+
+import base64
+import re
+from html.parser import HTMLParser
+
+import pytest
+
+from SkullImplantLib.errors import SkullImplantError
+from SkullImplantLib.export.report import report_html, write_report
+
+VOID = {"meta", "img", "br", "link"}
+PNG = b"\x89PNG\r\n\x1a\n" + bytes(range(64))
+
+
+class Page(HTMLParser):
+    """Collects text, tags and attributes, and fails on tags that do not close."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__(convert_charrefs=True)
+        self.open: list[str] = []
+        self.tags: list[tuple[str, dict]] = []
+        self.text: list[str] = []
+        self.feed(html)
+        self.close()
+        assert self.open == []
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append((tag, dict(attrs)))
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        if self.open and self.open[-1] != "style":
+            self.text.append(data)
+
+    def rows(self) -> int:
+        return sum(tag == "tr" for tag, _ in self.tags)
+
+
+def check(name="rim gap", passed=True, **changes) -> dict:
+    found = {
+        "name": name,
+        "value": 0.714,
+        "unit": "mm",
+        "limit": 1.5,
+        "comparison": "<=",
+        "passed": passed,
+        "sentence": "The gap is 0.7 mm.",
+    }
+    return {**found, **changes}
+
+
+def design(**changes) -> dict:
+    found = {
+        "disclaimer": "A proposal for review by a qualified person; not a medical device.",
+        "version": "1.2.3",
+        "input": {"kind": "ct", "sha256": "ab" * 32, "size_xyz": [512, 512, 200]},
+        "parameters": {"clearance_mm": 0.5, "bone_threshold_hu": 254.875, "engine": "torch"},
+        "model": {"name": "ch1", "sha256": "cd" * 32},
+        "device": "cpu",
+        "implant": {"volume_cm3": 39.03, "triangles": 110184, "size_mm_xyz": [38.6, 110.6, 73.4]},
+        "checks": [
+            check(),
+            check("area", value=300.0, unit="cm²", limit=(5.0, 250.0), comparison="between"),
+            check("pieces", value=1.0, unit="", limit=1, comparison="="),
+        ],
+        "passed": True,
+        "notes": [],
+        "stages": [
+            {"name": "skull", "seconds": 2.5, "peak_memory_gib": 1.25},
+            {"name": "prior", "seconds": 7.5, "peak_memory_gib": None},
+        ],
+    }
+    return {**found, **changes}
+
+
+def test_the_page_is_well_formed_and_stands_alone():
+    html = report_html(design(), {"preview": PNG})
+    page = Page(html)
+    assert html.startswith("<!DOCTYPE html>")
+    assert "<title>Cranial implant proposal</title>" in html
+    tags = [tag for tag, _ in page.tags]
+    assert not {"script", "link", "iframe"} & set(tags)
+    for _, attributes in page.tags:
+        for name in ("src", "href"):
+            assert attributes.get(name, "data:").startswith("data:")
+    assert "http" not in html and "url(" not in html and "@import" not in html
+    (image,) = [attributes for tag, attributes in page.tags if tag == "img"]
+    kind, content = image["src"].split(",")
+    assert kind == "data:image/png;base64" and base64.b64decode(content) == PNG
+    assert image["alt"]
+
+
+def test_it_says_what_the_design_says():
+    text = " ".join(Page(report_html(design(), {})).text)
+    for part in (
+        "not a medical device",
+        "39.03 cm³",
+        "38.6 × 110.6 × 73.4 mm",
+        "0.71 mm",
+        "at most 1.50 mm",
+        "5 to 250 cm²",
+        "exactly 1",
+        "254.9 HU",
+        "512 × 512 × 200",
+        "ab" * 32,
+        "cd" * 32,
+        "10.0 s",
+        "1.25 GiB",
+        "unknown",
+        "SkullImplant 1.2.3",
+    ):
+        assert part in text, part
+    assert Page(report_html(design(), {})).rows() == 4 + 3 + 4 + 3 + 2 + 4
+
+
+@pytest.mark.parametrize(
+    ("failing", "verdict"),
+    [
+        (0, "All 3 checks passed."),
+        (1, "2 of 3 checks passed; 1 check asks for a look."),
+        (2, "1 of 3 checks passed; 2 checks ask for a look."),
+    ],
+)
+def test_the_verdict_counts_the_checks(failing, verdict):
+    checks = [check(passed=number >= failing) for number in range(3)]
+    html = report_html(design(checks=checks), {})
+    assert verdict in html
+    assert html.count(">look</span>") == failing
+    assert html.count(">pass</span>") == 3 - failing
+
+
+def test_text_from_outside_is_no_markup():
+    bad = '<script>alert("x")</script> & <b>'
+    html = report_html(
+        design(
+            notes=[bad],
+            checks=[check(sentence=bad)],
+            input={"description": bad},
+            model={"name": bad, "sha256": None},
+        ),
+        {bad: PNG},
+    )
+    page = Page(html)
+    assert not any(tag == "script" for tag, _ in page.tags)
+    assert "".join(page.text).count(bad) == 4
+
+
+def test_notes_appear_only_where_there_are_some():
+    assert "<h2>Notes</h2>" not in report_html(design(), {})
+    html = report_html(design(notes=["One hole stays open.", "The neck was cut."]), {})
+    assert re.findall(r"<li>(.*?)</li>", html) == ["One hole stays open.", "The neck was cut."]
+
+
+def test_it_is_written_whole_or_not_at_all(tmp_path):
+    write_report(tmp_path / "report.html", design(), {"preview": PNG})
+    assert (tmp_path / "report.html").read_text("utf-8") == report_html(design(), {"preview": PNG})
+    with pytest.raises(SkullImplantError, match="Cannot write"):
+        write_report(tmp_path / "missing" / "report.html", design(), {})
+    broken = design()
+    del broken["checks"]
+    with pytest.raises(KeyError):
+        write_report(tmp_path / "other.html", broken, {})
+    assert [path.name for path in tmp_path.iterdir()] == ["report.html"]
