@@ -35,6 +35,9 @@ PRIOR = "prior"
 DEFAULT_MODEL = "ch1-prior"
 # The prior alone has no grid of its own; it is rearranged from the grid the networks use.
 PRIOR_SPACING_MM = 2.0
+# Rearrangement's coarse voxels are this much finer than the network's grid: from voxels as coarse
+# as the network's own the dictionary loses more than it adds (Testing/Benchmarks/rearrangement.md).
+CELLS_PER_NETWORK_VOXEL = 2
 # The completed skull is looked at this far around the hole: the rim and what the implant meets.
 AROUND_HOLE_MM = 12.0
 # The intact skull around the hole that serves as rearrangement's template reaches this far.
@@ -162,21 +165,25 @@ def on_the_ct_grid(occupancy: sitk.Image, skull: sitk.Image, hole: sitk.Image) -
     refined from the network's grid by voxel rearrangement; the template is the patient's own skull.
     """
     spacing_mm = skull.GetSpacing()[::-1]
-    z, y, x = (max(1, round(occupancy.GetSpacing()[0] / s)) for s in spacing_mm)
+    cell_mm = occupancy.GetSpacing()[0] / CELLS_PER_NETWORK_VOXEL
+    z, y, x = (max(1, round(cell_mm / s)) for s in spacing_mm)
     factor = (z, y, x)
     around = tuple(math.ceil(AROUND_HOLE_MM / s) for s in spacing_mm)
     box = bounding_box(array_of(hole), around)  # type: ignore[arg-type]
-    target, target_hole = crop(skull, box), crop(hole, box)
-    coarse = resample(occupancy, _coarse_grid(target, factor))
-    fine = apply_rules(array_of(coarse) > 0.5, _rules_of(skull, hole, factor)) > 0.5
-    shape = target.GetSize()[::-1]
-    fine = fine[: shape[0], : shape[1], : shape[2]] & (_distance_mm(target_hole) < RIM_MM)
+    target = crop(skull, box)
+    coarse_grid = _blocks_of(target, factor)
+    coarse = array_of(resample(occupancy, coarse_grid)) > 0.5
+    interpolated = resample(occupancy, _cells_of(coarse_grid, target, factor))
+    rules = _rules_of(skull, hole, factor)
+    share = apply_rules(coarse, rules, interpolated=array_of(interpolated))
+    within = tuple(slice(0, n) for n in target.GetSize()[::-1])
+    fine = (share[within] > 0.5) & (_distance_mm(crop(hole, box)) < RIM_MM)
     completed = array_of(skull).copy()
     completed[box] |= fine
     return image_like(completed, skull)
 
 
-def _coarse_grid(fine: sitk.Image, factor: tuple[int, int, int]) -> sitk.Image:
+def _blocks_of(fine: sitk.Image, factor: tuple[int, int, int]) -> sitk.Image:
     """Return the empty grid whose voxels are blocks of `factor` (z, y, x) voxels of `fine`."""
     blocks = factor[::-1]
     size = [math.ceil(n / f) for n, f in zip(fine.GetSize(), blocks)]
@@ -184,6 +191,16 @@ def _coarse_grid(fine: sitk.Image, factor: tuple[int, int, int]) -> sitk.Image:
     grid.SetSpacing([s * f for s, f in zip(fine.GetSpacing(), blocks)])
     grid.SetDirection(fine.GetDirection())
     grid.SetOrigin(fine.TransformContinuousIndexToPhysicalPoint([(f - 1) / 2.0 for f in blocks]))
+    return grid
+
+
+def _cells_of(blocks: sitk.Image, fine: sitk.Image, factor: tuple[int, int, int]) -> sitk.Image:
+    """Return the empty grid of all fine voxels within `blocks`, which may reach beyond `fine`."""
+    size = [n * f for n, f in zip(blocks.GetSize(), factor[::-1])]
+    grid = sitk.Image(size, sitk.sitkUInt8)
+    grid.SetSpacing(fine.GetSpacing())
+    grid.SetDirection(fine.GetDirection())
+    grid.SetOrigin(fine.GetOrigin())
     return grid
 
 

@@ -10,6 +10,7 @@ from SkullImplantLib.training.cohort import skulls_in
 
 from SkullImplantLib.errors import SkullImplantError
 from SkullImplantLib.images import write_image
+from SkullImplantLib.networks.inputs import NOWHERE_MM, network_input, starting_logit
 from SkullImplantLib.networks.weights import load_weights
 from SkullImplantLib.sample import SampleOptions, make_sample_patient
 from SkullImplantLib.training.cases import load_case, prepare_cases
@@ -35,7 +36,7 @@ def test_cases_hold_a_hole_that_the_target_fills(folder: Path, tmp_path: Path) -
         case = load_case(path)
         missing = (case.target >= 0.5) & (case.skull < 0.25)
         assert missing.sum() > 30
-        in_hole = missing & (case.hole > 0.5)
+        in_hole = missing & (case.depth_mm > -NOWHERE_MM)
         assert in_hole.sum() > 0.7 * missing.sum()
         prior = (case.depth_mm > 0.0) & in_hole
         assert prior.sum() > 0.5 * in_hole.sum()
@@ -105,6 +106,20 @@ def test_the_papers_loss_is_the_plain_sum_of_the_levels() -> None:
     fine = Level(1, places, logits, torch.tensor([True, False]))
     fraction = torch.zeros(2, 2, 4)
     fraction[0, 0, 0] = 1.0
-    loss = completion_loss(Completion([coarse, fine]), fraction, torch.zeros(2, 2, 4), 0.0)
+    loss = completion_loss(Completion([coarse, fine]), fraction, fraction > 2.0, 0.0)
     once = (np.log1p(np.exp(-2.0)) + np.log1p(np.exp(-1.0))) / 2
     assert float(loss) == pytest.approx(2 * once, rel=1e-6)
+
+
+def test_the_network_starts_from_skull_and_prior() -> None:
+    skull = np.zeros((4, 4, 4), np.float32)
+    skull[0] = 1.0
+    depth = np.full((4, 4, 4), -8.0, np.float32)
+    depth[1], depth[2] = 1.0, -0.5
+    belief = starting_logit(skull, depth, 2.0)
+    assert (belief[0] > 3.0).all() and (belief[1] > 3.0).all() and (belief[3] < -3.0).all()
+    np.testing.assert_allclose(belief[2], np.log(0.25 / 0.75), rtol=1e-5)
+    coordinates, features = network_input(skull, depth, 2.0, ("skull", "prior", "hole"))
+    assert len(coordinates) == 48  # the skull, the prior, and the margin offered beside it
+    np.testing.assert_allclose(features[coordinates[:, 1] == 1], [[0.0, 0.25, 1.0]] * 16)
+    np.testing.assert_allclose(features[coordinates[:, 1] == 0], [[1.0, 0.0, 0.0]] * 16)
