@@ -34,7 +34,9 @@ from .progress import Progress, silent
 SEARCH_SPACING_MM = 1.0  # the search for holes need not be finer: a hole is centimetres wide
 SMALLEST_HOLE_CM3 = 0.1  # less is a pinhole or noise, not a defect that is given an implant
 SMALLEST_SHEET_MM3 = 100.0  # 1 cm² of bone 1 mm thick, as at the temple
-EDGE_BLUR_VOXELS = 0.7  # as little as rounds the steps of voxels off (standard deviation)
+EDGE_BLUR_VOXELS = 1.0  # as little as rounds the steps of voxels off (standard deviation)
+# The 13 ways from a voxel to its neighbours, either sense (z, y, x).
+NEIGHBOUR_STEPS = np.array([s for s in np.ndindex(3, 3, 3) if s > (1, 1, 1)]) - 1
 OTHER_HOLE_SHARE = 0.05  # of the largest hole: what is smaller is a flaw of the completion
 
 
@@ -51,7 +53,7 @@ class ImplantOptions:
     clearance_mm: float = 0.5
     skin_mm: float = 2.0
     rim_slack_mm: float = 0.5
-    spur_mm: float = 1.5
+    spur_mm: float = 2.5
 
 
 @dataclass(frozen=True)
@@ -217,14 +219,13 @@ def _near_bone(
         )
     )
     samples = []
-    for axis in range(3):
-        here = tuple(slice(None, -1) if a == axis else slice(None) for a in range(3))
-        next_ = tuple(slice(1, None) if a == axis else slice(None) for a in range(3))
-        crossed = np.argwhere(((blurred[here] > 0.5) != (blurred[next_] > 0.5)) & near[here])
-        values = blurred[here][tuple(crossed.T)], blurred[next_][tuple(crossed.T)]
-        points = crossed.astype(np.float64)
-        points[:, axis] += (0.5 - values[0]) / (values[1] - values[0])
-        samples.append(points * spacing_mm)
+    for step in NEIGHBOUR_STEPS:
+        here = tuple(slice(max(-s, 0), n - max(s, 0)) for s, n in zip(step, places.shape))
+        there = tuple(slice(max(s, 0), n - max(-s, 0)) for s, n in zip(step, places.shape))
+        crossed = np.argwhere(((blurred[here] > 0.5) != (blurred[there] > 0.5)) & near[here])
+        a, b = blurred[here][tuple(crossed.T)], blurred[there][tuple(crossed.T)]
+        start = [part.start for part in here]
+        samples.append((crossed + start + ((0.5 - a) / (b - a))[:, None] * step) * spacing_mm)
     surface = cKDTree(np.concatenate(samples))
     inside = np.argwhere(places)
     apart_mm, _ = surface.query(inside * spacing_mm, distance_upper_bound=distance_mm, workers=-1)

@@ -11,8 +11,7 @@ along (z, y, x). Fine voxels `[f*i, f*(i+1))` of an axis make up coarse voxel `i
 """
 
 from dataclasses import dataclass
-from itertools import combinations, permutations
-from typing import Literal
+from itertools import combinations
 
 import numpy as np
 import SimpleITK as sitk
@@ -25,19 +24,24 @@ Factor = tuple[int, int, int]
 
 @dataclass(frozen=True)
 class RearrangementOptions:
-    """How rules are learned and applied.
+    """How rules are learned and applied. `PUBLISHED` is the paper's form.
 
     max_hamming: an unseen key takes the nearest seen ones up to this number of differing bits
         (0 to 2); farther ones keep the coarse voxel's own value.
-    symmetry: "mirrors" also learns the mirror images of the template along each axis, "cube"
-        moreover the exchanges of axes with equal factors.
-    smoothing: standard deviation, in coarse voxels, of the Gaussian that smooths the votes before
-        they are cut at one half; 0 is the published form, which cuts each voxel's own votes.
+    mirrored: learn the mirror images of the template along each axis too, so that more keys are
+        known.
+    smoothing: standard deviation, in coarse voxels, of the Gaussian that smooths the shares of
+        votes before they are cut at one half; 0 cuts each voxel's own votes.
+    vote_weight: weight of the votes against an interpolated soft mask, where one is given.
     """
 
     max_hamming: int = 2
-    symmetry: Literal["none", "mirrors", "cube"] = "mirrors"
-    smoothing: float = 0.0
+    mirrored: bool = True
+    smoothing: float = 0.4
+    vote_weight: float = 0.25
+
+
+PUBLISHED = RearrangementOptions(mirrored=False, smoothing=0.0, vote_weight=1.0)
 
 
 @dataclass(frozen=True)
@@ -105,18 +109,24 @@ def learn_rules(
     rules = _merged(
         factor_zyx, keys[order], np.ones(len(keys), np.int64), blocks[order].astype(np.uint8)
     )
-    if options.symmetry == "none":
-        return rules
-    return _symmetrised(rules, exchange_axes=options.symmetry == "cube")
+    for axis in range(3) if options.mirrored else ():
+        rules = _joined(rules, _mirrored(rules, axis))
+    return rules
 
 
 def apply_rules(
-    coarse: np.ndarray, rules: Rules, options: RearrangementOptions = RearrangementOptions()
+    coarse: np.ndarray,
+    rules: Rules,
+    options: RearrangementOptions = RearrangementOptions(),
+    interpolated: np.ndarray | None = None,
 ) -> np.ndarray:
     """Return the share of votes for each fine voxel of `coarse` (bool, (z, y, x)), float32.
 
     The shape is `coarse.shape * factor`. Voxels off the surface, and those whose key is unknown,
     carry their own value, 0 or 1; a tie is decided for the coarse voxel's own value.
+    interpolated: where the coarse mask was cut from a soft one (0 to 1), that one interpolated on
+    the fine grid. It knows where within the coarse voxel the surface passes, which the key does
+    not, and is averaged with the votes by `vote_weight`.
     """
     factor = rules.factor_zyx
     coarse = coarse.astype(bool, copy=False)
@@ -128,6 +138,11 @@ def apply_rules(
     share = _look_up(keys, rules, options.max_hamming)
     blocks = _blocks(fine, factor)
     blocks[where[0], :, where[1], :, where[2], :] = share[inverse]
+    if interpolated is not None:
+        if interpolated.shape != fine.shape:
+            raise ValueError(f"interpolated {interpolated.shape} is not of shape {fine.shape}")
+        fine *= np.float32(options.vote_weight)
+        fine += np.float32(1 - options.vote_weight) * interpolated
     if options.smoothing > 0:
         return _smoothed(fine, [options.smoothing * f for f in factor])
     return fine
@@ -167,39 +182,21 @@ def _merged(factor_zyx: Factor, keys: np.ndarray, seen: np.ndarray, occupied: np
     )
 
 
-def _symmetrised(rules: Rules, exchange_axes: bool) -> Rules:
-    """Add the votes of every mirror image (and exchange of axes with equal factors)."""
-    for axis in range(3):
-        rules = _joined([rules, _turned(rules, (0, 1, 2), axis)])
-    if not exchange_axes:
-        return rules
-    factor = rules.factor_zyx
-    alike = [p for p in permutations(range(3)) if tuple(factor[a] for a in p) == factor]
-    return _joined([_turned(rules, axes, None) for axes in alike])
+def _mirrored(rules: Rules, axis: int) -> Rules:
+    """Return the rules of the template mirrored along an axis; their keys are not in order."""
+    bits = np.arange(NEIGHBOURS, dtype=np.int32)
+    turned = np.flip(bits.reshape(3, 3, 3), axis).ravel()
+    keys = np.zeros_like(rules.keys)
+    for bit in bits:
+        keys |= ((rules.keys >> turned[bit]) & 1) << bit
+    return Rules(rules.factor_zyx, keys, rules.seen, np.flip(rules.occupied, axis + 1))
 
 
-def _turned(rules: Rules, axes: tuple[int, ...], mirrored: int | None) -> Rules:
-    """Return the rules of the template with its axes exchanged, or mirrored along one axis."""
-    bits = (rules.keys[:, None] >> np.arange(NEIGHBOURS, dtype=np.int32)) & 1
-    cubes = bits.reshape(-1, 3, 3, 3).transpose(0, *(a + 1 for a in axes))
-    occupied = rules.occupied.transpose(0, *(a + 1 for a in axes))
-    if mirrored is not None:
-        cubes = np.flip(cubes, mirrored + 1)
-        occupied = np.flip(occupied, mirrored + 1)
-    weights = np.int32(1) << np.arange(NEIGHBOURS, dtype=np.int32)
-    keys = cubes.reshape(-1, NEIGHBOURS).astype(np.int32) @ weights
-    return Rules(rules.factor_zyx, keys, rules.seen, occupied)
-
-
-def _joined(parts: list[Rules]) -> Rules:
-    keys = np.concatenate([p.keys for p in parts])
+def _joined(a: Rules, b: Rules) -> Rules:
+    keys = np.concatenate([a.keys, b.keys])
     order = np.argsort(keys, kind="stable")
-    return _merged(
-        parts[0].factor_zyx,
-        keys[order],
-        np.concatenate([p.seen for p in parts])[order],
-        np.concatenate([p.occupied for p in parts])[order],
-    )
+    seen = np.concatenate([a.seen, b.seen])[order]
+    return _merged(a.factor_zyx, keys[order], seen, np.concatenate([a.occupied, b.occupied])[order])
 
 
 def _occupied_places(fine: np.ndarray, factor_zyx: Factor) -> np.ndarray:
@@ -259,6 +256,5 @@ def _keys(coarse: np.ndarray, where: tuple[np.ndarray, ...]) -> np.ndarray:
 
 
 def _smoothed(fine: np.ndarray, sigma_zyx: list[float]) -> np.ndarray:
-    image = sitk.GetImageFromArray(fine)
-    blurred = sitk.SmoothingRecursiveGaussian(image, sigma_zyx[::-1])
-    return sitk.GetArrayFromImage(blurred)
+    variance = [sigma**2 for sigma in sigma_zyx[::-1]]
+    return sitk.GetArrayFromImage(sitk.DiscreteGaussian(sitk.GetImageFromArray(fine), variance))
