@@ -33,6 +33,8 @@ from .symmetry import Pose, estimate_pose, standard_grid
 # The completion by geometry alone: no weights, no torch.
 PRIOR = "prior"
 DEFAULT_MODEL = "ch1-prior"
+# Published clearances are 0.3 to 1 mm; beyond this it is a mistyped number.
+MOST_CLEARANCE_MM = 5.0
 # The prior alone has no grid of its own; it is rearranged from the grid the networks use.
 PRIOR_SPACING_MM = 2.0
 # Rearrangement's coarse voxels are this much finer than the network's grid: from voxels as coarse
@@ -82,6 +84,11 @@ def design_implant(
     Raises `SkullImplantError` for anything the user can mend (no skull, no defect, ...), and
     whatever `report` raises, `Cancelled` for instance, which stops the work.
     """
+    if not 0.0 <= options.clearance_mm <= MOST_CLEARANCE_MM:
+        raise SkullImplantError(
+            f"A clearance of {options.clearance_mm:g} mm is no gap between implant and bone; give "
+            f"0 to {MOST_CLEARANCE_MM:g} mm."
+        )
     weights = find_weights(options.model)
     stages = Stages(report)
     with stages.stage("skull") as progress:

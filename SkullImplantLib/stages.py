@@ -11,6 +11,7 @@ from typing import Any, Protocol
 from .progress import Progress
 
 BYTES_PER_GIB = 1024.0**3
+ALMOST = 0.999
 
 
 class StageReport(Protocol):
@@ -44,7 +45,8 @@ class Stages:
         """Run a block as the stage `name`: yields its progress, and records time and memory."""
 
         def progress(fraction: float, message: str = "") -> None:
-            self.report(name, min(max(fraction, 0.0), 1.0), message)
+            # The one report of 1 is the stage's own, once its time and memory are known.
+            self.report(name, min(max(fraction, 0.0), ALMOST), message)
 
         _restart_peak_memory()
         start = time.perf_counter()
@@ -52,7 +54,7 @@ class Stages:
         yield progress
         seconds = time.perf_counter() - start
         self.records.append(StageRecord(name, round(seconds, 3), peak_memory_gib()))
-        progress(1.0)
+        self.report(name, 1.0)
 
     def as_list(self) -> list[dict[str, Any]]:
         """Return the records as plain dictionaries for `design.json`."""

@@ -13,9 +13,9 @@ REDRAW_SECONDS = 0.1
 class ProgressBar:
     """One line per stage on a terminal; one line per finished stage in a log file."""
 
-    def __init__(self, stream: TextIO = sys.stderr) -> None:
-        self._stream = stream
-        self._live = stream.isatty()
+    def __init__(self, stream: TextIO | None = None) -> None:
+        self._stream = stream or sys.stderr
+        self._live = self._stream.isatty()
         self._stage = ""
         self._start = self._last = 0.0
 
@@ -47,8 +47,8 @@ class ProgressBar:
 class JsonLines:
     """`{"stage": ..., "fraction": ..., "message": ...}`, a line each, for a calling program."""
 
-    def __init__(self, stream: TextIO = sys.stderr) -> None:
-        self._stream = stream
+    def __init__(self, stream: TextIO | None = None) -> None:
+        self._stream = stream or sys.stderr
 
     def __call__(self, stage: str, fraction: float, message: str = "") -> None:
         line = {"stage": stage, "fraction": round(fraction, 4), "message": message}
