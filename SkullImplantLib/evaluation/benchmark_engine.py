@@ -26,6 +26,7 @@ import torch
 from ..errors import SkullImplantError
 from ..networks.autoencoder import Level, SparseAutoEncoder, named_configuration
 from ..sparse import ENGINES, engine_named
+from ..sparse.sites import Lattice
 
 SHAPE = (200, 512, 512)
 SEED = 0
@@ -86,8 +87,9 @@ class OraclePruning(SparseAutoEncoder):
 
     def keeps(self, level: Level) -> torch.Tensor:
         """Return which candidates are in the truth."""
-        z, y, x = (level.coordinates[:, 1:] // level.stride).long().unbind(1)
-        return self.truth[level.stride][z, y, x]
+        truth = self.truth[level.stride]
+        lattice = Lattice((0, 0, 0, 0), (1, *truth.shape), level.stride)
+        return truth.view(-1).index_select(0, lattice.numbers(level.coordinates))
 
 
 def strided_truth(complete: torch.Tensor, levels: int) -> dict[int, torch.Tensor]:

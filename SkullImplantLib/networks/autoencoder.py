@@ -241,10 +241,12 @@ class SparseAutoEncoder(nn.Module):
         if bounds is None:
             return x
         coordinates = x.coordinates[:, 1:]
-        keep = torch.ones(len(coordinates), dtype=torch.bool, device=coordinates.device)
-        for axis, bound in enumerate(bounds):
-            keep &= (coordinates[:, axis] >= 0) & (coordinates[:, axis] < bound)
-        return x if bool(keep.all()) else _pruned(self.engine, x, keep)
+        limits = torch.tensor(bounds, dtype=torch.int32, device=coordinates.device)
+        low, high = torch.aminmax(coordinates, dim=0)
+        if bool(((low >= 0) & (high < limits)).all()):
+            return x
+        inside = ((coordinates >= 0) & (coordinates < limits)).all(1)
+        return _pruned(self.engine, x, inside)
 
 
 class _Nothing:

@@ -90,15 +90,18 @@ class Lattice:
 
         A coordinate between two cells (finer than `stride`) belongs to the cell below it.
         """
-        batch, z, y, x = coordinates.unbind(1)
         shift = self.stride.bit_length() - 1  # strides are powers of two: a shift is a floor
         lower, steps = self.lower, self.steps
-        number = ((z - lower[1]) >> shift) * steps[1]
-        number += ((y - lower[2]) >> shift) * steps[2]
-        number += (x - lower[3]) >> shift
+        first = lower[0] * steps[0] + sum((c >> shift) * s for c, s in zip(lower[1:], steps[1:]))
+        batch, z, y, x = coordinates.unbind(1)
+        if shift:
+            z, y, x = (coordinates[:, 1:] >> shift).unbind(1)
+        # Products may overflow; the difference is right all the same, modulo 2^32.
+        number = torch.add(x, y, alpha=steps[2]).add_(z, alpha=steps[1])
         if self.shape[0] > 1:
-            number += (batch - lower[0]) * steps[0]
-        return number
+            number.add_(batch, alpha=steps[0])
+            return number.sub_(_wrapped(first))
+        return number.sub_(_wrapped(first - lower[0] * steps[0]))
 
     def contains(self, coordinates: torch.Tensor) -> torch.Tensor:
         """Return which of `coordinates` [N, 4] lie inside the box, bool [N]."""
@@ -246,13 +249,12 @@ class Sites:
         first = 2 * plane + line + i
         dz, dy = 2 * plane_size, line_size
         pairs = torch.stack([first, first + dy, first + dz, first + dz + dy], dim=1)
-        result = torch.empty((4 * count, 2, 4), dtype=torch.int32, device=device)
+        result = torch.empty((4 * count, 8), dtype=torch.int32, device=device)
         for corner in range(4):
-            shift = (0, half * (corner // 2), half * (corner % 2), 0)
-            moved = coordinates + torch.tensor(shift, dtype=torch.int32, device=device)
-            result[pairs[:, corner], 0] = moved
-            moved[:, 3] += half
-            result[pairs[:, corner], 1] = moved
+            down, along = half * (corner // 2), half * (corner % 2)
+            shifts = torch.tensor([[0, down, along, 0], [0, down, along, half]]).int()
+            pair = coordinates[:, None] + shifts.to(device)
+            result.index_copy_(0, pairs[:, corner], pair.view(count, 8))
         return Sites(result.view(-1, 4), half), pairs.view(-1)
 
 
@@ -303,6 +305,11 @@ def sorted_sites(coordinates: torch.Tensor, stride: int) -> tuple[Sites, torch.T
     if bool((numbers[1:] == numbers[:-1]).any()):
         raise ValueError("a site occurs twice in the coordinates")
     return Sites(coordinates.contiguous(), stride), order
+
+
+def _wrapped(number: int) -> int:
+    """Return `number` modulo 2^32, as a signed 32-bit integer."""
+    return (number + 2**31) % 2**32 - 2**31
 
 
 def steps_of(lattice: Lattice, offsets: torch.Tensor) -> torch.Tensor:
