@@ -13,7 +13,7 @@ import numpy as np
 import SimpleITK as sitk
 import vtk
 
-from .images import array_of, bounding_box, crop, image_like, same_grid, voxel_volume_mm3
+from .images import array_of, bounding_box, crop, same_grid, voxel_volume_mm3
 from .meshes import mesh_health
 from .progress import Progress, silent
 
@@ -58,6 +58,10 @@ CORE_MM = 2.0
 # Bone this far from the implant is its neighbour: beyond the rim's own rounding.
 NEIGHBOURS_MM = (2.0, 12.0)
 THIN_PERCENTILE = 5.0
+# The step at which closure and neighbourhood are looked at; they need no finer.
+COARSE_MM = 1.2
+# The distance to bone where there is none.
+NOWHERE_MM = 1e3
 # Bone over or under the implant is looked for this far along the plate's normal.
 OVER_BONE_MM = 10.0
 # Bone is no thicker than this in the vault; what is, is the base.
@@ -82,32 +86,34 @@ def check_implant(
     for name, image in (("skull", skull), ("completed skull", completed)):
         if not same_grid(implant, image):
             raise ValueError(f"the {name} does not lie on the grid of the implant")
-    margin = tuple(math.ceil(MARGIN_MM / s) for s in implant.GetSpacing()[::-1])
-    box = bounding_box(array_of(implant), margin)  # type: ignore[arg-type]
+    box = bounding_box(array_of(implant), _voxels(MARGIN_MM, implant))
     implant, skull, completed = (crop(image, box) for image in (implant, skull, completed))
     plate, bone = array_of(implant) > 0, array_of(skull) > 0
-    progress(0.1, "distances")
-    to_bone, to_plate = _distance_mm(bone, implant), _distance_mm(plate, implant)
-    progress(0.5, "thickness")
+    missing = (array_of(completed) > 0) & ~bone
     spacing = np.array(implant.GetSpacing()[::-1])
-    neighbours = bone & (to_plate > NEIGHBOURS_MM[0]) & (to_plate <= NEIGHBOURS_MM[1])
-    places, beside = _some_of(plate, spacing), _some_of(neighbours, spacing)
+    progress(0.1, "closure")
+    stride = np.maximum(1, np.floor(COARSE_MM / spacing)).astype(int)
+    some = tuple(slice(None, None, int(n)) for n in stride)
+    to_plate = _distance_mm(plate[some], spacing * stride)
+    closed = _closed(missing[some], bone[some], plate[some], to_plate, spacing * stride, options)
+    neighbours = bone[some] & (to_plate > NEIGHBOURS_MM[0]) & (to_plate <= NEIGHBOURS_MM[1])
+    progress(0.3, "thickness")
+    places, beside = _some_of(plate, spacing), _some_of(neighbours, spacing * stride)
     sheet = _Sheet.through(places)
     normals = sheet.normals(places)
     thickness = _reach_mm(plate, places, normals, spacing).sum(axis=0)
     around = _reach_mm(bone, beside, sheet.normals(beside), spacing).sum(axis=0)
     # An implant with no bone beside it has no neighbour to differ from.
     bone_mm = _typical_thickness_mm(around if around.size else thickness)
-    progress(0.8, "rim")
+    progress(0.5, "rim")
     voxel_mm3 = voxel_volume_mm3(implant)
     volume_mm3 = np.count_nonzero(plate) * voxel_mm3
-    missing = (array_of(completed) > 0) & ~bone
     checks = (
         *_mesh_checks(mesh, volume_mm3, options),
         _overlap(np.count_nonzero(plate & bone) * voxel_mm3 / 1000.0),
         _over_bone(places, normals, bone, bone_mm, spacing, options.over_bone_percent),
-        _rim_gap(plate, sheet, to_bone, spacing, options),
-        _closed(missing, plate, to_bone, to_plate, implant, options),
+        _rim_gap(plate, bone, sheet, implant, options),
+        closed,
         *_thickness_checks(thickness, bone_mm, options),
         _area(volume_mm3 * float((1.0 / thickness).mean()) / 100.0, options),
     )
@@ -276,33 +282,34 @@ def _at(mask: np.ndarray, places: np.ndarray, spacing: np.ndarray) -> np.ndarray
 
 
 def _rim_gap(
-    plate: np.ndarray,
-    sheet: _Sheet,
-    to_bone: np.ndarray,
-    spacing: np.ndarray,
-    options: CheckOptions,
+    plate: np.ndarray, bone: np.ndarray, sheet: _Sheet, grid: sitk.Image, options: CheckOptions
 ) -> Check:
     """The gap all along the rim: from where, half way through the plate, the implant ends on the
     way to the nearest bone. Half way, because inside and outside of the plate are no rim.
 
     Distances are between voxel centres; a voxel along the way is taken off for the two surfaces.
     """
-    index = np.argwhere(plate & (to_bone <= RIM_REACH_MM))
-    slope = np.empty(index.shape)
+    spacing = np.array(grid.GetSpacing()[::-1])
+    box = bounding_box(plate, _voxels(RIM_REACH_MM, grid))
+    to_bone = _distance_mm(bone[box], spacing)
+    near = np.argwhere(plate[box] & (to_bone <= RIM_REACH_MM))
+    slope = np.empty(near.shape)
     for axis in range(3):
-        before, behind = index.copy(), index.copy()
+        before, behind = near.copy(), near.copy()
         before[:, axis] = np.maximum(before[:, axis] - 1, 0)
-        behind[:, axis] = np.minimum(behind[:, axis] + 1, plate.shape[axis] - 1)
+        behind[:, axis] = np.minimum(behind[:, axis] + 1, to_bone.shape[axis] - 1)
         rise = to_bone[tuple(behind.T)] - to_bone[tuple(before.T)]
         slope[:, axis] = rise / (2.0 * spacing[axis])
+    distance_mm = to_bone[tuple(near.T)]
+    index = near + [part.start for part in box]
     way = _unit(-slope)
     steps = way / spacing
     steps /= np.maximum(np.abs(steps).max(axis=1, keepdims=True), 1e-9)
     ends = ~_at(plate, (index + np.rint(steps)) * spacing, spacing)
-    index, way = index[ends], way[ends]
+    index, way, distance_mm = index[ends], way[ends], distance_mm[ends]
     down, up = _reach_mm(plate, index * spacing, sheet.normals(index * spacing), spacing)
     rim = np.minimum(down, up) >= HALF_WAY * (down + up)
-    gaps = to_bone[tuple(index.T)] - (np.abs(way) * spacing).max(axis=1)
+    gaps = distance_mm - (np.abs(way) * spacing).max(axis=1)
     # An implant nowhere near bone has no rim; its gap is at least what was looked at.
     gap_mm = float(np.percentile(gaps[rim], RIM_PERCENTILE)) if rim.any() else RIM_REACH_MM
     gap_mm = max(gap_mm, 0.0)
@@ -318,18 +325,17 @@ def _rim_gap(
 
 def _closed(
     missing: np.ndarray,
+    bone: np.ndarray,
     plate: np.ndarray,
-    to_bone: np.ndarray,
     to_plate: np.ndarray,
-    grid: sitk.Image,
+    spacing: np.ndarray,
     options: CheckOptions,
 ) -> Check:
     """The implant fills what the completed skull has in this hole, away from the bone's surface."""
-    core = missing & (to_bone > CORE_MM)
-    holes = array_of(sitk.ConnectedComponent(image_like(core | plate, grid)))
-    own = np.unique(holes[plate])
-    counted = core & np.isin(holes, own)
-    reached = counted & (to_plate <= options.clearance_mm + max(grid.GetSpacing()))
+    core = missing & (_distance_mm(bone, spacing) > CORE_MM)
+    holes = array_of(sitk.ConnectedComponent(_image(core | plate, spacing)))
+    counted = core & np.isin(holes, np.unique(holes[plate]))
+    reached = counted & (to_plate <= options.clearance_mm + spacing.max())
     share = 100.0 * int(reached.sum()) / max(int(counted.sum()), 1)
     return _check(
         "defect closed",
@@ -390,9 +396,21 @@ def _area(area_cm2: float, options: CheckOptions) -> Check:
     )
 
 
-def _distance_mm(mask: np.ndarray, grid: sitk.Image) -> np.ndarray:
+def _voxels(length_mm: float, grid: sitk.Image) -> tuple[int, int, int]:
+    """Return how many voxels a length takes along (z, y, x), rounded up."""
+    x, y, z = (math.ceil(length_mm / s) for s in grid.GetSpacing())
+    return z, y, x
+
+
+def _image(mask: np.ndarray, spacing: np.ndarray) -> sitk.Image:
+    image = sitk.GetImageFromArray(mask.astype(np.uint8))
+    image.SetSpacing([float(s) for s in spacing[::-1]])
+    return image
+
+
+def _distance_mm(mask: np.ndarray, spacing: np.ndarray) -> np.ndarray:
     """Return the distance of each voxel to the nearest voxel of `mask` (mm, 0 inside; z, y, x)."""
     if not mask.any():
-        return np.full(mask.shape, np.float32(1e3))
-    distance = sitk.SignedMaurerDistanceMap(image_like(mask, grid), False, False, True)
+        return np.full(mask.shape, NOWHERE_MM, np.float32)
+    distance = sitk.SignedMaurerDistanceMap(_image(mask, spacing), False, False, True)
     return sitk.GetArrayFromImage(sitk.Maximum(distance, 0.0))
