@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from itertools import combinations
 
 import numpy as np
-import SimpleITK as sitk
+from scipy import ndimage
 
 NEIGHBOURS = 27  # the 3x3x3 block; bit 9*dz + 3*dy + dx of a key, offsets counted from 0
 OWN_BIT = 13  # the voxel itself, in the middle of the block
@@ -143,8 +143,9 @@ def apply_rules(
             raise ValueError(f"interpolated {interpolated.shape} is not of shape {fine.shape}")
         fine *= np.float32(options.vote_weight)
         fine += np.float32(1 - options.vote_weight) * interpolated
-    if options.smoothing > 0:
-        return _smoothed(fine, [options.smoothing * f for f in factor])
+    for axis in range(3) if options.smoothing > 0 else ():
+        sigma = options.smoothing * factor[axis]
+        ndimage.gaussian_filter1d(fine, sigma, axis, output=fine, mode="nearest")
     return fine
 
 
@@ -253,8 +254,3 @@ def _keys(coarse: np.ndarray, where: tuple[np.ndarray, ...]) -> np.ndarray:
             step = dz * rows.shape[1] * rows.shape[2] + dy * rows.shape[2]
             keys |= flat[position + step].astype(np.int32) << np.int32(9 * dz + 3 * dy)
     return keys
-
-
-def _smoothed(fine: np.ndarray, sigma_zyx: list[float]) -> np.ndarray:
-    variance = [sigma**2 for sigma in sigma_zyx[::-1]]
-    return sitk.GetArrayFromImage(sitk.DiscreteGaussian(sitk.GetImageFromArray(fine), variance))

@@ -239,3 +239,18 @@ def test_masks_on_different_grids_are_refused():
         make_implant(grid, grid, hole=other)
     with pytest.raises(ValueError, match="defective"):
         make_implant(grid, other)
+
+
+def test_a_piece_of_a_real_skull_comes_back(shared_data):
+    skull = sitk.ReadImage(str(shared_data / "test" / "brainweb-49.nii.gz"))
+    skull = sitk.RegionOfInterest(skull, [200, 434, 180], [162, 0, 182])  # the left vault
+    complete = array_of(skull) > 0
+    temple = np.asarray(skull.GetOrigin()) + np.array([200, 200, 90]) * skull.GetSpacing()
+    truth = complete & (np.linalg.norm(points_of(skull) - temple, axis=-1) < 38)
+    defective = image_like(complete & ~truth, skull)
+    exact = make_implant(skull, defective, options=EXACT)
+    assert dice(solid_of(exact), truth) > 0.99
+    fitted = make_implant(skull, defective)
+    solid = solid_of(fitted)
+    assert not (solid & ~truth).any()
+    assert 0.9 * exact.volume_cm3 < fitted.volume_cm3 < exact.volume_cm3
