@@ -5,6 +5,7 @@ import dataclasses
 import numpy as np
 import pytest
 import SimpleITK as sitk
+import vtk
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import ndimage
@@ -176,17 +177,24 @@ def test_a_float_field_places_the_surface_between_the_voxels():
 
 
 def test_thinning_keeps_the_solid_and_its_bound():
-    empty = grid(46.0, (0.5, 0.5, 0.5))
+    empty = grid(46.0, (0.6, 0.6, 0.6))
     mask = images.image_like(torus(points_of(empty)) < 0, empty)
-    full = mesh_health(surface_of(mask, PLAIN))
-    thin = surface_of(mask, dataclasses.replace(PLAIN, max_triangles=10_000))
-    health = mesh_health(thin)
-    assert full.triangles > 20_000 and health.triangles <= 10_000
-    assert_printable(health, 1)
-    assert health.volume_cm3 == pytest.approx(full.volume_cm3, rel=0.002)
-    # A bound that cannot be met leaves the mesh as it is.
-    strict = dataclasses.replace(PLAIN, max_triangles=300, thinning_error_mm=0.01)
-    assert mesh_health(surface_of(mask, strict)).triangles == full.triangles
+    whole = surface_of(mask, PLAIN)
+    full = mesh_health(whole)
+    for wanted, error_mm in ((4000, 0.05), (4000, 0.004)):
+        options = SurfaceOptions(max_triangles=wanted, thinning_error_mm=error_mm)
+        thin = surface_of(mask, options)
+        health = mesh_health(thin)
+        assert_printable(health, 1)
+        assert health.volume_cm3 == pytest.approx(full.volume_cm3, rel=0.002)
+        distance = vtk.vtkImplicitPolyDataDistance()
+        distance.SetInput(thin)
+        away = [abs(distance.EvaluateFunction(p)) for p in arrays_of(whole)[0][::7]]
+        assert max(away) <= error_mm + 1e-4
+        if error_mm == 0.05:
+            assert health.triangles <= wanted < full.triangles / 4
+        else:  # a bound that cannot be met with so few takes more
+            assert wanted < health.triangles < full.triangles
 
 
 def test_an_empty_mask_is_a_named_error():
