@@ -6,7 +6,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from SkullImplantLib.training.cohort import skulls_in
 
 from SkullImplantLib.errors import SkullImplantError
 from SkullImplantLib.images import write_image
@@ -14,6 +13,7 @@ from SkullImplantLib.networks.inputs import NOWHERE_MM, network_input, starting_
 from SkullImplantLib.networks.weights import load_weights
 from SkullImplantLib.sample import SampleOptions, make_sample_patient
 from SkullImplantLib.training.cases import load_case, prepare_cases
+from SkullImplantLib.training.cohort import skulls_in
 from SkullImplantLib.training.train import TrainOptions, completion_loss, train
 
 QUICK = TrainOptions(
