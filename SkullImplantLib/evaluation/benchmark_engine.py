@@ -12,6 +12,7 @@ process held once the input was loaded.
 """
 
 import json
+import os
 import subprocess
 import sys
 import tempfile
@@ -194,7 +195,9 @@ def _is_installed(engine: str) -> bool:
 
 def _in_a_process(engine: str, folder: Path, threads: int, repeats: int) -> dict[str, Any]:
     command = [sys.executable, "-m", __spec__.name, engine, str(folder), str(threads), str(repeats)]
-    result = subprocess.run(command, capture_output=True, text=True)
+    # Threads that spin while they wait would measure the machine's other work (see `__main__`).
+    environment = {"OMP_WAIT_POLICY": "passive", **os.environ}
+    result = subprocess.run(command, capture_output=True, text=True, env=environment)
     if result.returncode:
         last = (result.stderr.strip().splitlines() or ["no message"])[-1]
         raise SkullImplantError(f"The engine '{engine}' failed in its benchmark: {last}")

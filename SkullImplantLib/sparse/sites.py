@@ -15,8 +15,8 @@ from ..errors import SkullImplantError
 
 # An int32 table of this many cells is 2 GiB; a 512^3 grid has a quarter of them.
 MAXIMUM_CELLS = 2**29
-# Sites of one tensor: 8 channels of them are 2 GiB. A head at 512^3 has 3 million.
-MAXIMUM_SITES = 2**26
+# Sites of one tensor: 8 channels of them are 1 GiB. A head at 512^3 has 3 to 5 million.
+MAXIMUM_SITES = 2**25
 
 
 @dataclass(frozen=True)

@@ -360,7 +360,7 @@ def test_what_does_not_fit_into_memory_is_refused():
     corners = torch.tensor([[0, 0, 0, 0], [0, 2000, 2000, 2000]])
     with pytest.raises(SkullImplantError, match="crop the volume"):
         SparseTensor(corners, torch.ones(2, 1))
-    many = sites.Sites(torch.zeros(1, 4, dtype=torch.int32).expand(2**23 + 1, 4), 2)
+    many = sites.Sites(torch.zeros(1, 4, dtype=torch.int32).expand(2**22 + 1, 4), 2)
     with pytest.raises(SkullImplantError, match="candidate voxels"):
         many.children()
 
