@@ -19,7 +19,9 @@ CAVITY_RADIUS_MM = 18.0  # a ball that fits the cranial cavity, not the foramen 
 CAVITY_CM3 = (200.0, 3500.0)  # newborn about 350, adult 1100-1700, hydrocephalus below 3000
 ENCLOSED_PART = 0.6  # of 26 directions that end at bone; a hole of 120 cm² takes about 0.17
 FORAMEN_MM = (15.0, 50.0)  # across; normal is 28-38
+PITCHES = (0.0, 20.0, -20.0, 40.0, -40.0)  # degrees at which the foramen is looked for
 FREE_BELOW_MM = 12.0  # no bone for so far below the foramen's middle
+FORAMEN_AWAY_MM = 45.0  # from below the cavity's centre; a tilt of 35 degrees moves it so far
 FORAMEN_RISE_MM = 20.0  # the foramen lies no higher above the cavity's lowest point, also tilted
 # The part of the image that can hold the skull, from the cavity's box: face, mandible, mastoids.
 REACH_MM = {"side": 45.0, "front_back": 75.0, "above": 30.0, "below": 130.0}
@@ -31,8 +33,8 @@ class Head:
 
     `bone`, `cavity`: bool (z, y, x). `to_cavity_mm`: float32 (z, y, x), the distance to the
     cavity's surface, negative inside. `origin_mm`: LPS of voxel 0. `centre_mm`: LPS of the
-    cavity's centroid. `foramen_mm`: LPS of the middle of the foramen magnum, None where the image
-    does not show it.
+    cavity's centroid. `inertia_mm2`: the covariance (3, 3) of the cavity about it. `foramen_mm`:
+    LPS of the middle of the foramen magnum, None where the image does not show it.
     """
 
     bone: np.ndarray
@@ -40,7 +42,16 @@ class Head:
     to_cavity_mm: np.ndarray
     origin_mm: np.ndarray
     centre_mm: np.ndarray
+    inertia_mm2: np.ndarray
     foramen_mm: np.ndarray | None
+
+    @property
+    def up(self) -> np.ndarray:
+        """The head's own upward direction in LPS: from the foramen to the centre, else +S."""
+        if self.foramen_mm is None:
+            return np.array([0.0, 0.0, 1.0])
+        axis = self.centre_mm - self.foramen_mm
+        return axis / np.linalg.norm(axis)
 
     def distance_on(self, grid: sitk.Image) -> np.ndarray:
         """Return `to_cavity_mm` on the voxels of `grid`, int8 (z, y, x), at most 127."""
@@ -100,10 +111,14 @@ def find_head(bright: sitk.Image) -> Head:
     if not CAVITY_CM3[0] <= cavity.sum() * COARSE_MM**3 / 1000 <= CAVITY_CM3[1]:
         raise _not_a_head()
     outside = ndimage.distance_transform_edt(~cavity) - ndimage.distance_transform_edt(cavity)
-    centre = origin + np.argwhere(cavity).mean(axis=0)[::-1] * COARSE_MM
-    foramen = _find_foramen(bone, cavity)
+    inner = origin + np.argwhere(cavity)[:, ::-1] * COARSE_MM
+    centre, inertia = inner.mean(axis=0), np.cov(inner.T)
+    # A cavity that reaches down to the image's end has no base in view, nor a foramen.
+    base_in_view = np.argwhere(cavity)[0, 0] > levels[0] + 2
+    foramen = _find_foramen(bone, cavity) if base_in_view else None
     place = None if foramen is None else origin + foramen[::-1] * COARSE_MM
-    return Head(bone, cavity, (outside * COARSE_MM).astype(np.float32), origin, centre, place)
+    to_cavity = (outside * COARSE_MM).astype(np.float32)
+    return Head(bone, cavity, to_cavity, origin, centre, inertia, place)
 
 
 def _not_a_head() -> SkullImplantError:
@@ -167,6 +182,27 @@ def _shifted(plane: np.ndarray, step: tuple[int, ...]) -> np.ndarray:
 def _find_foramen(bone: np.ndarray, cavity: np.ndarray) -> np.ndarray | None:
     """Return the coarse index (z, y, x) of the middle of the foramen magnum, or None.
 
+    The head is looked at as it lies, then nodded forward and backward.
+    """
+    middle = np.argwhere(cavity).mean(axis=0)
+    around = 10 * np.ones(3)  # voxels: room for what a rotation moves out of the box
+    for degrees in PITCHES:
+        c, s = np.cos(np.radians(degrees)), np.sin(np.radians(degrees))
+        turn = np.array([[c, s, 0.0], [-s, c, 0.0], [0.0, 0.0, 1.0]])
+        offset = middle - turn @ (middle + around)
+        shape = tuple(n + 20 for n in bone.shape)
+        # Beyond the image may be bone: no opening is seen there.
+        turned_bone = ndimage.affine_transform(bone, turn, offset, shape, order=0, cval=1)
+        turned_cavity = ndimage.affine_transform(cavity, turn, offset, shape, order=0)
+        place = _foramen_below(turned_bone, turned_cavity)
+        if place is not None:
+            return turn @ place + offset
+    return None
+
+
+def _foramen_below(bone: np.ndarray, cavity: np.ndarray) -> np.ndarray | None:
+    """Return the index (z, y, x) of the middle of a foramen magnum that opens downward, or None.
+
     Seen from the floor of the cavity downward, it is a patch without bone for the next 12 mm, as
     wide as a foramen magnum, framed by floor that has bone, and the nearest such patch to the
     point a centimetre behind the foot of the cavity's centre.
@@ -176,12 +212,10 @@ def _find_foramen(bone: np.ndarray, cavity: np.ndarray) -> np.ndarray | None:
     free = round(FREE_BELOW_MM / COARSE_MM)
     bone_below = (bone & (levels <= floor) & (levels >= floor - free)).any(axis=0)
     low = floor <= np.flatnonzero(cavity.any(axis=(1, 2)))[0] + FORAMEN_RISE_MM / COARSE_MM
-    footprint = cavity.any(axis=0) & low & (floor >= free)  # lower, the image ends too soon to tell
-    open_below = ndimage.binary_opening(footprint & ~bone_below, np.ones((3, 3)))
+    open_below = ndimage.binary_opening(cavity.any(axis=0) & low & ~bone_below, np.ones((3, 3)))
     patches, count = ndimage.label(open_below)
-    middle = np.argwhere(cavity).mean(axis=0)
-    expected = middle[1:] + [10.0 / COARSE_MM, 0.0]
-    best, best_away = None, 45.0 / COARSE_MM  # a head tilted by 35 degrees moves it so far
+    expected = np.argwhere(cavity).mean(axis=0)[1:] + [10.0 / COARSE_MM, 0.0]
+    best, best_away = None, FORAMEN_AWAY_MM / COARSE_MM
     for label in range(1, count + 1):
         patch = patches == label
         width = COARSE_MM * np.sqrt(patch.sum())

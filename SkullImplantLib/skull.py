@@ -36,9 +36,12 @@ BLOCK_MM = 2.0  # the neighbourhood for the local threshold is three such blocks
 MAX_DIPLOE_MM = 10.0  # between the tables of a thick vault
 MAX_PORE_MM = 3.0  # vessels that open the marrow spaces of the skull base to the outside
 MAX_MARROW_RADIUS_MM = 4.5  # an enclosed space wider than twice this is a sinus and stays open
-VAULT_BELOW_CENTRE_MM = 8.0  # the vault reaches down to here: above orbits and zygomatic arches
+# The vault reaches so far below the cavity's centre, and lower by this slope behind it: above
+# orbits and zygomatic arches, down to the nuchal lines.
+VAULT_BELOW_MM, VAULT_SLOPE = 8.0, 0.5
 MIN_PART_OF_SKULL = 0.08  # a separate piece with so much of the bone around the cavity stays
-MIN_FRAGMENT_MM3 = 100.0  # smaller specks are not worth a note
+MIN_FRAGMENT_MM3 = 500.0  # smaller specks are not worth a note
+MIN_METAL_MM3 = 100.0  # a small filling; less is enamel
 POST_HEIGHT_MM, POST_WIDTH_MM = 5.0, 12.0  # what rises higher on a narrower foot is no bone
 JAW_FROM_CAVITY_MM = 15  # metal and streaks are dealt with beyond; nearer, every voxel counts
 STREAK_REACH_MM = 3.0  # bone among streaks goes on within this of bone in a clean slice
@@ -106,7 +109,7 @@ def segment_skull(
     progress(0.3, "Separating bone from soft tissue")
     mask = _bone_in(region, levels)
     metal = grey >= levels.metal
-    if metal.sum() * voxel_volume_mm3(ct) > MIN_FRAGMENT_MM3:
+    if metal.sum() * voxel_volume_mm3(ct) > MIN_METAL_MM3:
         notes += ("Metal was found in the image: check the bone near it for streaks.",)
         _remove_streaks(mask, metal, region, head)
     del metal
@@ -118,7 +121,9 @@ def segment_skull(
     _fill_marrow(mask, region, head, grey > levels.air, grey > levels.thin)
     progress(0.95, "Checking the view")
     notes += loose + _notes_on_view(mask, ct, box, head)
-    return Skull(_put_back(mask, ct, box), levels.bone, notes)
+    skull = _put_back(mask, ct, box)
+    progress(1.0, "Skull found")
+    return Skull(skull, levels.bone, notes)
 
 
 def clean_skull(mask: sitk.Image, progress: Progress = silent) -> Skull:
@@ -151,7 +156,9 @@ def clean_skull(mask: sitk.Image, progress: Progress = silent) -> Skull:
     _fill_marrow(bone, region, head)
     progress(0.95, "Checking the view")
     notes += _notes_on_view(bone, mask, box, head)
-    return Skull(_put_back(bone, mask, box), None, notes)
+    skull = _put_back(bone, mask, box)
+    progress(1.0, "Skull mask ready")
+    return Skull(skull, None, notes)
 
 
 # --- grey levels ------------------------------------------------------------------------------
@@ -284,11 +291,21 @@ def _along_lps(
 
 def _vault(region: sitk.Image, head: Head) -> np.ndarray:
     """Return where `region` lies above the skull base: bool (z, y, x)."""
+    backward = np.array([0.0, 1.0, 0.0])
+    steep = head.up + VAULT_SLOPE * (backward - (backward @ head.up) * head.up)
+    full = tuple(slice(0, n) for n in region.GetSize()[::-1])
+    front = _above(region, head.up, head.centre_mm - VAULT_BELOW_MM * head.up, full)
+    return front | _above(region, steep, head.centre_mm - VAULT_BELOW_MM * head.up, full)
+
+
+def _above(
+    region: sitk.Image, up: np.ndarray, point_mm: np.ndarray, box: tuple[slice, ...]
+) -> np.ndarray:
+    """Return which voxels in `box` lie above the plane through a point: bool (z, y, x)."""
     matrix = index_to_lps_mm(region)
-    x, y, z = (step * np.arange(n) for step, n in zip(matrix[2, :3], region.GetSize()))
-    limit = head.centre_mm[2] - VAULT_BELOW_CENTRE_MM - matrix[2, 3]
-    planes = (z[:, None] + y).astype(np.float32)
-    return planes[:, :, None] > (limit - x).astype(np.float32)
+    x, y, z = (step * np.arange(s.start, s.stop) for step, s in zip(up @ matrix[:3, :3], box[::-1]))
+    limit = up @ (point_mm - matrix[:3, 3])
+    return (z[:, None] + y).astype(np.float32)[:, :, None] > (limit - x).astype(np.float32)
 
 
 def _grid_of_blocks(
@@ -337,13 +354,12 @@ def _remove_spine(
     Below the foramen magnum a watershed (Beucher and Meyer 1993) runs from bone that is surely
     skull (at the cavity, above the foramen, or far to the side) and from bone that is surely spine
     (well below the foramen, near the axis from the cavity through it), over a relief that is low
-    in bone: minus the CT, or for a mask minus its density nearby. The two floods meet in the joints
+    in bone: minus the CT, or for a mask minus the depth in bone. The two floods meet in the joints
     between occiput and atlas.
     """
     if head.foramen_mm is None:
         return
-    axis = head.foramen_mm - head.centre_mm
-    axis /= np.linalg.norm(axis)
+    axis = -head.up
     to_index = np.linalg.inv(index_to_lps_mm(region))
     middle = (to_index @ np.append(head.foramen_mm + 20.0 * axis, 1.0))[:3]
     reach = 60.0 / np.asarray(region.GetSpacing())
@@ -356,7 +372,8 @@ def _remove_spine(
     bone = _per_block(local, block, np.any)
     spacing = np.multiply(block, region.GetSpacing()[::-1])
     if grey is None:
-        relief = -ndimage.gaussian_filter(bone.astype(np.float32), 1.5 / spacing)
+        solid = ndimage.gaussian_filter(bone.astype(np.float32), 1.0 / spacing) > 0.5
+        relief = -ndimage.distance_transform_edt(solid, spacing).astype(np.float32)
     else:
         relief = -_per_block(grey[part].astype(np.float32), block, np.mean)
     grid = _grid_of_blocks(region, low[::-1], block, bone.shape)
@@ -464,34 +481,23 @@ def _fill_marrow(
 ) -> None:
     """Fill diploe and marrow in `mask`, in place. `not_air`, `trabecular`: as in the CT, if any.
 
-    Local rules that cannot close a hole in the vault or round its rim. Along each image axis the
-    voxels are looked at that have bone on both sides, at most 10 mm apart. In the vault they are
-    filled if that axis is the one nearest to their direction from the cavity's centre: so between
-    the tables, also where diploe lies open at the rim. Anywhere they are filled if they are so
-    along two axes and as bright as trabecular bone. Last, a space is filled that bone encloses,
-    pores of 3 mm not counted as openings, and that is not as wide as a sinus.
+    Three local rules that cannot close a hole in the vault or round its rim. In the vault a voxel
+    is filled that lies between the tables, also where diploe lies open at the rim. Anywhere it is
+    filled if it is as bright as trabecular bone and has bone on both sides, at most 10 mm apart,
+    along two image axes. Last, a space is filled that bone encloses, pores of 3 mm not counted as
+    openings, and that is not as wide as a sinus.
     """
-    spacing = region.GetSpacing()[::-1]
-    centre = (np.linalg.inv(index_to_lps_mm(region)) @ np.append(head.centre_mm, 1.0))[2::-1]
-    away = []
-    for axis, n in enumerate(mask.shape):
-        distance = np.abs(np.arange(n) - centre[axis]) * spacing[axis]
-        away.append(distance.reshape([-1 if k == axis else 1 for k in range(3)]))
-    vault = _vault(region, head)
-    if not_air is not None:
-        vault &= not_air
-    bridged, filled = mask.copy(), mask.copy()
-    axes_between = np.zeros(mask.shape, np.uint8)
-    for axis in range(3):
-        bridged |= _closed_along(mask, axis, int(MAX_PORE_MM / spacing[axis]))
-        between = _closed_along(mask, axis, int(MAX_DIPLOE_MM / spacing[axis]))
-        axes_between += between
-        between &= vault
-        between &= away[axis] >= np.maximum(*(a for k, a in enumerate(away) if k != axis))
-        filled |= between
+    filled = mask | _between_tables(mask, region, head, not_air)
+    bridged = filled.copy()
+    sides = np.zeros(mask.shape, np.uint8)
+    for axis, spacing in enumerate(region.GetSpacing()[::-1]):
+        step = tuple(int(k == axis) for k in range(3))
+        bridged |= _closed_along(mask, step, int(MAX_PORE_MM / spacing))
+        if trabecular is not None:
+            sides += _closed_along(mask, step, int(MAX_DIPLOE_MM / spacing))
     if trabecular is not None:
-        filled |= (axes_between >= 2) & trabecular
-    del between, axes_between, vault
+        filled |= (sides >= 2) & trabecular
+    del sides
     bridged |= filled
     enclosed = _narrow_enclosed(bridged, region)
     if not_air is not None:
@@ -500,25 +506,83 @@ def _fill_marrow(
     mask |= enclosed
 
 
-def _closed_along(mask: np.ndarray, axis: int, gap: int) -> np.ndarray:
-    """Return `mask` with gaps of at most `gap` voxels along `axis` closed."""
-    lines = np.moveaxis(mask, axis, 0)
-    now = np.zeros((len(lines) + gap, *lines.shape[1:]), bool)
-    now[: len(lines)] = lines
-    then = np.empty_like(now)
+def _between_tables(
+    mask: np.ndarray, region: sitk.Image, head: Head, not_air: np.ndarray | None
+) -> np.ndarray:
+    """Return the voxels of the vault with bone on both sides, at most 10 mm apart, across it.
+
+    Across is, of the 26 directions to neighbouring voxels, the one nearest to the normal of the
+    cavity's ellipsoid of inertia. Each direction is worked in the box of the voxels it serves.
+    """
+    spacing = np.array(region.GetSpacing()[::-1])
+    steps = np.array(np.meshgrid(*[(-1, 0, 1)] * 3)).reshape(3, -1).T
+    steps = steps[np.any(steps != 0, axis=1)]
+    block = tuple(max(1, round(2 * BLOCK_MM / s)) for s in spacing)
+    shape = tuple(-(-n // b) for n, b in zip(mask.shape, block))
+    grid = _grid_of_blocks(region, np.zeros(3), block, shape)
+    index = np.indices(shape, np.float32).reshape(3, -1)[::-1]
+    matrix = index_to_lps_mm(grid)
+    away = matrix[:3, :3] @ index + (matrix[:3, 3] - head.centre_mm)[:, None]
+    normals = np.linalg.inv(head.inertia_mm2) @ away
+    axes = index_to_lps_mm(region)[:3, :3] @ steps[:, ::-1].T
+    lengths = np.linalg.norm(axes, axis=0)
+    serves = ((axes / lengths).T @ normals).argmax(axis=0) + 1
+    serves = serves.astype(np.uint8).reshape(shape)
+    vault = _vault(region, head)
+    if not_air is not None:
+        vault &= not_air
+    serves[~_per_block(vault, block, np.any)] = 0
+    between = np.zeros_like(mask)
+    for number, cells in enumerate(ndimage.find_objects(serves), 1):
+        if cells is None:
+            continue
+        gap = int(MAX_DIPLOE_MM / lengths[number - 1])
+        starts = [c.start * b for c, b in zip(cells, block)]
+        stops = [min(c.stop * b, n) for c, b, n in zip(cells, block, mask.shape)]
+        wide = tuple(slice(max(a - gap, 0), z + gap) for a, z in zip(starts, stops))
+        inner = tuple(slice(a - w.start, z - w.start) for a, z, w in zip(starts, stops, wide))
+        closed = _closed_along(mask[wide], tuple(steps[number - 1]), gap)[inner]
+        here = serves[cells] == number
+        for axis, size in enumerate(block):
+            here = np.repeat(here, size, axis)
+        between[tuple(slice(a, z) for a, z in zip(starts, stops))] |= (
+            closed & here[tuple(slice(0, n) for n in closed.shape)]
+        )
+    between &= vault
+    # Slanted lines slip through a table one voxel thick: fill the pits that this leaves.
+    pinned = np.zeros(mask.shape, np.uint8)
+    for axis in range(3):
+        pinned += _closed_along(mask | between, tuple(int(k == axis) for k in range(3)), 1)
+    return between | ((pinned >= 2) & vault)
+
+
+def _closed_along(mask: np.ndarray, step: tuple[int, ...], gap: int) -> np.ndarray:
+    """Return `mask` with gaps of at most `gap` voxels along `step` (z, y, x; -1, 0 or 1) closed."""
+    flip = tuple(slice(None, None, -1 if s < 0 else 1) for s in step)
+    ahead = np.abs(step)
+    lines = mask[flip]
+    now = np.pad(lines, [(0, int(a) * gap) for a in ahead])
+
+    def shifted(reach: int) -> tuple[tuple[slice, ...], tuple[slice, ...]]:
+        late = tuple(slice(int(a) * reach, None) for a in ahead)
+        early = tuple(slice(0, n - int(a) * reach) for a, n in zip(ahead, now.shape))
+        return late, early
+
     reached = 0
     while reached < gap:  # now[k] becomes any of lines[k - gap .. k], doubling the reach
-        step = min(reached + 1, gap - reached)
-        then[:step] = now[:step]
-        np.logical_or(now[step:], now[:-step], out=then[step:])
-        now, then, reached = then, now, reached + step
+        reach = min(reached + 1, gap - reached)
+        late, early = shifted(reach)
+        then = now.copy()
+        then[late] |= now[early]
+        now, reached = then, reached + reach
     reached = 0
     while reached < gap:  # and then all of now[k .. k + gap]
-        step = min(reached + 1, gap - reached)
-        then[-step:] = now[-step:]
-        np.logical_and(now[:-step], now[step:], out=then[:-step])
-        now, then, reached = then, now, reached + step
-    return np.moveaxis(now[: len(lines)], 0, axis)
+        reach = min(reached + 1, gap - reached)
+        late, early = shifted(reach)
+        then = now.copy()
+        then[early] &= now[late]
+        now, reached = then, reached + reach
+    return now[tuple(slice(0, n) for n in lines.shape)][flip]
 
 
 def _narrow_enclosed(mask: np.ndarray, region: sitk.Image) -> np.ndarray:
@@ -546,8 +610,7 @@ def _notes_on_view(
     if thickest > THICK_SLICES_MM:
         notes += (f"Slices are {thickest:.1f} mm apart: thin bone may be missing, 1 mm is better.",)
     spacing = image.GetSpacing()[::-1]
-    up = np.array([0.0, 0.0, 1.0])
-    cut_mm2 = 0.0
+    region, cut_mm2 = crop(image, box), 0.0
     for axis, (limits, size) in enumerate(zip(box, image.GetSize()[::-1])):
         pixel_mm2 = float(np.prod(np.delete(spacing, axis)))
         for side, at_border in ((0, limits.start == 0), (-1, limits.stop == size)):
@@ -558,7 +621,7 @@ def _notes_on_view(
                 slice(index, index + 1) if k == axis else slice(0, n)
                 for k, n in enumerate(mask.shape)
             )
-            high = _along_lps(crop(image, box), up, head.centre_mm, slab) > 0
+            high = _above(region, head.up, head.centre_mm, slab)
             cut_mm2 += float((mask[slab] & high).sum()) * pixel_mm2
     if cut_mm2 > VIEW_CUT_MM2:
         notes += ("The field of view cuts off part of the vault: only the part in view is known.",)
