@@ -61,6 +61,7 @@ def as_dictionary(
     design: ImplantDesign, source: Input, options: DesignOptions, notes: list[str]
 ) -> dict[str, Any]:
     """Return the contents of `design.json`."""
+    area_cm2 = next(float(check.value) for check in design.checks if check.name == "area")
     return {
         "disclaimer": DISCLAIMER,
         "version": __version__,
@@ -76,8 +77,8 @@ def as_dictionary(
         "device": design.device,
         "implant": {
             "volume_cm3": round(design.implant.volume_cm3, 2),
-            "area_cm2": round(design.implant.area_cm2, 1),
-            "thickness_mm": round(design.implant.thickness_mm, 2),
+            "area_cm2": round(area_cm2, 1),
+            "thickness_mm": round(10.0 * design.implant.volume_cm3 / area_cm2, 2),
             "hole_area_cm2": round(design.hole_area_cm2, 1),
             "triangles": design.mesh.GetNumberOfPolys(),
             "size_mm_xyz": _extent_mm(design.mesh),

@@ -33,8 +33,8 @@ class Metrics:
     border_dice_10vox: float  # the same with 10 voxels of the grid, whatever their spacing
     hd95_mm: float  # 95th percentile of the surface distances of both directions, pooled
     hd_mm: float  # the largest of them
-    surface_distance_mm: float  # the mean of them
     volume_ratio: float  # implant / truth
+    surface_distance_mm: float  # the mean of the surface distances of both directions, pooled
     coverage_2mm: float  # share of the truth's surface at most 2 mm from the implant's
     overlap_cm3: float  # implant inside bone that is there
 

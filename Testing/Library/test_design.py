@@ -4,16 +4,17 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 
-from SkullImplantLib.design import DEFAULT_MODEL, PRIOR, DesignOptions, design_implant
+from SkullImplantLib.design import PRIOR, DesignOptions, design_implant
 from SkullImplantLib.errors import Cancelled, SkullImplantError
 from SkullImplantLib.evaluation.metrics import evaluate_implant
 from SkullImplantLib.images import array_of, same_grid
-from SkullImplantLib.meshes import mesh_health
+from SkullImplantLib.meshes import arrays_of, mesh_health
 from SkullImplantLib.reading import Input
 from SkullImplantLib.sample import SamplePatient
 
 # The sample patient is no skull of the training set; a completion that works does better than this.
 LEAST_DICE = 0.70
+NETWORK = "ch1-prior"
 STAGES = ["skull", "pose", "prior", "completion", "rearrangement", "implant", "surface", "checks"]
 
 
@@ -21,7 +22,7 @@ def _input(image: sitk.Image, kind: str) -> Input:
     return Input(image, kind, "", "the sample patient")  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize("model", [PRIOR, DEFAULT_MODEL])
+@pytest.mark.parametrize("model", [PRIOR, NETWORK])
 def test_ct_to_implant(patient: SamplePatient, model: str) -> None:
     design = design_implant(_input(patient.ct, "ct"), DesignOptions(clearance_mm=0.0, model=model))
     for mask in (design.skull, design.completed, design.implant.mask):
@@ -38,7 +39,7 @@ def test_ct_to_implant(patient: SamplePatient, model: str) -> None:
     assert health.open_edges == health.non_manifold_edges == health.degenerate == 0
     assert health.volume_cm3 == pytest.approx(design.implant.volume_cm3, rel=0.02)
     assert [record.name for record in design.stages.records] == STAGES
-    assert (design.model["sha256"] is None) == (model == PRIOR)
+    assert design.model["name"] == model and len(design.model["sha256"]) == 64
 
 
 def test_clearance_leaves_a_gap(patient: SamplePatient) -> None:
@@ -46,7 +47,8 @@ def test_clearance_leaves_a_gap(patient: SamplePatient) -> None:
     tight = design_implant(source, DesignOptions(clearance_mm=0.0, model=PRIOR))
     loose = design_implant(source, DesignOptions(clearance_mm=2.0, model=PRIOR))
     to_bone = array_of(sitk.SignedMaurerDistanceMap(loose.skull, False, False, True))
-    assert to_bone[array_of(loose.implant.mask) > 0].min() > 2.0 - 0.75
+    # From voxel centres of 1.2 mm; the bone's sharpest corners are rounded within their voxel.
+    assert np.quantile(to_bone[array_of(loose.implant.mask) > 0], 0.01) > 1.7
     assert loose.implant.volume_cm3 < tight.implant.volume_cm3
 
 
@@ -61,8 +63,8 @@ def test_orientation_of_the_scanner_does_not_matter(patient: SamplePatient) -> N
     oblique.SetOrigin((rotation @ np.array(stored.GetOrigin())).tolist())
     turned = design_implant(_input(oblique, "skull"), DesignOptions(model=PRIOR))
     assert turned.implant.volume_cm3 == pytest.approx(plain.implant.volume_cm3, rel=0.03)
-    back = np.array(turned.mesh.GetCenter()) @ rotation
-    np.testing.assert_allclose(back, plain.mesh.GetCenter(), atol=3.0)
+    middle, turned_middle = (arrays_of(d.mesh)[0].mean(axis=0) for d in (plain, turned))
+    np.testing.assert_allclose(turned_middle @ rotation, middle, atol=1.0)
     assert mesh_health(turned.mesh).outward
 
 
@@ -73,7 +75,7 @@ def test_a_whole_skull_has_no_defect(patient: SamplePatient) -> None:
 
 def test_the_same_input_makes_the_same_implant(patient: SamplePatient) -> None:
     source = _input(patient.defective, "skull")
-    one, two = (design_implant(source, DesignOptions()) for _ in range(2))
+    one, two = (design_implant(source, DesignOptions(model=NETWORK)) for _ in range(2))
     assert array_of(one.implant.mask).tobytes() == array_of(two.implant.mask).tobytes()
 
 
@@ -86,7 +88,9 @@ def test_progress_can_cancel_any_stage(patient: SamplePatient) -> None:
             raise Cancelled
 
     with pytest.raises(Cancelled):
-        design_implant(_input(patient.defective, "skull"), DesignOptions(), cancel_late)
+        design_implant(
+            _input(patient.defective, "skull"), DesignOptions(model=NETWORK), cancel_late
+        )
     assert all(0.0 <= fraction <= 1.0 for _, fraction in seen)
     assert [stage for stage, fraction in seen if fraction == 1.0] == ["skull", "pose", "prior"]
 

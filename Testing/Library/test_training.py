@@ -91,7 +91,7 @@ def test_the_loss_falls_and_the_model_card_tells(folder: Path, tmp_path: Path) -
     path = train(skulls_in(folder), tmp_path, options)
     rows = (tmp_path / "log.csv").read_text().splitlines()[1:]
     losses = [float(row.split(",")[1]) for row in rows]
-    assert losses[-1] < 0.8 * losses[0]
+    assert losses[-1] < 0.9 * losses[0]
     card = path.with_suffix(".md").read_text()
     assert "head-0" in card and load_weights(path).sha256 in card
     assert load_weights(path).sha256 in path.with_suffix(".npz.sha256").read_text()
