@@ -58,16 +58,10 @@ class ImplantOptions:
 
 @dataclass(frozen=True)
 class Implant:
-    """The implant and its size; `notes` are one-sentence warnings for the user.
-
-    mask: uint8 0/1, on the grid of the input. thickness_mm is the mean over the plate, area_cm2
-    the volume over that thickness.
-    """
+    """The implant, uint8 0/1 on the grid of the input; `notes` are one-sentence warnings."""
 
     mask: sitk.Image
     volume_cm3: float
-    thickness_mm: float
-    area_cm2: float
     notes: tuple[str, ...] = ()
 
 
@@ -120,13 +114,10 @@ def make_implant(
     mask = np.zeros(completed.GetSize()[::-1], np.uint8)
     mask[box] = solid
     volume_mm3 = float(solid.sum()) * voxel_volume_mm3(completed)
-    thickness_mm = _mean_thickness_mm(solid, bone)
     progress(1.0, "implant made")
     return Implant(
         mask=image_like(mask, completed),
         volume_cm3=volume_mm3 / 1000,
-        thickness_mm=thickness_mm,
-        area_cm2=volume_mm3 / thickness_mm / 100,
         notes=notes,
     )
 
@@ -258,11 +249,3 @@ def _without_spurs(mask: np.ndarray, grid: sitk.Image, width_mm: float) -> np.nd
 def _without_cavities(mask: np.ndarray, grid: sitk.Image) -> np.ndarray:
     filled = sitk.BinaryFillhole(image_like(mask, grid), fullyConnected=False)
     return _flags(filled)
-
-
-def _mean_thickness_mm(solid: np.ndarray, grid: sitk.Image) -> float:
-    """Return the mean thickness of a plate: four times the mean depth below its surface."""
-    outside = image_like(~np.pad(solid, 1), sitk.ConstantPad(grid, [1] * 3, [1] * 3))
-    to_outside = _distance_mm(outside)[1:-1, 1:-1, 1:-1]
-    half_voxel_mm = min(grid.GetSpacing()) / 2
-    return 4 * float((to_outside[solid] - half_voxel_mm).mean())

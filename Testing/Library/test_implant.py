@@ -80,7 +80,6 @@ def test_the_exact_complement_comes_back_on_any_grid(spacing, direction):
     assert same_grid(implant.mask, grid)
     assert dice(solid_of(implant), truth) > 0.995
     assert implant.volume_cm3 == pytest.approx(truth.sum() * np.prod(spacing) / 1000, rel=0.01)
-    assert implant.thickness_mm == pytest.approx(OUTER_MM - INNER_MM, rel=0.25)
     assert implant.notes == ()
 
 
