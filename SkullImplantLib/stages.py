@@ -1,16 +1,14 @@
 """The stages of a design: what each took in time and memory, and one progress report over all."""
 
-import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
-from pathlib import Path
 from typing import Any, Protocol
 
+from .memory import BYTES_PER_GIB, peak_bytes, restart_peak
 from .progress import Progress
 
-BYTES_PER_GIB = 1024.0**3
 ALMOST = 0.999
 
 
@@ -48,36 +46,16 @@ class Stages:
             # The one report of 1 is the stage's own, once its time and memory are known.
             self.report(name, min(max(fraction, 0.0), ALMOST), message)
 
-        _restart_peak_memory()
+        restart_peak()
         start = time.perf_counter()
         progress(0.0)
         yield progress
         seconds = time.perf_counter() - start
-        self.records.append(StageRecord(name, round(seconds, 3), peak_memory_gib()))
+        peak = peak_bytes()
+        gib = None if peak is None else round(peak / BYTES_PER_GIB, 3)
+        self.records.append(StageRecord(name, round(seconds, 3), gib))
         self.report(name, 1.0)
 
     def as_list(self) -> list[dict[str, Any]]:
         """Return the records as plain dictionaries for `design.json`."""
         return [asdict(record) for record in self.records]
-
-
-def _restart_peak_memory() -> None:
-    """Let the kernel start its high-water mark anew (Linux, proc(5)); elsewhere it only grows."""
-    with suppress(OSError):
-        Path("/proc/self/clear_refs").write_text("5")
-
-
-def peak_memory_gib() -> float | None:
-    """Return the process's peak resident memory in GiB since the stage began, where known."""
-    try:
-        status = Path("/proc/self/status").read_text()
-        peak_kib = float(status.split("VmHWM:")[1].split()[0])
-        return round(peak_kib * 1024.0 / BYTES_PER_GIB, 3)
-    except (OSError, IndexError):
-        pass
-    try:
-        import resource  # not on Windows
-    except ImportError:
-        return None
-    unit = 1.0 if sys.platform == "darwin" else 1024.0
-    return round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / BYTES_PER_GIB, 3)

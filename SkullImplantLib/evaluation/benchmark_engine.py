@@ -25,6 +25,7 @@ import numpy as np
 import torch
 
 from ..errors import SkullImplantError
+from ..memory import peak_bytes, restart_peak
 from ..networks.autoencoder import Level, SparseAutoEncoder, named_configuration
 from ..sparse import ENGINES, engine_named
 from ..sparse.sites import Lattice
@@ -116,7 +117,8 @@ def measure(engine: str, folder: Path, threads: int, repeats: int = REPEATS) -> 
         torch.from_numpy(np.load(folder / f"{2**i}.npy")) for i in range(configuration.levels)
     ]
     network.truth = {2**i: truth for i, truth in enumerate(truths)}
-    start_bytes = _peak_bytes()
+    restart_peak()
+    start_bytes = peak_bytes()
     seconds = []
     for _ in range(repeats):
         began = time.perf_counter()
@@ -126,7 +128,7 @@ def measure(engine: str, folder: Path, threads: int, repeats: int = REPEATS) -> 
             del x
         seconds.append(time.perf_counter() - began)
     assert completion.coordinates is not None
-    above = None if start_bytes is None else (_peak_bytes() or 0) - start_bytes
+    above = None if start_bytes is None else (peak_bytes() or 0) - start_bytes
     return {
         "engine": engine,
         "threads": threads,
@@ -202,16 +204,6 @@ def _in_a_process(engine: str, folder: Path, threads: int, repeats: int) -> dict
         last = (result.stderr.strip().splitlines() or ["no message"])[-1]
         raise SkullImplantError(f"The engine '{engine}' failed in its benchmark: {last}")
     return json.loads(result.stdout)
-
-
-def _peak_bytes() -> int | None:
-    """Return this process's peak resident memory so far, or None where the system does not say."""
-    try:
-        import resource
-    except ImportError:  # Windows
-        return None
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak if sys.platform == "darwin" else peak * 1024
 
 
 if __name__ == "__main__":
