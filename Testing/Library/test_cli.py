@@ -3,6 +3,7 @@
 import json
 import os
 import resource
+import shutil
 import signal
 import subprocess
 import sys
@@ -17,7 +18,9 @@ import SimpleITK as sitk
 from bad_inputs import BAD_INPUTS
 from SkullImplantLib.cli import main
 from SkullImplantLib.images import write_image
+from SkullImplantLib.meshes import mesh_health
 from SkullImplantLib.sample import SamplePatient
+from test_stl import assert_admesh_finds_no_fault, read
 
 RESULTS = {
     "skull.nrrd", "completed.nrrd", "implant.nrrd", "implant.stl",
@@ -53,6 +56,7 @@ def test_design_writes_what_the_contract_names(
     lines = [json.loads(line) for line in printed.err.splitlines()]
     assert all(set(line) == {"stage", "fraction", "message"} for line in lines)
     assert {"reading", "skull", "completion", "export"} <= {line["stage"] for line in lines}
+    _assert_sound(output / "implant.stl", data["implant"]["volume_cm3"])
     report = (output / "report.html").read_text()
     assert "proposal" in report and 'src="http' not in report
 
@@ -81,6 +85,35 @@ def test_defect_design_evaluate_by_hand(
     metrics = json.loads(capsys.readouterr().out)
     assert list(metrics)[: len(keys)] == keys
     assert metrics["dice"] > 0.6
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["unc-cthead-ct", "visible-human-female-ct"])
+def test_a_real_ct_goes_all_the_way_to_a_sound_stl(
+    name: str, shared_data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    quiet, cut, made = ["--progress", "none", "--json"], tmp_path / "cut", tmp_path / "made"
+    ct = str(shared_data / "test" / f"{name}.nii.gz")
+    assert main(["defect", ct, "-o", str(cut), "--kind", "parietotemporal", *quiet]) == 0
+    assert (
+        main(["design", str(cut / "defective.nrrd"), "-o", str(made), "--no-report", *quiet]) == 0
+    )
+    implant = made / "implant.nrrd"
+    arguments = ["--implant", str(implant), "--truth", str(cut / "implant.nrrd")]
+    capsys.readouterr()
+    assert main(["evaluate", *arguments, "--defective", str(made / "skull.nrrd"), *quiet]) == 0
+    assert json.loads(capsys.readouterr().out)["dice"] > 0.7
+    volume_cm3 = sitk.GetArrayFromImage(sitk.ReadImage(str(implant))).sum() / 1000.0
+    volume_cm3 *= np.prod(sitk.ReadImage(str(implant)).GetSpacing())
+    _assert_sound(made / "implant.stl", volume_cm3)
+
+
+def _assert_sound(stl: Path, volume_cm3: float) -> None:
+    health = mesh_health(read(stl))
+    assert health.watertight and health.outward and health.pieces == 1
+    assert health.volume_cm3 == pytest.approx(volume_cm3, rel=0.02)
+    if shutil.which("admesh"):
+        assert_admesh_finds_no_fault(stl, health.volume_cm3)
 
 
 def test_defect_of_a_ct_is_a_ct_with_the_bone_gone(
