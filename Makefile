@@ -29,8 +29,10 @@ lint: setup  ## ruff and mypy
 	.venv/bin/mypy
 
 benchmark: setup  ## the committed tables of Testing/Benchmarks, made anew (needs the real skulls)
-	$(PYTHON) -m SkullImplantLib evaluate --suite $(DATA)/test -o Testing/Benchmarks/accuracy
-	$(PYTHON) -m SkullImplantLib benchmark engine
+	for model in prior ch1-prior; do \
+		.venv/bin/skull-implant evaluate --suite $(DATA)/test --model $$model \
+			-o Testing/Benchmarks/accuracy/$$model || exit 1; done
+	.venv/bin/skull-implant benchmark engine --threads 2
 
 minkowski: setup  ## build and install MinkowskiEngine (CPU), the optional second engine
 	@sh .ci/install-minkowski
