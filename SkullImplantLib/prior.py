@@ -104,27 +104,28 @@ class Prior:
         min(r - inner radius, outer radius - r): positive within bone, observed or predicted;
         clipped to +-8; -8 where the maps say nothing.
         """
-        return self._on(grid, hole_only=False)
+        return self._on(grid, self.covered)
 
     def hole_depth_on(self, grid: sitk.Image) -> sitk.Image:
         """Return the depth (float32, mm) as `depth_on` does, but -8 where no bone is missing."""
-        return self._on(grid, hole_only=True)
+        return self._on(grid, self.hole)
 
     def hole_on(self, grid: sitk.Image) -> sitk.Image:
         """Return the predicted bone of the hole on `grid` (uint8), as a mask of its directions.
 
         It fills the shell between the predicted tables, where bone is missing.
         """
-        return sitk.Cast(self._on(grid, hole_only=True) > 0, sitk.sitkUInt8)
+        return self._on(grid, self.hole, as_mask=True)
 
-    def _on(self, grid: sitk.Image, hole_only: bool) -> sitk.Image:
-        where = self.hole if hole_only else self.covered
+    def _on(self, grid: sitk.Image, where: np.ndarray, as_mask: bool = False) -> sitk.Image:
+        """Return the depth of the shell in the directions `where`, or the mask of where it is."""
         layers = torch.from_numpy(
             np.stack([self.outer_mm, self.inner_mm, where.astype(float)]).astype(np.float32)
         )
         shape = grid.GetSize()[::-1]
         blocks = [-(-n // BLOCK) for n in shape]
-        out = np.full([b * BLOCK for b in blocks], -DEEPEST_MM, np.float32)
+        padded = [b * BLOCK for b in blocks]
+        out = np.zeros(padded, np.uint8) if as_mask else np.full(padded, -DEEPEST_MM, np.float32)
         view = out.reshape(blocks[0], BLOCK, blocks[1], BLOCK, blocks[2], BLOCK)
         frame = index_to_lps_mm(grid)
         rotation, centre = self.pose.rotation, self.pose.centre_mm
@@ -137,7 +138,8 @@ class Prior:
             corners = torch.from_numpy(chosen[:, ::-1].astype(np.float32) * BLOCK)
             points = (corners @ to_standard.T + start)[:, None, :] + local_mm
             depth = _depth(layers, points).reshape(-1, BLOCK, BLOCK, BLOCK)
-            view[chosen[:, 0], :, chosen[:, 1], :, chosen[:, 2], :] = depth.numpy()
+            values = (depth > 0).numpy() if as_mask else depth.numpy()
+            view[chosen[:, 0], :, chosen[:, 1], :, chosen[:, 2], :] = values
         return image_like(np.ascontiguousarray(out[: shape[0], : shape[1], : shape[2]]), grid)
 
     def _blocks_near_the_shell(
