@@ -8,8 +8,7 @@ from hypothesis import strategies as st
 from scipy import ndimage
 from scipy.spatial.transform import Rotation
 
-from SkullImplantLib import prior as prior_module
-from SkullImplantLib import radial
+from SkullImplantLib import kriging, radial
 from SkullImplantLib.images import array_of, crop, image_like, index_to_lps_mm
 from SkullImplantLib.population import OUTER, THICKNESS, Population, shipped_population
 from SkullImplantLib.prior import Prior, complete_by_prior
@@ -229,11 +228,11 @@ directions = st.tuples(st.floats(-1, 1), st.floats(-1, 1), st.floats(0.01, 1))
 def test_covariance_is_symmetric_positive_and_alike_left_and_right(vectors) -> None:
     unit = np.array(vectors) / np.linalg.norm(vectors, axis=1, keepdims=True)
     mirrored = unit * [-1.0, 1.0, 1.0]
-    for departures in prior_module.DEPARTURES:
-        covariance = prior_module._covariance(unit, unit, departures).astype(float)
+    for departures in kriging.DEPARTURES:
+        covariance = kriging.departure_covariance(unit, unit, departures).astype(float)
         np.testing.assert_allclose(covariance, covariance.T, atol=1e-4)
         assert np.linalg.eigvalsh(covariance).min() > -1e-3
-        other_side = prior_module._covariance(mirrored, mirrored, departures)
+        other_side = kriging.departure_covariance(mirrored, mirrored, departures)
         np.testing.assert_allclose(covariance, other_side, atol=1e-3)
 
 
