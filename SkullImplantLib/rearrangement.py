@@ -37,7 +37,7 @@ class RearrangementOptions:
 
     max_hamming: int = 2
     mirrored: bool = True
-    smoothing: float = 0.4
+    smoothing: float = 0.6
     vote_weight: float = 0.25
 
 

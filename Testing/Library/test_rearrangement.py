@@ -95,6 +95,7 @@ def test_every_vote_is_that_of_the_definition(template, coarse, factor, max_hamm
     np.testing.assert_array_equal(fine, expected_mask)
 
 
+@settings(max_examples=50, deadline=None)
 @given(fine=masks(1, 9), factor=factors)
 def test_coarsening_is_the_mean_of_each_block(fine, factor):
     coarse = coarsen(fine, factor)
@@ -138,13 +139,13 @@ def test_the_template_itself_is_nearly_restored():
     assert (restored != template).sum() < 0.6 * (stepped != template).sum()
 
 
-@settings(max_examples=20)
+@settings(max_examples=20, deadline=None)
 @given(coarse=masks(1, 6))
 def test_a_factor_of_one_changes_nothing_that_was_seen(coarse):
     np.testing.assert_array_equal(rearrange(coarse, coarse, (1, 1, 1), PUBLISHED), coarse)
 
 
-@settings(max_examples=20)
+@settings(max_examples=20, deadline=None)
 @given(coarse=masks(1, 6), factor=factors)
 def test_without_a_rule_a_voxel_keeps_its_value(coarse, factor):
     empty = np.zeros((8, 8, 8), bool)
