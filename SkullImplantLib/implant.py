@@ -33,11 +33,11 @@ from .progress import Progress, silent
 
 SEARCH_SPACING_MM = 1.0  # the search for holes need not be finer: a hole is centimetres wide
 SMALLEST_HOLE_CM3 = 0.1  # less is a pinhole or noise, not a defect that is given an implant
+OTHER_HOLE_SHARE = 0.05  # of the largest hole: what is smaller is a flaw of the completion
 SMALLEST_SHEET_MM3 = 100.0  # 1 cm² of bone 1 mm thick, as at the temple
 EDGE_BLUR_VOXELS = 1.0  # as little as rounds the steps of voxels off (standard deviation)
 # The 13 ways from a voxel to its neighbours, either sense (z, y, x).
 NEIGHBOUR_STEPS = np.array([s for s in np.ndindex(3, 3, 3) if s > (1, 1, 1)]) - 1
-OTHER_HOLE_SHARE = 0.05  # of the largest hole: what is smaller is a flaw of the completion
 
 
 @dataclass(frozen=True)

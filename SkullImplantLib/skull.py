@@ -9,7 +9,7 @@ Every length is in millimetres, so that spacing and orientation do not matter; u
 superior direction (+S of LPS), from which a head may be tilted.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import SimpleITK as sitk
@@ -30,15 +30,14 @@ METAL_HU = 2800.0  # enamel ends near 2500; 12-bit scanners saturate at 3071
 # 300 HU, in common use for skull models; an eighth still finds bone a third of a voxel thick.
 BONE_PART, THIN_PART = 0.25, 0.13
 NOISE_SIGMAS = 4.0  # by so much bone has to stand out of the noise
+NOISY_HU, SMOOTHING_MM = 40.0, 0.5  # above, as with a sharp kernel, thin bone drowns in it
 
 # --- shapes -----------------------------------------------------------------------------------
 BLOCK_MM = 2.0  # the neighbourhood for the local threshold is three such blocks wide
 MAX_DIPLOE_MM = 10.0  # between the tables of a thick vault
 MAX_PORE_MM = 3.0  # vessels that open the marrow spaces of the skull base to the outside
 MAX_MARROW_RADIUS_MM = 4.5  # an enclosed space wider than twice this is a sinus and stays open
-# The vault reaches so far below the cavity's centre, and lower by this slope behind it: above
-# orbits and zygomatic arches, down to the nuchal lines.
-VAULT_BELOW_MM, VAULT_SLOPE = 8.0, 0.5
+VAULT_BELOW_CENTRE_MM = 8.0  # the vault reaches down to here: above orbits and zygomatic arches
 MIN_PART_OF_SKULL = 0.08  # a separate piece with so much of the bone around the cavity stays
 MIN_FRAGMENT_MM3 = 500.0  # smaller specks are not worth a note
 MIN_METAL_MM3 = 100.0  # a small filling; less is enamel
@@ -72,6 +71,7 @@ class Skull:
 class _Levels:
     """Grey levels in the CT's units; bone is above `bone`, or above `thin` in thin plates."""
 
+    noise: float
     air: float
     soft: float
     thin: float
@@ -94,6 +94,12 @@ def segment_skull(
     """
     progress(0.0, "Reading grey levels")
     levels, notes = _levels(ct, options)
+    if levels.noise > NOISY_HU:
+        progress(0.05, "Smoothing noise")
+        sigmas = [max(SMOOTHING_MM, s / 2) for s in ct.GetSpacing()]
+        ct = sitk.Cast(sitk.SmoothingRecursiveGaussian(ct, sigmas), ct.GetPixelID())
+        levels, notes = _levels(ct, options)
+        notes += ("The CT is noisy and was smoothed: the rim may be off by some 0.1 mm.",)
     progress(0.1, "Finding the head")
     bright = ct > levels.bone
     if not array_of(bright).any():
@@ -119,6 +125,7 @@ def segment_skull(
     _remove_posts(mask, region, head)
     progress(0.7, "Filling diploe")
     _fill_marrow(mask, region, head, grey > levels.air, grey > levels.thin)
+    mask, _ = _pieces_of_skull(mask, region, head)
     progress(0.95, "Checking the view")
     notes += loose + _notes_on_view(mask, ct, box, head)
     skull = _put_back(mask, ct, box)
@@ -154,6 +161,7 @@ def clean_skull(mask: sitk.Image, progress: Progress = silent) -> Skull:
     _remove_posts(bone, region, head)
     progress(0.6, "Filling diploe")
     _fill_marrow(bone, region, head)
+    bone, _ = _pieces_of_skull(bone, region, head)
     progress(0.95, "Checking the view")
     notes += _notes_on_view(bone, mask, box, head)
     skull = _put_back(bone, mask, box)
@@ -169,8 +177,8 @@ def _levels(ct: sitk.Image, options: SkullOptions) -> tuple[_Levels, tuple[str, 
 
     In HU: soft tissue is the mode between fat and blood, noise the width of that mode, cortical
     bone the median of what is certainly bone; a threshold at a fixed part of the way between them
-    does not mind a scale that is off. Not in HU (nothing near -1000): the two thresholds of Otsu
-    (1979), which part air, soft tissue and bone on any scale.
+    does not mind a scale that is off. Not in HU (nothing near -1000): the same from the medians of
+    soft tissue and bone as two Otsu thresholds (1979) part them from air, on any scale.
     """
     if ct.GetDimension() != 3 or ct.GetNumberOfComponentsPerPixel() != 1:
         raise SkullImplantError("The CT is not a 3-D grey-level image; give a whole volume.")
@@ -191,7 +199,7 @@ def _levels(ct: sitk.Image, options: SkullOptions) -> tuple[_Levels, tuple[str, 
         levels = _levels_in_hu(sample)
     if options.bone_threshold_hu is not None:
         fixed = float(options.bone_threshold_hu)
-        levels = _Levels(min(levels.air, fixed), levels.soft, fixed, fixed, levels.metal)
+        levels = replace(levels, air=min(levels.air, fixed), thin=fixed, bone=fixed)
     return levels, notes
 
 
@@ -207,7 +215,7 @@ def _levels_in_hu(sample: np.ndarray) -> _Levels:
     below_top = np.count_nonzero((sample < top) & (sample > top - 100))
     saturated = top > cortical and np.count_nonzero(sample == top) > below_top
     metal = min(METAL_HU, top) if saturated else METAL_HU
-    return _Levels(AIR_HU, soft, min(thin, bone), bone, metal)
+    return _Levels(noise, AIR_HU, soft, min(thin, bone), bone, metal)
 
 
 def _mode_and_width(values: np.ndarray) -> tuple[float, float]:
@@ -224,20 +232,18 @@ def _mode_and_width(values: np.ndarray) -> tuple[float, float]:
 
 
 def _levels_by_otsu(sample: np.ndarray) -> _Levels:
-    """Return levels for any scale. Less soft tissue than twice the bone: a dry skull in air."""
+    """Return levels for any scale; less soft tissue than twice the bone is a dry skull in air."""
     otsu = sitk.OtsuMultipleThresholdsImageFilter()
     otsu.SetNumberOfThresholds(2)
     otsu.Execute(sitk.GetImageFromArray(sample[None]))
     low, high = otsu.GetThresholds()
-    classes = [
-        sample[sample <= low],
-        sample[(sample > low) & (sample <= high)],
-        sample[sample > high],
-    ]
-    if classes[1].size < 2 * classes[2].size:
-        return _Levels(-np.inf, float(np.median(classes[0])), low, high, np.inf)
-    soft = float(np.median(classes[1])) if classes[1].size else low
-    return _Levels(-np.inf, soft, (soft + high) / 2, high, np.inf)
+    middle, upper = sample[(sample > low) & (sample <= high)], sample[sample > high]
+    if middle.size < 2 * upper.size:
+        air = float(np.median(sample[sample <= low]))
+        return _Levels(0.0, -np.inf, air, low, high, np.inf)
+    soft, cortical = float(np.median(middle)), float(np.median(upper))
+    thin = soft + THIN_PART * (cortical - soft)
+    return _Levels(0.0, low, soft, thin, soft + BONE_PART * (cortical - soft), np.inf)
 
 
 def _bone_in(region: sitk.Image, levels: _Levels) -> np.ndarray:
@@ -291,11 +297,8 @@ def _along_lps(
 
 def _vault(region: sitk.Image, head: Head) -> np.ndarray:
     """Return where `region` lies above the skull base: bool (z, y, x)."""
-    backward = np.array([0.0, 1.0, 0.0])
-    steep = head.up + VAULT_SLOPE * (backward - (backward @ head.up) * head.up)
     full = tuple(slice(0, n) for n in region.GetSize()[::-1])
-    front = _above(region, head.up, head.centre_mm - VAULT_BELOW_MM * head.up, full)
-    return front | _above(region, steep, head.centre_mm - VAULT_BELOW_MM * head.up, full)
+    return _above(region, head.up, head.centre_mm - VAULT_BELOW_CENTRE_MM * head.up, full)
 
 
 def _above(

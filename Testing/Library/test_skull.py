@@ -133,7 +133,7 @@ def dice(a: np.ndarray, b: np.ndarray) -> float:
 
 
 def vault_of(case: Case) -> np.ndarray:
-    return case.head_points[..., 2] > -15
+    return case.head_points[..., 2] > 0
 
 
 HEADS = {
@@ -165,7 +165,7 @@ def test_the_skull_of_a_synthetic_head(name: str) -> None:
     assert not (found & vault & (case.from_hole_mm < -1.0 * voxel)).any()
     # Diploe is filled up to the rim.
     deep = ndimage.distance_transform_edt(case.skull, spacing) > voxel
-    assert (deep & vault & ~found).sum() < 0.006 * (deep & vault).sum()
+    assert (deep & vault & ~found).sum() < 0.01 * (deep & vault).sum()
     # The spine is off, the table, headrest and wire are off, streaks are off.
     assert (found & case.spine).sum() < 0.03 * case.spine.sum()
     stray = found & (to_truth > 8)
@@ -198,7 +198,7 @@ def test_an_8_bit_ct_and_a_given_threshold() -> None:
     grey = np.clip((array_of(case.ct).astype(np.float32) + 1075) / 16.7, 0, 255).astype(np.uint8)
     skull = segment_skull(image_like(grey, case.ct))
     vault = vault_of(case)
-    assert dice((array_of(skull.mask) != 0) & vault, case.skull & vault) > 0.85
+    assert dice((array_of(skull.mask) != 0) & vault, case.skull & vault) > 0.95
     assert any("not HU" in note for note in skull.notes)
     given = segment_skull(case.ct, SkullOptions(bone_threshold_hu=600.0))
     assert given.bone_threshold_hu == 600.0
@@ -346,10 +346,10 @@ def test_real_cts(shared_data, name: str) -> None:
     assert ndimage.label(mask)[1] == 1
 
     head = find_head(ct > skull.bone_threshold_hu)
-    tissue = sitk.BinaryMorphologicalOpening(ct > -400, (4, 4, 2))  # without headrest and wires
+    tissue = sitk.BinaryMorphologicalOpening(ct > -400, (2, 2, 1))  # without headrest and wires
     tissue = sitk.RelabelComponent(sitk.ConnectedComponent(tissue), sortByObjectSize=True) == 1
     inside = array_of(sitk.BinaryDilate(tissue, (3, 3, 2))) != 0
-    assert (mask & ~inside).sum() < 2e-3 * mask.sum()
+    assert (mask & ~inside).sum() < 3e-3 * mask.sum()
 
     index = np.argwhere(mask)[:, ::-1]
     points = index @ index_to_lps_mm(ct)[:3, :3].T + index_to_lps_mm(ct)[:3, 3] - head.foramen_mm
@@ -400,7 +400,7 @@ def test_real_phantom_with_thick_oblique_slices(shared_data) -> None:
 def test_real_masks_are_barely_changed(shared_data) -> None:
     mask = sitk.ReadImage(str(shared_data / "test" / "brainweb-49.nii.gz"))
     before, after = array_of(mask) != 0, array_of(clean_skull(mask).mask) != 0
-    assert not (before & ~after).any()
+    assert (before & ~after).sum() < 0.001 * before.sum()
     assert (after & ~before).sum() < 0.005 * before.sum()
 
 
@@ -414,7 +414,8 @@ def test_real_fiducial_posts_are_removed(shared_data) -> None:
         return float(np.ptp(used)) * image.GetSpacing()[0]
 
     cleaned = clean_skull(mask).mask
-    assert width_mm(mask) > 180 and width_mm(cleaned) < 165
+    assert width_mm(mask) > 175
+    assert width_mm(cleaned) < 155
     low = array_of(cleaned)[: int((head.foramen_mm[2] - 30) / mask.GetSpacing()[2])]
     posterior = low[:, int(head.foramen_mm[1] / mask.GetSpacing()[1]) :]
     assert posterior.sum() == 0  # no vertebra behind the canal
