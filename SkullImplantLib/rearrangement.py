@@ -5,6 +5,12 @@ triangulation" (arXiv 2108.05269), hierarchical form. The template is known at b
 so it tells which fine voxels usually lie in a coarse surface voxel whose 3x3x3 neighbourhood
 looks like this one. The key is the bit string of the coarse neighbourhood, the value the votes for
 each place within the coarse voxel; the target is looked up in the table, one look-up a voxel.
+(The published code copies the very voxel that is part of the key, so that an exact hit changes
+nothing; and it takes the first voxel found where here all vote.)
+
+Used where it wins (Testing/Benchmarks/rearrangement.md): on a coarse mask it beats every
+interpolation; where the soft mask is known, averaging votes and interpolation is as good as the
+best filter of the latter.
 
 Arrays are indexed (z, y, x); a factor is the integer number of fine voxels a coarse voxel spans
 along (z, y, x). Fine voxels `[f*i, f*(i+1))` of an axis make up coarse voxel `i`.
@@ -24,7 +30,7 @@ Factor = tuple[int, int, int]
 
 @dataclass(frozen=True)
 class RearrangementOptions:
-    """How rules are learned and applied. `PUBLISHED` is the paper's form.
+    """How rules are learned and applied. `PUBLISHED` is the paper's form: the votes alone.
 
     max_hamming: an unseen key takes the nearest seen ones up to this number of differing bits
         (0 to 2); farther ones keep the coarse voxel's own value.
