@@ -41,7 +41,7 @@ MOST_CLEARANCE_MM = 5.0
 # The prior alone has no grid of its own; it is rearranged from the grid the networks use.
 PRIOR_SPACING_MM = 2.0
 # Rearrangement's coarse voxels are this much finer than the network's grid: from voxels as coarse
-# as the network's own the dictionary loses more than it adds (measured by Testing/Benchmarks/rearrangement.py).
+# as the network's own the dictionary loses more than it adds (Testing/Benchmarks/rearrangement.py).
 CELLS_PER_NETWORK_VOXEL = 2
 # The completed skull is looked at this far around the hole: the rim and what the implant meets.
 AROUND_HOLE_MM = 12.0

@@ -8,7 +8,7 @@ each place within the coarse voxel; the target is looked up in the table, one lo
 (The published code copies the very voxel that is part of the key, so that an exact hit changes
 nothing; and it takes the first voxel found where here all vote.)
 
-Used where it wins (measured by Testing/Benchmarks/rearrangement.py): on a coarse mask it beats every
+Used where it wins (see Testing/Benchmarks/rearrangement.py): on a coarse mask it beats every
 interpolation; where the soft mask is known, averaging votes and interpolation is as good as the
 best filter of the latter.
 
