@@ -13,6 +13,7 @@ from scipy import ndimage
 from .errors import SkullImplantError
 from .images import index_to_lps_mm
 
+VAULT_BELOW_CENTRE_MM = 8.0  # the vault reaches down to here: above orbits and zygomatic arches
 COARSE_MM = 3.0  # finer than any structure the model looks for
 WALL_PERCENT = 15  # of a coarse voxel's volume: a plate of half a millimetre is still a wall
 CAVITY_RADIUS_MM = 18.0  # a ball that fits the cranial cavity, not the foramen magnum (15-17)
@@ -21,6 +22,7 @@ ENCLOSED_PART = 0.6  # of 26 directions that end at bone; a hole of 120 cm² tak
 FORAMEN_MM = (15.0, 50.0)  # across; normal is 28-38
 PITCHES = (0.0, 20.0, -20.0, 40.0, -40.0)  # degrees at which the foramen is looked for
 FREE_BELOW_MM = 12.0  # no bone for so far below the foramen's middle
+FORAMEN_BEHIND_MM = 10.0  # the cavity's centre, in a level head (5 to 20 in the skulls seen)
 FORAMEN_AWAY_MM = 45.0  # from below the cavity's centre; a tilt of 35 degrees moves it so far
 FORAMEN_RISE_MM = 20.0  # the foramen lies no higher above the cavity's lowest point, also tilted
 # The part of the image that can hold the skull, from the cavity's box: face, mandible, mastoids.
@@ -47,10 +49,14 @@ class Head:
 
     @property
     def up(self) -> np.ndarray:
-        """The head's own upward direction in LPS: from the foramen to the centre, else +S."""
+        """The head's own upward direction, a unit vector in LPS.
+
+        From the point before the foramen that lies below the centre of a level head; without a
+        foramen, +S.
+        """
         if self.foramen_mm is None:
             return np.array([0.0, 0.0, 1.0])
-        axis = self.centre_mm - self.foramen_mm
+        axis = self.centre_mm - self.foramen_mm + [0.0, FORAMEN_BEHIND_MM, 0.0]
         return axis / np.linalg.norm(axis)
 
     def distance_on(self, grid: sitk.Image) -> np.ndarray:
@@ -60,6 +66,11 @@ class Head:
         image.SetSpacing([COARSE_MM] * 3)
         near = sitk.Resample(image, grid, sitk.Transform(), sitk.sitkLinear, 127.0)
         return sitk.GetArrayFromImage(near)
+
+    def vault_on(self, grid: sitk.Image) -> np.ndarray:
+        """Return where `grid` lies above the skull base, bool (z, y, x)."""
+        full = tuple(slice(0, n) for n in grid.GetSize()[::-1])
+        return above(grid, self.up, self.centre_mm - VAULT_BELOW_CENTRE_MM * self.up, full)
 
     def box_on(self, grid: sitk.Image) -> tuple[slice, ...]:
         """Return the box (z, y, x) of `grid` that holds the bone connected to the cavity."""
@@ -214,7 +225,7 @@ def _foramen_below(bone: np.ndarray, cavity: np.ndarray) -> np.ndarray | None:
     low = floor <= np.flatnonzero(cavity.any(axis=(1, 2)))[0] + FORAMEN_RISE_MM / COARSE_MM
     open_below = ndimage.binary_opening(cavity.any(axis=0) & low & ~bone_below, np.ones((3, 3)))
     patches, count = ndimage.label(open_below)
-    expected = np.argwhere(cavity).mean(axis=0)[1:] + [10.0 / COARSE_MM, 0.0]
+    expected = np.argwhere(cavity).mean(axis=0)[1:] + [FORAMEN_BEHIND_MM / COARSE_MM, 0.0]
     best, best_away = None, FORAMEN_AWAY_MM / COARSE_MM
     for label in range(1, count + 1):
         patch = patches == label
@@ -227,3 +238,13 @@ def _foramen_below(bone: np.ndarray, cavity: np.ndarray) -> np.ndarray | None:
         if FORAMEN_MM[0] <= width <= FORAMEN_MM[1] and framed > 0.5 and away < best_away:
             best, best_away = place, away
     return best
+
+
+def above(
+    grid: sitk.Image, up: np.ndarray, point_mm: np.ndarray, box: tuple[slice, ...]
+) -> np.ndarray:
+    """Return which voxels in `box` lie above the plane through a point: bool (z, y, x)."""
+    matrix = index_to_lps_mm(grid)
+    x, y, z = (step * np.arange(s.start, s.stop) for step, s in zip(up @ matrix[:3, :3], box[::-1]))
+    limit = up @ (point_mm - matrix[:3, 3])
+    return (z[:, None] + y).astype(np.float32)[:, :, None] > (limit - x).astype(np.float32)
