@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from torch.nn.functional import affine_grid, grid_sample
+from torch.nn.functional import grid_sample
 
 # A cubic B-spline through knots of variance 1 has, averaged over an interval, this variance.
 SPLINE_VARIANCE = 151 / 315
@@ -62,25 +62,28 @@ def _sampling_grid(
     half_mm = np.maximum(np.array(shape[::-1]) - 1, 1) * spacing_mm / 2
     matrix, shift_mm = _random_affine(rng, options)
     theta = np.hstack([matrix * half_mm / half_mm[:, None], (shift_mm / half_mm)[:, None]])
-    size = [1, 1, *shape]
-    where = affine_grid(torch.from_numpy(theta.astype(np.float32))[None], size, align_corners=True)
+    # Sums written out: BLAS, which matrix products go through, sums differently by thread count.
+    z, y, x = np.meshgrid(*[np.linspace(-1, 1, n) for n in shape], indexing="ij", sparse=True)
+    by_x, by_y, by_z, offset = theta.T
+    where = x[..., None] * by_x + y[..., None] * by_y + z[..., None] * by_z + offset
     if options.elastic_mm > 0:
-        bases = [_spline_basis(n, spacing_mm, options.elastic_knots_mm) for n in shape]
         amplitude = options.elastic_mm / SPLINE_VARIANCE**1.5 / half_mm
-        knots = rng.standard_normal([*[basis.shape[1] for basis in bases], 3]) * amplitude
-        shift = torch.from_numpy(knots.astype(np.float32))
-        where += torch.einsum("ijkc,zi,yj,xk->zyxc", shift, *bases)
-    return where
+        bases = [_spline_basis(n, spacing_mm, options.elastic_knots_mm) for n in shape]
+        shift = rng.standard_normal([*[basis.shape[1] for basis in bases], 3]) * amplitude
+        for basis, sums in zip(bases, ("ijkc,zi->zjkc", "zjkc,yj->zykc", "zykc,xk->zyxc")):
+            shift = np.einsum(sums, shift, basis, optimize=False)
+        where += shift
+    return torch.from_numpy(where.astype(np.float32))[None]
 
 
-def _spline_basis(count: int, spacing_mm: float, knots_mm: float) -> torch.Tensor:
+def _spline_basis(count: int, spacing_mm: float, knots_mm: float) -> np.ndarray:
     """Return the weights (voxels, knots) of uniform cubic B-splines along an axis."""
     at = np.arange(count) * spacing_mm / knots_mm
     knots = np.arange(-1, int(at[-1]) + 3)
     away = np.abs(at[:, None] - knots[None])
     near = 2 / 3 - away**2 + away**3 / 2
     far = np.maximum(2 - away, 0) ** 3 / 6
-    return torch.from_numpy(np.where(away < 1, near, far).astype(np.float32))
+    return np.where(away < 1, near, far)
 
 
 def _random_affine(
