@@ -1,0 +1,177 @@
+"""From the scene to files for the library: images of nodes, in the frame of the input.
+
+The frame is the input's own, without its parent transform: results lie on the input's grid and are
+put under the same transform, so they stay with it whatever becomes of that transform. Reading MRML
+happens in the GUI's thread and copies nothing; writing can be done in any thread.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import SimpleITK as sitk
+import vtk
+from vtk.util.numpy_support import vtk_to_numpy
+
+import slicer
+from slicer.i18n import tr as _
+
+from SkullImplantLib.images import index_to_lps_mm
+
+# From RAS, which MRML uses, to LPS, which files and the library use; and back.
+FLIP_RAS_LPS = np.diag([-1.0, -1.0, 1.0, 1.0])
+# A transform is a movement where it leaves lengths as they are, up to rounding in its file.
+RIGID_TOLERANCE = 1e-3
+
+
+@dataclass(frozen=True)
+class SceneImage:
+    """Voxels (z, y, x), a view where possible, and the matrix from index (x, y, z) to RAS mm."""
+
+    voxels: np.ndarray
+    ijkToRas: np.ndarray
+
+
+def nodeProblem(node: slicer.vtkMRMLTransformableNode) -> str | None:
+    """Return why a volume or segmentation cannot be the input, in one sentence, or None."""
+    if node.IsA("vtkMRMLSegmentationNode"):
+        if not visibleSegmentIds(node):
+            return _("The segmentation has no visible segment; show the segment that is the skull.")
+    elif node.GetImageData() is None or 0 in node.GetImageData().GetDimensions():
+        return _("The volume is empty; load the CT again.")
+    elif node.GetImageData().GetNumberOfScalarComponents() != 1:
+        return _("The volume has several values per voxel (colour or vectors); choose a CT.")
+    matrix = matrixToWorld(node)
+    if matrix is None or np.abs(matrix[:3, :3].T @ matrix[:3, :3] - np.eye(3)).max() > RIGID_TOLERANCE:
+        return _("The input is under a transform that scales or bends it; harden that transform first "
+                 "(Transforms module), or remove it.")
+    return None
+
+
+def matrixToWorld(node: slicer.vtkMRMLTransformableNode) -> np.ndarray | None:
+    """Return the 4x4 matrix of the node's parent transforms (RAS mm), or None where it is not linear."""
+    transformNode = node.GetParentTransformNode()
+    if transformNode is None:
+        return np.eye(4)
+    if not transformNode.IsTransformToWorldLinear():
+        return None
+    matrix = vtk.vtkMatrix4x4()
+    transformNode.GetMatrixTransformToWorld(matrix)
+    return slicer.util.arrayFromVTKMatrix(matrix)
+
+
+def imageOfVolume(volumeNode: slicer.vtkMRMLScalarVolumeNode) -> SceneImage:
+    """Return a volume's voxels as a view."""
+    matrix = vtk.vtkMatrix4x4()
+    volumeNode.GetIJKToRASMatrix(matrix)
+    return SceneImage(slicer.util.arrayFromVolume(volumeNode), slicer.util.arrayFromVTKMatrix(matrix))
+
+
+def visibleSegmentIds(segmentationNode: slicer.vtkMRMLSegmentationNode) -> list[str]:
+    """Return the ids of the segments that are shown, in their order."""
+    displayNode = segmentationNode.GetDisplayNode()
+    ids = segmentationNode.GetSegmentation().GetSegmentIDs()
+    return [i for i in ids if displayNode is None or displayNode.GetSegmentVisibility(i)]
+
+
+def snapshotOfSegments(
+    segmentationNode: slicer.vtkMRMLSegmentationNode,
+    segmentIds: list[str],
+    within: slicer.vtkMRMLTransformableNode | None = None,
+) -> "SegmentsSnapshot":
+    """Return segments as they are now, without copying a voxel; the work on them is the snapshot's.
+
+    :param within: the node in whose frame the image shall lie, where that has another transform.
+    """
+    labelmaps = []
+    for segmentId in segmentIds:
+        segment = segmentationNode.GetSegmentation().GetSegment(segmentId)
+        labelmap = slicer.vtkOrientedImageData()
+        shared = segmentationNode.GetBinaryLabelmapInternalRepresentation(segmentId)
+        if shared is not None:
+            labelmap.ShallowCopy(shared)
+            labelmaps.append((labelmap, segment.GetLabelValue()))
+        elif segmentationNode.GetBinaryLabelmapRepresentation(segmentId, labelmap):  # made of a surface
+            labelmaps.append((labelmap, 1))
+    toFrame = np.eye(4)
+    if within is not None:
+        toFrame = np.linalg.inv(matrixToWorld(within)) @ matrixToWorld(segmentationNode)
+    return SegmentsSnapshot(labelmaps, referenceGrid(segmentationNode), toFrame)
+
+
+@dataclass(frozen=True)
+class SegmentsSnapshot:
+    """Labelmaps with the value that means the segment, and the grid that their union shall have."""
+
+    labelmaps: list
+    grid: slicer.vtkOrientedImageData
+    toFrame: np.ndarray
+
+    def image(self) -> SceneImage:
+        """Return the union of the segments as 0/1 on the grid; may be called in any thread."""
+        x, y, z = self.grid.GetDimensions()
+        union = np.zeros((z, y, x), np.uint8)
+        for labelmap, value in self.labelmaps:
+            union |= _onGrid(labelmap, self.grid) == value
+        ijkToRas = _matrixOf(self.grid) @ _translation(self.grid.GetExtent()[::2])
+        return SceneImage(union, self.toFrame @ ijkToRas)
+
+
+def referenceGrid(segmentationNode: slicer.vtkMRMLSegmentationNode) -> slicer.vtkOrientedImageData:
+    """Return the grid, without voxels, that the segmentation was made on; else one around all of it."""
+    grid = slicer.vtkOrientedImageData()
+    segmentation = segmentationNode.GetSegmentation()
+    name = slicer.vtkSegmentationConverter.GetReferenceImageGeometryParameterName()
+    geometry = segmentation.GetConversionParameter(name)
+    if not geometry:
+        geometry = segmentation.DetermineCommonLabelmapGeometry(slicer.vtkSegmentation.EXTENT_UNION_OF_SEGMENTS)
+    slicer.vtkSegmentationConverter.DeserializeImageGeometry(geometry, grid, False)
+    return grid
+
+
+def _onGrid(labelmap: slicer.vtkOrientedImageData, grid: slicer.vtkOrientedImageData) -> np.ndarray:
+    """Return a labelmap's values (z, y, x) on the whole of a grid, 0 where it has none."""
+    x, y, z = grid.GetDimensions()
+    if labelmap.GetPointData().GetScalars() is None:
+        return np.zeros((z, y, x), np.uint8)
+    resampled = slicer.vtkOrientedImageData()
+    resample = slicer.vtkOrientedImageDataResample.ResampleOrientedImageToReferenceOrientedImage
+    if not resample(labelmap, grid, resampled):
+        raise RuntimeError("a segment could not be brought onto its segmentation's grid")
+    return vtk_to_numpy(resampled.GetPointData().GetScalars()).reshape(z, y, x)
+
+
+def _matrixOf(image: slicer.vtkOrientedImageData) -> np.ndarray:
+    matrix = vtk.vtkMatrix4x4()
+    image.GetImageToWorldMatrix(matrix)
+    return slicer.util.arrayFromVTKMatrix(matrix)
+
+
+def _translation(offset) -> np.ndarray:
+    matrix = np.eye(4)
+    matrix[:3, 3] = offset
+    return matrix
+
+
+def writeImage(image: SceneImage, path: Path, compressed: bool = False) -> None:
+    """Write an image in LPS; for the length of a run only, compressing is not worth its time."""
+    voxels = image.voxels if image.voxels.dtype != bool else image.voxels.astype(np.uint8)
+    result = sitk.GetImageFromArray(voxels)
+    ijkToLps = FLIP_RAS_LPS @ image.ijkToRas
+    spacing = np.linalg.norm(ijkToLps[:3, :3], axis=0)
+    result.SetSpacing(spacing.tolist())
+    result.SetOrigin(ijkToLps[:3, 3].tolist())
+    result.SetDirection((ijkToLps[:3, :3] / spacing).ravel().tolist())
+    sitk.WriteImage(result, str(path), useCompression=compressed)
+
+
+def writeImages(images: dict, folder: Path) -> None:
+    """Write images and snapshots under their file names into a folder."""
+    for name, image in images.items():
+        writeImage(image.image() if isinstance(image, SegmentsSnapshot) else image, folder / name)
+
+
+def readImage(path: Path) -> SceneImage:
+    """Read an image file."""
+    image = sitk.ReadImage(str(path))
+    return SceneImage(sitk.GetArrayFromImage(image), FLIP_RAS_LPS @ index_to_lps_mm(image))

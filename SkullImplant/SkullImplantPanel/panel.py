@@ -1,0 +1,426 @@
+"""The panel: what its widgets show and what a click does, from the patient down to the export.
+
+Widgets that hold a plain parameter are bound to the parameter node by their ``SlicerParameterName``;
+here is the rest. ``update`` brings everything in line with the parameters and the scene.
+"""
+
+import json
+import time
+from pathlib import Path
+
+import qt
+
+import slicer
+from slicer.i18n import tr as _
+
+from . import inputs, pytorch, review
+from .preview import BonePreview, findThreshold
+from .results import checkRow
+from .run import Outcome
+
+TICK_MS = 500
+PROGRESS_STEPS = 1000
+GOOD_COLOR, LOOK_COLOR = "#1a7f37", "#b35900"
+# Beside shipped models; asks for a file.
+OTHER_MODEL = "…"
+
+
+class Panel:
+    """The panel's behaviour.
+
+    :param ui: the widgets of ``SkullImplant.ui`` as attributes.
+    :param logic: a ``SkullImplantLogic``.
+    """
+
+    def __init__(self, ui, logic) -> None:
+        self.ui = ui
+        self.logic = logic
+        self.parameters = None
+        self._preview = BonePreview()
+        self._thresholdOf = None  # the volume whose automatic threshold is shown or being found
+        self._automaticHu = None
+        self._devices = None
+        self._lookedForDevices = False
+        self._updating = False
+        self._cancelling = False
+        self._startTime = 0.0
+        self._stage = ""
+        self._timer = qt.QTimer()
+        self._timer.setInterval(TICK_MS)
+        self._timer.connect("timeout()", self._showTime)
+        self._fillModels()
+        self._fillDevices()
+        ui.checksTable.setColumnCount(3)
+        ui.checksTable.horizontalHeader().setSectionResizeMode(1, qt.QHeaderView.Stretch)
+        ui.progressBar.setRange(0, PROGRESS_STEPS)
+        self._showError(None)
+        self._showProgress(False)
+        self._connect()
+
+    def _connect(self) -> None:
+        ui = self.ui
+        ui.sampleButton.connect("clicked()", self.onSample)
+        ui.previewButton.connect("toggled(bool)", lambda on: self._updatePreview())
+        ui.modelComboBox.connect("activated(int)", self.onModelChosen)
+        ui.deviceComboBox.connect("activated(int)", self.onDeviceChosen)
+        ui.generateButton.connect("clicked()", self.onGenerate)
+        ui.copyLogButton.connect("clicked()", self.onCopyLog)
+        ui.centreButton.connect("clicked()", self.onCentre)
+        ui.editButton.connect("clicked()", self.onEdit)
+        ui.updateButton.connect("clicked()", self.onUpdateFromEdit)
+        ui.exportButton.connect("clicked()", self.onExport)
+        ui.openFolderButton.connect("clicked()", self.onOpenFolder)
+
+    def setParameterNode(self, parameters) -> None:
+        """Follow other parameters; None while there are none."""
+        self.parameters = parameters
+        self.update()
+
+    def enter(self) -> None:
+        """The user opened the module: look once for processors."""
+        if not self._lookedForDevices:
+            self._lookedForDevices = True
+            self.logic.findDevices(self._onDevices)
+        self.update()
+
+    def exit(self) -> None:
+        """The user went to another module; a run goes on, the preview does not."""
+        self.ui.previewButton.checked = False
+
+    def close(self) -> None:
+        """The panel is destroyed."""
+        self._timer.stop()
+        self._preview.hide()
+        self.logic.abandon()
+
+    def update(self) -> None:
+        """Bring the panel in line with the parameters and the scene."""
+        if self._updating:
+            return
+        self._updating = True
+        try:
+            if self.parameters is None:
+                self._preview.hide()
+            else:
+                self._updatePatient()
+                self._updateSkull()
+                self._updateDesign()
+                self._updateReview()
+                self._updateExport()
+        finally:
+            self._updating = False
+
+    # Patient
+
+    def _updatePatient(self) -> None:
+        ui, node = self.ui, self.parameters.inputVolume
+        empty = slicer.mrmlScene.GetFirstNodeByClass("vtkMRMLScalarVolumeNode") is None
+        ui.sampleHintLabel.visible = ui.sampleButton.visible = empty
+        ui.sampleButton.enabled = self.logic.run is None
+        ui.volumeInfoLabel.visible = node is not None
+        if node is not None and node.GetImageData() is not None:
+            size = " × ".join(str(n) for n in node.GetImageData().GetDimensions())
+            spacing = " × ".join(f"{s:.2f}" for s in node.GetSpacing())
+            ui.volumeInfoLabel.text = _("{size} voxels of {spacing} mm").format(size=size, spacing=spacing)
+        else:
+            ui.volumeInfoLabel.text = _("This volume holds no image.")
+
+    def onSample(self) -> None:
+        """Make the sample patient, and choose it."""
+        self._begin(_("Making the sample patient"))
+        self._tried(lambda: self.logic.startSample(self._onSampleMade, self._onProgress))
+
+    def _onSampleMade(self, outcome: Outcome) -> None:
+        if outcome.state == "done" and self.parameters is not None:
+            self.parameters.inputVolume = outcome.value
+        self._end(outcome, _("The sample patient is loaded."))
+
+    # Skull
+
+    def _updateSkull(self) -> None:
+        ui, parameters = self.ui, self.parameters
+        fromCt = not parameters.skullIsSegmentation
+        ui.skullSegmentationSelector.enabled = not fromCt
+        ui.skullSegmentationLabel.enabled = not fromCt
+        ui.automaticThresholdCheckBox.enabled = fromCt
+        ui.thresholdLabel.enabled = fromCt
+        ui.boneThresholdSlider.enabled = fromCt and not parameters.automaticThreshold
+        ui.previewButton.enabled = fromCt and parameters.inputVolume is not None
+        if not ui.previewButton.enabled:
+            ui.previewButton.checked = False
+        self._updateAutomaticThreshold()
+        self._updatePreview()
+
+    def _updateAutomaticThreshold(self) -> None:
+        """Find the automatic threshold of a volume once, and let the slider show it."""
+        node = self.parameters.inputVolume
+        if node is not self._thresholdOf:
+            self._thresholdOf, self._automaticHu = node, None
+            if node is not None and inputs.nodeProblem(node) is None:
+                findThreshold(node, lambda hu: self._onThreshold(node, hu))
+        text = _("Automatic")
+        if self._automaticHu is not None:
+            text = _("Automatic ({hu:.0f} HU)").format(hu=self._automaticHu)
+            if self.parameters.automaticThreshold and self.parameters.boneThresholdHu != self._automaticHu:
+                self.parameters.boneThresholdHu = self._automaticHu
+        self.ui.automaticThresholdCheckBox.text = text
+
+    def _onThreshold(self, node, thresholdHu: float | None) -> None:
+        if node is self._thresholdOf and self.parameters is not None:
+            self._automaticHu = None if thresholdHu is None else float(round(min(max(thresholdHu, 0), 2000)))
+            self.update()
+
+    def _updatePreview(self) -> None:
+        if self.parameters is not None and self.ui.previewButton.checked and self.parameters.inputVolume:
+            self._preview.show(self.parameters.inputVolume, self.parameters.boneThresholdHu)
+        else:
+            self._preview.hide()
+
+    # Design
+
+    def _fillModels(self) -> None:
+        from SkullImplantLib import models
+
+        box = self.ui.modelComboBox
+        box.clear()
+        for name in (models.PRIOR, *models.shipped_models()):
+            note = _("geometric, needs no PyTorch") if name == models.PRIOR else _("sparse network")
+            default = ", " + _("default") if name == models.DEFAULT_MODEL else ""
+            box.addItem(f"{name} ({note}{default})", name)
+        box.addItem(_("Weight file…"), OTHER_MODEL)
+
+    def onModelChosen(self, index: int) -> None:
+        """A model was chosen; the last entry asks for a weight file."""
+        model = self.ui.modelComboBox.itemData(index)
+        if model == OTHER_MODEL:
+            model = qt.QFileDialog.getOpenFileName(
+                slicer.util.mainWindow(), _("Choose a weight file"), "", _("Weights (*.npz)"))
+            # Qt returns a pair in some of its Python wrappings.
+            model = model if isinstance(model, str) else model[0]
+        if model:
+            self.parameters.model = str(model)
+        self.update()
+
+    def _fillDevices(self) -> None:
+        box = self.ui.deviceComboBox
+        box.clear()
+        found = {device["id"]: device for device in (self._devices or {}).get("devices", [])}
+        gpu = found.get("cuda")
+        best = gpu["name"] if gpu else _("CPU")
+        box.addItem(_("Automatic: {device}").format(device=best) if found else _("Automatic"), "auto")
+        threads = _("{count} threads").format(count=found["cpu"]["threads"]) if "cpu" in found else ""
+        box.addItem(_("CPU") + (f" ({threads})" if threads else ""), "cpu")
+        if gpu:
+            box.addItem(_("GPU: {name} ({memory:.0f} GiB)").format(name=gpu["name"], memory=gpu["memory_gib"]), "cuda")
+
+    def _onDevices(self, devices: dict | None) -> None:
+        self._devices = devices
+        self._fillDevices()
+        self.update()
+
+    def onDeviceChosen(self, index: int) -> None:
+        self.parameters.device = self.ui.deviceComboBox.itemData(index)
+
+    def _updateDesign(self) -> None:
+        ui, parameters = self.ui, self.parameters
+        index = ui.modelComboBox.findData(parameters.model)
+        if index < 0:  # a weight file
+            index = ui.modelComboBox.count - 1
+            ui.modelComboBox.insertItem(index, Path(parameters.model).name, parameters.model)
+        ui.modelComboBox.currentIndex = index
+        # A scene from another computer may ask for a GPU that this one does not have.
+        ui.deviceComboBox.currentIndex = max(ui.deviceComboBox.findData(parameters.device), 0)
+        running, problem = self.logic.run is not None, self.logic.designProblem(parameters)
+        button = ui.generateButton
+        if running:
+            button.text, button.enabled = _("Cancel"), not self._cancelling
+            button.toolTip = _("Stop; the scene stays as it is.")
+        else:
+            button.text, button.enabled = _("Generate implant"), problem is None
+            button.toolTip = problem or _("Find the skull, complete it, and fit an implant into its hole.")
+
+    def onGenerate(self) -> None:
+        """Start a design, or cancel the run in progress."""
+        if self.logic.run is not None:
+            self._cancelling = True
+            self.ui.progressLabel.text = _("Cancelling…")
+            self.ui.generateButton.enabled = False
+            self.logic.cancel()
+            return
+        from SkullImplantLib.models import model_needs_torch
+
+        if model_needs_torch(self.parameters.model):
+            problem = pytorch.ensureTorch()
+            if problem:
+                self._showError(Outcome("failed", problem))
+                return
+        self.ui.previewButton.checked = False
+        if self.ui.deviceComboBox.currentData != self.parameters.device:
+            self.parameters.device = self.ui.deviceComboBox.currentData
+        self._begin(_("Starting"))
+        self._tried(lambda: self.logic.startDesign(self.parameters, self._onDesigned, self._onProgress))
+
+    def _onDesigned(self, outcome: Outcome) -> None:
+        seconds = time.monotonic() - self._startTime
+        self._end(outcome, _("Implant designed in {seconds:.0f} s.").format(seconds=seconds))
+        if outcome.state == "done":
+            self.ui.reviewCollapsibleButton.collapsed = False
+            self.ui.exportCollapsibleButton.collapsed = False
+            self.onCentre()
+
+    # A run: its beginning, progress, end
+
+    def _tried(self, start) -> None:
+        """Start a run; what fails before it has begun is shown like a failed run."""
+        from SkullImplantLib.errors import SkullImplantError
+
+        try:
+            start()
+        except (SkullImplantError, ValueError) as error:
+            self._end(Outcome("failed", str(error)), "")
+        self.update()
+
+    def _begin(self, title: str) -> None:
+        self._showError(None)
+        self._cancelling = False
+        self._startTime, self._stage = time.monotonic(), title
+        self.ui.progressBar.value = 0
+        self._showProgress(True)
+        self._showTime()
+        self._timer.start()
+
+    def _onProgress(self, step) -> None:
+        self.ui.progressBar.value = round(PROGRESS_STEPS * step.overall)
+        stage = step.title + (f": {step.message}" if step.message else "")
+        if stage != self._stage and not self._cancelling:
+            self._stage = stage
+            self._showTime()
+
+    def _showTime(self) -> None:
+        if not self._cancelling:
+            self.ui.progressLabel.text = f"{self._stage} · {time.monotonic() - self._startTime:.0f} s"
+
+    def _end(self, outcome: Outcome, success: str) -> None:
+        self._timer.stop()
+        self._cancelling = False
+        self.ui.progressBar.visible = False
+        if outcome.state == "done":
+            self.ui.progressLabel.text = " ".join([success, *outcome.notes])
+        else:
+            self.ui.progressLabel.text = _("Cancelled.") if outcome.state == "cancelled" else ""
+            self.ui.progressLabel.visible = outcome.state == "cancelled"
+        self._showError(outcome if outcome.state == "failed" else None)
+        self.update()
+
+    def _showProgress(self, shown: bool) -> None:
+        self.ui.progressBar.visible = self.ui.progressLabel.visible = shown
+
+    def _showError(self, outcome: Outcome | None) -> None:
+        self.ui.errorFrame.visible = outcome is not None
+        if outcome is not None:
+            self.ui.errorLabel.text = outcome.message
+            self.ui.logText.plainText = "\n".join(outcome.log)
+            self.ui.logText.visible = self.ui.copyLogButton.visible = bool(outcome.log)
+
+    def onCopyLog(self) -> None:
+        """Put the message and the log into the clipboard, to be mailed or posted."""
+        slicer.app.clipboard().setText(f"{self.ui.errorLabel.text}\n\n{self.ui.logText.plainText}")
+
+    # Review
+
+    def _updateReview(self) -> None:
+        ui = self.ui
+        nodes = self.logic.resultNodes(self.parameters)
+        idle = self.logic.run is None
+        for widget in (ui.centreButton, ui.editButton, ui.skullOpacitySlider):
+            widget.enabled = nodes is not None
+        ui.updateButton.enabled = nodes is not None and idle
+        ui.checksTable.visible = ui.notesLabel.visible = nodes is not None
+        if nodes is None:
+            ui.implantLabel.text = _("No implant has been designed yet.")
+            self._shownDesign = None
+            return
+        self.logic.fadeSkull(self.parameters)
+        if nodes.design.GetText() != self._shownDesign:
+            self._shownDesign = nodes.design.GetText()
+            self._showDesign(json.loads(self._shownDesign))
+
+    _shownDesign = None
+
+    def _showDesign(self, design: dict) -> None:
+        implant, checks = design["implant"], design["checks"]
+        passed = sum(check["passed"] for check in checks)
+        self.ui.implantLabel.text = _(
+            "<b>{volume:.1f} cm³</b>, {area:.0f} cm², {thickness:.1f} mm thick; {passed} of {count} checks passed"
+        ).format(volume=implant["volume_cm3"], area=implant["area_cm2"], thickness=implant["thickness_mm"],
+                 passed=passed, count=len(checks))
+        self.ui.notesLabel.text = "\n".join(design["notes"])
+        self.ui.notesLabel.visible = bool(design["notes"])
+        table = self.ui.checksTable
+        table.setRowCount(len(checks))
+        for row, check in enumerate(checks):
+            name, verdict, value, limit, unit, sentence = checkRow(check)
+            sign, color = ("✔", GOOD_COLOR) if check["passed"] else ("⚠", LOOK_COLOR)
+            texts = (sign, name, f"{value} {unit}".strip())
+            tip = _("{sentence} Limit: {limit} {unit}; {verdict}.").format(
+                sentence=sentence, limit=limit, unit=unit, verdict=verdict)
+            for column, text in enumerate(texts):
+                item = qt.QTableWidgetItem(text)
+                item.setToolTip(tip)
+                item.setFlags(qt.Qt.ItemIsEnabled)
+                if column == 0:
+                    item.setForeground(qt.QBrush(qt.QColor(color)))
+                table.setItem(row, column, item)
+        table.resizeColumnToContents(0)
+        table.resizeColumnToContents(2)
+        table.resizeRowsToContents()
+        rows = sum(table.rowHeight(row) for row in range(len(checks)))
+        table.setFixedHeight(rows + 2 * table.frameWidth)
+
+    def onCentre(self) -> None:
+        """Centre all views on the implant."""
+        nodes = self.logic.resultNodes(self.parameters)
+        with slicer.util.tryWithErrorDisplay(_("The views could not be centred.")):
+            review.centreViews(nodes.model, nodes.segmentation)
+
+    def onEdit(self) -> None:
+        """Open the implant in the Segment Editor."""
+        nodes = self.logic.resultNodes(self.parameters)
+        source = self.parameters.resultInput
+        volumeNode = source if source is not None and source.IsA("vtkMRMLScalarVolumeNode") else None
+        with slicer.util.tryWithErrorDisplay(_("The implant could not be opened for editing.")):
+            review.editInSegmentEditor(nodes.segmentation, nodes.model, volumeNode)
+
+    def onUpdateFromEdit(self) -> None:
+        """Mesh and check the edited implant."""
+        self._begin(_("Updating from the edited segment"))
+        self._tried(lambda: self.logic.startUpdate(self.parameters, self._onUpdated, self._onProgress))
+
+    def _onUpdated(self, outcome: Outcome) -> None:
+        self._end(outcome, _("Surface and checks follow the edited implant."))
+
+    # Export
+
+    def _updateExport(self) -> None:
+        ui, problem = self.ui, self.logic.exportProblem(self.parameters)
+        ui.exportButton.enabled = problem is None
+        ui.exportButton.toolTip = problem or _("Write the chosen files into the folder.")
+        folder = self.parameters.exportFolder
+        ui.openFolderButton.enabled = str(folder) not in ("", ".") and folder.is_dir()
+
+    def onExport(self) -> None:
+        """Write the files; asks before any is replaced."""
+        folder = self.parameters.exportFolder
+        if (folder / "implant.stl").exists() or (folder / "report.html").exists():
+            question = _("{folder} already holds an exported implant. Replace its files?").format(folder=folder)
+            if not slicer.util.confirmOkCancelDisplay(question, _("Replace files?")):
+                return
+        self.ui.exportLabel.text = ""
+        with slicer.util.tryWithErrorDisplay(_("The implant could not be exported."), waitCursor=True):
+            files = self.logic.exportResults(self.parameters)
+            self.ui.exportLabel.text = _("Written: {files}").format(files=", ".join(file.name for file in files))
+        self.update()
+
+    def onOpenFolder(self) -> None:
+        """Show the folder in the system's file manager."""
+        qt.QDesktopServices.openUrl(qt.QUrl.fromLocalFile(str(self.parameters.exportFolder)))

@@ -1,0 +1,123 @@
+"""What a bone threshold selects, shown live in the slice views, and the automatic threshold."""
+
+import threading
+from collections.abc import Callable
+
+import qt
+import SimpleITK as sitk
+import vtk
+
+import slicer
+from slicer.i18n import tr as _
+
+from .inputs import SceneImage, imageOfVolume
+
+# A moving slider asks for more previews than can be drawn; the last within this time is drawn.
+DELAY_MS = 150
+POLL_MS = 20
+COLOR = (0.2, 0.9, 0.4)
+SEGMENT_ID = "Bone"
+
+
+class BonePreview:
+    """A segmentation in the scene while it is shown: not saved, in no selector, never in 3D."""
+
+    def __init__(self) -> None:
+        self._node = None
+        self._volumeNode = None
+        self._threshold = 0.0
+        self._timer = qt.QTimer()
+        self._timer.setSingleShot(True)
+        self._timer.setInterval(DELAY_MS)
+        self._timer.connect("timeout()", self._draw)
+
+    @property
+    def shown(self) -> bool:
+        return self._volumeNode is not None
+
+    def show(self, volumeNode: slicer.vtkMRMLScalarVolumeNode, thresholdHu: float) -> None:
+        """Show what is at least ``thresholdHu`` in a volume, soon."""
+        self._volumeNode, self._threshold = volumeNode, thresholdHu
+        self._timer.start()
+
+    def hide(self) -> None:
+        """Take the preview out of the scene."""
+        self._timer.stop()
+        if self._node is not None and slicer.mrmlScene.IsNodePresent(self._node):
+            slicer.mrmlScene.RemoveNode(self._node)
+        self._node = self._volumeNode = None
+
+    def _draw(self) -> None:
+        volumeNode = self._volumeNode
+        if volumeNode is None or not slicer.mrmlScene.IsNodePresent(volumeNode):
+            self.hide()
+            return
+        threshold = vtk.vtkImageThreshold()
+        threshold.SetInputData(volumeNode.GetImageData())
+        threshold.ThresholdByUpper(self._threshold)
+        threshold.SetInValue(1)
+        threshold.SetOutValue(0)
+        threshold.SetOutputScalarTypeToUnsignedChar()
+        threshold.Update()
+        labelmap = slicer.vtkOrientedImageData()
+        labelmap.ShallowCopy(threshold.GetOutput())
+        matrix = vtk.vtkMatrix4x4()
+        volumeNode.GetIJKToRASMatrix(matrix)
+        labelmap.SetImageToWorldMatrix(matrix)
+        segment = slicer.vtkSegment()
+        segment.SetName(_("Bone above the threshold"))
+        segment.SetColor(COLOR)
+        segment.AddRepresentation(slicer.vtkSegmentationConverter.GetBinaryLabelmapRepresentationName(), labelmap)
+        node = self._ownNode()
+        with slicer.util.NodeModify(node):
+            node.SetAndObserveTransformNodeID(volumeNode.GetTransformNodeID())
+            node.GetSegmentation().RemoveAllSegments()
+            node.GetSegmentation().AddSegment(segment, SEGMENT_ID)
+            node.GetDisplayNode().SetSegmentVisibility3D(SEGMENT_ID, False)
+            node.GetDisplayNode().SetSegmentOpacity2DFill(SEGMENT_ID, 0.35)
+
+    def _ownNode(self) -> slicer.vtkMRMLSegmentationNode:
+        if self._node is None or not slicer.mrmlScene.IsNodePresent(self._node):
+            node = slicer.mrmlScene.CreateNodeByClass("vtkMRMLSegmentationNode")
+            node.UnRegister(None)  # Python's variable owns it
+            node.SetName("SkullImplant bone preview")
+            node.SetHideFromEditors(True)
+            node.SetSaveWithScene(False)
+            slicer.mrmlScene.AddNode(node)
+            node.SetSourceRepresentationToBinaryLabelmap()
+            node.CreateDefaultDisplayNodes()
+            node.GetDisplayNode().SetSaveWithScene(False)
+            node.GetDisplayNode().SetVisibility3D(False)
+            self._node = node
+        return self._node
+
+
+def findThreshold(
+    volumeNode: slicer.vtkMRMLScalarVolumeNode, then: Callable[[float | None], None]
+) -> None:
+    """Find the automatic bone threshold of a CT in a thread, then call back with it in HU.
+
+    None where there is none to be found; why, the design says.
+    """
+    image = imageOfVolume(volumeNode)
+    found: list[float | None] = []
+    thread = threading.Thread(target=lambda: found.append(_thresholdOf(image)), daemon=True)
+    thread.start()
+
+    def look():
+        if thread.is_alive():
+            qt.QTimer.singleShot(POLL_MS, look)
+        else:
+            then(found[0] if found else None)
+
+    look()
+
+
+def _thresholdOf(image: SceneImage) -> float | None:
+    from SkullImplantLib.bone import automatic_threshold_hu
+    from SkullImplantLib.errors import SkullImplantError
+
+    try:
+        return automatic_threshold_hu(sitk.GetImageFromArray(image.voxels))
+    except SkullImplantError:
+        return None

@@ -1,0 +1,77 @@
+"""PyTorch for the network models: only through Slicer's PyTorch extension, only with consent.
+
+The default model needs none. Looking never imports torch, which takes seconds and locks its files.
+"""
+
+import importlib.metadata
+import importlib.util
+
+import slicer
+from slicer.i18n import tr as _
+
+from SkullImplantLib.models import TORCH_MINIMUM
+
+
+def torchProblem() -> str | None:
+    """Return what is wrong with the installed PyTorch, in one sentence, or None."""
+    version = torchVersion()
+    if version is None:
+        return _("PyTorch is not installed.")
+    if not newEnough(version):
+        return _("PyTorch {version} is too old; {minimum} or newer is needed.").format(
+            version=version, minimum=TORCH_MINIMUM)
+    return None
+
+
+def torchVersion() -> str | None:
+    """Return the version of the installed PyTorch, or None."""
+    importlib.invalidate_caches()
+    if importlib.util.find_spec("torch") is None:
+        return None
+    try:
+        return importlib.metadata.version("torch")
+    except importlib.metadata.PackageNotFoundError:
+        return None
+
+
+def newEnough(version: str) -> bool:
+    """Say whether a version such as ``2.13.0+cpu`` is at least the minimum."""
+    return _numbers(version) >= _numbers(TORCH_MINIMUM)
+
+
+def _numbers(version: str) -> tuple[int, ...]:
+    parts = version.split("+")[0].split(".")[:2]
+    return tuple(int("".join(c for c in part if c.isdigit()) or 0) for part in parts)
+
+
+def ensureTorch() -> str | None:
+    """Install PyTorch if it is missing and the user consents; return what still is in the way, or None.
+
+    Nothing is downloaded where a usable PyTorch is there, so that a computer without network works.
+    """
+    problem = torchProblem()
+    if problem is None:
+        return None
+    if torchVersion() is not None:
+        return problem + " " + _("Uninstall it in the module PyTorch Utils, restart Slicer and click again.")
+    try:
+        import PyTorchUtils
+    except ImportError:
+        return problem + " " + _("Install the PyTorch extension with the Extensions Manager and restart Slicer, "
+                                 "or choose the model 'prior', which needs none.")
+    question = _("This model needs PyTorch, which is not installed yet. It will now be downloaded and installed "
+                 "(up to 3 GB); that can take several minutes. Nothing of the patient leaves this computer.")
+    if not slicer.util.confirmOkCancelDisplay(question, _("Install PyTorch?")):
+        return _("PyTorch was not installed; choose the model 'prior', which needs none, or agree to its installation.")
+    try:
+        PyTorchUtils.PyTorchUtilsLogic().installTorch(
+            askConfirmation=False, torchVersionRequirement=f">={TORCH_MINIMUM}")
+    except Exception as error:  # pip, network and disk fail in their own ways
+        return _("PyTorch could not be installed ({reason}); check the network and the module PyTorch Utils, "
+                 "or choose the model 'prior', which needs none.").format(reason=_oneLine(error))
+    return torchProblem()
+
+
+def _oneLine(error: Exception) -> str:
+    lines = str(error).strip().splitlines()
+    return lines[-1] if lines else type(error).__name__

@@ -1,0 +1,265 @@
+"""A result folder of the library into the scene: segmentation, surface, table of checks, report.
+
+``readResults`` may run in any thread and makes what is slow; ``addResults`` puts it into the scene
+in the GUI's thread. Nothing is in the scene until all of it has been read.
+"""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import SimpleITK as sitk
+import vtk
+from vtk.util.numpy_support import numpy_to_vtk
+
+import slicer
+from slicer.i18n import tr as _
+
+from SkullImplantLib.images import array_of, bounding_box, crop, index_to_lps_mm
+
+from .inputs import FLIP_RAS_LPS
+
+
+@dataclass(frozen=True)
+class Piece:
+    """One of the three masks: its segment id, file, name, code (SNOMED CT) and colour.
+
+    Codes are those of Slicer's own terminology "Segmentation category and type": tissue or
+    anatomical structure for the skull, physical object for what does not exist yet.
+    """
+
+    segmentId: str
+    fileName: str
+    name: str
+    category: str
+    type: str
+    color: tuple[float, float, float]
+
+
+ANATOMY = "SCT^123037004^Anatomical Structure"
+OBJECT = "SCT^260787004^Physical object"
+# Slicer's own colour of the skull; blue and orange are told apart by colour-blind people as well.
+SKULL = Piece("Skull", "skull.nrrd", "Skull", ANATOMY, "SCT^89546000^Skull", (0.945, 0.835, 0.565))
+COMPLETED = Piece("CompletedSkull", "completed.nrrd", "Completed skull", ANATOMY, "SCT^89546000^Skull", (0.45, 0.65, 0.85))
+IMPLANT = Piece("Implant", "implant.nrrd", "Implant", OBJECT, "SCT^40388003^Implant", (0.90, 0.40, 0.10))
+PIECES = (SKULL, COMPLETED, IMPLANT)
+TERMINOLOGY = "Segmentation category and type - DICOM master list~{category}~{type}~^^~Anatomic codes - DICOM master list~^^~^^"
+# Surfaces of the two skulls are for looking at: made on voxels of this size they turn smoothly.
+DISPLAY_SPACING_MM = 1.0
+DISPLAY_PASSES = 15
+SKULL_OPACITY = 0.35
+
+COLUMNS = ("Check", "Verdict", "Value", "Limit", "Unit", "What it says")
+
+
+@dataclass(frozen=True)
+class Results:
+    """What a result folder holds, as VTK objects in RAS, not in any scene yet."""
+
+    labelmaps: dict[str, slicer.vtkOrientedImageData]
+    surfaces: dict[str, vtk.vtkPolyData]
+    design: dict[str, Any]
+    report: str
+
+
+@dataclass(frozen=True)
+class ResultNodes:
+    """The nodes of one result; they share a folder of the subject hierarchy."""
+
+    segmentation: slicer.vtkMRMLSegmentationNode
+    model: slicer.vtkMRMLModelNode
+    table: slicer.vtkMRMLTableNode
+    design: slicer.vtkMRMLTextNode
+    report: slicer.vtkMRMLTextNode | None
+
+
+def readResults(folder: Path) -> Results:
+    """Read what ``skull-implant design`` or ``update`` wrote into a folder."""
+    labelmaps, surfaces = {}, {}
+    for piece in PIECES:
+        mask = sitk.ReadImage(str(folder / piece.fileName))
+        labelmaps[piece.segmentId] = _labelmap(mask)
+        if piece is not IMPLANT:
+            surfaces[piece.segmentId] = _displaySurface(mask)
+    surfaces[IMPLANT.segmentId] = _readStl(folder / "implant.stl")
+    report = folder / "report.html"
+    return Results(
+        labelmaps,
+        surfaces,
+        json.loads((folder / "design.json").read_text(encoding="utf-8")),
+        report.read_text(encoding="utf-8") if report.exists() else "",
+    )
+
+
+def _labelmap(mask: sitk.Image) -> slicer.vtkOrientedImageData:
+    """Return the part of a mask that is used, as labels on the whole mask's grid."""
+    voxels = array_of(mask)
+    box = bounding_box(voxels) if voxels.any() else (slice(0, 1),) * 3
+    used = np.ascontiguousarray(voxels[box])
+    image = slicer.vtkOrientedImageData()
+    image.SetExtent([limit for part in box[::-1] for limit in (part.start, part.stop - 1)])
+    image.SetImageToWorldMatrix(slicer.util.vtkMatrixFromArray(FLIP_RAS_LPS @ index_to_lps_mm(mask)))
+    image.GetPointData().SetScalars(numpy_to_vtk(used.ravel(), deep=True))
+    return image
+
+
+def _displaySurface(mask: sitk.Image) -> vtk.vtkPolyData:
+    """Return a light, smooth surface of a mask in RAS."""
+    voxels = array_of(mask)
+    if voxels.any():
+        mask = crop(mask, bounding_box(voxels, 1))
+    shrink = [max(1, round(DISPLAY_SPACING_MM / s)) for s in mask.GetSpacing()]
+    shares = sitk.BinShrink(sitk.Cast(mask, sitk.sitkFloat32), shrink)
+    shares = sitk.ConstantPad(shares, [1, 1, 1], [1, 1, 1], 0.0)
+    voxels = array_of(shares)
+    image = vtk.vtkImageData()
+    image.SetDimensions(shares.GetSize())
+    image.GetPointData().SetScalars(numpy_to_vtk(voxels.ravel(), deep=True))
+    cubes = vtk.vtkFlyingEdges3D()
+    cubes.SetInputData(image)
+    cubes.SetValue(0, 0.5)
+    cubes.ComputeNormalsOff()
+    smooth = vtk.vtkWindowedSincPolyDataFilter()
+    smooth.SetInputConnection(cubes.GetOutputPort())
+    smooth.SetNumberOfIterations(DISPLAY_PASSES)
+    return _inRas(smooth, FLIP_RAS_LPS @ index_to_lps_mm(shares))
+
+
+def _readStl(path: Path) -> vtk.vtkPolyData:
+    reader = vtk.vtkSTLReader()
+    reader.SetFileName(str(path))
+    return _inRas(reader, FLIP_RAS_LPS)
+
+
+def _inRas(source: vtk.vtkAlgorithm, matrix: np.ndarray) -> vtk.vtkPolyData:
+    """Return what an algorithm makes, its points moved by a matrix, with normals for shading."""
+    transform = vtk.vtkTransform()
+    transform.SetMatrix(slicer.util.vtkMatrixFromArray(matrix))
+    moved = vtk.vtkTransformPolyDataFilter()
+    moved.SetInputConnection(source.GetOutputPort())
+    moved.SetTransform(transform)
+    normals = vtk.vtkPolyDataNormals()
+    normals.SetInputConnection(moved.GetOutputPort())
+    normals.SplittingOff()
+    # A left-handed grid turns facets inside out.
+    normals.SetFlipNormals(False)
+    if np.linalg.det(matrix[:3, :3]) < 0:
+        reverse = vtk.vtkReverseSense()
+        reverse.SetInputConnection(moved.GetOutputPort())
+        normals.SetInputConnection(reverse.GetOutputPort())
+    normals.Update()
+    return normals.GetOutput()
+
+
+def addResults(results: Results, inputNode: slicer.vtkMRMLTransformableNode) -> ResultNodes:
+    """Put results into the scene, beside the input in the subject hierarchy and under its transform."""
+    scene = slicer.mrmlScene
+    scene.SaveStateForUndo()
+    name = inputNode.GetName()
+    segmentation = _addSegmentation(results, inputNode, _("Implant design of {name}").format(name=name))
+    model = scene.AddNewNodeByClass("vtkMRMLModelNode", scene.GenerateUniqueName(_("Implant surface")))
+    model.SetAndObservePolyData(results.surfaces[IMPLANT.segmentId])
+    model.CreateDefaultDisplayNodes()
+    model.GetDisplayNode().SetColor(IMPLANT.color)
+    model.GetDisplayNode().SetVisibility2D(False)  # in slices the segment shows the implant
+    table = _addTable(results.design["checks"])
+    design = _addText(_("Design data"), json.dumps(results.design, indent=2), ".json")
+    report = _addText(_("Design report"), results.report, ".html") if results.report else None
+    for node in (segmentation, model):
+        node.SetAndObserveTransformNodeID(inputNode.GetTransformNodeID())
+    nodes = ResultNodes(segmentation, model, table, design, report)
+    _intoFolder(nodes, inputNode, _("Skull implant of {name}").format(name=name))
+    return nodes
+
+
+def _addSegmentation(results: Results, inputNode, name: str) -> slicer.vtkMRMLSegmentationNode:
+    scene = slicer.mrmlScene
+    node = scene.AddNewNodeByClass("vtkMRMLSegmentationNode", scene.GenerateUniqueName(name))
+    node.SetSourceRepresentationToBinaryLabelmap()
+    if inputNode.IsA("vtkMRMLVolumeNode"):
+        node.SetReferenceImageGeometryParameterFromVolumeNode(inputNode)
+    else:
+        key = slicer.vtkSegmentationConverter.GetReferenceImageGeometryParameterName()
+        node.GetSegmentation().SetConversionParameter(key, inputNode.GetSegmentation().GetConversionParameter(key))
+    for piece in PIECES:
+        segment = slicer.vtkSegment()
+        segment.SetName(_(piece.name))
+        segment.SetColor(piece.color)
+        entry = TERMINOLOGY.format(category=piece.category, type=piece.type)
+        segment.SetTag(slicer.vtkSegment.GetTerminologyEntryTagName(), entry)
+        segment.AddRepresentation(slicer.vtkSegmentationConverter.GetBinaryLabelmapRepresentationName(),
+                                  results.labelmaps[piece.segmentId])
+        segment.AddRepresentation(slicer.vtkSegmentationConverter.GetClosedSurfaceRepresentationName(),
+                                  results.surfaces[piece.segmentId])
+        node.GetSegmentation().AddSegment(segment, piece.segmentId)
+    node.CreateDefaultDisplayNodes()
+    display = node.GetDisplayNode()
+    display.SetSegmentVisibility(COMPLETED.segmentId, False)
+    display.SetSegmentOpacity3D(SKULL.segmentId, SKULL_OPACITY)
+    display.SetSegmentOpacity2DFill(SKULL.segmentId, 0.25)
+    display.SetSegmentVisibility3D(IMPLANT.segmentId, False)  # in 3D the model shows the implant
+    return node
+
+
+def _addTable(checks: list[dict]) -> slicer.vtkMRMLTableNode:
+    scene = slicer.mrmlScene
+    node = scene.AddNewNodeByClass("vtkMRMLTableNode", scene.GenerateUniqueName(_("Implant checks")))
+    rows = [checkRow(check) for check in checks]
+    for number, title in enumerate(COLUMNS):
+        column = vtk.vtkStringArray()
+        column.SetName(_(title))
+        for row in rows:
+            column.InsertNextValue(row[number])
+        node.AddColumn(column)
+    return node
+
+
+def checkRow(check: dict) -> tuple[str, ...]:
+    """Return a check as texts, in the order of ``COLUMNS``."""
+    limit = check["limit"]
+    if check["comparison"] == "between":
+        limit = "{:g}–{:g}".format(*limit)
+    else:
+        limit = {"=": "", "<=": "≤ ", ">=": "≥ "}[check["comparison"]] + f"{limit:g}"
+    verdict = _("passed") if check["passed"] else _("look at it")
+    return check["name"], verdict, f"{check['value']:.4g}", limit, check["unit"], check["sentence"]
+
+
+def _addText(name: str, text: str, extension: str) -> slicer.vtkMRMLTextNode:
+    scene = slicer.mrmlScene
+    node = scene.AddNewNodeByClass("vtkMRMLTextNode", scene.GenerateUniqueName(name))
+    # A file of its own in the saved scene; as an attribute of the scene file a report would be heavy.
+    node.SetForceCreateStorageNode(True)
+    node.SetText(text)
+    node.AddDefaultStorageNode()
+    node.GetStorageNode().SetDefaultWriteFileExtension(extension.removeprefix("."))
+    return node
+
+
+def _intoFolder(nodes: ResultNodes, inputNode, name: str) -> None:
+    hierarchy = slicer.mrmlScene.GetSubjectHierarchyNode()
+    parent = hierarchy.GetItemParent(hierarchy.GetItemByDataNode(inputNode)) or hierarchy.GetSceneItemID()
+    folder = hierarchy.CreateFolderItem(parent, hierarchy.GenerateUniqueItemName(name))
+    hierarchy.SetItemAttribute(folder, FOLDER_ATTRIBUTE, "1")
+    for node in vars(nodes).values():
+        if node is not None:
+            hierarchy.SetItemParent(hierarchy.GetItemByDataNode(node), folder)
+
+
+# Marks the folders that hold results, so that only such are removed with their contents.
+FOLDER_ATTRIBUTE = "SkullImplant.Results"
+
+
+def removeResults(result: ResultNodes) -> None:
+    """Remove the nodes of an earlier result, and their folder where nothing else is in it."""
+    hierarchy = slicer.mrmlScene.GetSubjectHierarchyNode()
+    nodes = [node for node in vars(result).values() if node is not None]
+    folders = {hierarchy.GetItemParent(hierarchy.GetItemByDataNode(node)) for node in nodes}
+    for node in nodes:
+        slicer.mrmlScene.RemoveNode(node)
+    for folder in folders:
+        empty = hierarchy.GetNumberOfItemChildren(folder) == 0
+        if empty and hierarchy.GetItemAttribute(folder, FOLDER_ATTRIBUTE):
+            hierarchy.RemoveItem(folder)

@@ -1,0 +1,75 @@
+"""Looking at a result: views on the implant, the skull faded, the implant in the Segment Editor."""
+
+import numpy as np
+import vtk
+
+import slicer
+from slicer.i18n import tr as _
+
+from .results import IMPLANT, SKULL
+
+# The camera stands this many times the implant's size away, which shows the skull around it.
+CAMERA_DISTANCE = 4.5
+
+
+def fadeSkull(segmentationNode: slicer.vtkMRMLSegmentationNode, opacity: float) -> None:
+    """Set how opaque the skull is in 3D, 0 to 1."""
+    display = segmentationNode.GetDisplayNode()
+    if display is not None:
+        display.SetSegmentOpacity3D(SKULL.segmentId, opacity)
+
+
+def centreViews(modelNode: slicer.vtkMRMLModelNode, segmentationNode: slicer.vtkMRMLSegmentationNode) -> None:
+    """Put the slices through the implant's middle, and look at it from outside of the head."""
+    bounds = np.zeros(6)
+    modelNode.GetRASBounds(bounds)
+    middle = bounds.reshape(3, 2).mean(axis=1)
+    slicer.modules.markups.logic().JumpSlicesToLocation(*middle, True)
+    segmentationNode.GetRASBounds(bounds)
+    outward = middle - bounds.reshape(3, 2).mean(axis=1)
+    # From below nobody looks at a vault.
+    outward[2] = max(outward[2], 0.0)
+    length = np.linalg.norm(outward)
+    outward = outward / length if length > 0 else np.array([0.0, 1.0, 0.0])
+    modelNode.GetRASBounds(bounds)
+    size = np.linalg.norm(bounds.reshape(3, 2) @ [-1.0, 1.0])
+    for node in slicer.util.getNodesByClass("vtkMRMLCameraNode"):
+        camera = node.GetCamera()
+        # Seen straight from above, the face is up.
+        up = [0.0, 0.0, 1.0] if outward[2] < 0.9 else [0.0, 1.0, 0.0]
+        camera.SetFocalPoint(middle)
+        camera.SetPosition(middle + CAMERA_DISTANCE * size * outward)
+        camera.SetViewUp(up)
+        node.ResetClippingRange()
+
+
+def editInSegmentEditor(
+    segmentationNode: slicer.vtkMRMLSegmentationNode,
+    modelNode: slicer.vtkMRMLModelNode | None,
+    volumeNode: slicer.vtkMRMLScalarVolumeNode | None,
+) -> None:
+    """Open the implant in the Segment Editor, shown in 3D as it is edited.
+
+    :raises RuntimeError: there is no Segment Editor, or no main window.
+    """
+    if not hasattr(slicer.modules, "segmenteditor"):
+        raise RuntimeError(_("This application has no Segment Editor; edit the segment 'Implant' by other means, "
+                             "then click 'Update from edit'."))
+    showDuringEdit(segmentationNode, modelNode)
+    slicer.util.selectModule("SegmentEditor")
+    editor = slicer.modules.segmenteditor.widgetRepresentation().self().editor
+    editor.setSegmentationNode(segmentationNode)
+    if volumeNode is not None:
+        editor.setSourceVolumeNode(volumeNode)
+    editor.setCurrentSegmentID(IMPLANT.segmentId)
+
+
+def showDuringEdit(
+    segmentationNode: slicer.vtkMRMLSegmentationNode, modelNode: slicer.vtkMRMLModelNode | None
+) -> None:
+    """Let 3D show the segment, which follows every edit, instead of the surface made before it."""
+    segmentationNode.GetDisplayNode().SetSegmentVisibility3D(IMPLANT.segmentId, True)
+    if modelNode is not None and modelNode.GetDisplayNode() is not None:
+        modelNode.GetDisplayNode().SetVisibility(False)
+
+

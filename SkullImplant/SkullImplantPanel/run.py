@@ -1,0 +1,188 @@
+"""One command of the library in another process, followed on Qt's event loop.
+
+The order is: ``prepare`` (write the input files), the process, ``collect`` (read the results). The
+first and the last run in a thread and touch no MRML node, so that the window stays responsive;
+everything that is called back runs in the GUI's thread.
+"""
+
+import shutil
+import sys
+import threading
+import time
+import traceback
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import qt
+
+import slicer
+from slicer.i18n import tr as _
+
+from SkullImplantLib import job
+from SkullImplantLib.errors import SkullImplantError
+
+# How often a thread's end is looked for: a tenth of the 100 ms that a person notices.
+POLL_MS = 10
+# Lines of a log that are shown: enough for the end of a traceback.
+LOG_LINES = 20
+# Codes of the command line's own endings; any other is a crash or a kill.
+GOOD, USER_ERROR, CANCELLED = 0, 2, 130
+
+
+@dataclass
+class Outcome:
+    """How a run ended: ``state`` is ``done``, ``failed`` or ``cancelled``.
+
+    ``message`` is one sentence for the user, ``log`` the last lines of the process, ``value`` what
+    ``collect`` returned, ``notes`` what the user should know of the run itself.
+    """
+
+    state: str
+    message: str = ""
+    log: list[str] = field(default_factory=list)
+    value: Any = None
+    notes: list[str] = field(default_factory=list)
+
+
+class LibraryRun:
+    """A run of ``skull-implant VERB ...``; the caller keeps it until it has finished."""
+
+    def __init__(
+        self,
+        verb: str,
+        arguments: list[str],
+        workFolder: Path,
+        onFinished: Callable[[Outcome], None],
+        onProgress: Callable[[job.Step], None] | None = None,
+        prepare: Callable[[], None] | None = None,
+        collect: Callable[[], Any] | None = None,
+        cpuArguments: list[str] | None = None,
+    ) -> None:
+        """
+        :param workFolder: a folder of this run alone; it is removed when the run has finished.
+        :param cpuArguments: what to try once more with when the process crashes on the GPU.
+        """
+        self.verb = verb
+        self.startTime = time.monotonic()
+        self._arguments = arguments
+        self._workFolder = workFolder
+        self._onFinished = onFinished
+        self._onProgress = onProgress
+        self._prepare = prepare
+        self._collect = collect
+        self._cpuArguments = cpuArguments
+        self._notes: list[str] = []
+        self._process = None
+        self._cancelled = False
+        self._progress = job.JobProgress(verb)
+        # What the process printed beside its progress.
+        self.output: list[str] = []
+
+    @property
+    def pid(self) -> int | None:
+        """Process id of the process that was started, which may be only a launcher."""
+        return self._process.pid if self._process else None
+
+    def start(self) -> None:
+        """Begin; returns at once."""
+        self._inThread(self._prepare, lambda _value: self._launch())
+
+    def cancel(self) -> None:
+        """End the process and all that it has started; ``onFinished`` follows within a second."""
+        self._cancelled = True
+        if self._process is not None:
+            job.end_process_tree(self._process.pid)
+
+    def abandon(self) -> None:
+        """Cancel without calling anything back, when whoever asked is gone."""
+        self._onFinished = lambda outcome: None
+        self._onProgress = None
+        self.cancel()
+
+    def _inThread(self, work: Callable[[], Any] | None, then: Callable[[Any], None]) -> None:
+        """Run ``work`` in a thread, then ``then`` with its value in the GUI's thread."""
+        box: dict[str, Any] = {}
+
+        def runWork():
+            try:
+                box["value"] = work() if work else None
+            except Exception as error:
+                box["error"] = error
+
+        thread = threading.Thread(target=runWork, name=f"SkullImplant {self.verb}", daemon=True)
+        thread.start()
+
+        def look():
+            if thread.is_alive():
+                qt.QTimer.singleShot(POLL_MS, look)
+            elif self._cancelled:
+                self._finish(Outcome("cancelled", _("Cancelled.")))
+            elif "error" in box:
+                self._finish(self._failureOfThread(box["error"]))
+            else:
+                then(box["value"])
+
+        qt.QTimer.singleShot(0, look)
+
+    def _failureOfThread(self, error: Exception) -> Outcome:
+        if isinstance(error, SkullImplantError):
+            return Outcome("failed", str(error))
+        log = traceback.format_exception(error)[-LOG_LINES:]
+        if isinstance(error, (OSError, RuntimeError)):
+            # SimpleITK and numpy say no more than that writing or reading did not succeed.
+            return Outcome("failed", _("The working files could not be written to or read from {folder} ({free:.1f} GB "
+                                       "free); free some disk space, then try again.")
+                           .format(folder=self._workFolder.parent, free=self._freeBytes() / 1e9), log)
+        return Outcome("failed", _("The module failed because of an error in the program; please copy the "
+                                   "log and report it."), log)
+
+    def _freeBytes(self) -> int:
+        return shutil.disk_usage(self._workFolder.parent).free
+
+    def _launch(self) -> None:
+        self._progress, self.output = job.JobProgress(self.verb), []
+        # "PythonSlicer" is Slicer's own Python with all its packages; outside of Slicer there is none.
+        python = shutil.which("PythonSlicer") or sys.executable
+        try:
+            self._process = slicer.util.launchConsoleProcess(
+                job.command(python, self.verb, self._arguments),
+                updateEnvironment=job.environment(),
+                cwd=str(job.library_folder()),
+                blocking=False,
+                logCallback=self._onLine,
+                completedCallback=self._onCompleted,
+            )
+        except OSError as error:
+            self._finish(Outcome("failed", _("Python could not be started: {reason}").format(reason=error.strerror)))
+
+    def _onLine(self, line: str) -> None:
+        step = self._progress.feed(line)
+        log = self._progress.log
+        if step is None:
+            if log and log[-1] == line.rstrip():  # it was no progress
+                self.output.append(line)
+        elif self._onProgress is not None and not self._cancelled:
+            self._onProgress(step)
+
+    def _onCompleted(self, code: int) -> None:
+        self._process = None
+        if self._cancelled or code == CANCELLED:
+            self._finish(Outcome("cancelled", _("Cancelled.")))
+        elif code == GOOD and self._progress.done:
+            self._inThread(self._collect, self._succeed)
+        elif self._cpuArguments is not None and self._progress.error is None:
+            self._notes.append(_("The run on the GPU broke off; it was done again on the CPU."))
+            self._arguments, self._cpuArguments = self._cpuArguments, None
+            self._launch()
+        else:
+            message = job.explain_exit(code, self._progress, self._freeBytes())
+            self._finish(Outcome("failed", message, list(self._progress.log)))
+
+    def _succeed(self, value: Any) -> None:
+        self._finish(Outcome("done", value=value, notes=self._notes))
+
+    def _finish(self, outcome: Outcome) -> None:
+        job.remove_folder(self._workFolder)
+        self._onFinished(outcome)
