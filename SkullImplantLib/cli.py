@@ -4,22 +4,47 @@ import argparse
 import json
 import signal
 import sys
+import traceback
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
+from importlib import import_module
 from pathlib import Path
 from types import FrameType
 
-from . import __version__, commands
-from .completion import DEVICES, ENGINES
+from . import __version__
 from .errors import Cancelled, SkullImplantError
+from .export.folder import trace_remover
+from .models import DEFAULT_MODEL, PRIOR, shipped_models
+from .options import DEFECT_KINDS, DEVICES, ENGINES, DesignOptions
 from .terminal import JsonLines, ProgressBar, Quiet
+from .training.options import TrainOptions
+from .watch import ending_with_the_starter
 
 OK, BUG, USER_ERROR, CANCELLED = 0, 1, 2, 130
+
+# Where each verb is found: the room and the function. Rooms are opened when they are used, so that
+# help comes at once, and what needs no torch runs without it.
+VERBS = {
+    "demo": (".commands", "demo"),
+    "sample": (".commands", "sample"),
+    "design": (".commands", "design"),
+    "update": (".commands", "update"),
+    "defect": (".commands", "defect"),
+    "devices": (".commands", "devices"),
+    "evaluate": (".evaluation.commands", "evaluate"),
+    "train": (".training.commands", "train_network"),
+    "benchmark": (".evaluation.commands", "benchmark"),
+}
 
 DESIGN_EXAMPLES = """examples:
   skull-implant design ct-folder -o implant            a DICOM folder
   skull-implant design head.nrrd -o implant --clearance-mm 0.3
   skull-implant design skull.nii.gz -o implant --input skull --model prior
+  skull-implant design head.nrrd -o implant --leave-out plates.nrrd
   skull-implant design head.nrrd -o implant --json | jq .checks"""
+UPDATE_EXAMPLES = """examples:
+  skull-implant update implant -o implant              implant/implant.nrrd was edited by hand
+  skull-implant update implant -o edited --input head.nrrd --clearance-mm 0.3"""
 DEFECT_EXAMPLES = """examples:
   skull-implant defect head.nrrd -o case --kind bilateral --seed 3
   skull-implant design case/defective.nrrd -o implant
@@ -29,6 +54,7 @@ EVALUATE_EXAMPLES = """examples:
   skull-implant evaluate --implant a.nrrd --truth b.nrrd --defective c.nrrd --json
   skull-implant evaluate --cohort SkullBreak/test --json
   skull-implant evaluate --suite skulls -o results --kinds parietotemporal random_1"""
+OUT_OF_MEMORY = "Not enough memory for this image; close other programs or crop the CT to the head."
 TRAIN_EXAMPLES = """examples:
   skull-implant train skulls -o training --minutes 60
   skull-implant train skulls -o training --resume
@@ -45,8 +71,11 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
     verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
     _add_demo(verbs)
+    _add_sample(verbs)
     _add_design(verbs)
+    _add_update(verbs)
     _add_defect(verbs)
+    _add_devices(verbs)
     _add_evaluate(verbs)
     _add_train(verbs)
     _add_benchmark(verbs)
@@ -101,10 +130,10 @@ def _add_run(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--model",
-        default=commands.DEFAULT_MODEL,
+        default=DEFAULT_MODEL,
         metavar="NAME|FILE",
-        help="shipped weights by name, a weight file of your own, or `prior` for the geometric "
-        f"completion alone (default: {commands.DEFAULT_MODEL})",
+        help=f"shipped weights by name ({', '.join(shipped_models())}), a weight file of your own, "
+        f"or `{PRIOR}` for the geometric completion alone (default: {DEFAULT_MODEL})",
     )
 
 
@@ -140,6 +169,17 @@ def _add_demo(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> N
     _add_run(parser)
 
 
+def _add_sample(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    parser = _verb(
+        verbs,
+        "sample",
+        "write the CT of the built-in sample patient, and the answer",
+        "examples:\n  skull-implant sample -o sample\n  skull-implant sample -o sample --seed 7",
+    )
+    _add_output(parser, "where to write sample-ct.nrrd and sample-answer.nrrd")
+    parser.add_argument("--seed", type=int, default=0, help="another seed is another patient")
+
+
 def _add_design(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     parser = _verb(
         verbs,
@@ -150,15 +190,65 @@ def _add_design(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") ->
     _add_input(parser)
     _add_output(parser, "where to write skull, completed skull, implant, pictures and report")
     parser.add_argument(
-        "--clearance-mm",
-        type=_not_negative,
-        default=commands.DesignOptions().clearance_mm,
-        metavar="MM",
-        help="gap between implant and bone (default: %(default)s)",
+        "--leave-out",
+        type=Path,
+        metavar="FILE",
+        help="a mask: bone inside it counts as removed (hardware, loose fragments, bone to resect)",
     )
+    for name, text in (
+        ("clearance_mm", "gap between implant and bone"),
+        ("rim_slack_mm", "how far the rim may reach over the edge of the bone"),
+        ("spur_mm", "spurs of the implant thinner than this are removed"),
+    ):
+        parser.add_argument(
+            _flag(name),
+            type=_not_negative,
+            default=getattr(DesignOptions, name),
+            metavar="MM",
+            help=f"{text} (default: %(default)s)",
+        )
     _add_run(parser)
+    _add_no_report(parser)
+
+
+def _add_no_report(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--no-report", action="store_true", help="no pictures and report, only masks, STL and JSON"
+    )
+
+
+def _add_update(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    parser = _verb(
+        verbs,
+        "update",
+        "mesh and check an implant anew that was edited by hand",
+        UPDATE_EXAMPLES,
+    )
+    parser.add_argument(
+        "result",
+        type=Path,
+        metavar="RESULT",
+        help="a folder that `design` wrote, with implant.nrrd as edited",
+    )
+    _add_output(parser, "where to write the result; may be the same folder")
+    parser.add_argument(
+        "--input", type=Path, metavar="CT", help="the CT it was designed for, for the pictures"
+    )
+    parser.add_argument(
+        "--clearance-mm",
+        type=_not_negative,
+        metavar="MM",
+        help="gap that the checks allow (default: what the design was made with)",
+    )
+    _add_no_report(parser)
+
+
+def _add_devices(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    _verb(
+        verbs,
+        "devices",
+        "list where a network can run on this machine",
+        "examples:\n  skull-implant devices --json",
     )
 
 
@@ -168,7 +258,7 @@ def _add_defect(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") ->
     )
     _add_input(parser)
     _add_output(parser, "where to write defective.nrrd, implant.nrrd and complete.nrrd")
-    parser.add_argument("--kind", choices=commands.DEFECT_KINDS, default="random")
+    parser.add_argument("--kind", choices=DEFECT_KINDS, default="random")
     parser.add_argument("--seed", type=int, default=0, help="another seed is another defect")
     parser.add_argument(
         "--area-cm2",
@@ -191,7 +281,7 @@ def _add_evaluate(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     many.add_argument(
         "--suite", type=Path, metavar="FOLDER", help="complete skulls or CTs, to cut defects into"
     )
-    many.add_argument("--kinds", nargs="+", choices=commands.DEFECT_KINDS, metavar="KIND")
+    many.add_argument("--kinds", nargs="+", choices=DEFECT_KINDS, metavar="KIND")
     many.add_argument("--defects", type=_positive, default=1, metavar="N", help="a kind and skull")
     many.add_argument("--seed", type=int, default=0)
     _add_output(parser, "where the tables of many cases go; run again to resume", "evaluation")
@@ -204,7 +294,7 @@ def _add_train(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> 
     )
     parser.add_argument("skulls", type=Path, metavar="FOLDER", help="complete skull masks")
     _add_output(parser, "where cases, log, checkpoint, weights and model card go")
-    defaults = commands.TrainOptions()
+    defaults = TrainOptions()
     parser.add_argument("--resume", action="store_true", help="go on from the checkpoint")
     parser.add_argument("--network", choices=("ch1", "ch2"), default=defaults.network)
     parser.add_argument("--skip", choices=("none", "add"), default=defaults.skip)
@@ -258,30 +348,49 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = build_parser().parse_args(arguments)
     signal.signal(signal.SIGTERM, _stop)
     show = {"bar": ProgressBar, "json": JsonLines, "none": Quiet}[options.progress]()
-    try:
-        result = commands.COMMANDS[options.verb](options, show)
-    except SkullImplantError as error:
-        show.close()
-        return _fail(options.json, str(error), USER_ERROR)
-    except (KeyboardInterrupt, Cancelled):
-        show.close()
-        return _fail(options.json, "Cancelled.", CANCELLED)
-    except MemoryError:
-        show.close()
-        message = (
-            "Not enough memory for this image; close other programs or crop the CT to the head."
-        )
-        return _fail(options.json, message, USER_ERROR)
+    watching: AbstractContextManager[None] = nullcontext()
+    if options.progress == "json":
+        # Asked before the run makes anything: what is not there now may go again.
+        watching = ending_with_the_starter(trace_remover(getattr(options, "output", None)))
+    with watching:
+        try:
+            show.begin()
+            return _run(options, show)
+        except SkullImplantError as error:
+            return _fail(options, show, str(error), USER_ERROR)
+        except (KeyboardInterrupt, Cancelled):
+            return _fail(options, show, "Cancelled.", CANCELLED)
+        except Exception as error:
+            if _is_out_of_memory(error):
+                return _fail(options, show, OUT_OF_MEMORY, USER_ERROR)
+            traceback.print_exc()
+            sentence = f"Internal error: {type(error).__name__}: {' '.join(str(error).split())}"
+            return _fail(options, show, sentence, BUG)
+
+
+def _run(options: argparse.Namespace, show: Quiet) -> int:
+    room, function = VERBS[options.verb]
+    result = getattr(import_module(room, __package__), function)(options, show)
     show.close()
     print(json.dumps(result.data, indent=2, allow_nan=False) if options.json else result.text)
+    sys.stdout.flush()
+    show.end()
     return OK
 
 
-def _fail(as_json: bool, message: str, code: int) -> int:
-    if as_json:
-        print(json.dumps({"error": message}))
-    print(f"skull-implant: {message}", file=sys.stderr)
+def _fail(options: argparse.Namespace, show: Quiet, sentence: str, code: int) -> int:
+    show.close()
+    if options.json:
+        print(json.dumps({"error": sentence}), flush=True)
+    show.fail(sentence, code)
     return code
+
+
+def _is_out_of_memory(error: Exception) -> bool:
+    """Say whether memory ran out; ITK and torch tell it in words alone."""
+    return isinstance(error, MemoryError) or (
+        isinstance(error, RuntimeError) and "allocate memory" in str(error).lower()
+    )
 
 
 def _stop(number: int, frame: FrameType | None) -> None:

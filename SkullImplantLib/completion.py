@@ -4,7 +4,9 @@ The network sees the defective skull and the geometric prior on a coarse grid in
 and says of each candidate voxel how likely the complete skull fills it (`networks/autoencoder.py`).
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 import SimpleITK as sitk
@@ -18,8 +20,8 @@ from .networks.inputs import CHANNELS, network_input, starting_logit
 from .networks.weights import Weights
 from .progress import Progress, silent
 
-DEVICES = ("auto", "cpu", "cuda")
-ENGINES = ("torch", "minkowski")
+GPU_TOO_SMALL = "The GPU's memory did not suffice; the network ran on the CPU."
+Found = TypeVar("Found")
 
 
 @dataclass(frozen=True)
@@ -28,6 +30,15 @@ class CompletionOptions:
 
     device: str = "auto"
     engine: str = "torch"
+
+
+@dataclass(frozen=True)
+class Completion:
+    """The completed skull's occupancy, float32 from 0 to 1, and the device it was found on."""
+
+    occupancy: sitk.Image
+    device: str
+    notes: tuple[str, ...] = ()
 
 
 def choose_device(name: str) -> torch.device:
@@ -64,14 +75,34 @@ def grid_and_channels(weights: Weights) -> tuple[float, list[str]]:
     return float(spacing_mm), channels
 
 
+def on_device_or_cpu(
+    run: Callable[[torch.device], Found], device: torch.device
+) -> tuple[Found, torch.device]:
+    """Return what `run` gives on `device`, or on the CPU where the GPU's memory does not suffice;
+    and the device it ran on.
+    """
+    if device.type == "cpu":
+        return run(device), device
+    try:
+        return run(device), device
+    except RuntimeError as error:
+        # `torch.OutOfMemoryError`, or a kernel's own failure, which has no class of its own.
+        if "out of memory" not in str(error).lower():
+            raise
+    # Outside of the handler, whose traceback would hold on to the tensors.
+    torch.cuda.empty_cache()
+    cpu = torch.device("cpu")
+    return run(cpu), cpu
+
+
 def complete_skull(
     skull_fraction: sitk.Image,
     depth_mm: sitk.Image,
     weights: Weights,
     options: CompletionOptions = CompletionOptions(),
     progress: Progress = silent,
-) -> sitk.Image:
-    """Return the occupancy of the completed skull, float32 from 0 to 1, on the same grid.
+) -> Completion:
+    """Return the completed skull on the same grid.
 
     Both images lie on one standard grid of the spacing the weights were trained at:
     `skull_fraction`, the part of each voxel that bone fills; `depth_mm`, the geometric prior's
@@ -89,15 +120,19 @@ def complete_skull(
         raise SkullImplantError(
             "The skull is empty on the network's grid; check the bone threshold."
         )
-    network = weights.network(options.engine).to(device)
+    network = weights.network(options.engine)
     belief = None
     if weights.metadata.get("residual"):
         belief = starting_logit(array_of(skull_fraction), array_of(depth_mm), spacing_mm)
     progress(0.2, "completing the skull")
     shape = skull_fraction.GetSize()[::-1]
-    occupancy = run_network(network, coordinates, features, shape, device, belief)
+    occupancy, ran_on = on_device_or_cpu(
+        lambda where: run_network(network.to(where), coordinates, features, shape, where, belief),
+        device,
+    )
     progress(1.0, "skull completed")
-    return image_like(occupancy, skull_fraction)
+    notes = () if ran_on == device else (GPU_TOO_SMALL,)
+    return Completion(image_like(occupancy, skull_fraction), ran_on.type, notes)
 
 
 def run_network(

@@ -3,27 +3,25 @@ implant, the implant is fitted, smoothed, meshed and checked.
 """
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import SimpleITK as sitk
 import vtk
 
 from .checks import Check, CheckOptions, check_implant
-from .completion import (
-    CompletionOptions,
-    choose_device,
-    complete_skull,
-    grid_and_channels,
-)
+from .checksums import sha256_of
 from .errors import SkullImplantError
 from .images import array_of, bounding_box, crop, fraction_on, image_like, resample
-from .implant import Implant, ImplantOptions, make_implant
-from .networks.weights import Weights, load_weights, sha256_of, shipped_weights
+from .implant import Implant, make_implant
+from .left_out import LeftOut, leave_out
+from .models import PRIOR, require_torch
+from .options import DesignOptions, ImplantOptions
 from .population import POPULATION_FILE
 from .prior import Prior, complete_by_prior
+from .progress import Progress
 from .reading import Input
 from .rearrangement import Rules, apply_rules, learn_rules
 from .skull import Skull, SkullOptions, clean_skull, segment_skull
@@ -31,13 +29,13 @@ from .stages import StageReport, Stages, no_report
 from .surface import SurfaceOptions, surface_of
 from .symmetry import Pose, estimate_pose, standard_grid
 
-# The completion by geometry alone: no weights, no torch.
-PRIOR = "prior"
-# What runs unless another model is asked for: the more accurate on held-back skulls, which today is
-# the prior (Testing/Benchmarks/accuracy); the shipped network `ch1-prior` starts from it.
-DEFAULT_MODEL = PRIOR
+if TYPE_CHECKING:
+    from .networks.weights import Weights
+
 # Published clearances are 0.3 to 1 mm; beyond this it is a mistyped number.
 MOST_CLEARANCE_MM = 5.0
+# As wide as an implant is thick; and a rim that laps over the bone by more is a skin on it.
+MOST_SPUR_MM, MOST_RIM_SLACK_MM = 10.0, 5.0
 # The prior alone has no grid of its own; it is rearranged from the grid the networks use.
 PRIOR_SPACING_MM = 2.0
 # Rearrangement's coarse voxels are this much finer than the network's grid: from voxels as coarse
@@ -52,17 +50,6 @@ RIM_MM = 6.0
 
 
 @dataclass(frozen=True)
-class DesignOptions:
-    """What a design depends on beside its input."""
-
-    bone_threshold_hu: float | None = None
-    clearance_mm: float = ImplantOptions().clearance_mm
-    model: str = DEFAULT_MODEL
-    device: str = "auto"
-    engine: str = "torch"
-
-
-@dataclass(frozen=True)
 class ImplantDesign:
     """A proposal for review: masks on the input's grid, the mesh in LPS mm, and what is known."""
 
@@ -74,24 +61,24 @@ class ImplantDesign:
     notes: tuple[str, ...]
     bone_threshold_hu: float | None
     hole_area_cm2: float
+    left_out: dict[str, Any] | None
     model: dict[str, Any]
     device: str
     stages: Stages = field(repr=False)
 
 
 def design_implant(
-    source: Input, options: DesignOptions = DesignOptions(), report: StageReport = no_report
+    source: Input,
+    options: DesignOptions = DesignOptions(),
+    report: StageReport = no_report,
+    left_out: LeftOut | None = None,
 ) -> ImplantDesign:
-    """Return the implant for a CT or a skull mask with a hole in it.
+    """Return the implant for a CT or a skull mask with a hole in it; bone `left_out` is not there.
 
     Raises `SkullImplantError` for anything the user can mend (no skull, no defect, ...), and
     whatever `report` raises, `Cancelled` for instance, which stops the work.
     """
-    if not 0.0 <= options.clearance_mm <= MOST_CLEARANCE_MM:
-        raise SkullImplantError(
-            f"A clearance of {options.clearance_mm:g} mm is no gap between implant and bone; give "
-            f"0 to {MOST_CLEARANCE_MM:g} mm."
-        )
+    _check_lengths(options)
     weights = find_weights(options.model)
     stages = Stages(report)
     with stages.stage("skull") as progress:
@@ -102,6 +89,9 @@ def design_implant(
             )
         else:
             skull = clean_skull(source.image, progress)
+        left = None
+        if left_out:
+            skull, left = _without(skull, left_out)
     with stages.stage("pose") as progress:
         pose = estimate_pose(skull.mask, progress)
     with stages.stage("prior") as progress:
@@ -112,15 +102,20 @@ def design_implant(
                 "has a hole to be filled."
             )
     with stages.stage("completion") as progress:
-        occupancy = _complete(skull.mask, pose, prior, weights, options, progress)
+        occupancy, device, network_notes = _complete(
+            skull.mask, pose, prior, weights, options, progress
+        )
     with stages.stage("rearrangement") as progress:
         hole = prior.hole_on(skull.mask)
         completed = on_the_ct_grid(occupancy, skull.mask, hole)
         progress(1.0)
     with stages.stage("implant") as progress:
-        implant = make_implant(
-            completed, skull.mask, ImplantOptions(clearance_mm=options.clearance_mm), hole, progress
+        fit = ImplantOptions(
+            clearance_mm=options.clearance_mm,
+            rim_slack_mm=options.rim_slack_mm,
+            spur_mm=options.spur_mm,
         )
+        implant = make_implant(completed, skull.mask, fit, hole, progress)
     with stages.stage("surface") as progress:
         mesh = surface_of(implant.mask, SurfaceOptions(), progress)
     with stages.stage("checks") as progress:
@@ -132,22 +127,50 @@ def design_implant(
         implant=implant,
         mesh=mesh,
         checks=checks,
-        notes=source.notes + skull.notes + prior.notes + implant.notes,
+        notes=source.notes + skull.notes + prior.notes + network_notes + implant.notes,
         bone_threshold_hu=skull.bone_threshold_hu,
         hole_area_cm2=prior.hole_area_cm2,
+        left_out=left,
         model={
             "name": Path(options.model).stem,
             "sha256": weights.sha256 if weights else sha256_of(POPULATION_FILE),
         },
-        device=choose_device(options.device).type if weights else "cpu",
+        device=device,
         stages=stages,
     )
 
 
-def find_weights(model: str) -> Weights | None:
-    """Return the weights that `--model` names: shipped ones, a file's, or None for `prior`."""
+def _check_lengths(options: DesignOptions) -> None:
+    """Raise `SkullImplantError` for a length that can only be a mistyped number."""
+    for name, value, most in (
+        ("clearance between implant and bone", options.clearance_mm, MOST_CLEARANCE_MM),
+        ("rim slack", options.rim_slack_mm, MOST_RIM_SLACK_MM),
+        ("width of spurs", options.spur_mm, MOST_SPUR_MM),
+    ):
+        if not 0.0 <= value <= most:
+            raise SkullImplantError(
+                f"A {name} of {value:g} mm makes no implant; give 0 to {most:g} mm."
+            )
+
+
+def _without(skull: Skull, left_out: LeftOut) -> tuple[Skull, dict[str, Any]]:
+    """Return the skull without that bone and with a note on it, and what `design.json` says."""
+    mask, volume_cm3 = leave_out(skull.mask, left_out)
+    note = f"{volume_cm3:.1f} cm³ of bone were left out of the skull as you marked it."
+    left = {"sha256": left_out.sha256, "volume_cm3": round(volume_cm3, 2)}
+    return replace(skull, mask=mask, notes=(*skull.notes, note)), left
+
+
+def find_weights(model: str) -> "Weights | None":
+    """Return the weights that `--model` names: shipped ones, a file's, or None for `prior`.
+
+    Raises `SkullImplantError` where they are not there, or PyTorch is not.
+    """
     if model == PRIOR:
         return None
+    require_torch(f"The model '{Path(model).name}'")
+    from .networks.weights import load_weights, shipped_weights
+
     return load_weights(Path(model)) if model.endswith(".npz") else shipped_weights(model)
 
 
@@ -155,23 +178,29 @@ def _complete(
     skull: sitk.Image,
     pose: Pose,
     prior: Prior,
-    weights: Weights | None,
+    weights: "Weights | None",
     options: DesignOptions,
-    progress: Any,
-) -> sitk.Image:
-    """Return the completed skull's occupancy, 0 to 1, on the standard grid."""
-    spacing_mm = grid_and_channels(weights)[0] if weights else PRIOR_SPACING_MM
-    grid = standard_grid(pose, spacing_mm)
+    progress: Progress,
+) -> tuple[sitk.Image, str, tuple[str, ...]]:
+    """Return the completed skull's occupancy, 0 to 1, on the standard grid; on which device it was
+    made; and notes.
+    """
     if weights is None:
+        grid = standard_grid(pose, PRIOR_SPACING_MM)
         # A voxel's share of bone falls from 1 to 0 as the surface passes through it.
-        return sitk.Clamp(prior.depth_on(grid) / spacing_mm + 0.5, sitk.sitkFloat32, 0.0, 1.0)
-    return complete_skull(
+        share = prior.depth_on(grid) / PRIOR_SPACING_MM + 0.5
+        return sitk.Clamp(share, sitk.sitkFloat32, 0.0, 1.0), "cpu", ()
+    from .completion import CompletionOptions, complete_skull, grid_and_channels
+
+    grid = standard_grid(pose, grid_and_channels(weights)[0])
+    found = complete_skull(
         fraction_on(skull, grid),
         prior.hole_depth_on(grid),
         weights,
         CompletionOptions(options.device, options.engine),
         progress,
     )
+    return found.occupancy, found.device, found.notes
 
 
 def on_the_ct_grid(occupancy: sitk.Image, skull: sitk.Image, hole: sitk.Image) -> sitk.Image:

@@ -138,6 +138,24 @@ def atomic_path(path: Path) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
 
 
+def read_mask(path: Path) -> sitk.Image:
+    """Return a mask from a file (uint8; every non-zero voxel is 1); it may be small or empty.
+
+    Raises `SkullImplantError` where it cannot be read or is not one volume.
+    """
+    if not path.is_file():
+        raise SkullImplantError(f"{path} does not exist; check the path.")
+    try:
+        image = sitk.ReadImage(str(path))
+    except RuntimeError as error:
+        raise SkullImplantError(
+            f"{path.name} cannot be read as an image; check the file."
+        ) from error
+    if image.GetDimension() != 3 or image.GetNumberOfComponentsPerPixel() != 1:
+        raise SkullImplantError(f"{path.name} is not a mask in three dimensions; check the file.")
+    return image != 0
+
+
 def write_image(image: sitk.Image, path: Path) -> None:
     """Write `image` compressed, in the format of the path's ending, whole or not at all."""
     with atomic_path(Path(path)) as temporary:

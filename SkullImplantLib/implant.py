@@ -29,6 +29,7 @@ from .images import (
     same_grid,
     voxel_volume_mm3,
 )
+from .options import ImplantOptions
 from .progress import Progress, silent
 
 SEARCH_SPACING_MM = 1.0  # the search for holes need not be finer: a hole is centimetres wide
@@ -38,22 +39,6 @@ SMALLEST_SHEET_MM3 = 100.0  # 1 cm² of bone 1 mm thick, as at the temple
 EDGE_BLUR_VOXELS = 1.0  # as little as rounds the steps of voxels off (standard deviation)
 # The 13 ways from a voxel to its neighbours, either sense (z, y, x).
 NEIGHBOUR_STEPS = np.array([s for s in np.ndindex(3, 3, 3) if s > (1, 1, 1)]) - 1
-
-
-@dataclass(frozen=True)
-class ImplantOptions:
-    """What is taken off the difference of the two skulls.
-
-    clearance_mm: gap left between implant and bone; 0 gives the exact complement.
-    skin_mm: how far the completed surface may stray from intact bone without becoming implant.
-    rim_slack_mm: how far over the edge of the bone the rim may reach, to fill sharp corners.
-    spur_mm: spurs thinner than this are removed; a thin sheet of 1 cm² and more is thin bone.
-    """
-
-    clearance_mm: float = 0.5
-    skin_mm: float = 2.0
-    rim_slack_mm: float = 0.5
-    spur_mm: float = 2.5
 
 
 @dataclass(frozen=True)

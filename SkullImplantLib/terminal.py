@@ -1,20 +1,47 @@
 """How progress looks on a terminal: a bar for people, JSON lines for programs."""
 
 import json
+import os
 import sys
 import time
-from typing import TextIO
+from contextlib import suppress
+from typing import Any, TextIO
+
+from .errors import Cancelled
 
 BAR_CELLS = 28
 # A bar redrawn more often than this only flickers.
 REDRAW_SECONDS = 0.1
 
 
-class ProgressBar:
-    """One line per stage on a terminal; one line per finished stage in a log file."""
+class Quiet:
+    """No progress at all, and a failure in one sentence."""
 
     def __init__(self, stream: TextIO | None = None) -> None:
         self._stream = stream or sys.stderr
+
+    def __call__(self, stage: str, fraction: float, message: str = "") -> None:
+        """Take in a step; what a `StageReport` does."""
+
+    def begin(self) -> None:
+        """The run begins."""
+
+    def close(self) -> None:
+        """No more steps will come."""
+
+    def end(self) -> None:
+        """The run ended well."""
+
+    def fail(self, sentence: str, code: int) -> None:
+        """The run ended badly, with this exit code."""
+        self._stream.write(f"skull-implant: {sentence}\n")
+
+
+class ProgressBar(Quiet):
+    """One line per stage on a terminal; one line per finished stage in a log file."""
+
+    def __init__(self, stream: TextIO | None = None) -> None:
+        super().__init__(stream)
         self._live = self._stream.isatty()
         self._stage = ""
         self._start = self._last = 0.0
@@ -44,26 +71,29 @@ class ProgressBar:
             self._stream.write("\n")
 
 
-class JsonLines:
-    """`{"stage": ..., "fraction": ..., "message": ...}`, a line each, for a calling program."""
+class JsonLines(Quiet):
+    """A line of JSON (ASCII) for everything, for a calling program; `job.JobProgress` reads them.
 
-    def __init__(self, stream: TextIO | None = None) -> None:
-        self._stream = stream or sys.stderr
-
-    def __call__(self, stage: str, fraction: float, message: str = "") -> None:
-        line = {"stage": stage, "fraction": round(fraction, 4), "message": message}
-        self._stream.write(json.dumps(line) + "\n")
-        self._stream.flush()
-
-    def close(self) -> None:
-        """Nothing is left open."""
-
-
-class Quiet:
-    """No progress at all."""
+    First `{"pid": ...}`; then the steps, `{"stage": ..., "fraction": ..., "message": ...}`; and in
+    the end `{"done": true}`, or `{"error": SENTENCE, "code": EXIT_CODE}`.
+    """
 
     def __call__(self, stage: str, fraction: float, message: str = "") -> None:
-        return
+        self._write({"stage": stage, "fraction": round(fraction, 4), "message": message})
 
-    def close(self) -> None:
-        """Nothing is left open."""
+    def begin(self) -> None:
+        self._write({"pid": os.getpid()})
+
+    def end(self) -> None:
+        self._write({"done": True})
+
+    def fail(self, sentence: str, code: int) -> None:
+        with suppress(Cancelled):
+            self._write({"error": sentence, "code": code})
+
+    def _write(self, told: dict[str, Any]) -> None:
+        try:
+            self._stream.write(json.dumps(told) + "\n")
+            self._stream.flush()
+        except BrokenPipeError:
+            raise Cancelled from None  # the calling program does not listen any more

@@ -3,22 +3,26 @@
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from ..errors import SkullImplantError
+from ..job import remove_folder
+from ..processes import is_running
 
 STAGING_PREFIX = ".skull-implant-"
 
 
 @contextmanager
-def staged_folder(folder: Path) -> Iterator[Path]:
+def staged_folder(folder: Path, belonging: Collection[str] = ()) -> Iterator[Path]:
     """Yield an empty folder; when the block ends well, its files move into `folder`.
 
     On any exception nothing is left: neither the files nor a `folder` that was not there before.
-    Files of the same name from an earlier run are replaced. Staging folders that a killed process
-    left behind are removed. Raises `SkullImplantError` where `folder` cannot be made or written.
+    Files of the same name from an earlier run are replaced, and those of the names `belonging` that
+    were not written this time are removed, so that no old report stands beside new masks. Staging
+    folders that a killed process left behind are removed. Raises `SkullImplantError` where `folder`
+    cannot be made or written.
     """
     made = _make(folder)
     try:
@@ -33,8 +37,11 @@ def staged_folder(folder: Path) -> Iterator[Path]:
         ) from error
     try:
         yield staging
+        written = {path.name for path in staging.iterdir()}
         for path in sorted(staging.iterdir()):
             os.replace(path, folder / path.name)
+        for name in set(belonging) - written:
+            (folder / name).unlink(missing_ok=True)
     except BaseException as error:
         shutil.rmtree(staging, ignore_errors=True)
         _unmake(made)
@@ -46,9 +53,32 @@ def staged_folder(folder: Path) -> Iterator[Path]:
     shutil.rmtree(staging, ignore_errors=True)
 
 
+def trace_remover(folder: Path | None) -> Callable[[], None]:
+    """Return what removes the traces of a run into `folder` that cannot end by itself.
+
+    Traces are this process's staging folders, and `folder` and its parents as far as they are not
+    there now; what holds anything else stays.
+    """
+    if folder is None:
+        return lambda: None
+    missing = _missing(folder)
+
+    def remove() -> None:
+        for staging in folder.glob(f"{STAGING_PREFIX}{os.getpid()}-*"):
+            remove_folder(staging)
+        _unmake(missing)
+
+    return remove
+
+
+def _missing(folder: Path) -> list[Path]:
+    """Return `folder` and its parents as far as they do not exist, the deepest first."""
+    return [path for path in (folder, *folder.parents) if not path.exists()]
+
+
 def _make(folder: Path) -> list[Path]:
     """Make `folder` with its parents, and return those that were made, the deepest first."""
-    made = [path for path in (folder, *folder.parents) if not path.exists()]
+    made = _missing(folder)
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -70,9 +100,6 @@ def _in_use(staging: Path) -> bool:
     """Say whether the process that made a staging folder still runs."""
     try:
         process = int(staging.name.removeprefix(STAGING_PREFIX).split("-")[0])
-        os.kill(process, 0)
-    except (ValueError, ProcessLookupError):
+    except ValueError:
         return False
-    except OSError:
-        return True
-    return process != os.getpid()
+    return process != os.getpid() and is_running(process)

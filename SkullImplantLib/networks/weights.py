@@ -6,7 +6,6 @@ grid it was trained on, data, seeds, scores). `NAME.npz.sha256` beside it, as `s
 guards against damage.
 """
 
-import hashlib
 import json
 import zipfile
 from collections.abc import Mapping
@@ -18,7 +17,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from .. import sparse
+from .. import models, sparse
+from ..checksums import sha256_of, verify_checksum
 from ..errors import SkullImplantError
 from ..images import atomic_path
 from .autoencoder import Configuration, SparseAutoEncoder
@@ -26,7 +26,6 @@ from .autoencoder import Configuration, SparseAutoEncoder
 FORMAT = "SkullImplant sparse auto-encoder"
 VERSION = 1
 HEADER = "header"
-RESOURCES = Path(__file__).resolve().parents[2] / "Resources"
 
 
 @dataclass(frozen=True)
@@ -137,53 +136,11 @@ def shipped_weights(name: str) -> Weights:
     Raises:
         SkullImplantError: there are none of that name, or they are damaged.
     """
-    path = RESOURCES / f"{name}.npz"
-    if Path(name).name != name or not checksum_path(path).exists():
-        shipped = sorted(p.name.removesuffix(".npz.sha256") for p in RESOURCES.glob("*.npz.sha256"))
+    shipped = models.shipped_models()
+    if name not in shipped:
         known = f"use one of {', '.join(shipped)}" if shipped else "none are installed"
         raise SkullImplantError(f"There are no shipped weights '{name}'; {known}.")
-    return load_weights(path)
-
-
-def sha256_of(path: Path) -> str:
-    """Return the SHA-256 of a file's bytes, in hex."""
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def checksum_path(path: Path) -> Path:
-    """Return where the checksum of the file `path` is kept."""
-    return path.with_name(path.name + ".sha256")
-
-
-def write_checksum(path: Path) -> str:
-    """Write `NAME.sha256` beside the file, as `sha256sum` does, and return the checksum."""
-    checksum = sha256_of(path)
-    with atomic_path(checksum_path(path)) as temporary:
-        temporary.write_text(f"{checksum}  {path.name}\n", encoding="utf-8")
-    return checksum
-
-
-def verify_checksum(path: Path, required: bool = True) -> None:
-    """Compare a file with the `NAME.sha256` beside it.
-
-    Raises:
-        SkullImplantError: they differ, or (if `required`) there is no checksum.
-    """
-    beside = checksum_path(path)
-    if not beside.exists():
-        if required:
-            raise SkullImplantError(f"{path.name} has no checksum {beside.name}; install it again.")
-        return
-    if not path.exists():
-        raise SkullImplantError(
-            f"There is no weight file {path.name}; check the path given to --model."
-        )
-    words = beside.read_text(encoding="utf-8", errors="replace").split()
-    if not words or words[0].lower() != sha256_of(path):
-        raise SkullImplantError(
-            f"{path.name} does not match its checksum {beside.name}; install or train it again."
-        )
+    return load_weights(models.RESOURCES / f"{name}.npz")
 
 
 def _expected_state(configuration: Configuration) -> dict[str, torch.Tensor]:

@@ -3,8 +3,8 @@
 from pathlib import Path
 from typing import Any
 
+from ..checksums import write_checksum
 from ..images import atomic_path
-from ..networks.weights import write_checksum
 
 CARD = """# Model card: {name}
 

@@ -16,7 +16,7 @@ import pytest
 import SimpleITK as sitk
 
 from bad_inputs import BAD_INPUTS
-from SkullImplantLib.cli import main
+from SkullImplantLib.cli import VERBS, main
 from SkullImplantLib.images import write_image
 from SkullImplantLib.meshes import mesh_health
 from SkullImplantLib.sample import SamplePatient
@@ -54,8 +54,10 @@ def test_design_writes_what_the_contract_names(
     for check in data["checks"]:
         assert {"name", "value", "limit", "passed"} <= set(check)
     lines = [json.loads(line) for line in printed.err.splitlines()]
-    assert all(set(line) == {"stage", "fraction", "message"} for line in lines)
-    assert {"reading", "skull", "completion", "export"} <= {line["stage"] for line in lines}
+    assert lines[0] == {"pid": os.getpid()} and lines[-1] == {"done": True}
+    steps = lines[1:-1]
+    assert all(set(line) == {"stage", "fraction", "message"} for line in steps)
+    assert {"reading", "skull", "completion", "export"} <= {line["stage"] for line in steps}
     _assert_sound(output / "implant.stl", data["implant"]["volume_cm3"])
     report = (output / "report.html").read_text()
     assert "proposal" in report and 'src="http' not in report
@@ -248,7 +250,7 @@ def test_stopping_in_the_middle_leaves_no_result(
     run = subprocess.Popen([*COMMAND, *arguments], stderr=subprocess.PIPE, text=True)
     assert run.stderr is not None
     for line in run.stderr:
-        if json.loads(line)["stage"] == "prior":
+        if json.loads(line).get("stage") == "prior":
             break
     run.send_signal(number)
     start = time.monotonic()
@@ -258,12 +260,13 @@ def test_stopping_in_the_middle_leaves_no_result(
     if number == signal.SIGKILL:
         assert [p for p in output.rglob("*") if not p.name.startswith(".")] == []
     else:
-        assert rest.strip().endswith("skull-implant: Cancelled.")
+        end = json.loads(rest.strip().splitlines()[-1])
+        assert end == {"error": "Cancelled.", "code": 130}
         assert not output.exists()
 
 
 def test_help_has_examples(capsys: pytest.CaptureFixture[str]) -> None:
-    for verb in ("demo", "design", "defect", "evaluate", "train", "benchmark"):
+    for verb in VERBS:
         with pytest.raises(SystemExit) as end:
             main([verb, "--help"])
         assert end.value.code == 0

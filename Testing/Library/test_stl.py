@@ -26,7 +26,9 @@ needs_admesh = pytest.mark.skipif(
 
 def admesh(path: Path) -> dict[str, float]:
     """What admesh says about a file: its counters by name; facet states as found and as mended."""
-    run = subprocess.run(["admesh", path], capture_output=True, text=True, check=True)
+    run = subprocess.run(
+        ["admesh", path], capture_output=True, text=True, errors="replace", check=True
+    )
     found = re.findall(r"([A-Z][\w ]*?) *: +(-?\d+(?:\.\d+)?)(?: +(\d+))?", run.stdout)
     return {name: float(first) for name, first, _ in found}
 

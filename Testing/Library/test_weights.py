@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from SkullImplantLib import sparse
+from SkullImplantLib import checksums, models, sparse
 from SkullImplantLib.errors import SkullImplantError
 from SkullImplantLib.networks import weights
 from SkullImplantLib.networks.autoencoder import Configuration, SparseAutoEncoder
@@ -43,7 +43,7 @@ def rewrite(path, **changes):
 def test_round_trip(path, network):
     loaded = load_weights(path)
     assert loaded.configuration == CONFIGURATION and loaded.metadata == METADATA
-    assert loaded.sha256 == weights.sha256_of(path) and len(loaded.sha256) == 64
+    assert loaded.sha256 == checksums.sha256_of(path) and len(loaded.sha256) == 64
     for name, value in network.state_dict().items():
         assert torch.equal(loaded.state[name], value) and loaded.state[name].dtype == value.dtype
     rebuilt = loaded.network()
@@ -126,10 +126,10 @@ def test_a_bad_file_is_one_sentence(path, damage):
 
 def test_checksums(path):
     with pytest.raises(SkullImplantError, match="has no checksum"):
-        weights.verify_checksum(path)
-    checksum = weights.write_checksum(path)
-    assert weights.checksum_path(path).read_text() == f"{checksum}  small.npz\n"
-    weights.verify_checksum(path)
+        checksums.verify_checksum(path)
+    checksum = checksums.write_checksum(path)
+    assert checksums.checksum_path(path).read_text() == f"{checksum}  small.npz\n"
+    checksums.verify_checksum(path)
     assert load_weights(path).sha256 == checksum
     rewrite(path, extra=None)  # the same arrays, written anew and so in another order
     rewrite(path, **{"final.bias": np.ones((1, 1), np.float32)})
@@ -138,10 +138,10 @@ def test_checksums(path):
 
 
 def test_shipped_weights_need_their_checksum(path, monkeypatch):
-    monkeypatch.setattr(weights, "RESOURCES", path.parent)
+    monkeypatch.setattr(models, "RESOURCES", path.parent)
     with pytest.raises(SkullImplantError, match="none are installed"):
         weights.shipped_weights("small")
-    weights.write_checksum(path)
+    checksums.write_checksum(path)
     assert weights.shipped_weights("small").metadata == METADATA
     for name in ("large", "../small", "population"):
         with pytest.raises(SkullImplantError, match="use one of small"):

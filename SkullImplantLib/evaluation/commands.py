@@ -1,0 +1,69 @@
+"""What `skull-implant evaluate` and `skull-implant benchmark` do."""
+
+import argparse
+from functools import partial
+
+from ..commands import Result, use_threads
+from ..errors import SkullImplantError
+from ..images import read_mask, same_grid
+from ..models import require_torch
+from ..options import DesignOptions
+from ..stages import StageReport
+from ..training.outlines import KINDS
+from .metrics import Metrics, evaluate_implant
+from .suite import evaluate_cohort, evaluate_suite
+
+
+def evaluate(options: argparse.Namespace, report: StageReport) -> Result:
+    """`skull-implant evaluate`: one case, a data set in its own layout, or the suite."""
+    use_threads(options.threads, options.model)
+    chosen = [
+        bool(options.implant or options.truth or options.defective),
+        bool(options.cohort),
+        bool(options.suite),
+    ]
+    if sum(chosen) != 1:
+        raise SkullImplantError(
+            "Say what to evaluate: --implant with --truth and --defective, or --cohort, or --suite."
+        )
+    if chosen[0]:
+        return _evaluate_one(options)
+    many = (
+        partial(evaluate_cohort, options.cohort)
+        if chosen[1]
+        else partial(evaluate_suite, options.suite, defects=options.defects, seed=options.seed)
+    )
+    kinds = tuple("random_1" if k == "random" else k for k in options.kinds or KINDS)
+    # The truth is the exact complement, so the implant is judged without its clearance.
+    settings = DesignOptions(
+        clearance_mm=0.0, model=options.model, device=options.device, engine=options.engine
+    )
+    data, table = many(options.output, kinds=kinds, options=settings, report=report)
+    return Result(data, table)
+
+
+def _evaluate_one(options: argparse.Namespace) -> Result:
+    if not (options.implant and options.truth and options.defective):
+        raise SkullImplantError("One case needs all of --implant, --truth and --defective.")
+    implant, truth, defective = (
+        read_mask(path) for path in (options.implant, options.truth, options.defective)
+    )
+    for path, image in ((options.truth, truth), (options.defective, defective)):
+        if not same_grid(implant, image):
+            raise SkullImplantError(
+                f"{path.name} does not lie on the grid of {options.implant.name}; evaluate masks "
+                "of one image."
+            )
+    metrics: Metrics = evaluate_implant(implant, truth, defective)
+    data = metrics.as_json()
+    lines = (f"{k:<20} {'-' if v is None else format(v, '.4f')}" for k, v in data.items())
+    return Result(data, "\n".join(lines))
+
+
+def benchmark(options: argparse.Namespace, report: StageReport) -> Result:
+    """`skull-implant benchmark engine`: forward time and memory, a row an engine."""
+    require_torch("The benchmark of the engines", otherwise="")
+    from .benchmark_engine import benchmark_engines, table_of
+
+    rows = benchmark_engines(threads=options.threads)
+    return Result({"rows": rows}, table_of(rows))

@@ -1,0 +1,63 @@
+"""What completes the skull: the models by name, and what each needs to run. Nothing heavy here."""
+
+import re
+from pathlib import Path
+
+from .errors import SkullImplantError
+
+# The completion by geometry alone: no weights, no torch.
+PRIOR = "prior"
+# What runs unless another model is asked for: the more accurate on held-back skulls, which today is
+# the prior (Testing/Benchmarks/accuracy); the shipped network `ch1-prior` starts from it.
+DEFAULT_MODEL = PRIOR
+# Older ones lack what the networks use.
+TORCH_MINIMUM = "2.6"
+
+RESOURCES = Path(__file__).resolve().parent.parent / "Resources"
+POPULATION = "population"  # the prior's statistics: in the resources, but no network
+
+
+def shipped_models() -> tuple[str, ...]:
+    """Return the names of the networks that came with the program, in order."""
+    checked = (path.name.removesuffix(".npz.sha256") for path in RESOURCES.glob("*.npz.sha256"))
+    return tuple(sorted(name for name in checked if name != POPULATION))
+
+
+def model_needs_torch(name: str) -> bool:
+    """Say whether a model, by name or as a weight file, runs on PyTorch."""
+    return name != PRIOR
+
+
+def torch_version() -> str | None:
+    """Return the version of the PyTorch that can be imported, None where there is none."""
+    try:
+        import torch
+    except (ImportError, OSError):  # not there, or a library of it does not load
+        return None
+    return str(torch.__version__)
+
+
+def is_torch_new_enough(version: str) -> bool:
+    """Say whether a version of PyTorch, such as `2.13.0+cpu`, is at least `TORCH_MINIMUM`."""
+    return _numbers(version) >= _numbers(TORCH_MINIMUM)
+
+
+def _numbers(version: str) -> list[int]:
+    return [int(number) for number in re.findall(r"\d+", version)[:2]]
+
+
+def require_torch(asking: str, otherwise: str = f" or use --model {PRIOR}") -> None:
+    """Raise `SkullImplantError` where PyTorch, new enough, is not there.
+
+    asking: what needs it, the beginning of the sentence. otherwise: what else to do, its end.
+    """
+    version = torch_version()
+    if version is None:
+        raise SkullImplantError(
+            f"{asking} needs PyTorch, which is not installed; install it{otherwise}."
+        )
+    if not is_torch_new_enough(version):
+        raise SkullImplantError(
+            f"{asking} needs PyTorch {TORCH_MINIMUM} or newer, and {version} is installed; "
+            f"update it{otherwise}."
+        )

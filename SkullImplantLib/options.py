@@ -1,0 +1,39 @@
+"""What a person can choose, without the code that obeys, so that help comes at once."""
+
+from dataclasses import dataclass
+
+from .models import DEFAULT_MODEL
+
+DEVICES = ("auto", "cpu", "cuda")
+ENGINES = ("torch", "minkowski")
+# The kinds of artificial defects; `random` is the first of SkullBreak's two random kinds.
+DEFECT_KINDS = ("bilateral", "frontoorbital", "parietotemporal", "random", "random_1", "random_2")
+
+
+@dataclass(frozen=True)
+class ImplantOptions:
+    """What is taken off the difference of the two skulls.
+
+    clearance_mm: gap left between implant and bone; 0 gives the exact complement.
+    skin_mm: how far the completed surface may stray from intact bone without becoming implant.
+    rim_slack_mm: how far over the edge of the bone the rim may reach, to fill sharp corners.
+    spur_mm: spurs thinner than this are removed; a thin sheet of 1 cm² and more is thin bone.
+    """
+
+    clearance_mm: float = 0.5
+    skin_mm: float = 2.0
+    rim_slack_mm: float = 0.5
+    spur_mm: float = 2.5
+
+
+@dataclass(frozen=True)
+class DesignOptions:
+    """What a design depends on beside its input; lengths as in `ImplantOptions`."""
+
+    bone_threshold_hu: float | None = None
+    clearance_mm: float = ImplantOptions.clearance_mm
+    rim_slack_mm: float = ImplantOptions.rim_slack_mm
+    spur_mm: float = ImplantOptions.spur_mm
+    model: str = DEFAULT_MODEL
+    device: str = "auto"
+    engine: str = "torch"
