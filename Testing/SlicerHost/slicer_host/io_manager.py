@@ -301,15 +301,15 @@ def _write_scene(scene: Any, file_name: str, messages: Any) -> bool:
 
 
 def _readers() -> tuple[Reader, ...]:
-    # Equal confidence: the first wins, so a tool for one purpose comes before a general one.
+    # Of two readers that are equally sure the first wins.
     return (
         Reader(SCENE_FILE_TYPE, "MRML Scene", (".mrml", ".mrb"), _load_scene),
         Reader("SegmentationFile", "Segmentation", _SEGMENTATION, _load_segmentation, _rate_nrrd),
         Reader("VolumeFile", "Volume", _VOLUME, _load_volume),
         Reader("ModelFile", "Model", _MODEL, _load_model, _rate_vtk),
         Reader("MarkupsFile", "Markups", (".mrk.json", ".json", ".fcsv"), _load_markups),
-        Reader("TransformFile", "Transform", _TRANSFORM, _load_transform),
         Reader("TextFile", "Text", (".txt", ".xml", ".json"), _load_text),
+        Reader("TransformFile", "Transform", _TRANSFORM, _load_transform),
         Reader("TableFile", "Table", (".tsv", ".csv", ".txt"), _load_table, _rate_table),
     )
 

@@ -1,8 +1,8 @@
 """The MRML side of the application: scene, application logic and `slicer.modules.<name>.logic()`.
 
-Everything here is Slicer's own C++ from the slicer-core wheel, connected as the application connects
-it. What the application does in C++ that is tied to Qt is the filling of the subject hierarchy, which
-`SubjectHierarchyPlugins` does for the node types of the core modules.
+Everything here is Slicer's own C++ from the slicer-core wheel, connected as the application does.
+One thing the application does in code that is tied to Qt: it fills the subject hierarchy. Here
+`SubjectHierarchyPlugins` does so for the node types of the core modules.
 """
 
 from __future__ import annotations

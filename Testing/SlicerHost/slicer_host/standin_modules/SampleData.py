@@ -1,7 +1,7 @@
 """Stand-in for Slicer's SampleData module: registered data sets, without a network.
 
-Sources can be registered as in the application. Only `file:` addresses are fetched. As there, a
-source's `customDownloader` belongs to its button in the panel: the download functions do not call it.
+Sources can be registered as in the application. Only `file:` addresses are fetched. As there,
+a source's `customDownloader` belongs to its button in the panel: `download*` do not call it.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ class SampleData(ScriptedLoadableModule):
 
 
 class SampleDataSource:
-    """One data set: where its files are and how they are loaded. Its fields are lists, one a file."""
+    """One data set: where its files are, how they are loaded. Its fields are lists, one a file."""
 
     def __init__(
         self,

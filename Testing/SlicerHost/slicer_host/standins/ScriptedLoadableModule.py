@@ -1,7 +1,7 @@
 """Stand-in for `slicer.ScriptedLoadableModule`: the four base classes of a scripted module.
 
-Same names, arguments and behaviour as the application's file, except that the developer's section of
-a panel (reload, test and edit buttons) is not built.
+Same names, arguments and behaviour as the application's file, except that the developer's section
+of a panel (reload, test and edit buttons) is not built.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Stand-in for `slicer.parameterNodeWrapper`: typed access to a vtkMRMLScriptedModuleNode.
 
 A subset of the application's: MRML nodes, int, float, bool, str, paths, enums and unions of these.
-Other types are refused when the class is made. What is stored in the node, and under which names, is
-what the application stores, so that scenes can be exchanged with it.
+Other types are refused when the class is made. What is stored in the node, and under which names,
+is what the application stores, so that scenes can be exchanged with it.
 """
 
 from .annotations import (

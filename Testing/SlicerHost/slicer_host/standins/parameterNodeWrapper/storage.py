@@ -1,4 +1,4 @@
-"""How values of each type are kept in a vtkMRMLScriptedModuleNode, as the application keeps them."""
+"""How values of each type are kept in a parameter node, as the application keeps them."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ class PathStorage(TextStorage):
 
 
 class NodeStorage(TextStorage):
-    """A MRML node, kept as a node reference; an empty parameter says that it was set, if to None."""
+    """A MRML node, kept as a reference; an empty parameter says that it was set, if to None."""
 
     def __init__(self, type_: Any, validators: list[Any]) -> None:
         super().__init__(type_, validators, None, lambda _node: "", lambda _text: None)

@@ -1,0 +1,5 @@
+"""Tests of the development host run on one host; see slicer_host/pytest_fixtures.py."""
+
+from slicer_host.pytest_fixtures import empty_scene_and_no_slot_errors, host
+
+__all__ = ["empty_scene_and_no_slot_errors", "host"]
