@@ -148,7 +148,7 @@ def test_segmentation_comes_back(tmp_path):
 
 
 def test_binary_image_and_surface_can_be_read_as_segmentation(tmp_path):
-    volume, voxels = _volume()
+    _, voxels = _volume()
     labels = slicer.util.addVolumeFromArray(
         (voxels > 0).astype(np.uint8), IJK_TO_RAS, "labels", "vtkMRMLLabelMapVolumeNode"
     )
