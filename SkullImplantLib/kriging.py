@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
-import torch
 from scipy import linalg, ndimage
 
 from . import radial
@@ -159,15 +158,19 @@ def departure_covariance(
 ) -> np.ndarray:
     """Return the covariance (n, m), float32, of departures at directions (n, 3) and (m, 3)."""
     reach = 2 * radial.MEAN_RADIUS_MM**2
-    columns = torch.from_numpy(other.astype(np.float32)).T
-    total = torch.zeros((len(one), len(other)))
+    columns = other.astype(np.float32).T
+    total = np.zeros((len(one), len(other)), np.float32)
+    share = np.empty_like(total)
     for side, mirrored in ((np.ones(3), False), (np.array([-1.0, 1.0, 1.0]), True)):
-        rows = torch.from_numpy((one * side * reach).astype(np.float32))
-        apart = (rows @ columns).sub_(reach)  # minus the squared distance in mm
+        apart = (one * side * reach).astype(np.float32) @ columns
+        apart -= np.float32(reach)  # minus the squared distance in mm
         for d in departures:
             variance = d.deviation_mm**2 * (d.mirrored if mirrored else 1.0)
-            total.add_(torch.mul(apart, 0.5 / d.length_mm**2).exp_(), alpha=variance)
-    return total.numpy()
+            np.multiply(apart, np.float32(0.5 / d.length_mm**2), out=share)
+            np.exp(share, out=share)
+            share *= np.float32(variance)
+            total += share
+    return total
 
 
 def _observations(observed: np.ndarray, filled: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

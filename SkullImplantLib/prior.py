@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import SimpleITK as sitk
-import torch
 from scipy import ndimage
 
 from . import radial
 from .images import image_like, index_to_lps_mm
+from .interpolation import values_at
 from .kriging import (
     FLOOR_RAD,
     PIXEL_RAD,
@@ -88,9 +88,7 @@ class Prior:
 
     def _on(self, grid: sitk.Image, where: np.ndarray, as_mask: bool = False) -> sitk.Image:
         """Return the depth of the shell in the directions `where`, or the mask of where it is."""
-        layers = torch.from_numpy(
-            np.stack([self.outer_mm, self.inner_mm, where.astype(float)]).astype(np.float32)
-        )
+        layers = np.stack([self.outer_mm, self.inner_mm, where]).astype(np.float32)
         shape = grid.GetSize()[::-1]
         blocks = [-(-n // BLOCK) for n in shape]
         padded = [b * BLOCK for b in blocks]
@@ -98,31 +96,30 @@ class Prior:
         view = out.reshape(blocks[0], BLOCK, blocks[1], BLOCK, blocks[2], BLOCK)
         frame = index_to_lps_mm(grid)
         rotation, centre = self.pose.rotation, self.pose.centre_mm
-        to_standard = torch.from_numpy((rotation.T @ frame[:3, :3]).astype(np.float32))
-        start = torch.from_numpy((rotation.T @ (frame[:3, 3] - centre)).astype(np.float32))
-        ticks = torch.arange(BLOCK, dtype=torch.float32)
-        local = torch.stack(torch.meshgrid(ticks, ticks, ticks, indexing="ij")[::-1], dim=-1)
-        local_mm = local.reshape(-1, 3) @ to_standard.T
+        to_standard = (rotation.T @ frame[:3, :3]).astype(np.float32)
+        start = (rotation.T @ (frame[:3, 3] - centre)).astype(np.float32)
+        z, y, x = np.indices((BLOCK,) * 3, np.float32).reshape(3, -1)
+        local_mm = np.stack([x, y, z], axis=-1) @ to_standard.T
         for chosen in self._blocks_near_the_shell(blocks, to_standard, start, where):
-            corners = torch.from_numpy(chosen[:, ::-1].astype(np.float32) * BLOCK)
+            corners = chosen[:, ::-1].astype(np.float32) * BLOCK
             points = (corners @ to_standard.T + start)[:, None, :] + local_mm
             depth = _depth(layers, points).reshape(-1, BLOCK, BLOCK, BLOCK)
-            values = (depth > 0).numpy() if as_mask else depth.numpy()
+            values = depth > 0 if as_mask else depth
             view[chosen[:, 0], :, chosen[:, 1], :, chosen[:, 2], :] = values
         return image_like(np.ascontiguousarray(out[: shape[0], : shape[1], : shape[2]]), grid)
 
     def _blocks_near_the_shell(
-        self, blocks: list[int], to_standard: torch.Tensor, start: torch.Tensor, where: np.ndarray
+        self, blocks: list[int], to_standard: np.ndarray, start: np.ndarray, where: np.ndarray
     ) -> Iterator[np.ndarray]:
         """Yield, in chunks, the indices (n, 3) of the blocks that may touch the shell `where`."""
         if not where.any():
             return
-        matrix = to_standard.numpy().astype(float)
+        matrix = to_standard.astype(float)
         half_mm = np.linalg.norm(matrix, axis=0).sum() * BLOCK / 2
         low = self.inner_mm[where].min() - DEEPEST_MM - half_mm
         high = self.outer_mm[where].max() + DEEPEST_MM + half_mm
         index = np.argwhere(np.ones(blocks, bool))
-        middle = ((index[:, ::-1] + 0.5) * BLOCK - 0.5) @ matrix.T + start.numpy()
+        middle = ((index[:, ::-1] + 0.5) * BLOCK - 0.5) @ matrix.T + start
         rows, columns, radius = radial.to_map(middle)
         # Half a block's width as an angle, and how far, at least, the shell's directions are away.
         half_rad = half_mm / np.maximum(radius, half_mm)
@@ -135,19 +132,17 @@ class Prior:
             yield index[first : first + CHUNK_BLOCKS]
 
 
-def _depth(layers: torch.Tensor, points: torch.Tensor) -> torch.Tensor:
-    """Return the clipped depth at standard-frame points (blocks, n, 3) from the map layers."""
-    x, y, z = points.unbind(-1)
-    level = torch.sqrt(x * x + y * y)
-    radius = torch.sqrt(level * level + z * z)
-    scale = torch.atan2(level, z) / (radial.POLAR_MAX_RAD * level.clamp(min=1e-6))
-    at = torch.stack([x * scale, y * scale], dim=-1)
-    outer, inner, where = torch.nn.functional.grid_sample(
-        layers[None], at[None], align_corners=False, padding_mode="border"
-    )[0]
-    depth = torch.minimum(radius - inner, outer - radius).clamp(-DEEPEST_MM, DEEPEST_MM)
-    inside = (where > 0.5) & (scale * level <= 1.0)
-    return torch.where(inside, depth, torch.full_like(depth, -DEEPEST_MM))
+def _depth(layers: np.ndarray, points: np.ndarray) -> np.ndarray:
+    """Return the clipped depth (blocks, n), float32, at standard-frame points from the layers."""
+    rows, columns, radius = radial.to_map(points)
+    half = radial.SIZE / 2
+    inside = np.hypot(rows + 0.5 - half, columns + 0.5 - half) <= half
+    inside &= values_at(layers[2], (rows, columns)) > 0.5
+    radius, place = radius[inside], (rows[inside], columns[inside])
+    outer, inner = (values_at(layer, place) for layer in layers[:2])
+    depth = np.full(inside.shape, -DEEPEST_MM, np.float32)
+    depth[inside] = np.clip(np.minimum(radius - inner, outer - radius), -DEEPEST_MM, DEEPEST_MM)
+    return depth
 
 
 def complete_by_prior(

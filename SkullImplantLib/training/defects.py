@@ -11,12 +11,12 @@ from typing import Protocol
 
 import numpy as np
 import SimpleITK as sitk
-import torch
 from scipy import ndimage
 
 from ..errors import SkullImplantError
 from ..images import array_of, bounding_box, image_like, index_to_lps_mm, same_grid
-from ..radial import DIRECTIONS, SIZE, share_of_bone, shell_of, to_map
+from ..interpolation import refined, values_at
+from ..radial import DIRECTIONS, share_of_bone, shell_of, to_map
 from .outlines import KINDS, Outline, Vault, draw_outline, vault_from_maps
 
 __all__ = ["KINDS", "Cut", "Defect", "apply_to_ct", "cut_defect", "make_defect", "vault_of"]
@@ -204,29 +204,13 @@ def _inside_cut(
     points = np.stack([x, y, z], axis=-1) @ to_standard[:3, :3].T.astype(np.float32)
     rows, columns, radius = to_map(points + to_standard[:3, 3].astype(np.float32))
 
-    maps = np.stack([outline.inside_mm, vault.outer_mm, *vault.wall_mm])
-    at = np.stack([columns, rows], axis=-1) * (2 / (SIZE - 1)) - 1  # grid_sample's -1 to 1
-    inside, outer, low, high = (
-        torch.nn.functional.grid_sample(
-            torch.from_numpy(maps.astype(np.float32))[None],
-            torch.from_numpy(at.astype(np.float32)).reshape(1, 1, -1, 2),
-            align_corners=True,
-            padding_mode="border",
-        )
-        .reshape(4, *radius.shape)
-        .numpy()
-    )
+    maps = (outline.inside_mm, vault.outer_mm, *vault.wall_mm)
+    inside, outer, low, high = (values_at(values, (rows, columns)) for values in maps)
     bevel = math.tan(math.radians(bevel_deg)) * np.clip(outer - radius, 0, DEEPEST_BEVEL_MM)
     margin = max(CUT_MARGIN_MM, float(np.linalg.norm(to_standard[:3, :3], axis=0).max()))
     depth = np.minimum(inside - bevel, margin + np.minimum(high - radius, radius - low))
 
-    size = tuple(int((n - 1) * step + 1) for n, step in zip(depth.shape, steps_xyz[::-1]))
-    fine = torch.nn.functional.interpolate(
-        torch.from_numpy(depth.astype(np.float32))[None, None],
-        size=size,
-        mode="trilinear",
-        align_corners=True,
-    )[0, 0].numpy()
+    fine = refined(depth, [int(step) for step in steps_xyz[::-1]])
     return fine[tuple(slice(0, s.stop - s.start) for s in box)] > 0
 
 

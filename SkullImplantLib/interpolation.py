@@ -1,0 +1,65 @@
+"""Linear interpolation of arrays at arbitrary places and onto finer lattices, on all threads."""
+
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import SimpleITK as sitk
+from scipy import ndimage
+
+# Enough places to be worth a thread's while, and few enough for its caches.
+PLACES_AT_A_TIME = 1 << 17
+
+
+def values_at(
+    values: np.ndarray, places: Sequence[np.ndarray], outside: float | None = None
+) -> np.ndarray:
+    """Return `values` interpolated linearly, float32.
+
+    places: for each axis of `values` an array of indices, all of one shape; fractions are between
+    elements. Beyond the edge elements the edge goes on; or, given `outside`, the values fall to
+    that within a step.
+    """
+    shape = np.shape(places[0])
+    flat = [np.reshape(axis, -1) for axis in places]
+    found = np.empty(flat[0].size, np.float32)
+    mode = "nearest" if outside is None else "grid-constant"
+
+    def look(start: int) -> None:
+        some = slice(start, start + PLACES_AT_A_TIME)
+        # scipy lets other threads run meanwhile.
+        ndimage.map_coordinates(
+            values,
+            [axis[some] for axis in flat],
+            output=found[some],
+            order=1,
+            mode=mode,
+            cval=outside or 0.0,
+        )
+
+    starts = range(0, found.size, PLACES_AT_A_TIME)
+    if len(starts) == 1:
+        look(0)
+    else:
+        # As many as SimpleITK's filters use, so that one setting counts for all.
+        with ThreadPoolExecutor(sitk.ProcessObject.GetGlobalDefaultNumberOfThreads()) as threads:
+            list(threads.map(look, starts))
+    return found.reshape(shape)
+
+
+def refined(values: np.ndarray, steps: Sequence[int]) -> np.ndarray:
+    """Return `values` (float32) on a lattice so many times finer along each axis, linearly.
+
+    The first and the last elements stay in their place: n elements become (n - 1) * step + 1.
+    """
+    fine = np.asarray(values, np.float32)
+    for axis, step in enumerate(steps):
+        # One axis after the other is the same as all at once, and needs no index per element.
+        coarse = np.moveaxis(fine, axis, 0)
+        fine = np.empty(((len(coarse) - 1) * step + 1, *coarse.shape[1:]), np.float32)
+        fine[::step] = coarse
+        for part in range(1, step):
+            share = np.float32(part / step)
+            fine[part::step] = coarse[:-1] + share * (coarse[1:] - coarse[:-1])
+        fine = np.moveaxis(fine, 0, axis)
+    return fine
