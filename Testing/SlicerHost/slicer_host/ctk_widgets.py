@@ -1,0 +1,626 @@
+"""The module `ctk`: CTK's widgets on real Qt, as far as panels of Slicer modules use them.
+
+Names and behaviour follow CTK's public headers and sources (see `real_api.json`). A name that CTK
+has and the host has not raises NotImplementedError.
+"""
+
+import enum
+import sys
+import types
+from pathlib import Path
+from typing import Any
+
+import qt
+from PySide6.QtCore import Property, QEvent, QPoint, QRect, QSize, Qt, Signal, Slot
+from PySide6.QtGui import QColor, QIcon, QPainter, QPalette, QPixmap
+from PySide6.QtWidgets import (
+    QFileDialog,
+    QFrame,
+    QStyle,
+    QStyleOption,
+    QStyleOptionButton,
+    QStyleOptionFrame,
+    QTextBrowser,
+)
+
+from . import ctk_numbers
+from .adapter_properties import forwarded, stored
+from .pythonqt import to_python
+from .real_api import stands_for_real
+
+COLOR_SWATCH_PX = 16
+
+
+def _text_and_parent(arguments: tuple) -> tuple[str, list]:
+    """Split a button's constructor arguments: the text if given, and the rest."""
+    if arguments and isinstance(arguments[0], str):
+        return arguments[0], list(arguments[1:])
+    return "", list(arguments)
+
+
+@stands_for_real
+class ctkCollapsibleButton(qt.QAbstractButton):
+    """A header bar with an arrow; its contents are its children, laid out below the bar."""
+
+    _collapsed = False
+    _collapsed_height = 14
+    _open_maximum_height = 0
+    _hidden_children: list
+    _setting_visibility = False
+    _flat = False
+    _frame_shape = QFrame.NoFrame
+    _frame_shadow = QFrame.Plain
+    _line_width = 1
+    _mid_line_width = 0
+    _text_alignment = Qt.AlignLeft | Qt.AlignVCenter
+    _indicator_alignment = Qt.AlignLeft | Qt.AlignVCenter
+
+    contentsCollapsed = Signal(bool)
+
+    def __init__(self, *arguments: Any) -> None:
+        text, rest = _text_and_parent(arguments)
+        super().__init__(*rest)
+        self._hidden_children = []
+        self._open_maximum_height = self.maximumHeight
+        self.text = text
+        self.checkable = True
+        self.checked = True
+        self.setSizePolicy(qt.QSizePolicy.Minimum, qt.QSizePolicy.Preferred)
+        self.setContentsMargins(0, self._bar_size().height(), 0, 0)
+        self.setBackgroundRole(QPalette.Window)
+        self.connect("toggled(bool)", self._on_toggled)
+
+    def _on_toggled(self, checked: bool) -> None:
+        if self.checkable and self._collapsed == checked:
+            self._collapse(not checked)
+
+    def _set_collapsed(self, collapsed: bool) -> None:
+        if self.checkable:
+            self.checked = not collapsed
+        elif collapsed != self._collapsed:
+            self._collapse(collapsed)
+
+    def _collapse(self, collapsed: bool) -> None:
+        self._collapsed = collapsed
+        if collapsed:
+            self._open_maximum_height = self.maximumHeight
+            self.maximumHeight = self.sizeHint().height()
+            for child in self.children():
+                if child.isWidgetType() and not child.isHidden():
+                    self._hide_child(child)
+        else:
+            self.maximumHeight = self._open_maximum_height
+            for child in self._hidden_children:
+                child.removeEventFilter(self)
+                child.visible = True
+            self._hidden_children = []
+        self.updateGeometry()
+        self.contentsCollapsed.emit(collapsed)
+
+    def _hide_child(self, child: Any) -> None:
+        self._setting_visibility = True
+        child.visible = False
+        self._setting_visibility = False
+        if child not in self._hidden_children:
+            self._hidden_children.append(child)
+            child.installEventFilter(self)
+
+    def eventFilter(self, child: Any, event: QEvent) -> bool:
+        # A child that is shown while the button is collapsed waits until it is opened.
+        if event.type() == QEvent.ShowToParent and self._collapsed:
+            self._hide_child(to_python(child))
+        return False
+
+    def childEvent(self, event: Any) -> None:
+        if event.type() == QEvent.ChildPolished and self._collapsed:
+            child = to_python(event.child())
+            if child.isWidgetType() and not child.isHidden():
+                self._hide_child(child)
+
+    def event(self, event: QEvent) -> bool:
+        if event.type() in (QEvent.StyleChange, QEvent.FontChange):
+            self.setContentsMargins(0, self._bar_size().height(), 0, 0)
+        return super().event(event)
+
+    def _bar_size(self) -> QSize:
+        option = QStyleOptionButton()
+        option.initFrom(self)
+        style = self.style()
+        indicator = QSize(
+            style.pixelMetric(QStyle.PM_IndicatorWidth, option, self),
+            style.pixelMetric(QStyle.PM_IndicatorHeight, option, self),
+        )
+        words = self.fontMetrics().size(Qt.TextShowMnemonic, self.text)
+        gap = style.pixelMetric(QStyle.PM_CheckBoxLabelSpacing, option, self)
+        content = QSize(
+            indicator.width() + gap + words.width(), max(indicator.height(), words.height())
+        )
+        return style.sizeFromContents(QStyle.CT_PushButton, option, content, self)
+
+    def sizeHint(self) -> QSize:
+        bar = self._bar_size()
+        closed = QSize(bar.width(), bar.height() + self._collapsed_height)
+        if self._collapsed or self.layout() is None:
+            return closed
+        return super().sizeHint().expandedTo(closed)
+
+    def minimumSizeHint(self) -> QSize:
+        bar = self._bar_size()
+        if self._collapsed:
+            return QSize(bar.width(), bar.height() + self._collapsed_height)
+        return bar if self.layout() is None else super().minimumSizeHint().expandedTo(bar)
+
+    def hitButton(self, position: QPoint) -> bool:
+        return position.y() < self._bar_size().height()
+
+    def paintEvent(self, event: Any) -> None:
+        painter = QPainter(self)
+        style = self.style()
+        option = QStyleOptionButton()
+        option.initFrom(self)
+        option.state |= QStyle.State_Sunken if self.down else QStyle.State_Raised
+        if self._flat:
+            option.features |= QStyleOptionButton.Flat
+        bar = QRect(0, 0, self.width, self._bar_size().height())
+        option.rect = bar
+        style.drawControl(QStyle.CE_PushButtonBevel, option, painter, self)
+
+        arrow = QStyleOption()
+        arrow.initFrom(self)
+        side = style.pixelMetric(QStyle.PM_IndicatorWidth, option, self)
+        margin = (bar.height() - side) // 2
+        arrow.rect = QRect(margin, margin, side, side)
+        if self._indicator_alignment & Qt.AlignRight:
+            arrow.rect.moveRight(bar.right() - margin)
+        shape = QStyle.PE_IndicatorArrowRight if self._collapsed else QStyle.PE_IndicatorArrowDown
+        style.drawPrimitive(shape, arrow, painter, self)
+
+        gap = style.pixelMetric(QStyle.PM_CheckBoxLabelSpacing, option, self)
+        words = bar.adjusted(2 * margin + side, 0, -gap, 0)
+        style.drawItemText(
+            painter,
+            words,
+            int(self._text_alignment) | int(Qt.TextShowMnemonic),
+            option.palette,
+            self.enabled,
+            self.text,
+            QPalette.ButtonText,
+        )
+        self._paint_contents_frame(painter, bar.height())
+
+    def _paint_contents_frame(self, painter: QPainter, top: int) -> None:
+        frame = QStyleOptionFrame()
+        frame.initFrom(self)
+        frame.rect.setTop(top)
+        frame.frameShape = self._frame_shape
+        if self._frame_shadow == QFrame.Sunken:
+            frame.state |= QStyle.State_Sunken
+        elif self._frame_shadow == QFrame.Raised:
+            frame.state |= QStyle.State_Raised
+        frame.lineWidth, frame.midLineWidth = self._line_width, self._mid_line_width
+        self.style().drawControl(QStyle.CE_ShapedFrame, frame, painter, self)
+
+    def _repaint(self) -> None:
+        self.updateGeometry()
+        self.update()
+
+    collapsed = Property(
+        bool, lambda self: self._collapsed, _set_collapsed, notify=contentsCollapsed
+    )
+    collapsedHeight = stored(int, "_collapsed_height", _repaint)
+    flat = stored(bool, "_flat", _repaint)
+    contentsFrameShape = stored(QFrame.Shape, "_frame_shape", _repaint)
+    contentsFrameShadow = stored(QFrame.Shadow, "_frame_shadow", _repaint)
+    contentsLineWidth = stored(int, "_line_width", _repaint)
+    contentsMidLineWidth = stored(int, "_mid_line_width", _repaint)
+    buttonTextAlignment = stored(Qt.AlignmentFlag, "_text_alignment", _repaint)
+    indicatorAlignment = stored(Qt.AlignmentFlag, "_indicator_alignment", _repaint)
+
+
+@stands_for_real
+class ctkPathLineEdit(qt.QWidget):
+    class Filter(enum.IntFlag):
+        Dirs = 0x001
+        Files = 0x002
+        Drives = 0x004
+        NoSymLinks = 0x008
+        AllEntries = 0x007
+        Readable = 0x010
+        Writable = 0x020
+        Executable = 0x040
+        Hidden = 0x100
+        System = 0x200
+        AllDirs = 0x400
+        CaseSensitive = 0x800
+        NoDotAndDotDot = 0x1000
+        NoDot = 0x2000
+        NoDotDot = 0x4000
+
+    _HISTORY_LENGTH = 5
+    _combo_box: qt.QComboBox
+    _browse_button: qt.QToolButton
+    _label = ""
+    _name_filters: list
+    _filters = Filter.AllEntries | Filter.NoDotAndDotDot | Filter.Readable | Filter.Executable
+    _setting_key = ""
+    _valid = False
+
+    currentPathChanged = Signal(str)
+    validInputChanged = Signal(bool)
+
+    def __init__(self, *arguments: Any) -> None:
+        parent = [a for a in arguments if a is None or isinstance(a, qt.QWidget)]
+        super().__init__(*parent)
+        given = [a for a in arguments if a not in parent]
+        self._label = given[0] if given else ""
+        self._name_filters = list(given[1]) if len(given) > 1 else []
+        if len(given) > 2:
+            self._filters = given[2]
+        self._combo_box = qt.QComboBox()
+        self._combo_box.editable = True
+        self._combo_box.insertPolicy = qt.QComboBox.NoInsert
+        self._combo_box.setSizePolicy(qt.QSizePolicy.Expanding, qt.QSizePolicy.Fixed)
+        self._browse_button = qt.QToolButton()
+        self._browse_button.text = "..."
+        self._browse_button.toolTip = "Open a dialog"
+        layout = qt.QHBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.spacing = 0
+        layout.addWidget(self._combo_box)
+        layout.addWidget(self._browse_button)
+        self.setSizePolicy(qt.QSizePolicy.Expanding, qt.QSizePolicy.Fixed)
+        self._combo_box.lineEdit().connect("textChanged(QString)", self._on_text)
+        self._browse_button.connect("clicked()", self.browse)
+        self.retrieveHistory()
+        self.currentPath = ""
+
+    def _is_valid(self, path: str) -> bool:
+        """Whether the path has one of the name filters' endings, if there are any."""
+        import fnmatch
+
+        patterns = [
+            pattern
+            for name_filter in self._name_filters
+            for pattern in name_filter.partition("(")[2].rstrip(")").split()
+        ] or list(self._name_filters)
+        return not patterns or any(fnmatch.fnmatch(path, pattern) for pattern in patterns)
+
+    def _on_text(self, path: str) -> None:
+        was_valid, self._valid = self._valid, self._is_valid(path)
+        if self._valid:
+            self.currentPathChanged.emit(path)
+        if self._valid != was_valid:
+            self.validInputChanged.emit(self._valid)
+
+    @Slot(str)
+    def setCurrentPath(self, path: str) -> None:
+        self._combo_box.lineEdit().setText(path)
+
+    @Slot()
+    def browse(self) -> None:
+        start, filters = self.currentPath, ";;".join(self._name_filters)
+        if not self._filters & self.Filter.Files:
+            path = qt.QFileDialog.getExistingDirectory(self, "Select a directory...", start)
+        elif self._filters & self.Filter.Writable:
+            path = qt.QFileDialog.getSaveFileName(self, "Select a file to save", start, filters)
+        else:
+            path = qt.QFileDialog.getOpenFileName(self, "Open a file", start, filters)
+        if path:
+            self.setCurrentPath(path)
+
+    def _history(self) -> list[str]:
+        kept = qt.QSettings().value(self._history_key(), []) or []
+        return [kept] if isinstance(kept, str) else list(kept)
+
+    def _history_key(self) -> str:
+        return f"ctkPathLineEdit/{self._setting_key or self.name}"
+
+    @Slot()
+    def addCurrentPathToHistory(self) -> None:
+        path = self.currentPath
+        if path:
+            history = [path, *(old for old in self._history() if old != path)]
+            qt.QSettings().setValue(self._history_key(), history[: self._HISTORY_LENGTH])
+            self.retrieveHistory()
+
+    @Slot()
+    def retrieveHistory(self) -> None:
+        path = self.currentPath
+        was_blocking = self._combo_box.blockSignals(True)
+        self._combo_box.clear()
+        self._combo_box.addItems(self._history())
+        self._combo_box.blockSignals(was_blocking)
+        self.setCurrentPath(path)
+
+    def comboBox(self) -> Any:
+        return self._combo_box
+
+    currentPath = Property(str, lambda self: self._combo_box.lineEdit().text, setCurrentPath)
+    label = stored(str, "_label")
+    filters = stored(object, "_filters")
+    nameFilters = stored("QStringList", "_name_filters")
+    settingKey = stored(str, "_setting_key", retrieveHistory)
+    showBrowseButton = Property(
+        bool,
+        lambda self: not self._browse_button.isHidden(),
+        lambda self, show: self._browse_button.setVisible(show),
+    )
+
+
+@stands_for_real
+class ctkDirectoryButton(qt.QWidget):
+    _button: qt.QPushButton
+    _directory = ""
+    _caption = ""
+    _text = ""
+    _accept_mode = QFileDialog.AcceptOpen
+
+    directoryChanged = Signal(str)
+    directorySelected = Signal(str)
+
+    def __init__(self, *arguments: Any) -> None:
+        directory, rest = _text_and_parent(arguments)
+        super().__init__(*rest)
+        self._button = qt.QPushButton()
+        self._button.setSizePolicy(qt.QSizePolicy.Expanding, qt.QSizePolicy.Fixed)
+        self._button.setIcon(self.style().standardIcon(QStyle.SP_DirIcon))
+        layout = qt.QHBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.addWidget(self._button)
+        self._button.connect("clicked()", self.browse)
+        self._directory = str(Path(directory).absolute())
+        self._show()
+
+    def _show(self) -> None:
+        self._button.text = self._text or self._directory
+
+    def _set_directory(self, directory: str) -> None:
+        directory = str(Path(directory).absolute())
+        changed = directory != self._directory
+        self._directory = directory
+        self._show()
+        self.directorySelected.emit(directory)
+        if changed:
+            self.directoryChanged.emit(directory)
+
+    @Slot(result=str)
+    def browse(self) -> str:
+        caption = self._caption or self.toolTip
+        directory = qt.QFileDialog.getExistingDirectory(self, caption, self._directory)
+        if directory:
+            self._set_directory(directory)
+        return directory
+
+    directory = Property(str, lambda self: self._directory, _set_directory)
+    caption = stored(str, "_caption")
+    text = stored(str, "_text", _show)
+    icon = forwarded(QIcon, "_button", "icon")
+    acceptMode = stored(QFileDialog.AcceptMode, "_accept_mode")
+
+
+@stands_for_real
+class ctkCheckablePushButton(qt.QPushButton):
+    """A push button with a check box before its text."""
+
+    _check_state = Qt.Unchecked
+    _controls_button = True
+    _controls_toggle_state = False
+    _user_checkable = True
+
+    checkBoxToggled = Signal(bool)
+    checkStateChanged = Signal(Qt.CheckState)
+
+    def __init__(self, *arguments: Any) -> None:
+        super().__init__(*arguments)
+        self._show_check_box()
+
+    def _set_check_state(self, state: Qt.CheckState) -> None:
+        if state == self._check_state:
+            return
+        self._check_state = Qt.CheckState(int(state))
+        checked = self._check_state == Qt.Checked
+        if self._controls_button:
+            was_checked = self.checked
+            self.checkable = checked
+            if was_checked != self.checked:
+                self.toggled.emit(self.checked)
+            if self._controls_toggle_state:
+                self.checked = checked
+        self.checkStateChanged.emit(self._check_state)
+        self.checkBoxToggled.emit(checked)
+        self._show_check_box()
+
+    def _set_controls_button(self, controls: bool) -> None:
+        self._controls_button = controls
+        if controls:
+            self._set_check_state(Qt.Checked if self.checkable else Qt.Unchecked)
+
+    def _set_controls_toggle_state(self, controls: bool) -> None:
+        self._controls_toggle_state = controls
+        if controls and self._check_state != Qt.Unchecked and not self.checked:
+            self.checked = True
+
+    def checkStateSet(self) -> None:
+        super().checkStateSet()
+        if self._controls_toggle_state and not self.checked:
+            self._set_check_state(Qt.Unchecked)
+
+    def nextCheckState(self) -> None:
+        super().nextCheckState()
+        if self._controls_toggle_state and not self.checked:
+            self._set_check_state(Qt.Unchecked)
+
+    def _check_box_size(self) -> int:
+        return self.style().pixelMetric(QStyle.PM_IndicatorWidth)
+
+    def _show_check_box(self) -> None:
+        side = self._check_box_size()
+        picture = QPixmap(side, side)
+        picture.fill(Qt.transparent)
+        option = QStyleOptionButton()
+        option.rect = QRect(0, 0, side, side)
+        on = self._check_state == Qt.Checked
+        option.state = QStyle.State_Enabled | (QStyle.State_On if on else QStyle.State_Off)
+        painter = QPainter(picture)
+        self.style().drawPrimitive(QStyle.PE_IndicatorCheckBox, option, painter)
+        painter.end()
+        self.setIcon(QIcon(picture))
+        self.iconSize = QSize(side, side)
+
+    def mousePressEvent(self, event: Any) -> None:
+        side = self._check_box_size()
+        words = self.fontMetrics().horizontalAdvance(self.text)
+        left = (self.width - words - side) // 2 - side
+        if self._user_checkable and left <= event.position().x() < left + 2 * side:
+            checked = self._check_state == Qt.Checked
+            self._set_check_state(Qt.Unchecked if checked else Qt.Checked)
+        else:
+            super().mousePressEvent(event)
+
+    checkState = Property(Qt.CheckState, lambda self: self._check_state, _set_check_state)
+    checkBoxControlsButton = Property(
+        bool, lambda self: self._controls_button, _set_controls_button
+    )
+    checkBoxControlsButtonToggleState = Property(
+        bool, lambda self: self._controls_toggle_state, _set_controls_toggle_state
+    )
+    checkBoxUserCheckable = stored(bool, "_user_checkable")
+
+
+@stands_for_real
+class ctkFittedTextBrowser(qt.QTextBrowser):
+    """A text browser as high as its text."""
+
+    def __init__(self, parent: Any = None) -> None:
+        super().__init__(parent)
+        self.setSizePolicy(qt.QSizePolicy.Ignored, qt.QSizePolicy.Preferred)
+        self.connect("textChanged()", self.updateGeometry)
+
+    def heightForWidth(self, width: int) -> int:
+        frame = 2 * QTextBrowser.frameWidth(self)
+        copy = self.document().clone()
+        copy.textWidth = width - frame
+        line = self.fontMetrics().lineSpacing()
+        return max(round(copy.size.height()), line) + frame
+
+    def minimumSizeHint(self) -> QSize:
+        hint = QTextBrowser.minimumSizeHint(self)
+        return QSize(hint.width(), self.heightForWidth(max(hint.width(), self.width)))
+
+    def sizeHint(self) -> QSize:
+        return self.minimumSizeHint()
+
+    def resizeEvent(self, event: Any) -> None:
+        super().resizeEvent(event)
+        self.updateGeometry()
+
+
+@stands_for_real
+class ctkMessageBox(qt.QMessageBox):
+    _check_box: qt.QCheckBox
+    _settings_key = ""
+
+    def __init__(self, *arguments: Any) -> None:
+        super().__init__(*arguments)
+        self._check_box = qt.QCheckBox("Don't show this message again")
+        self._check_box.visible = False
+
+    def _show_check_box(self, visible: bool) -> None:
+        self.setCheckBox(self._check_box if visible else None)
+        self._check_box.visible = visible
+
+    @Slot(bool)
+    def setDontShowAgain(self, dont_show: bool) -> None:
+        self._check_box.checked = dont_show
+
+    dontShowAgain = Property(bool, lambda self: self._check_box.checked, setDontShowAgain)
+    dontShowAgainVisible = Property(bool, lambda self: self.checkBox() is not None, _show_check_box)
+
+
+@stands_for_real
+class ctkComboBox(qt.QComboBox):
+    def _current_user_data(self) -> str:
+        data = self.currentData
+        return "" if data is None else str(data)
+
+    @Slot(str)
+    def setCurrentUserDataAsString(self, data: str) -> None:
+        for index in range(self.count):
+            if str(self.itemData(index)) == data:
+                self.currentIndex = index
+                return
+        self.currentIndex = -1
+
+    currentUserDataAsString = Property(str, _current_user_data, setCurrentUserDataAsString)
+
+
+@stands_for_real
+class ctkCheckBox(qt.QCheckBox):
+    _indicator_icon: QIcon
+
+
+@stands_for_real
+class ctkSearchBox(qt.QLineEdit):
+    def __init__(self, parent: Any = None) -> None:
+        super().__init__(parent)
+        self.placeholderText = "Search..."
+        self.clearButtonEnabled = True
+
+
+@stands_for_real
+class ctkColorPickerButton(qt.QPushButton):
+    """A push button that shows a colour and lets the user pick another."""
+
+    _color: QColor
+    _color_name = ""
+    _display_color_name = True
+
+    colorChanged = Signal(QColor)
+    colorNameChanged = Signal(str)
+
+    def __init__(self, *arguments: Any) -> None:
+        color = [a for a in arguments if isinstance(a, QColor)]
+        super().__init__(*[a for a in arguments if not isinstance(a, QColor)])
+        self._color = color[0] if color else QColor("black")
+        self.connect("clicked()", self.changeColor)
+        self._show()
+
+    def _show(self) -> None:
+        swatch = QPixmap(COLOR_SWATCH_PX, COLOR_SWATCH_PX)
+        swatch.fill(self._color)
+        self.setIcon(QIcon(swatch))
+        if self._display_color_name:
+            self.text = self._color.name()
+
+    @Slot(QColor)
+    def setColor(self, color: QColor) -> None:
+        if color != self._color:
+            self._color = QColor(color)
+            self._show()
+            self.colorChanged.emit(self._color)
+
+    @Slot()
+    def changeColor(self) -> None:
+        color = qt.QColorDialog.getColor(self._color, self)
+        if color.isValid():
+            self.setColor(color)
+
+    @Slot(bool)
+    def setDisplayColorName(self, display: bool) -> None:
+        self._display_color_name = display
+        self._show()
+
+    color = Property(QColor, lambda self: self._color, setColor)
+    displayColorName = Property(bool, lambda self: self._display_color_name, setDisplayColorName)
+
+
+def install_ctk() -> types.ModuleType:
+    """Register the module `ctk` (after `install_qt`); the same one at every call."""
+    if "ctk" not in sys.modules:
+        ctk = types.ModuleType("ctk", "CTK's widgets, as far as the development host has them.")
+        for module in (sys.modules[__name__], ctk_numbers):
+            for name, value in vars(module).items():
+                if name.startswith("ctk") and isinstance(value, type):
+                    setattr(ctk, name, value)
+        sys.modules["ctk"] = ctk
+    return sys.modules["ctk"]

@@ -1,0 +1,744 @@
+"""Slicer's MRML widgets on real Qt and the real MRML scene, as far as panels of modules use them.
+
+Names and behaviour follow Slicer's public headers and sources (see `real_api.json`). A name that
+Slicer has and the host has not raises NotImplementedError.
+"""
+
+import sys
+import types
+import weakref
+from collections.abc import Callable
+from typing import Any
+
+import qt
+import shiboken6
+import slicer
+import vtk
+from PySide6.QtCore import Property, Qt, Signal, Slot
+from PySide6.QtWidgets import QComboBox
+
+from .adapter_properties import stored
+from .ctk_numbers import ctkDoubleSpinBox, ctkRangeWidget, ctkSliderWidget
+from .ctk_widgets import ctkCollapsibleButton
+from .pythonqt import guarded_call
+from .real_api import stands_for_real
+
+
+class Observers:
+    """VTK observers of a widget: they end with it, and an exception in one is recorded."""
+
+    def __init__(self, widget: Any) -> None:
+        self._widget = weakref.ref(widget)
+        self._tags: list[tuple[Any, int]] = []
+
+    def add(self, observed: Any, event: Any, method: Callable) -> None:
+        """Call `method(widget, caller, node)` on the event; node is the event's node or None."""
+
+        @vtk.calldata_type(vtk.VTK_OBJECT)
+        def callback(caller: Any, _event: str, node: Any = None) -> None:
+            widget = self._widget()
+            if widget is not None and shiboken6.isValid(widget):
+                guarded_call(method, widget, caller, node)
+
+        if event == vtk.vtkCommand.ModifiedEvent:  # It brings no node.
+            del callback.CallDataType
+        self._tags.append((observed, observed.AddObserver(event, callback)))
+
+    def remove(self, observed: Any = None) -> None:
+        """End those of one object, or all."""
+        for entry in list(self._tags):
+            if observed is None or entry[0] is observed:
+                entry[0].RemoveObserver(entry[1])
+                self._tags.remove(entry)
+
+
+@stands_for_real
+class qMRMLWidget(qt.QWidget):
+    _scene: Any = None
+
+    mrmlSceneChanged = Signal(object)
+
+    @Slot(object)
+    def setMRMLScene(self, scene: Any) -> None:
+        if scene is not self._scene:
+            self._scene = scene
+            self.mrmlSceneChanged.emit(scene)
+
+    def mrmlScene(self) -> Any:
+        return self._scene
+
+
+@stands_for_real
+class qMRMLCollapsibleButton(ctkCollapsibleButton):
+    _scene: Any = None
+
+    mrmlSceneChanged = Signal(object)
+
+    @Slot(object)
+    def setMRMLScene(self, scene: Any) -> None:
+        if scene is not self._scene:
+            self._scene = scene
+            self.mrmlSceneChanged.emit(scene)
+
+
+def _type_label(node_type: str) -> str:
+    """What Slicer calls a node type in a selector."""
+    cls = getattr(slicer, node_type, None)
+    node = cls() if cls is not None else None
+    return node.GetTypeDisplayName() if node is not None else node_type.removeprefix("vtkMRML")
+
+
+@stands_for_real
+class qMRMLNodeComboBox(qt.QWidget):
+    """A selector of the scene's nodes of some types.
+
+    Its rows: "None" if enabled, the nodes in the scene's order, then the actions. Without a scene it
+    is disabled and empty.
+    """
+
+    _combo_box: qt.QComboBox
+    _observers: Observers
+    _scene: Any = None
+    _requested_id: Any = None  # Asked for before there was a scene.
+    _nodes: list
+    _current: Any = None
+    _filling = False
+    _node_types: list
+    _hide_child_node_types: list
+    _attributes: dict
+    _base_names: dict
+    _type_labels: dict
+    _none_enabled = False
+    _none_display = "None"
+    _add_enabled = True
+    _remove_enabled = True
+    _edit_enabled = False
+    _rename_enabled = False
+    _show_hidden = False
+    _show_child_node_types = True
+    _select_upon_creation = True
+    _interaction_tag = "Singleton"
+
+    currentNodeChanged = Signal((object,), (bool,))
+    currentNodeIDChanged = Signal(str)
+    nodeActivated = Signal(object)
+    nodeAdded = Signal(object)
+    nodeAddedByUser = Signal(object)
+    nodeAddedByUserAction = Signal(object)
+    nodeAboutToBeRemoved = Signal(object)
+    currentNodeRenamed = Signal(str)
+    nodeAboutToBeEdited = Signal(object)
+
+    def __init__(self, parent: Any = None) -> None:
+        super().__init__(parent)
+        self._nodes, self._node_types, self._hide_child_node_types = [], [], []
+        self._attributes, self._base_names, self._type_labels = {}, {}, {}
+        self._observers = Observers(self)
+        self._combo_box = qt.QComboBox()
+        self._combo_box.setSizePolicy(qt.QSizePolicy.Expanding, qt.QSizePolicy.Fixed)
+        self._combo_box.minimumContentsLength = 8
+        self._combo_box.sizeAdjustPolicy = QComboBox.AdjustToMinimumContentsLengthWithIcon
+        layout = qt.QHBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.addWidget(self._combo_box)
+        self.setSizePolicy(qt.QSizePolicy.Preferred, qt.QSizePolicy.Fixed)
+        self._combo_box.connect("activated(int)", self._on_activated)
+        self._combo_box.connect("currentIndexChanged(int)", self._on_index)
+        self._fill()
+        self.enabled = False
+
+    # --- which nodes ---
+
+    def _accepts(self, node: Any) -> bool:
+        if node.GetHideFromEditors() and not self._show_hidden:
+            return False
+        for node_type in self._node_types:
+            if not node.IsA(node_type):
+                continue
+            if not self._show_child_node_types:
+                if node.GetClassName() != node_type:
+                    continue
+            elif any(node.IsA(hidden) for hidden in self._hide_child_node_types):
+                return False
+            return self._has_attribute(node, node_type)
+        return not self._node_types
+
+    def _has_attribute(self, node: Any, node_type: str) -> bool:
+        if node_type not in self._attributes:
+            return True
+        name, wanted = self._attributes[node_type]
+        value = node.GetAttribute(name)
+        return value is not None and wanted in (None, value)
+
+    def _scene_nodes(self) -> list:
+        if self._scene is None:
+            return []
+        count = self._scene.GetNumberOfNodes()
+        nodes = [self._scene.GetNthNode(index) for index in range(count)]
+        return [node for node in nodes if self._accepts(node)]
+
+    # --- following the scene ---
+
+    @Slot(object)
+    def setMRMLScene(self, scene: Any) -> None:
+        if scene is self._scene:
+            return
+        self._observers.remove()
+        wanted = self._current.GetID() if self._current is not None else self._requested_id
+        self._scene, self._requested_id = scene, None
+        if scene is not None:
+            cls = qMRMLNodeComboBox
+            self._observers.add(scene, scene.NodeAddedEvent, cls._on_node_added)
+            self._observers.add(scene, scene.NodeAboutToBeRemovedEvent, cls._on_about_to_be_removed)
+            self._observers.add(scene, scene.NodeRemovedEvent, cls._on_node_removed)
+        self._nodes = self._scene_nodes()
+        for node in self._nodes:
+            self._observe_node(node)
+        found = scene.GetNodeByID(wanted) if scene is not None and wanted else None
+        if found not in self._nodes:
+            # Without a "None" to stand on, Slicer's selector starts at the first node.
+            found = self._nodes[0] if self._nodes and not self._none_enabled else None
+        self._fill()
+        self._set_current(found)
+        self.enabled = scene is not None
+
+    def _observe_node(self, node: Any) -> None:
+        self._observers.add(node, vtk.vtkCommand.ModifiedEvent, qMRMLNodeComboBox._on_node_modified)
+
+    def _on_node_added(self, _scene: Any, node: Any) -> None:
+        self._observe_node(node)
+        if not self._accepts(node):
+            return
+        was_empty = not self._nodes
+        self._nodes = self._scene_nodes()
+        self._fill()
+        self.nodeAdded.emit(node)
+        # Qt's combo box selects what is inserted into it when it is empty: no node, no action.
+        if was_empty and not self._none_enabled and not self._actions():
+            self._set_current(node)
+
+    def _on_about_to_be_removed(self, _scene: Any, node: Any) -> None:
+        if node in self._nodes:
+            self.nodeAboutToBeRemoved.emit(node)
+
+    def _on_node_removed(self, _scene: Any, node: Any) -> None:
+        self._observers.remove(node)
+        self._drop(node)
+
+    def _drop(self, node: Any) -> None:
+        """Take a node out of the list; like Qt's combo box, move from it to the row before it."""
+        if node not in self._nodes:
+            return
+        row = self._nodes.index(node)
+        self._nodes.remove(node)
+        current = self._current
+        if current is node:
+            if row > 0:
+                current = self._nodes[row - 1]
+            else:
+                current = self._nodes[0] if self._nodes and not self._none_enabled else None
+        self._fill()
+        self._set_current(current)
+
+    def _on_node_modified(self, node: Any, _node: Any) -> None:
+        accepted = self._accepts(node)
+        if node in self._nodes and not accepted:
+            self._drop(node)
+        elif accepted:
+            renamed = node in self._nodes and self._row_text(node) != node.GetName()
+            self._nodes = self._scene_nodes()
+            self._fill()
+            if renamed and node is self._current:
+                self._emit_current()
+
+    def _refilter(self) -> None:
+        self._nodes = self._scene_nodes()
+        self._fill()
+        if self._current is not None and self._current not in self._nodes:
+            self._set_current(None)
+
+    # --- rows ---
+
+    def _row_text(self, node: Any) -> str:
+        return self._combo_box.itemText(self._nodes.index(node) + int(self._none_enabled))
+
+    def _actions(self) -> list[tuple[str, Callable]]:
+        """The rows after the nodes: (text, what choosing it does)."""
+        types = self._node_types
+        current = self.nodeTypeLabel(types[0]) if len(types) == 1 else "Node"
+        actions: list[tuple[str, Callable]] = []
+        if self._rename_enabled:
+            actions.append((f"Rename current {current}", self.renameCurrentNode))
+        if self._edit_enabled:
+            actions.append((f"Edit current {current}", self.editCurrentNode))
+        if self._add_enabled:
+            for node_type in types:
+                actions.append(
+                    (
+                        f"Create new {self.nodeTypeLabel(node_type)}",
+                        lambda node_type=node_type: self._add_by_user_action(node_type),
+                    )
+                )
+        if self._remove_enabled:
+            actions.append((f"Delete current {current}", self.removeCurrentNode))
+        return actions
+
+    def _fill(self) -> None:
+        """Show the rows again, with the current node still current."""
+        self._filling = True
+        box = self._combo_box
+        box.clear()
+        if self._scene is not None:
+            if self._none_enabled:
+                box.addItem(self._none_display)
+            for node in self._nodes:
+                box.addItem(node.GetName() or "")
+            actions = self._actions()
+            if actions:
+                box.insertSeparator(box.count)
+                box.addItems([text for text, _ in actions])
+        label = self.nodeTypeLabel(self._node_types[0]) if self._node_types else "Node"
+        box.placeholderText = f"Select a {label}"
+        box.currentIndex = self._current_row()
+        self._filling = False
+
+    def _current_row(self) -> int:
+        if self._current in self._nodes:
+            return self._nodes.index(self._current) + int(self._none_enabled)
+        return 0 if self._none_enabled and self._scene is not None else -1
+
+    def _node_at_row(self, row: int) -> Any:
+        index = row - int(self._none_enabled)
+        return self._nodes[index] if 0 <= index < len(self._nodes) else None
+
+    def _on_index(self, row: int) -> None:
+        """A node's row was chosen (by the user or by keys); an action waits for `_on_activated`."""
+        if not self._filling and row < len(self._nodes) + int(self._none_enabled):
+            self._set_current(self._node_at_row(row))
+
+    def _on_activated(self, row: int) -> None:
+        first_action = len(self._nodes) + int(self._none_enabled) + 1  # after the separator
+        actions = self._actions()
+        if 0 <= row - first_action < len(actions):
+            self._fill()
+            actions[row - first_action][1]()
+        elif self._node_at_row(row) is not None:
+            self.nodeActivated.emit(self._node_at_row(row))
+
+    def _set_current(self, node: Any) -> None:
+        changed = node is not self._current
+        self._current = node
+        self._filling = True
+        self._combo_box.currentIndex = self._current_row()
+        self._filling = False
+        if changed:
+            self._emit_current()
+
+    def _emit_current(self) -> None:
+        node = self._current
+        signal = object.__getattribute__(self, "currentNodeChanged")
+        signal.emit(node)
+        signal[bool].emit(node is not None)
+        self.currentNodeIDChanged.emit(node.GetID() if node is not None else "")
+
+    # --- what PythonQt offers ---
+
+    def mrmlScene(self) -> Any:
+        return self._scene
+
+    def currentNode(self) -> Any:
+        return self._current
+
+    def currentNodeId(self) -> str:
+        return self._current_node_id()
+
+    def _current_node_id(self) -> str:
+        return self._current.GetID() if self._current is not None else ""
+
+    @Slot(str)
+    @Slot(object)
+    def setCurrentNode(self, node: Any) -> None:
+        """The node or its ID; one that is not in the list selects none."""
+        if isinstance(node, str):
+            self.setCurrentNodeID(node)
+        else:
+            self.setCurrentNodeID("" if node is None else node.GetID() or "")
+
+    @Slot(str)
+    def setCurrentNodeID(self, node_id: str) -> None:
+        if self._scene is None:
+            self._requested_id = node_id
+            return
+        node = self._scene.GetNodeByID(node_id) if node_id else None
+        self._set_current(node if node in self._nodes else None)
+
+    @Slot(int)
+    def setCurrentNodeIndex(self, index: int) -> None:
+        self._set_current(self.nodeFromIndex(index))
+
+    def nodeCount(self) -> int:
+        return len(self._nodes)
+
+    def nodeFromIndex(self, index: int) -> Any:
+        return self._nodes[index] if 0 <= index < len(self._nodes) else None
+
+    @Slot(result=object)
+    @Slot(str, result=object)
+    def addNode(self, node_type: str | None = None) -> Any:
+        if node_type is None and self._node_types:
+            node_type = self._node_types[0]
+        if node_type not in self._node_types or self._scene is None:
+            return None
+        node = self._scene.CreateNodeByClass(node_type)
+        node.UnRegister(None)
+        base_name = self._base_names.get(node_type) or node.GetNodeTagName()
+        node.SetName(self._scene.GenerateUniqueName(base_name))
+        if node_type in self._attributes:
+            name, value = self._attributes[node_type]
+            node.SetAttribute(name, "" if value is None else value)
+        node = self._scene.AddNode(node)
+        if self._select_upon_creation:
+            self.setCurrentNode(node)
+        self.nodeAddedByUser.emit(node)
+        return node
+
+    def _add_by_user_action(self, node_type: str) -> None:
+        node = self.addNode(node_type)
+        if node is not None:
+            self.nodeAddedByUserAction.emit(node)
+
+    @Slot()
+    def removeCurrentNode(self) -> None:
+        if self._current is not None:
+            self._scene.RemoveNode(self._current)
+
+    @Slot()
+    def renameCurrentNode(self) -> None:
+        node = self._current
+        if node is None:
+            return
+        title = f"Rename {self.nodeTypeLabel(node.GetClassName())}"
+        name = qt.QInputDialog.getText(
+            self, title, "New name:", qt.QLineEdit.Normal, node.GetName()
+        )
+        if name:
+            node.SetName(name)
+            self.currentNodeRenamed.emit(name)
+
+    @Slot()
+    def editCurrentNode(self) -> None:
+        if self._current is not None:
+            self.nodeAboutToBeEdited.emit(self._current)
+
+    def addAttribute(self, node_type: str, name: str, value: Any = None) -> None:
+        self._attributes[node_type] = (name, None if value is None else str(value))
+        self._refilter()
+
+    def removeAttribute(self, node_type: str, name: str) -> None:
+        if self._attributes.get(node_type, (None,))[0] == name:
+            del self._attributes[node_type]
+            self._refilter()
+
+    def nodeTypeLabel(self, node_type: str) -> str:
+        return self._type_labels.get(node_type) or _type_label(node_type)
+
+    def setNodeTypeLabel(self, label: str, node_type: str) -> None:
+        self._type_labels[node_type] = label
+        self._fill()
+
+    def _set_node_types(self, node_types: list[str]) -> None:
+        self._node_types = [node_type for node_type in node_types if node_type]
+        self._refilter()
+
+    def _base_name(self) -> str:
+        return self._base_names.get(self._node_types[0], "") if self._node_types else ""
+
+    def _set_base_name(self, base_name: str) -> None:
+        self._base_names.update(dict.fromkeys(self._node_types, base_name))
+
+    currentNodeID = Property(str, _current_node_id, setCurrentNodeID)
+    nodeTypes = Property("QStringList", lambda self: self._node_types, _set_node_types)
+    hideChildNodeTypes = stored("QStringList", "_hide_child_node_types", _refilter)
+    showHidden = stored(bool, "_show_hidden", _refilter)
+    showChildNodeTypes = stored(bool, "_show_child_node_types", _refilter)
+    baseName = Property(str, _base_name, _set_base_name)
+    noneEnabled = stored(bool, "_none_enabled", _fill)
+    noneDisplay = stored(str, "_none_display", _fill)
+    addEnabled = stored(bool, "_add_enabled", _fill)
+    removeEnabled = stored(bool, "_remove_enabled", _fill)
+    editEnabled = stored(bool, "_edit_enabled", _fill)
+    renameEnabled = stored(bool, "_rename_enabled", _fill)
+    selectNodeUponCreation = stored(bool, "_select_upon_creation")
+    interactionNodeSingletonTag = stored(str, "_interaction_tag")
+
+
+@stands_for_real
+class qMRMLCheckableNodeComboBox(qMRMLNodeComboBox):
+    """A selector in which any number of nodes can be checked."""
+
+    _checked: set
+
+    checkedNodesChanged = Signal()
+
+    def __init__(self, parent: Any = None) -> None:
+        self._checked = set()
+        super().__init__(parent)
+
+    def _fill(self) -> None:
+        super()._fill()
+        for node in self._nodes:
+            row = self._nodes.index(node) + int(self._none_enabled)
+            self._combo_box.setItemData(row, self.checkState(node), Qt.CheckStateRole)
+
+    def _on_activated(self, row: int) -> None:
+        node = self._node_at_row(row)
+        if node is not None:
+            checked = self.checkState(node) == Qt.Checked
+            self.setCheckState(node, Qt.Unchecked if checked else Qt.Checked)
+        super()._on_activated(row)
+
+    def checkState(self, node: Any) -> Qt.CheckState:
+        return Qt.Checked if node.GetID() in self._checked else Qt.Unchecked
+
+    def setCheckState(self, node: Any, state: Qt.CheckState) -> None:
+        before = set(self._checked)
+        (self._checked.add if state == Qt.Checked else self._checked.discard)(node.GetID())
+        if before != self._checked:
+            self._fill()
+            self.checkedNodesChanged.emit()
+
+    @Slot(object)
+    def check(self, node: Any) -> None:
+        self.setCheckState(node, Qt.Checked)
+
+    @Slot(object)
+    def uncheck(self, node: Any) -> None:
+        self.setCheckState(node, Qt.Unchecked)
+
+    def checkedNodes(self) -> tuple:
+        return tuple(node for node in self._nodes if node.GetID() in self._checked)
+
+    def uncheckedNodes(self) -> tuple:
+        return tuple(node for node in self._nodes if node.GetID() not in self._checked)
+
+    def allChecked(self) -> bool:
+        return not self.uncheckedNodes()
+
+    def noneChecked(self) -> bool:
+        return not self.checkedNodes()
+
+
+@stands_for_real
+class qMRMLSegmentSelectorWidget(qMRMLWidget):
+    """A selector of a segmentation node and, beside it, of one of its segments."""
+
+    _node_selector: qMRMLNodeComboBox
+    _segment_box: qt.QComboBox
+    _observers: Observers
+    _segmentation: Any = None
+    _segment_ids: list
+    _none_enabled = False
+    _filling = False
+
+    currentNodeChanged = Signal((object,), (bool,))
+    currentSegmentChanged = Signal(str)
+
+    def __init__(self, parent: Any = None) -> None:
+        super().__init__(parent)
+        self._segment_ids = []
+        self._observers = Observers(self)
+        self._node_selector = qMRMLNodeComboBox()
+        self._node_selector.nodeTypes = ["vtkMRMLSegmentationNode"]
+        for name in ("noneEnabled", "addEnabled", "removeEnabled"):
+            setattr(self._node_selector, name, False)
+        self._segment_box = qt.QComboBox()
+        layout = qt.QHBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.addWidget(self._node_selector)
+        layout.addWidget(self._segment_box)
+        self._node_selector.connect("currentNodeChanged(vtkMRMLNode*)", self._on_node)
+        self._segment_box.connect("currentIndexChanged(int)", self._on_segment)
+
+    @Slot(object)
+    def setMRMLScene(self, scene: Any) -> None:
+        super().setMRMLScene(scene)
+        self._node_selector.setMRMLScene(scene)
+
+    def _on_node(self, node: Any) -> None:
+        self._observers.remove()
+        self._segmentation = node.GetSegmentation() if node is not None else None
+        if node is not None:
+            fill = qMRMLSegmentSelectorWidget._on_segmentation
+            for event in ("SegmentAdded", "SegmentRemoved", "SegmentModified"):
+                event_id = getattr(slicer.vtkSegmentation, event)
+                self._observers.add(self._segmentation, event_id, fill)
+        self._fill()
+        signal = object.__getattribute__(self, "currentNodeChanged")
+        signal.emit(node)
+        signal[bool].emit(node is not None)
+
+    def _on_segmentation(self, _segmentation: Any, _node: Any) -> None:
+        self._fill()
+
+    def _fill(self) -> None:
+        before = self.currentSegmentID()
+        segmentation = self._segmentation
+        ids = list(segmentation.GetSegmentIDs()) if segmentation is not None else []
+        self._filling = True
+        self._segment_ids = ["", *ids] if self._none_enabled else ids
+        self._segment_box.clear()
+        for segment_id in self._segment_ids:
+            name = segmentation.GetSegment(segment_id).GetName() if segment_id else "None"
+            self._segment_box.addItem(name)
+        kept = before in self._segment_ids
+        self._segment_box.currentIndex = (
+            self._segment_ids.index(before) if kept else min(0, len(self._segment_ids) - 1)
+        )
+        self._filling = False
+        if self.currentSegmentID() != before:
+            self.currentSegmentChanged.emit(self.currentSegmentID())
+
+    def _on_segment(self) -> None:
+        if not self._filling:
+            self.currentSegmentChanged.emit(self.currentSegmentID())
+
+    def currentNode(self) -> Any:
+        return self._node_selector.currentNode()
+
+    def currentNodeID(self) -> str:
+        return self._node_selector.currentNodeID
+
+    @Slot(object)
+    def setCurrentNode(self, node: Any) -> None:
+        self._node_selector.setCurrentNode(node)
+
+    @Slot(str)
+    def setCurrentNodeID(self, node_id: str) -> None:
+        self._node_selector.setCurrentNodeID(node_id)
+
+    def segmentIDs(self) -> tuple:
+        return tuple(segment_id for segment_id in self._segment_ids if segment_id)
+
+    def currentSegmentID(self) -> str:
+        index = self._segment_box.currentIndex
+        return self._segment_ids[index] if 0 <= index < len(self._segment_ids) else ""
+
+    @Slot(str)
+    def setCurrentSegmentID(self, segment_id: str) -> None:
+        ids = self._segment_ids
+        self._segment_box.currentIndex = ids.index(segment_id) if segment_id in ids else -1
+
+    noneEnabled = stored(bool, "_none_enabled", _fill)
+    segmentationNodeSelectorVisible = Property(
+        bool,
+        lambda self: not self._node_selector.isHidden(),
+        lambda self, visible: self._node_selector.setVisible(visible),
+    )
+
+
+@stands_for_real
+class qMRMLSegmentationShow3DButton(qt.QPushButton):
+    """Shows a segmentation in 3D by creating its closed surface, and hides it by removing that."""
+
+    _node: Any = None
+    _observers: Observers
+    _locked = False
+
+    def __init__(self, parent: Any = None) -> None:
+        super().__init__("Show 3D", *([] if parent is None else [parent]))
+        self._observers = Observers(self)
+        self.checkable = True
+        self.connect("toggled(bool)", self._on_toggled)
+        self._update()
+
+    @Slot(object)
+    def setSegmentationNode(self, node: Any) -> None:
+        self._observers.remove()
+        self._node = node
+        if node is not None:
+            update = qMRMLSegmentationShow3DButton._on_segmentation
+            for name in ("SegmentAdded", "SegmentRemoved", "ContainedRepresentationNamesModified"):
+                event = getattr(slicer.vtkSegmentation, name)
+                self._observers.add(node.GetSegmentation(), event, update)
+        self._update()
+
+    def segmentationNode(self) -> Any:
+        return self._node
+
+    @Slot(bool)
+    def setLocked(self, locked: bool) -> None:
+        self._locked = locked
+        self._update()
+
+    def _on_segmentation(self, _segmentation: Any, _node: Any) -> None:
+        self._update()
+
+    def _surface_name(self) -> str:
+        return slicer.vtkSegmentationConverter.GetSegmentationClosedSurfaceRepresentationName()
+
+    def _update(self) -> None:
+        node = self._node
+        has_segments = node is not None and node.GetSegmentation().GetNumberOfSegments() > 0
+        was_blocking = self.blockSignals(True)
+        self.enabled = has_segments and not self._locked
+        self.checked = has_segments and node.GetSegmentation().ContainsRepresentation(
+            self._surface_name()
+        )
+        self.blockSignals(was_blocking)
+
+    def _on_toggled(self, show: bool) -> None:
+        if self._node is None or self._locked:
+            return
+        if show:
+            self._node.CreateClosedSurfaceRepresentation()
+            display = self._node.GetDisplayNode()
+            if display is not None:
+                display.SetPreferredDisplayRepresentationName3D(self._surface_name())
+        else:
+            self._node.RemoveClosedSurfaceRepresentation()
+        self._update()
+
+    locked = Property(bool, lambda self: self._locked, setLocked)
+
+
+@stands_for_real
+class qMRMLSliderWidget(ctkSliderWidget):
+    _scene: Any = None
+
+    @Slot(object)
+    def setMRMLScene(self, scene: Any) -> None:
+        self._scene = scene
+
+    def mrmlScene(self) -> Any:
+        return self._scene
+
+
+@stands_for_real
+class qMRMLSpinBox(ctkDoubleSpinBox):
+    _scene: Any = None
+
+    @Slot(object)
+    def setMRMLScene(self, scene: Any) -> None:
+        self._scene = scene
+
+    def mrmlScene(self) -> Any:
+        return self._scene
+
+
+@stands_for_real
+class qMRMLRangeWidget(ctkRangeWidget):
+    _scene: Any = None
+
+    @Slot(object)
+    def setMRMLScene(self, scene: Any) -> None:
+        self._scene = scene
+
+    mrmlScene = stored(object, "_scene")
+
+
+def install_mrml_widgets() -> types.ModuleType:
+    """Put the classes on the package `slicer` (after `install_qt`); returns the package."""
+    for name, value in vars(sys.modules[__name__]).items():
+        if name.startswith("qMRML"):
+            setattr(slicer, name, value)
+    return slicer
