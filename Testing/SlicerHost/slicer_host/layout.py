@@ -83,6 +83,9 @@ class qMRMLSliceWidget(qt.QWidget):
     def interactorStyle(self):
         return self._view.interactorStyle()
 
+    def overlayCornerAnnotation(self):
+        return self._view.cornerAnnotation()
+
     def fitSliceToBackground(self) -> None:
         self._controller.fitSliceToBackground()
 
@@ -193,7 +196,8 @@ class qSlicerLayoutManager(qt.QObject):
         self._layout_logic.SetMRMLScene(scene)
         self._shown_description = None
         self._observations = slicer.util.VTKObservationMixin()
-        for event in (scene.EndBatchProcessEvent, scene.EndCloseEvent, scene.EndRestoreEvent):
+        # After the layout logic, which observes the same and makes missing view nodes first.
+        for event in (scene.EndBatchProcessEvent, scene.EndRestoreEvent):
             self._observations.addObserver(scene, event, self._on_layout_modified)
         self._observations.addObserver(scene, scene.NodeRemovedEvent, self._on_node_removed)
         self.setLayout(slicer.vtkMRMLLayoutNode.SlicerLayoutFourUpView)
@@ -241,7 +245,7 @@ class qSlicerLayoutManager(qt.QObject):
 
     def activeThreeDRenderer(self):
         widget = self.threeDWidget(0)
-        return widget.threeDView().renderer() if widget else None
+        return widget.threeDView()._renderer if widget else None
 
     # --- what can be done -------------------------------------------------------------------------
 

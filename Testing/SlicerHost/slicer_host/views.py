@@ -69,15 +69,16 @@ FRAME_MS = 1000 // 60
 COLOR_WINDOW = 255.0
 COLOR_LEVEL = 127.5
 
-# Directions of a camera node, by rotateToViewAxis's number and by ctkAxesWidget::Axis.
+# The camera node's directions in the order of rotateToViewAxis: -X, +X, -Y, +Y, -Z, +Z.
 VIEW_AXIS_DIRECTIONS = ("Left", "Right", "Posterior", "Anterior", "Inferior", "Superior")
-AXES_WIDGET_DIRECTIONS = {
-    1: "Right",
-    2: "Left",
-    3: "Superior",
-    4: "Inferior",
-    5: "Anterior",
-    6: "Posterior",
+# ctkAxesWidget::Axis -> where the camera stands (RAS), and what is up in the picture.
+LOOK_FROM = {
+    1: ((1, 0, 0), (0, 0, 1)),  # right
+    2: ((-1, 0, 0), (0, 0, 1)),  # left
+    3: ((0, 0, 1), (0, 1, 0)),  # superior
+    4: ((0, 0, -1), (0, 1, 0)),  # inferior
+    5: ((0, 1, 0), (0, 0, 1)),  # anterior
+    6: ((0, -1, 0), (0, 0, 1)),  # posterior
 }
 
 BUTTON_NAMES = {
@@ -136,7 +137,7 @@ class ctkVTKAbstractView(qt.QWidget):
     _stale: bool
     _rendering: bool
     _pause_count: int
-    _render_timer: QtCore.QTimer
+    _render_timer: qt.QTimer
     _window: vtkRenderWindow
     _renderer: vtkRenderer
     _corner_annotation: vtkCornerAnnotation
@@ -154,7 +155,7 @@ class ctkVTKAbstractView(qt.QWidget):
         self._stale = True
         self._rendering = False
         self._pause_count = 0
-        self._render_timer = QtCore.QTimer(self)
+        self._render_timer = qt.QTimer(self)
         self._render_timer.setSingleShot(True)
         self._render_timer.setInterval(FRAME_MS)
         self._render_timer.timeout.connect(self._render_if_due)
@@ -207,16 +208,13 @@ class ctkVTKAbstractView(qt.QWidget):
     def setRenderPaused(self, pause: bool) -> int:
         return self.pauseRender() if pause else self.resumeRender()
 
-    def isRenderPaused(self) -> bool:
-        return self._pause_count > 0
-
     def _on_update(self, _caller, _event) -> None:
         self.scheduleRender()
 
     def _may_render(self) -> bool:
         scene = slicer.mrmlScene
         # Between the start and the end of a batch the scene need not be consistent.
-        return not self.isRenderPaused() and not scene.IsBatchProcessing()
+        return self._pause_count == 0 and not scene.IsBatchProcessing()
 
     def _render_if_due(self) -> None:
         if not self._may_render():
@@ -404,9 +402,6 @@ class qMRMLSliceView(ctkVTKAbstractView):
         self._image_actor.SetVisibility(connection is not None)
         self.scheduleRender()
 
-    def overlayCornerAnnotation(self) -> vtkCornerAnnotation:
-        return self._corner_annotation
-
     def convertDeviceToXYZ(self, xy) -> list[float]:
         xyz = [0.0, 0.0, 0.0]
         self._crosshair_manager().ConvertDeviceToXYZ(xy[0], xy[1], xyz)
@@ -435,14 +430,8 @@ class ctkVTKRenderView(ctkVTKAbstractView):
 
     _host_class = True
 
-    def renderer(self) -> vtkRenderer:
-        return self._renderer
-
-    def activeCamera(self):
-        return self._renderer.GetActiveCamera()
-
     def setFocalPoint(self, x: float, y: float, z: float) -> None:
-        camera = self.activeCamera()
+        camera = self._renderer.GetActiveCamera()
         camera.SetFocalPoint(x, y, z)
         camera.ComputeViewPlaneNormal()
         camera.OrthogonalizeViewUp()
@@ -455,6 +444,19 @@ class ctkVTKRenderView(ctkVTKAbstractView):
         bounds = [0.0] * 6
         self._renderer.ComputeVisiblePropBounds(bounds)
         self.setFocalPoint(*((bounds[2 * axis] + bounds[2 * axis + 1]) / 2 for axis in range(3)))
+
+    def lookFromAxis(self, axis: int) -> None:
+        """Look at the focal point from a ctkAxesWidget::Axis, from as far as before."""
+        camera = self._renderer.GetActiveCamera()
+        side, up = LOOK_FROM[axis]
+        distance = camera.GetDistance()
+        camera.SetPosition(
+            *(focus + distance * step for focus, step in zip(camera.GetFocalPoint(), side))
+        )
+        camera.SetViewUp(up)
+        self._renderer.ResetCameraClippingRange()
+        self._renderer.UpdateLightsGeometryToFollowCamera()
+        self.scheduleRender()
 
 
 class qMRMLThreeDView(ctkVTKRenderView):
@@ -504,15 +506,8 @@ class qMRMLThreeDView(ctkVTKRenderView):
         if isinstance(axis, str):
             labels = [self._view_node.GetAxisLabel(i) for i in range(len(VIEW_AXIS_DIRECTIONS))]
             axis = labels.index(axis)
-        self._look_from(VIEW_AXIS_DIRECTIONS[axis])
-
-    def lookFromAxis(self, axis: int) -> None:
-        """Look from a direction, given as ctkAxesWidget::Axis."""
-        self._look_from(AXES_WIDGET_DIRECTIONS[axis])
-
-    def _look_from(self, direction: str) -> None:
         camera_node = self.cameraNode()
-        camera_node.RotateTo(getattr(camera_node, direction))
+        camera_node.RotateTo(getattr(camera_node, VIEW_AXIS_DIRECTIONS[axis]))
 
     def resetCamera(
         self, rotation: bool = True, translation: bool = True, distance: bool = True
