@@ -1,5 +1,5 @@
 # Everything a newcomer types. `make demo` and `make test` set up what they need by themselves.
-.PHONY: help setup demo test test-fast lint benchmark minkowski clean
+.PHONY: help setup demo panel test test-fast lint benchmark minkowski clean
 
 PYTHON := .venv/bin/python
 STAMP := .venv/.setup-complete
@@ -16,6 +16,9 @@ $(STAMP): pyproject.toml .ci/setup
 
 demo: setup  ## design an implant for the built-in sample patient into demo-output/
 	.venv/bin/skull-implant demo -o demo-output
+
+panel: setup  ## open the Slicer panel beside real MRML views, with the sample patient (needs a display)
+	PYTHONPATH=Testing/SlicerHost $(PYTHON) -m slicer_host SkullImplant/SkullImplant.py --sample
 
 test: setup lint  ## check style and types, then run every test
 	$(PYTHON) -m pytest Testing
