@@ -4,7 +4,7 @@
 
 writes `slicer_host/real_api.json`: for each class that the host stands in for, and for its bases
 up to the first Qt class, the names that PythonQt offers to Python code: properties, signals, public
-slots, invokable methods and enumerations. Methods are written as Qt's normalized signatures, without
+slots, invokable methods and enumerations. Methods are Qt's normalized signatures, without
 argument names; nothing else of the headers is kept. `slicer_host` refuses every other name, and
 `test_real_api.py` checks its adapters against the list.
 """

@@ -13,6 +13,7 @@ from PySide6.QtCore import Property, Qt, Signal, Slot
 from PySide6.QtWidgets import QSlider
 
 from .adapter_properties import forwarded, stored
+from .pythonqt import emit_overload
 from .real_api import stands_for_real
 
 # Changes below this part of a step are not reported, as in CTK.
@@ -188,7 +189,8 @@ class ctkDoubleSpinBox(qt.QWidget):
         self._value = value
         self._show()
         if changed:
-            self.valueChanged.emit(value)
+            emit_overload(self, "valueChanged", float, value)
+            emit_overload(self, "valueChanged", str, f"{value:.{self.decimals}f}")
 
     @Slot()
     def stepUp(self) -> None:

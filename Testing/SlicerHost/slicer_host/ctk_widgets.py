@@ -7,11 +7,10 @@ has and the host has not raises NotImplementedError.
 import enum
 import sys
 import types
-from pathlib import Path
 from typing import Any
 
 import qt
-from PySide6.QtCore import Property, QEvent, QPoint, QRect, QSize, Qt, Signal, Slot
+from PySide6.QtCore import Property, QDir, QEvent, QPoint, QRect, QSize, Qt, Signal, Slot
 from PySide6.QtGui import QColor, QIcon, QPainter, QPalette, QPixmap
 from PySide6.QtWidgets import (
     QFileDialog,
@@ -241,7 +240,7 @@ class ctkPathLineEdit(qt.QWidget):
     _browse_button: qt.QToolButton
     _label = ""
     _name_filters: list
-    _filters = Filter.AllEntries | Filter.NoDotAndDotDot | Filter.Readable | Filter.Executable
+    _filters = int(Filter.AllEntries | Filter.NoDotAndDotDot | Filter.Readable | Filter.Executable)
     _setting_key = ""
     _valid = False
 
@@ -255,7 +254,7 @@ class ctkPathLineEdit(qt.QWidget):
         self._label = given[0] if given else ""
         self._name_filters = list(given[1]) if len(given) > 1 else []
         if len(given) > 2:
-            self._filters = given[2]
+            self._filters = int(given[2])
         self._combo_box = qt.QComboBox()
         self._combo_box.editable = True
         self._combo_box.insertPolicy = qt.QComboBox.NoInsert
@@ -337,7 +336,7 @@ class ctkPathLineEdit(qt.QWidget):
 
     currentPath = Property(str, lambda self: self._combo_box.lineEdit().text, setCurrentPath)
     label = stored(str, "_label")
-    filters = stored(object, "_filters")
+    filters = stored(int, "_filters")
     nameFilters = stored("QStringList", "_name_filters")
     settingKey = stored(str, "_setting_key", retrieveHistory)
     showBrowseButton = Property(
@@ -350,7 +349,7 @@ class ctkPathLineEdit(qt.QWidget):
 @stands_for_real
 class ctkDirectoryButton(qt.QWidget):
     _button: qt.QPushButton
-    _directory = ""
+    _directory = "."
     _caption = ""
     _text = ""
     _accept_mode = QFileDialog.AcceptOpen
@@ -368,20 +367,22 @@ class ctkDirectoryButton(qt.QWidget):
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addWidget(self._button)
         self._button.connect("clicked()", self.browse)
-        self._directory = str(Path(directory).absolute())
+        self._directory = directory or "."
         self._show()
 
     def _show(self) -> None:
-        self._button.text = self._text or self._directory
+        self._button.text = self._text or QDir(self._directory).absolutePath()
 
     def _set_directory(self, directory: str) -> None:
-        directory = str(Path(directory).absolute())
-        changed = directory != self._directory
-        self._directory = directory
-        self._show()
-        self.directorySelected.emit(directory)
+        # As in CTK, a relative path stays as given until another directory is set.
+        changed = QDir(directory) != QDir(self._directory)
+        absolute = QDir(directory).absolutePath()
         if changed:
-            self.directoryChanged.emit(directory)
+            self._directory = absolute
+            self._show()
+        self.directorySelected.emit(absolute)
+        if changed:
+            self.directoryChanged.emit(absolute)
 
     @Slot(result=str)
     def browse(self) -> str:

@@ -20,8 +20,14 @@ from PySide6.QtWidgets import QComboBox
 from .adapter_properties import stored
 from .ctk_numbers import ctkDoubleSpinBox, ctkRangeWidget, ctkSliderWidget
 from .ctk_widgets import ctkCollapsibleButton
-from .pythonqt import guarded_call
+from .pythonqt import emit_overload, guarded_call
 from .real_api import stands_for_real
+
+_SCENE_EVENTS_WITH_NODE = (
+    slicer.vtkMRMLScene.NodeAddedEvent,
+    slicer.vtkMRMLScene.NodeAboutToBeRemovedEvent,
+    slicer.vtkMRMLScene.NodeRemovedEvent,
+)
 
 
 class Observers:
@@ -30,18 +36,20 @@ class Observers:
     def __init__(self, widget: Any) -> None:
         self._widget = weakref.ref(widget)
         self._tags: list[tuple[Any, int]] = []
+        weakref.finalize(widget, self.remove)
 
     def add(self, observed: Any, event: Any, method: Callable) -> None:
-        """Call `method(widget, caller, node)` on the event; node is the event's node or None."""
+        """Call `method(widget, observed, node)` on the event; node is the event's node or None."""
 
-        @vtk.calldata_type(vtk.VTK_OBJECT)
         def callback(caller: Any, _event: str, node: Any = None) -> None:
             widget = self._widget()
-            if widget is not None and shiboken6.isValid(widget):
+            if widget is None or not shiboken6.isValid(widget):
+                self.remove()
+            else:
                 guarded_call(method, widget, caller, node)
 
-        if event == vtk.vtkCommand.ModifiedEvent:  # It brings no node.
-            del callback.CallDataType
+        if event in _SCENE_EVENTS_WITH_NODE:
+            callback = vtk.calldata_type(vtk.VTK_OBJECT)(callback)
         self._tags.append((observed, observed.AddObserver(event, callback)))
 
     def remove(self, observed: Any = None) -> None:
@@ -92,12 +100,13 @@ def _type_label(node_type: str) -> str:
 class qMRMLNodeComboBox(qt.QWidget):
     """A selector of the scene's nodes of some types.
 
-    Its rows: "None" if enabled, the nodes in the scene's order, then the actions. Without a scene it
-    is disabled and empty.
+    Its rows: "None" if enabled, the nodes in the scene's order, then the actions. Without a scene
+    it is disabled and empty.
     """
 
     _combo_box: qt.QComboBox
     _observers: Observers
+    _node_observers: Observers
     _scene: Any = None
     _requested_id: Any = None  # Asked for before there was a scene.
     _nodes: list
@@ -133,7 +142,7 @@ class qMRMLNodeComboBox(qt.QWidget):
         super().__init__(parent)
         self._nodes, self._node_types, self._hide_child_node_types = [], [], []
         self._attributes, self._base_names, self._type_labels = {}, {}, {}
-        self._observers = Observers(self)
+        self._observers, self._node_observers = Observers(self), Observers(self)
         self._combo_box = qt.QComboBox()
         self._combo_box.setSizePolicy(qt.QSizePolicy.Expanding, qt.QSizePolicy.Fixed)
         self._combo_box.minimumContentsLength = 8
@@ -148,6 +157,10 @@ class qMRMLNodeComboBox(qt.QWidget):
         self.enabled = False
 
     # --- which nodes ---
+
+    def _may_be_accepted(self, node: Any) -> bool:
+        """Whether the node has one of the types: then a change of it can bring it into the list."""
+        return not self._node_types or any(node.IsA(name) for name in self._node_types)
 
     def _accepts(self, node: Any) -> bool:
         if node.GetHideFromEditors() and not self._show_hidden:
@@ -175,7 +188,10 @@ class qMRMLNodeComboBox(qt.QWidget):
             return []
         count = self._scene.GetNumberOfNodes()
         nodes = [self._scene.GetNthNode(index) for index in range(count)]
-        return [node for node in nodes if self._accepts(node)]
+        return [node for node in nodes if self._may_be_accepted(node)]
+
+    def _read_nodes(self) -> None:
+        self._nodes = [node for node in self._scene_nodes() if self._accepts(node)]
 
     # --- following the scene ---
 
@@ -184,6 +200,7 @@ class qMRMLNodeComboBox(qt.QWidget):
         if scene is self._scene:
             return
         self._observers.remove()
+        self._node_observers.remove()
         wanted = self._current.GetID() if self._current is not None else self._requested_id
         self._scene, self._requested_id = scene, None
         if scene is not None:
@@ -191,9 +208,8 @@ class qMRMLNodeComboBox(qt.QWidget):
             self._observers.add(scene, scene.NodeAddedEvent, cls._on_node_added)
             self._observers.add(scene, scene.NodeAboutToBeRemovedEvent, cls._on_about_to_be_removed)
             self._observers.add(scene, scene.NodeRemovedEvent, cls._on_node_removed)
-        self._nodes = self._scene_nodes()
-        for node in self._nodes:
-            self._observe_node(node)
+        self._read_nodes()
+        self._observe_nodes()
         found = scene.GetNodeByID(wanted) if scene is not None and wanted else None
         if found not in self._nodes:
             # Without a "None" to stand on, Slicer's selector starts at the first node.
@@ -202,15 +218,23 @@ class qMRMLNodeComboBox(qt.QWidget):
         self._set_current(found)
         self.enabled = scene is not None
 
+    def _observe_nodes(self) -> None:
+        self._node_observers.remove()
+        for node in self._scene_nodes():
+            self._observe_node(node)
+
     def _observe_node(self, node: Any) -> None:
-        self._observers.add(node, vtk.vtkCommand.ModifiedEvent, qMRMLNodeComboBox._on_node_modified)
+        modified = qMRMLNodeComboBox._on_node_modified
+        self._node_observers.add(node, vtk.vtkCommand.ModifiedEvent, modified)
 
     def _on_node_added(self, _scene: Any, node: Any) -> None:
+        if not self._may_be_accepted(node):
+            return
         self._observe_node(node)
         if not self._accepts(node):
             return
         was_empty = not self._nodes
-        self._nodes = self._scene_nodes()
+        self._read_nodes()
         self._fill()
         self.nodeAdded.emit(node)
         # Qt's combo box selects what is inserted into it when it is empty: no node, no action.
@@ -222,7 +246,7 @@ class qMRMLNodeComboBox(qt.QWidget):
             self.nodeAboutToBeRemoved.emit(node)
 
     def _on_node_removed(self, _scene: Any, node: Any) -> None:
-        self._observers.remove(node)
+        self._node_observers.remove(node)
         self._drop(node)
 
     def _drop(self, node: Any) -> None:
@@ -242,17 +266,18 @@ class qMRMLNodeComboBox(qt.QWidget):
 
     def _on_node_modified(self, node: Any, _node: Any) -> None:
         accepted = self._accepts(node)
-        if node in self._nodes and not accepted:
+        if node not in self._nodes:
+            if accepted:
+                self._refilter()
+        elif not accepted:
             self._drop(node)
-        elif accepted:
-            renamed = node in self._nodes and self._row_text(node) != node.GetName()
-            self._nodes = self._scene_nodes()
+        elif self._row_text(node) != (node.GetName() or ""):
             self._fill()
-            if renamed and node is self._current:
+            if node is self._current:
                 self._emit_current()
 
     def _refilter(self) -> None:
-        self._nodes = self._scene_nodes()
+        self._read_nodes()
         self._fill()
         if self._current is not None and self._current not in self._nodes:
             self._set_current(None)
@@ -336,9 +361,8 @@ class qMRMLNodeComboBox(qt.QWidget):
 
     def _emit_current(self) -> None:
         node = self._current
-        signal = object.__getattribute__(self, "currentNodeChanged")
-        signal.emit(node)
-        signal[bool].emit(node is not None)
+        emit_overload(self, "currentNodeChanged", object, node)
+        emit_overload(self, "currentNodeChanged", bool, node is not None)
         self.currentNodeIDChanged.emit(node.GetID() if node is not None else "")
 
     # --- what PythonQt offers ---
@@ -448,6 +472,7 @@ class qMRMLNodeComboBox(qt.QWidget):
 
     def _set_node_types(self, node_types: list[str]) -> None:
         self._node_types = [node_type for node_type in node_types if node_type]
+        self._observe_nodes()
         self._refilter()
 
     def _base_name(self) -> str:
@@ -573,9 +598,8 @@ class qMRMLSegmentSelectorWidget(qMRMLWidget):
                 event_id = getattr(slicer.vtkSegmentation, event)
                 self._observers.add(self._segmentation, event_id, fill)
         self._fill()
-        signal = object.__getattribute__(self, "currentNodeChanged")
-        signal.emit(node)
-        signal[bool].emit(node is not None)
+        emit_overload(self, "currentNodeChanged", object, node)
+        emit_overload(self, "currentNodeChanged", bool, node is not None)
 
     def _on_segmentation(self, _segmentation: Any, _node: Any) -> None:
         self._fill()

@@ -29,6 +29,14 @@ from PySide6 import QtCore, QtGui, QtWidgets
 slot_errors: list[BaseException] = []
 
 _QT_MODULES = (QtWidgets, QtGui, QtCore)
+# Names that came with Qt 6 and that might tempt a module: Slicer is also built on Qt 5.15.
+_NOT_IN_QT5 = {
+    "QAction": ("checkableChanged", "enabledChanged", "visibleChanged"),
+    "QCheckBox": ("checkStateChanged",),
+    "QComboBox": ("labelDrawingMode",),
+    "QMessageBox": ("options", "setOption", "setOptions", "testOption"),
+    "QWidget": ("accessibleIdentifier",),
+}
 # Properties being read: Qt may look the same name up again, as a virtual method.
 _being_read: set[tuple[int, str]] = set()
 _ignoring_new_attributes = False
@@ -90,6 +98,9 @@ def _to_property(value: Any, property_: QtCore.QMetaProperty) -> Any:
         if isinstance(value, str) or not all(isinstance(item, str) for item in value):
             raise TypeError("a sequence of strings is needed")
         return list(value)
+    value_class = getattr(QtGui, type_name, None)
+    if isinstance(value_class, type) and isinstance(value, value_class):
+        return value_class.__copy__(value)  # PySide6 refuses instances of Python subclasses.
     return value
 
 
@@ -117,6 +128,14 @@ def _make_enums_integers() -> None:
                 enumeration.__hash__ = lambda self: hash(self.value)
                 enumeration.__int__ = lambda self: self.value
                 enumeration.__index__ = lambda self: self.value
+
+    color_name = QtGui.QColor.name
+
+    def name_in_format(color: QtGui.QColor, name_format: int = 0) -> str:
+        return color_name(color, QtGui.QColor.NameFormat(int(name_format)))
+
+    # The one place where Slicer's own Python code gives Qt an integer for an enumeration.
+    QtGui.QColor.name = name_in_format
 
 
 # --- signals --------------------------------------------------------------------------------------
@@ -184,7 +203,8 @@ def _connections(sender: QtCore.QObject) -> list[tuple[str, Callable, Any]]:
 
 
 def _existing_signal(sender: QtCore.QObject, signal: str) -> str:
-    if QtCore.QObject.metaObject(sender).indexOfSignal(signal) < 0:
+    is_new = _newer_than_qt5(type(sender), signal.split("(")[0])
+    if is_new or QtCore.QObject.metaObject(sender).indexOfSignal(signal) < 0:
         overloads = _signal_signatures(sender, signal.split("(")[0])
         raise AttributeError(
             f"signal '{signal}' does not exist on {type(sender).__name__}"
@@ -226,6 +246,11 @@ class BoundSignal:
         self._native.emit(*arguments)
 
     __call__ = emit
+
+
+def emit_overload(sender: QtCore.QObject, name: str, kind: type, value: Any) -> None:
+    """Emit the overload of a signal whose one argument is of that Python type."""
+    _native_base(type(sender)).__getattribute__(sender, name)[kind].emit(value)
 
 
 # --- objects --------------------------------------------------------------------------------------
@@ -277,7 +302,14 @@ def _properties(adapter_class: type) -> dict[str, QtCore.QMetaProperty]:
         del found["singleShot"]  # PythonQt leaves the name to the static function.
     if "name" not in found:
         found["name"] = found["objectName"]
-    return found
+    return {
+        name: value for name, value in found.items() if not _newer_than_qt5(adapter_class, name)
+    }
+
+
+@functools.cache
+def _newer_than_qt5(cls: type, name: str) -> bool:
+    return any(name in _NOT_IN_QT5.get(base.__name__, ()) for base in cls.__mro__)
 
 
 def _python_classes(adapter_class: type) -> list[type]:
@@ -342,6 +374,8 @@ class PythonQtManners:
                 return to_python(property_.read(native))
             finally:
                 _being_read.discard(key)
+        if _newer_than_qt5(cls, name):
+            raise AttributeError(f"{cls.__name__}.{name} is not in Qt 5")
         # The PySide6 class's own lookup binds methods that are static, too (`QFile.exists`).
         value = _native_base(cls).__getattribute__(native, name)
         if isinstance(value, QtCore.SignalInstance):

@@ -12,6 +12,7 @@ from typing import Any
 from PySide6 import QtCore, QtUiTools
 
 from .pythonqt import _properties, connect_slot, new_attributes_ignored, to_python
+from .real_api import real_classes
 
 # Modules in which the classes named in a form are looked for.
 _CLASS_MODULES = ("qt", "ctk", "slicer")
@@ -27,7 +28,11 @@ def widget_class(name: str) -> type:
         cls = getattr(sys.modules.get(module), name, None)
         if isinstance(cls, type):
             return cls
-    raise UiError(f"The form uses a class {name}, which does not exist")
+    known = name in real_classes()
+    raise UiError(
+        f"The form uses a class {name}, "
+        + ("which the development host has not got" if known else "which does not exist")
+    )
 
 
 def _enum_value(text: str, owner: type) -> Any:
