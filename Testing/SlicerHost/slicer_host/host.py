@@ -21,12 +21,14 @@ import shutil
 import sys
 import tempfile
 import traceback
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType, TracebackType
 from typing import Any
 
 import slicer
+from PySide6 import QtCore
 
 from slicer_host import pythonqt
 
@@ -117,10 +119,10 @@ class Host:
         """Take the module out, as the application does when it ends."""
         module = self.application.moduleManager().module(name)
         representation = module._widget
+        if representation is not None and self._entered is representation:
+            self.exit(representation.self())
         self.application.moduleManager()._remove(name)
         if representation is not None:
-            if self._entered is representation:
-                self._entered = None
             representation.hide()
             representation.deleteLater()
             delattr(slicer.modules, f"{name}Widget")
@@ -145,6 +147,29 @@ class Host:
     def process_events(self) -> None:
         """Let Qt handle what is waiting."""
         self.application.processEvents()
+
+    def call_in_event_loop(self, function: Callable[[], Any]) -> Any:
+        """Call the function while the event loop runs, as it always does in the application.
+
+        Without a running loop Qt deletes objects early: the dialogs of `slicer.util`, which ask to
+        be deleted before they are shown, would not wait for an answer.
+        """
+        results: list[Any] = []
+        errors: list[BaseException] = []
+        loop = QtCore.QEventLoop()
+
+        def call() -> None:
+            try:
+                results.append(function())
+            except BaseException as error:
+                errors.append(error)
+            loop.quit()
+
+        QtCore.QTimer.singleShot(0, call)
+        loop.exec()
+        if errors:
+            raise errors[0]
+        return results[0]
 
     def take_slot_errors(self) -> list[BaseException]:
         """The slot errors so far, and forget them."""

@@ -18,15 +18,15 @@ def host() -> Host:
 
 @pytest.fixture(autouse=True)
 def empty_scene_and_no_slot_errors(host: Host) -> Iterator[None]:
-    """Each test starts with an empty scene, and fails if an exception left a slot or an observer.
+    """Each test has an empty scene, and fails if an exception left a slot or an observer.
 
     A test that expects such an exception takes it with `host.take_slot_errors()`.
     """
-    host.scene.Clear(False)
-    host.take_slot_errors()
     host.messages.clear()
     host.set_testing(True)
     yield
+    host.process_events()
+    host.scene.Clear(False)
     host.process_events()
     errors = host.take_slot_errors()
     if errors:

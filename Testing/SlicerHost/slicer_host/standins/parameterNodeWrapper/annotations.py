@@ -18,7 +18,7 @@ class Validator(abc.ABC):
         """Raise ValueError (or TypeError) if the value is not valid."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class NotNone(Validator):
     """Refuses None."""
 
@@ -27,7 +27,7 @@ class NotNone(Validator):
             raise ValueError("Value must not be None")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class IsNone(Validator):
     """Takes only None."""
 
@@ -36,7 +36,7 @@ class IsNone(Validator):
             raise ValueError("Value must be None")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class IsInstance(Validator):
     """Takes instances of the type (or types), and None."""
 
@@ -47,7 +47,7 @@ class IsInstance(Validator):
             raise TypeError(f"Value must be of type {self.classtype}, is {value!r}")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class WithinRange(Validator):
     """Takes values from minimum to maximum, both included."""
 
@@ -59,7 +59,7 @@ class WithinRange(Validator):
             raise ValueError(f"Value must be within {self.minimum} and {self.maximum}, is {value}")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Minimum(Validator):
     """Takes values not below the minimum."""
 
@@ -70,7 +70,7 @@ class Minimum(Validator):
             raise ValueError(f"Value must be at least {self.minimum}, is {value}")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Maximum(Validator):
     """Takes values not above the maximum."""
 
@@ -81,7 +81,7 @@ class Maximum(Validator):
             raise ValueError(f"Value must be at most {self.maximum}, is {value}")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Choice(Validator):
     """Takes the listed values."""
 
@@ -92,7 +92,7 @@ class Choice(Validator):
             raise ValueError(f"Value must be one of {self.choices}, is {value!r}")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Exclude(Validator):
     """Takes all but the listed values."""
 
@@ -120,8 +120,7 @@ class Default:
             return False
         return (self._value, self._generator) == (other._value, other._generator)
 
-    def __hash__(self) -> int:
-        return hash(self._generator)
+    __hash__ = None
 
     def __repr__(self) -> str:
         return f"Default(value={self._value!r}, generator={self._generator})"
