@@ -18,6 +18,7 @@ METAL_HU = 2800.0  # enamel ends near 2500; 12-bit scanners saturate at 3071
 # Where the thresholds lie on the way from soft tissue to cortical bone. A quarter comes to about
 # 300 HU, in common use for skull models; an eighth still finds bone a third of a voxel thick.
 BONE_PART, THIN_PART = 0.25, 0.13
+NOISY_HU, SMOOTHING_MM = 60.0, 0.5  # above, as with a sharp kernel, thin bone drowns in it
 NOISE_SIGMAS = 4.0  # by so much bone has to stand out of the noise
 BLOCK_MM = 2.0  # the neighbourhood for the local threshold is three such blocks wide
 
@@ -39,6 +40,28 @@ class Levels:
     metal: float
 
 
+def automatic_threshold_hu(ct: sitk.Image) -> float:
+    """Return the bone threshold that a design takes where none is given, in the CT's units.
+
+    Quick, because some millions of voxels tell it; only a noisy CT is smoothed first, as a whole.
+    Other threads run meanwhile. Raises `SkullImplantError` as `levels_of` does.
+    """
+    return without_noise(ct)[1].bone
+
+
+def without_noise(
+    ct: sitk.Image, fixed: float | None = None
+) -> tuple[sitk.Image, Levels, tuple[str, ...]]:
+    """Return the CT, smoothed where it is noisy, its levels as `levels_of` does, and notes."""
+    levels, notes = levels_of(ct, fixed)
+    if levels.noise <= NOISY_HU:
+        return ct, levels, notes
+    sigmas = [max(SMOOTHING_MM, s / 2) for s in ct.GetSpacing()]
+    ct = sitk.Cast(sitk.SmoothingRecursiveGaussian(ct, sigmas), ct.GetPixelID())
+    levels, notes = levels_of(ct, fixed)
+    return ct, levels, (*notes, "The CT is noisy and was smoothed: check the rim of the hole.")
+
+
 def levels_of(ct: sitk.Image, fixed: float | None = None) -> tuple[Levels, tuple[str, ...]]:
     """Return the grey levels of `ct`, from some millions of its voxels, and a note on them.
 
@@ -57,7 +80,7 @@ def levels_of(ct: sitk.Image, fixed: float | None = None) -> tuple[Levels, tuple
     grey = array_of(ct)
     step = max(1, round((grey.size / 4e6) ** (1 / 3)))
     sample = grey[::step, ::step, ::step].ravel().astype(np.float32)
-    if not np.isfinite(grey.sum(dtype=np.float64)):
+    if grey.dtype.kind == "f" and not np.isfinite(grey.sum(dtype=np.float64)):
         raise SkullImplantError("The CT holds values that are not numbers; export it again.")
     if sample.min() == sample.max():
         raise SkullImplantError("The CT has the same value everywhere; check the file.")

@@ -156,7 +156,10 @@ def _check_lengths(options: DesignOptions) -> None:
 def _without(skull: Skull, left_out: LeftOut) -> tuple[Skull, dict[str, Any]]:
     """Return the skull without that bone and with a note on it, and what `design.json` says."""
     mask, volume_cm3 = leave_out(skull.mask, left_out)
-    note = f"{volume_cm3:.1f} cm³ of bone were left out of the skull as you marked it."
+    if volume_cm3 > 0.0:
+        note = f"{volume_cm3:.1f} cm³ of bone were left out of the skull as you marked it."
+    else:
+        note = "The region to leave out holds none of the skull's bone (0.0 cm³)."
     left = {"sha256": left_out.sha256, "volume_cm3": round(volume_cm3, 2)}
     return replace(skull, mask=mask, notes=(*skull.notes, note)), left
 

@@ -16,14 +16,13 @@ import SimpleITK as sitk
 from scipy import ndimage
 
 from .blocks import grid_of_blocks, per_block
-from .bone import bone_in, levels_of
+from .bone import bone_in, without_noise
 from .errors import SkullImplantError
 from .head import Head, above, find_head
 from .images import array_of, bounding_box, crop, image_like, index_to_lps_mm, voxel_volume_mm3
 from .marrow import fill_marrow
 from .progress import Progress, silent
 
-NOISY_HU, SMOOTHING_MM = 60.0, 0.5  # above, as with a sharp kernel, thin bone drowns in it
 MIN_PART_OF_SKULL = 0.08  # a separate piece with so much of the bone around the cavity stays
 MIN_FRAGMENT_MM3 = 500.0  # smaller specks are not worth a note
 MIN_METAL_MM3 = 100.0  # a small filling; less is enamel
@@ -74,13 +73,7 @@ def segment_skull(
     Raises `SkullImplantError` where the image has no bone or does not look like a head.
     """
     progress(0.0, "Reading grey levels")
-    levels, notes = levels_of(ct, options.bone_threshold_hu)
-    if levels.noise > NOISY_HU:
-        progress(0.05, "Smoothing noise")
-        sigmas = [max(SMOOTHING_MM, s / 2) for s in ct.GetSpacing()]
-        ct = sitk.Cast(sitk.SmoothingRecursiveGaussian(ct, sigmas), ct.GetPixelID())
-        levels, notes = levels_of(ct, options.bone_threshold_hu)
-        notes += ("The CT is noisy and was smoothed: check the rim of the hole.",)
+    ct, levels, notes = without_noise(ct, options.bone_threshold_hu)
     progress(0.1, "Finding the head")
     bright = ct > levels.bone
     if not array_of(bright).any():

@@ -27,6 +27,9 @@ LABELS = {
     "sha256": "SHA-256",
     "bone_threshold_hu": "Bone threshold",
     "clearance_mm": "Clearance at the rim",
+    "rim_slack_mm": "Rim over the edge of the bone",
+    "spur_mm": "Spurs removed below",
+    "leave_out": "Bone left out",
 }
 UNITS = {"cm3": "cm³", "cm2": "cm²", "mm": "mm", "hu": "HU"}
 STYLE = """
@@ -191,6 +194,8 @@ def _text(key: str, value: Any) -> str:
     """Return a value of `design.json` for people."""
     if value is None:
         return "none"
+    if isinstance(value, Mapping):
+        return ", ".join(f"{LABELS.get(name, name)} {_text(name, value[name])}" for name in value)
     unit = next((UNITS[word] for word in key.split("_") if word in UNITS), "")
     if isinstance(value, (list, tuple)):
         return " × ".join(_text("", item) for item in value) + (f" {unit}" if unit else "")

@@ -17,8 +17,10 @@ import SimpleITK as sitk
 
 from bad_inputs import BAD_INPUTS
 from SkullImplantLib.cli import VERBS, main
+from SkullImplantLib.export.folder import staged_folder
 from SkullImplantLib.images import write_image
 from SkullImplantLib.meshes import mesh_health
+from SkullImplantLib.results import RESULT_FILES
 from SkullImplantLib.sample import SamplePatient
 from test_stl import assert_admesh_finds_no_fault, read
 
@@ -26,6 +28,7 @@ RESULTS = {
     "skull.nrrd", "completed.nrrd", "implant.nrrd", "implant.stl",
     "preview.png", "report.html", "design.json",
 }  # fmt: skip
+LENGTHS = ["--spur-mm", "1.5", "--rim-slack-mm", "0.25"]
 COMMAND = [sys.executable, "-m", "SkullImplantLib"]
 
 
@@ -43,12 +46,15 @@ def test_design_writes_what_the_contract_names(
 ) -> None:
     output = tmp_path / "new" / "folder"
     arguments = ["design", str(case / "ct.nrrd"), "-o", str(output), "--json"]
-    assert main([*arguments, "--model", "ch1-prior", "--progress", "json"]) == 0
+    assert main([*arguments, "--model", "ch1-prior", "--progress", "json", *LENGTHS]) == 0
     printed = capsys.readouterr()
     data = json.loads(printed.out)
     assert {path.name for path in output.iterdir()} == RESULTS
     assert data == json.loads((output / "design.json").read_text())
     assert len(data["input"]["sha256"]) == 64 and len(data["model"]["sha256"]) == 64
+    parameters = data["parameters"]
+    assert (parameters["spur_mm"], parameters["rim_slack_mm"]) == (1.5, 0.25)
+    assert parameters["leave_out"] is None and data["device"] == "cpu"
     for stage in data["stages"]:
         assert stage["seconds"] >= 0.0 and stage["peak_memory_gib"] > 0.0
     for check in data["checks"]:
@@ -166,6 +172,14 @@ def _huge_clearance(case: Path) -> list[str]:
     return [str(case / "defective.nrrd"), "--clearance-mm", "80", "--model", "prior"]
 
 
+def _huge_spurs(case: Path) -> list[str]:
+    return [str(case / "defective.nrrd"), "--spur-mm", "30"]
+
+
+def _huge_rim(case: Path) -> list[str]:
+    return [str(case / "defective.nrrd"), "--rim-slack-mm", "12"]
+
+
 def _threshold_above_all_bone(case: Path) -> list[str]:
     return [str(case / "ct.nrrd"), "--bone-threshold", "3000"]
 
@@ -178,6 +192,7 @@ def _ct_given_as_skull(case: Path) -> list[str]:
     "arguments",
     [
         _no_defect, _wrong_device, _unknown_model, _missing_weights, _huge_clearance,
+        _huge_spurs, _huge_rim,
         _threshold_above_all_bone, _ct_given_as_skull,
     ],
 )  # fmt: skip
@@ -271,3 +286,69 @@ def test_help_has_examples(capsys: pytest.CaptureFixture[str]) -> None:
             main([verb, "--help"])
         assert end.value.code == 0
         assert "examples:" in capsys.readouterr().out
+
+
+def test_a_bug_is_told_as_one(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken() -> None:
+        raise KeyError("no\nsuch key")
+
+    monkeypatch.setattr("SkullImplantLib.commands.find_devices", broken)
+    assert main(["devices", "--progress", "json"]) == 1
+    printed = capsys.readouterr()
+    lines = printed.err.splitlines()
+    assert json.loads(lines[0]) == {"pid": os.getpid()}
+    assert "Traceback" in lines[1] and printed.err.isascii()
+    end = json.loads(lines[-1])
+    assert end["code"] == 1 and end["error"].startswith("Internal error: KeyError:")
+    assert main(["devices", "--progress", "none"]) == 1
+    assert "skull-implant: Internal error" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "error", [MemoryError(), RuntimeError("ITK: Failed to allocate memory for image.")]
+)
+def test_too_little_memory_is_no_bug(
+    error: Exception, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def hungry() -> None:
+        raise error
+
+    monkeypatch.setattr("SkullImplantLib.commands.find_devices", hungry)
+    assert main(["devices", "--progress", "json"]) == 2
+    end = json.loads(capsys.readouterr().err.splitlines()[-1])
+    assert end["code"] == 2 and end["error"].startswith("Not enough memory")
+
+
+def test_an_error_is_the_last_json_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    arguments = ["design", str(tmp_path / "größe.nrrd"), "-o", str(tmp_path / "output")]
+    assert main([*arguments, "--progress", "json"]) == 2
+    printed = capsys.readouterr()
+    assert printed.err.isascii() and printed.out == ""
+    first, *_, last = map(json.loads, printed.err.splitlines())
+    assert first == {"pid": os.getpid()}
+    assert last["code"] == 2 and "größe.nrrd does not exist" in last["error"]
+
+
+def test_devices_of_this_machine(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["devices", "--json", "--progress", "none"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert set(found) == {"torch", "torch_ok", "devices"} and found["torch_ok"] is True
+    cpu = found["devices"][0]
+    assert cpu["id"] == "cpu" and cpu["name"] and 1 <= cpu["threads"] <= (os.cpu_count() or 1)
+    assert all(gpu["id"] == "cuda" and gpu["memory_gib"] > 0 for gpu in found["devices"][1:])
+    assert main(["devices", "--progress", "none"]) == 0
+    assert found["torch"] in capsys.readouterr().out
+
+
+def test_a_result_keeps_no_file_of_an_older_one(tmp_path: Path) -> None:
+    """A report of the last design beside the masks of this one would lie."""
+    for name in (*RESULTS, "mine.txt"):
+        (tmp_path / name).write_text("old")
+    with staged_folder(tmp_path, RESULT_FILES) as folder:
+        for name in RESULTS - {"preview.png", "report.html"}:
+            (folder / name).write_text("new")
+    left = {path.name: path.read_text() for path in tmp_path.iterdir()}
+    assert left.pop("mine.txt") == "old"
+    assert left == dict.fromkeys(RESULTS - {"preview.png", "report.html"}, "new")

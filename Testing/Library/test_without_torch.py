@@ -1,0 +1,112 @@
+"""What needs no network runs where PyTorch is not installed, and what needs one says so."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from SkullImplantLib import models
+from SkullImplantLib.errors import SkullImplantError
+from SkullImplantLib.images import write_image
+from SkullImplantLib.sample import SamplePatient
+
+# What Python says where a package is not there; and no module may have brought it along.
+WITHOUT_TORCH = """
+import importlib.abc, sys
+class NoTorch(importlib.abc.MetaPathFinder):
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] == "torch":
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+sys.meta_path.insert(0, NoTorch())
+"""
+RUN = WITHOUT_TORCH + "from SkullImplantLib.__main__ import main; sys.exit(main())"
+
+
+def run(*arguments: str | Path, code: int = 0) -> subprocess.CompletedProcess[str]:
+    result = subprocess.run(
+        [sys.executable, "-c", RUN, *map(str, arguments)], capture_output=True, text=True
+    )
+    assert result.returncode == code, result.stderr
+    return result
+
+
+def test_the_patients_verbs_run(patient: SamplePatient, tmp_path: Path) -> None:
+    write_image(patient.ct, tmp_path / "ct.nrrd")
+    made, edited, cut = (tmp_path / name for name in ("made", "edited", "cut"))
+    quiet = ("--progress", "none", "--json")
+    run("design", tmp_path / "ct.nrrd", "-o", made, "--model", "prior", "--threads", "2", *quiet)
+    data = json.loads(run("update", made, "-o", edited, "--no-report", *quiet).stdout)
+    assert data["edited"] and data["model"]["name"] == "prior"
+    write_image(patient.complete, tmp_path / "complete.nrrd")
+    run("defect", tmp_path / "complete.nrrd", "-o", cut, "--seed", "1", *quiet)
+    truth = ("--truth", made / "implant.nrrd", "--defective", made / "skull.nrrd")
+    measured = run("evaluate", "--implant", made / "implant.nrrd", *truth, *quiet).stdout
+    assert json.loads(measured)["dice"] == 1.0
+
+
+@pytest.mark.slow
+def test_the_sample_patient_is_made(tmp_path: Path) -> None:
+    run("sample", "-o", tmp_path, "--progress", "none")
+    assert {p.name for p in tmp_path.iterdir()} == {"sample-ct.nrrd", "sample-answer.nrrd"}
+
+
+def test_devices_and_help() -> None:
+    found = json.loads(run("devices", "--json", "--progress", "none").stdout)
+    assert found["torch"] is None and found["torch_ok"] is False
+    assert [device["id"] for device in found["devices"]] == ["cpu"]
+    assert "not installed" in run("devices").stdout
+    for verb in ("design", "train", "evaluate", "benchmark"):
+        assert "examples:" in run(verb, "--help").stdout
+
+
+def test_what_needs_torch_says_so(patient: SamplePatient, tmp_path: Path) -> None:
+    write_image(patient.defective, tmp_path / "skull.nrrd")
+    output = tmp_path / "output"
+    asked = ("design", tmp_path / "skull.nrrd", "-o", output, "--progress", "none")
+    said = run(*asked, "--model", "ch1-prior", code=2).stderr
+    assert said == (
+        "skull-implant: The model 'ch1-prior' needs PyTorch, which is not installed; install it "
+        "or use --model prior.\n"
+    )
+    assert not output.exists()
+    said = run("train", tmp_path, "-o", output, "--progress", "none", code=2).stderr
+    assert said == "skull-implant: Training needs PyTorch, which is not installed; install it.\n"
+
+
+def test_too_old_a_torch_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Only the number is another one: no second PyTorch is installed for this."""
+    monkeypatch.setattr("torch.__version__", "2.5.1+cu121")
+    with pytest.raises(SkullImplantError, match=r"needs PyTorch 2\.6 or newer, and 2\.5\.1\+cu121"):
+        models.require_torch("The model 'ch1-prior'")
+    for version, enough in (("2.6.0", True), ("2.13.0+cpu", True), ("3.0", True), ("1.13", False)):
+        assert models.is_torch_new_enough(version) is enough
+
+
+# What the Slicer module uses within its own process.
+IN_PROCESS = (
+    "bone", "errors", "export.stl", "images", "job", "models", "options", "surface",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("name", IN_PROCESS)
+def test_rooms_used_in_another_process_bring_no_torch(name: str) -> None:
+    code = f"import sys, SkullImplantLib.{name}; assert 'torch' not in sys.modules"
+    subprocess.run([sys.executable, "-c", code], check=True, env=dict(os.environ))
+
+
+def test_help_opens_no_heavy_room() -> None:
+    code = (
+        "import sys; from SkullImplantLib.cli import build_parser; build_parser(); "
+        "heavy = {'torch', 'numpy', 'scipy', 'SimpleITK', 'vtk'} & set(sys.modules); "
+        "assert not heavy, heavy"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_the_shipped_networks_are_listed() -> None:
+    assert models.shipped_models() == ("ch1-prior",)
+    assert models.DEFAULT_MODEL == models.PRIOR == "prior"
+    assert not models.model_needs_torch("prior") and models.model_needs_torch("ch1-prior")
