@@ -1,6 +1,9 @@
 """The development host's views show the scene: real pixels, in the right places, real events."""
 
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +16,9 @@ from PySide6 import QtCore, QtGui
 import slicer_host
 
 VIEW_API_FILE = Path(slicer_host.__file__).parent / "view_api.json"
+HERE = Path(__file__).parent
+TEMPLATE_MODULE = HERE / "fixtures" / "TemplateModule" / "TemplateModule.py"
+NAMES_OF_DISPLAYS = ("DISPLAY", "WAYLAND_DISPLAY", "QT_QPA_PLATFORM")
 WINDOW_SIZE = (1200, 800)
 # The phantom: a dark block of water in which one box, one ball and one model are known by colour.
 SHAPE_KJI = (80, 70, 60)
@@ -102,7 +108,11 @@ class Phantom:
 
 def pixels(widget) -> np.ndarray:
     """What the widget shows: (rows from the top, columns, RGB), 0 to 255."""
-    image = widget.grab().toImage().convertToFormat(QtGui.QImage.Format.Format_RGB888)
+    return rgb_of(widget.grab().toImage())
+
+
+def rgb_of(image) -> np.ndarray:
+    image = image.convertToFormat(QtGui.QImage.Format.Format_RGB888)
     rows = np.frombuffer(image.constBits(), np.uint8).reshape(image.height(), image.bytesPerLine())
     return rows[:, : 3 * image.width()].reshape(image.height(), image.width(), 3).astype(int)
 
@@ -506,15 +516,56 @@ def test_screenshot_shows_panel_and_views(window, phantom, tmp_path):
     window.screenshot(path, (1000, 700))
     image = QtGui.QImage(str(path))
     assert (image.width(), image.height()) == (1000, 700)
-    image = image.convertToFormat(QtGui.QImage.Format.Format_RGB888)
-    rows = np.frombuffer(image.constBits(), np.uint8).reshape(700, image.bytesPerLine())
-    rgb = rows[:, :3000].reshape(700, 1000, 3).astype(int)
+    rgb = rgb_of(image)
     for manager_widget in window.layout_manager.viewWidgets():
         view = manager_widget.viewWidget()
         corner = view.mapTo(window, QtCore.QPoint(0, 0))
         part = rgb[corner.y() : corner.y() + view.height, corner.x() : corner.x() + view.width]
         assert green(part).sum() > 50
     window.resize(*WINDOW_SIZE)
+
+
+# --- the command line -----------------------------------------------------------------------------
+
+
+def run_slicer_host(*arguments, **environment):
+    """Run `python -m slicer_host` on the template module as a user without a display does."""
+    kept = {k: v for k, v in os.environ.items() if k not in NAMES_OF_DISPLAYS}
+    path = os.pathsep.join([str(HERE), *filter(None, [os.environ.get("PYTHONPATH")])])
+    return subprocess.run(
+        [sys.executable, "-m", "slicer_host", str(TEMPLATE_MODULE), *map(str, arguments)],
+        env={**kept, "PYTHONPATH": path, **environment},
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+
+
+def test_without_a_display_it_says_what_to_do():
+    run = run_slicer_host()
+    assert run.returncode == 2
+    assert "xvfb-run make panel" in run.stderr
+    assert len(run.stderr.splitlines()) == 1
+
+
+def test_a_missing_file_is_named():
+    run = run_slicer_host("--open", "nowhere.nrrd", "--screenshot", "unused.png")
+    assert run.returncode == 2
+    assert "nowhere.nrrd does not exist" in run.stderr
+
+
+def test_command_opens_module_and_file_and_makes_a_picture(phantom, tmp_path):
+    volume_file, picture = tmp_path / "phantom.nrrd", tmp_path / "window.png"
+    assert slicer.util.saveNode(phantom.volume, str(volume_file))
+    run = run_slicer_host("--open", volume_file, "--screenshot", picture, "--size", "1000x700")
+    assert run.returncode == 0, run.stderr
+    image = QtGui.QImage(str(picture))
+    assert (image.width(), image.height()) == (1000, 700)
+    rgb = rgb_of(image)
+    panel, slices = rgb[100:, :400], rgb[100:, 450:]
+    assert len(np.unique(panel.reshape(-1, 3), axis=0)) > 50  # text and widgets
+    assert (np.ptp(slices, axis=-1) == 0).mean() > 0.3  # grey volume on black
+    assert len(np.unique(slices.reshape(-1, 3), axis=0)) > 50
 
 
 # --- honesty --------------------------------------------------------------------------------------

@@ -6,6 +6,8 @@ import argparse
 import os
 import sys
 import tempfile
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from .host import start
@@ -17,6 +19,7 @@ NO_DISPLAY = (
 EXIT_OK = 0
 EXIT_USAGE = 2
 SAMPLE_NAME = "SamplePatient"
+EVENT_PAUSE_S = 0.02
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -38,7 +41,9 @@ def main(arguments: list[str] | None = None) -> int:
     window.show()
     host.process_events()
     if options.sample:
-        _load_sample_patient()
+        window.statusBar().showMessage("Making the sample patient ...")
+        _load_sample_patient(host)
+        window.statusBar().hide()
     for file in options.open:
         _load(file)
     if options.screenshot is not None:
@@ -93,14 +98,20 @@ def _load(file: Path, name: str | None = None) -> None:
     slicer.util.resetThreeDViews()
 
 
-def _load_sample_patient() -> None:
+def _load_sample_patient(host) -> None:
+    """Make the sample patient, with the window alive meanwhile, and load its CT."""
     import SimpleITK
 
     from SkullImplantLib.sample import make_sample_patient
 
+    with ThreadPoolExecutor(max_workers=1) as executor:
+        patient = executor.submit(make_sample_patient)
+        while not patient.done():
+            host.process_events()
+            time.sleep(EVENT_PAUSE_S)
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / f"{SAMPLE_NAME}.nrrd"
-        SimpleITK.WriteImage(make_sample_patient().ct, file)
+        SimpleITK.WriteImage(patient.result().ct, file)
         _load(file, SAMPLE_NAME)
 
 

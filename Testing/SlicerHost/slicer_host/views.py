@@ -473,6 +473,7 @@ class qMRMLThreeDView(ctkVTKRenderView):
             parent,
         )
         self._view_node = None
+        self._renderer.UseFXAAOn()  # smooth edges: depth peeling allows no multisampling
         for event in (
             vtkCommand.MouseWheelForwardEvent,
             vtkCommand.MouseWheelBackwardEvent,

@@ -63,14 +63,13 @@ class HostWindow(qt.QMainWindow):
     def show_module(self, module_widget) -> None:
         """Leave the panel that is shown, if any, and enter this ScriptedLoadableModuleWidget's."""
         if self._module_widget is not None:
-            self._host.exit(self._module_widget)
             self._scroll_area.takeWidget().setParent(None)
         self._module_widget = module_widget
         panel = module_widget.parent
         self._heading.setText(panel.windowTitle)
         self._scroll_area.setWidget(panel)
         panel.show()
-        self._host.enter(module_widget)
+        self._host.enter(module_widget)  # leaves the one before
 
     def screenshot(self, path: Path | str, size: tuple[int, int] | None = None) -> None:
         """Save the window as a PNG, every view rendered to its current state."""
@@ -83,9 +82,8 @@ class HostWindow(qt.QMainWindow):
             raise OSError(f"Could not write the screenshot {path}")
 
     def closeEvent(self, event: QtGui.QCloseEvent) -> None:
-        if self._module_widget is not None:
+        if self._module_widget is not None and self._module_widget.parent.isEntered:
             self._host.exit(self._module_widget)
-            self._module_widget = None
         if slicer.app.layoutManager() is self.layout_manager:
             slicer.app.setLayoutManager(None)
             self.layout_manager._finalize()
