@@ -36,7 +36,7 @@ def main(arguments: list[str] | None = None) -> int:
     window = HostWindow(host)
     if options.size is not None:
         window.resize(*options.size)
-    window.show_module(host.make_widget(host.load_module(options.module)))
+    module = host.load_module(options.module)
     host.emit_startup_completed()
     window.show()
     host.process_events()
@@ -46,6 +46,8 @@ def main(arguments: list[str] | None = None) -> int:
         window.statusBar().hide()
     for file in options.open:
         _load(file)
+    # Entered last, as by a user who loads the patient and then opens the module.
+    window.show_module(host.make_widget(module))
     if options.screenshot is not None:
         window.screenshot(options.screenshot)
         window.close()
