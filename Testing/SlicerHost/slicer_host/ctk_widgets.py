@@ -45,7 +45,6 @@ class ctkCollapsibleButton(qt.QAbstractButton):
     _collapsed_height = 14
     _open_maximum_height = 0
     _hidden_children: list
-    _setting_visibility = False
     _flat = False
     _frame_shape = QFrame.NoFrame
     _frame_shadow = QFrame.Plain
@@ -84,37 +83,39 @@ class ctkCollapsibleButton(qt.QAbstractButton):
         if collapsed:
             self._open_maximum_height = self.maximumHeight
             self.maximumHeight = self.sizeHint().height()
-            for child in self.children():
-                if child.isWidgetType() and not child.isHidden():
-                    self._hide_child(child)
+            for child in self._child_widgets():
+                self._watch(child)
         else:
             self.maximumHeight = self._open_maximum_height
-            for child in self._hidden_children:
+            for child in self._child_widgets():
                 child.removeEventFilter(self)
+            for child in self._hidden_children:
                 child.visible = True
             self._hidden_children = []
         self.updateGeometry()
         self.contentsCollapsed.emit(collapsed)
 
-    def _hide_child(self, child: Any) -> None:
-        self._setting_visibility = True
-        child.visible = False
-        self._setting_visibility = False
-        if child not in self._hidden_children:
+    def _child_widgets(self) -> list:
+        return [child for child in self.children() if child.isWidgetType()]
+
+    def _watch(self, child: Any) -> None:
+        """Hide a child of the collapsed button, unless it is hidden, and notice if it is shown."""
+        if not child.isHidden():
             self._hidden_children.append(child)
-            child.installEventFilter(self)
+            child.visible = False
+        child.installEventFilter(self)
 
     def eventFilter(self, child: Any, event: QEvent) -> bool:
         # A child that is shown while the button is collapsed waits until it is opened.
         if event.type() == QEvent.ShowToParent and self._collapsed:
-            self._hide_child(to_python(child))
+            self._watch(to_python(child))
         return False
 
     def childEvent(self, event: Any) -> None:
         if event.type() == QEvent.ChildPolished and self._collapsed:
             child = to_python(event.child())
-            if child.isWidgetType() and not child.isHidden():
-                self._hide_child(child)
+            if child.isWidgetType():
+                self._watch(child)
 
     def event(self, event: QEvent) -> bool:
         if event.type() in (QEvent.StyleChange, QEvent.FontChange):
@@ -499,10 +500,12 @@ class ctkFittedTextBrowser(qt.QTextBrowser):
 
     def heightForWidth(self, width: int) -> int:
         frame = 2 * QTextBrowser.frameWidth(self)
-        copy = self.document().clone()
-        copy.textWidth = width - frame
-        line = self.fontMetrics().lineSpacing()
-        return max(round(copy.size.height()), line) + frame
+        document = self.document
+        shown_width = document.textWidth
+        document.textWidth = width - frame
+        height = round(document.size.height())
+        document.textWidth = shown_width
+        return max(height, self.fontMetrics().lineSpacing()) + frame
 
     def minimumSizeHint(self) -> QSize:
         hint = QTextBrowser.minimumSizeHint(self)

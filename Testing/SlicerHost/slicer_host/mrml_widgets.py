@@ -501,13 +501,9 @@ class qMRMLNodeComboBox(qt.QWidget):
 class qMRMLCheckableNodeComboBox(qMRMLNodeComboBox):
     """A selector in which any number of nodes can be checked."""
 
-    _checked: set
+    _checked: frozenset[str] = frozenset()  # IDs
 
     checkedNodesChanged = Signal()
-
-    def __init__(self, parent: Any = None) -> None:
-        self._checked = set()
-        super().__init__(parent)
 
     def _fill(self) -> None:
         super()._fill()
@@ -526,8 +522,8 @@ class qMRMLCheckableNodeComboBox(qMRMLNodeComboBox):
         return Qt.Checked if node.GetID() in self._checked else Qt.Unchecked
 
     def setCheckState(self, node: Any, state: Qt.CheckState) -> None:
-        before = set(self._checked)
-        (self._checked.add if state == Qt.Checked else self._checked.discard)(node.GetID())
+        before, changed = self._checked, {node.GetID()}
+        self._checked = before | changed if state == Qt.Checked else before - changed
         if before != self._checked:
             self._fill()
             self.checkedNodesChanged.emit()

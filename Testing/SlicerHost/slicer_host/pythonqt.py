@@ -191,7 +191,7 @@ def disconnect_callable(
 def connect_slot(sender: QtCore.QObject, signal: str, receiver: QtCore.QObject, slot: str) -> bool:
     """Connect to a receiver's slot (or signal) named by signature; both must exist."""
     method = meta_signature(slot)
-    if QtCore.QObject.metaObject(unwrapped(receiver)).indexOfMethod(method) < 0:
+    if _meta_object(unwrapped(receiver)).indexOfMethod(method) < 0:
         raise AttributeError(f"slot '{slot}' does not exist on {type(receiver).__name__}")
     accepted = 0 if method.endswith("()") else method.count(",") + 1
     function = getattr(receiver, method.split("(")[0])
@@ -204,7 +204,7 @@ def _connections(sender: QtCore.QObject) -> list[tuple[str, Callable, Any]]:
 
 def _existing_signal(sender: QtCore.QObject, signal: str) -> str:
     is_new = _newer_than_qt5(type(sender), signal.split("(")[0])
-    if is_new or QtCore.QObject.metaObject(sender).indexOfSignal(signal) < 0:
+    if is_new or _meta_object(sender).indexOfSignal(signal) < 0:
         overloads = _signal_signatures(sender, signal.split("(")[0])
         raise AttributeError(
             f"signal '{signal}' does not exist on {type(sender).__name__}"
@@ -214,7 +214,7 @@ def _existing_signal(sender: QtCore.QObject, signal: str) -> str:
 
 
 def _signal_signatures(sender: QtCore.QObject, name: str) -> list[str]:
-    meta = QtCore.QObject.metaObject(sender)
+    meta = _meta_object(sender)
     methods = [meta.method(index) for index in range(meta.methodCount())]
     return [
         method.methodSignature().data().decode()
@@ -283,6 +283,11 @@ def _isinstance_by_native_class(cls: type, instance: object) -> bool:
     return (
         isinstance(unwrapped(instance), native) if native else type.__instancecheck__(cls, instance)
     )
+
+
+def _meta_object(instance: QtCore.QObject) -> QtCore.QMetaObject:
+    # Not the object's own `metaObject()`: when the object goes, PySide6 takes the class's from all.
+    return type(instance).staticMetaObject
 
 
 def _is_destroyed(instance: QtCore.QObject) -> bool:
@@ -431,7 +436,10 @@ class PythonQtManners:
         return disconnect_callable(unwrapped(self), signal, receiver)
 
     def className(self) -> str:
-        return QtCore.QObject.metaObject(unwrapped(self)).className()
+        return self.metaObject().className()
+
+    def metaObject(self) -> QtCore.QMetaObject:
+        return _meta_object(unwrapped(self))
 
     def inherits(self, class_name: str) -> bool:
         native = unwrapped(self)
