@@ -1,6 +1,5 @@
-"""Qt, CTK and MRML widgets of the host: what they do, and what they refuse as Slicer would."""
+"""CTK and MRML widgets and Designer forms: what they do, and what they refuse as Slicer would."""
 
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -8,282 +7,19 @@ import pytest
 import shiboken6
 import slicer
 import slicer.util
-from PySide6 import QtCore, QtWidgets
 
+from recorded_calls import Calls
+from slicer_host.ctk_widgets import install_ctk
+from slicer_host.pythonqt import install_qt
+
+qt, ctk = install_qt(), install_ctk()
 FORM = (Path(__file__).parent / "fixtures" / "panel.ui").read_text(encoding="utf-8")
-
-
-@pytest.fixture
-def qt(host):
-    return sys.modules["qt"]
-
-
-@pytest.fixture
-def ctk(host):
-    return sys.modules["ctk"]
-
-
-class Calls(list):
-    """A slot that keeps the arguments of each call."""
-
-    def __call__(self, *arguments):
-        self.append(arguments)
-
-
-# --- Qt: attributes -------------------------------------------------------------------------------
-
-
-def test_properties_are_attributes(qt):
-    label = qt.QLabel("skull")
-    label.text = "implant"
-    label.enabled = False
-    label.name = "result"
-    assert (label.text, label.enabled, label.isEnabled()) == ("implant", False, False)
-    assert (label.objectName, label.name) == ("result", "result")
-    label.setText("bone")
-    assert label.text == "bone"
-
-
-def test_reading_what_is_not_there_fails(qt):
-    label = qt.QLabel("skull")
-    with pytest.raises(TypeError, match="not callable"):
-        label.text()
-    with pytest.raises(AttributeError, match="QLabel has no attribute named 'implant'"):
-        _ = label.implant
-    for name in ("Signal", "Slot", "Property", "QRegExp"):
-        assert not hasattr(qt, name)
-
-
-def test_writing_what_is_not_there_fails(qt):
-    button = qt.QPushButton()
-    with pytest.raises(AttributeError, match="creating new attributes"):
-        button.implant = 1
-    with pytest.raises(AttributeError):
-        button.click = print
-    with pytest.raises(AttributeError):
-        button.clicked = print
-    with pytest.raises(AttributeError, match="not writable"):
-        button.width = 100
-
-
-def test_values_are_converted_as_by_pythonqt(qt):
-    spin_box, label = qt.QSpinBox(), qt.QLabel()
-    spin_box.value = 7.9
-    label.text = 7
-    label.visible = None
-    assert (spin_box.value, label.text, label.visible) == (7, "7", False)
-    spin_box.value = np.int64(3)
-    assert spin_box.value == 3
-    with pytest.raises(AttributeError, match="does not accept an object of type str"):
-        spin_box.value = "seven"
-    with pytest.raises(AttributeError, match="does not accept an object of type str"):
-        label.pixmap = "skull.png"
-
-
-def test_own_attributes_of_a_python_class(qt):
-    class Panel(qt.QWidget):
-        def __init__(self):
-            super().__init__()
-            self.volume = None
-            self.volume = "ct"
-
-        def sizeHint(self):
-            return qt.QSize(30, 40)
-
-    panel, parent = Panel(), qt.QWidget()
-    qt.QVBoxLayout(parent).addWidget(panel)
-    parent.layout().setContentsMargins(0, 0, 0, 0)
-    assert panel.volume == "ct"
-    assert parent.sizeHint == qt.QSize(30, 40)
-    with pytest.raises(AttributeError, match="overwritten"):
-        panel.show = None
-    assert isinstance(panel, qt.QWidget) and not isinstance(parent, Panel)
-
-
-def test_dynamic_properties_and_named_children(qt):
-    widget = qt.QWidget()
-    child = qt.QLabel(widget)
-    child.name = "hint"
-    widget.setProperty("SlicerParameterName", "ct")
-    assert widget.property("SlicerParameterName") == widget.SlicerParameterName == "ct"
-    assert widget.hint is child
-    assert child.property("SlicerParameterName") is None
-
-
-def test_string_lists_are_tuples(qt):
-    model = qt.QStringListModel(["left", "right"])
-    assert model.stringList() == ("left", "right")
-
-
-def test_enumerations_are_integers(qt):
-    assert qt.Qt.Checked == 2 and int(qt.Qt.AlignRight) == 2
-    assert qt.Qt.Checked != qt.Qt.Unchecked
-    assert {2: "checked"}[qt.Qt.Checked] == "checked"
-    label = qt.QLabel()
-    label.alignment = qt.Qt.AlignRight | qt.Qt.AlignTop
-    assert label.alignment == qt.Qt.AlignRight | qt.Qt.AlignTop
-    label.alignment = 1
-    assert label.alignment == qt.Qt.AlignLeft
-    assert qt.QProcess.Running == qt.QProcess.ProcessState.Running
-
-
-def test_objects_made_by_qt_have_the_same_manners(qt):
-    combo_box = qt.QComboBox()
-    combo_box.editable = True
-    line_edit = combo_box.lineEdit()
-    texts = Calls()
-    line_edit.connect("textChanged(QString)", texts)
-    line_edit.text = "skull"
-    assert (line_edit.text, combo_box.currentText, texts) == ("skull", "skull", [("skull",)])
-    assert isinstance(line_edit, qt.QLineEdit) and isinstance(line_edit, qt.QWidget)
-    assert not isinstance(line_edit, qt.QLabel)
-    assert line_edit == combo_box.lineEdit()
-    with pytest.raises(AttributeError, match="creating new attributes"):
-        line_edit.implant = 1
-    form = qt.QFormLayout()
-    form.addRow("Name:", line_edit)
-    assert form.rowCount() == 1
-
-
-def test_a_destroyed_object_says_so(qt):
-    label = qt.QLabel("skull")
-    label.delete()
-    with pytest.raises(ValueError, match="destroyed"):
-        _ = label.text
-    with pytest.raises(AttributeError, match="destroyed"):
-        label.text = "implant"
-
-
-def test_finding_children(qt):
-    widget = qt.QGroupBox()
-    layout = qt.QVBoxLayout(widget)
-    first, second = qt.QPushButton("a"), qt.QCheckBox("b")
-    first.name = "first"
-    layout.addWidget(first)
-    layout.addWidget(second)
-    assert widget.findChildren(qt.QAbstractButton) == (first, second)
-    assert widget.findChildren("QCheckBox") == (second,)
-    assert widget.findChild(qt.QPushButton, "first") is first
-    assert widget.findChild(qt.QPushButton, "second") is None
-    assert (first.className(), first.inherits("QAbstractButton")) == ("QPushButton", True)
-    assert slicer.util.findChildren(widget, text="b") == [second]
-    assert first.parent() is widget and widget.layout() is layout
-
-
-def test_static_dialogs_return_the_value_alone(qt):
-    def answer():
-        dialog = QtWidgets.QApplication.activeModalWidget()
-        dialog.setTextValue("C-17")
-        dialog.accept()
-
-    QtCore.QTimer.singleShot(50, answer)
-    assert qt.QInputDialog.getText(None, "Implant", "Name:") == "C-17"
-
-
-def test_names_that_qt5_lacks_are_refused(qt):
-    check_box = qt.QCheckBox()
-    with pytest.raises(AttributeError):
-        check_box.checkStateChanged.connect(print)
-    with pytest.raises(AttributeError):
-        check_box.connect("checkStateChanged(Qt::CheckState)", print)
-
-
-# --- Qt: signals ----------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("signal", ["clicked", "clicked(int)", "pushed()", "clicked(bool,bool)"])
-def test_connecting_to_an_unknown_signal_fails(qt, signal):
-    button = qt.QPushButton()
-    with pytest.raises(AttributeError, match="does not exist on QPushButton"):
-        button.connect(signal, print)
-    with pytest.raises(AttributeError, match="does not exist on QPushButton"):
-        button.disconnect(signal, print)
-
-
-def test_slots_get_the_arguments_they_take(qt):
-    button, calls = qt.QPushButton(), []
-
-    class Receiver:
-        def none(self):
-            calls.append("none")
-
-        def one(self, checked):
-            calls.append(("one", checked))
-
-        def optional(self, checked=None, more=3):
-            calls.append(("optional", checked, more))
-
-    receiver, every = Receiver(), Calls()
-    for slot in (receiver.none, receiver.one, receiver.optional, every):
-        button.connect("clicked(bool)", slot)
-    button.clicked.connect(receiver.none)
-    button.connect("clicked()", every)
-    button.click()
-    assert calls == ["none", ("one", False), ("optional", False, 3), "none"]
-    assert every == [(False,), ()]
-
-
-def test_disconnecting(qt):
-    button, calls = qt.QPushButton(), Calls()
-    button.connect("clicked(bool)", calls)
-    button.connect("clicked(bool)", calls)
-    assert button.disconnect("clicked(bool)", calls) is True
-    button.click()
-    assert len(calls) == 1
-    assert button.clicked.disconnect(calls) is True
-    assert button.disconnect("clicked(bool)", calls) is False
-    button.click()
-    assert len(calls) == 1
-
-
-def test_signals_are_emitted_and_chained(qt):
-    slider, spin_box = qt.QSlider(), qt.QSpinBox()
-    slider.connect("valueChanged(int)", spin_box.setValue)
-    slider.valueChanged.emit(5)
-    assert spin_box.value == 5
-    slider.valueChanged(6)
-    assert spin_box.value == 6
-    bar = qt.QProgressBar()
-    slider.connect("rangeChanged(int,int)", bar, "setRange(int,int)")
-    slider.setRange(2, 4)
-    assert (bar.minimum, bar.maximum) == (2, 4)
-    with pytest.raises(AttributeError, match="slot 'setRange"):
-        slider.connect("rangeChanged(int,int)", spin_box, "setRange(int,int)")
-
-
-def test_an_exception_in_a_slot_is_recorded_and_ends_there(qt, host, capsys):
-    button, calls = qt.QPushButton(), Calls()
-    button.connect("clicked()", lambda: 1 / 0)
-    button.connect("clicked()", calls)
-    button.click()
-    assert calls == [()]
-    assert [type(error) for error in host.take_slot_errors()] == [ZeroDivisionError]
-    assert "ZeroDivisionError" in capsys.readouterr().err
-
-
-def test_single_shot(qt, host):
-    calls = Calls()
-    qt.QTimer.singleShot(0, calls)
-    qt.QTimer.singleShot(0, lambda: 1 / 0)
-    host.process_events()
-    assert calls == [()]
-    assert [type(error) for error in host.take_slot_errors()] == [ZeroDivisionError]
-
-
-def test_process(qt):
-    process, finished = qt.QProcess(), Calls()
-    process.connect("finished(int,QProcess::ExitStatus)", finished)
-    process.start(sys.executable, ["-c", "print('bone')"])
-    assert process.waitForFinished(20000)
-    assert process.readAllStandardOutput().data().strip() == b"bone"
-    assert process.state() == qt.QProcess.NotRunning
-    assert finished == [(0, qt.QProcess.NormalExit)]
 
 
 # --- CTK ------------------------------------------------------------------------------------------
 
 
-def test_real_names_that_are_missing_and_names_that_are_not_real(ctk):
+def test_real_names_that_are_missing_and_names_that_are_not_real():
     slider = ctk.ctkSliderWidget()
     with pytest.raises(NotImplementedError, match=r"ctkSliderWidget\.popupSlider"):
         _ = slider.popupSlider
@@ -302,7 +38,7 @@ def shown(widget, host):
     return widget
 
 
-def test_collapsible_button(qt, ctk, host):
+def test_collapsible_button(host):
     button, collapsed = ctk.ctkCollapsibleButton("Skull"), Calls()
     layout = qt.QVBoxLayout(button)
     label, hidden, late = qt.QLabel("open"), qt.QLabel("hidden"), qt.QLabel("late")
@@ -324,7 +60,7 @@ def test_collapsible_button(qt, ctk, host):
     assert button.text == "Skull" and isinstance(button, qt.QAbstractButton)
 
 
-def test_slider_widget_keeps_the_value_and_its_range(ctk):
+def test_slider_widget_keeps_the_value_and_its_range():
     slider, values = ctk.ctkSliderWidget(), Calls()
     assert (slider.minimum, slider.maximum, slider.value) == (0.0, 99.99, 0.0)
     slider.minimum, slider.maximum, slider.singleStep = -100, 500, 0.1
@@ -341,7 +77,7 @@ def test_slider_widget_keeps_the_value_and_its_range(ctk):
     assert values == [(12.3456,), (500.0,), (50.0,)]
 
 
-def test_slider_widget_without_tracking(qt, ctk):
+def test_slider_widget_without_tracking():
     slider, changed, changing = ctk.ctkSliderWidget(), Calls(), Calls()
     slider.tracking = False
     slider.valueChanged.connect(changed)
@@ -355,7 +91,7 @@ def test_slider_widget_without_tracking(qt, ctk):
     assert changed == [(20.0,)]
 
 
-def test_double_spin_box(qt, ctk):
+def test_double_spin_box():
     box, numbers, texts = ctk.ctkDoubleSpinBox(), Calls(), Calls()
     box.minimum, box.maximum, box.decimals = float("-inf"), float("inf"), 3
     box.connect("valueChanged(double)", numbers)
@@ -367,7 +103,7 @@ def test_double_spin_box(qt, ctk):
 
 
 @pytest.mark.parametrize("name", ["ctkRangeWidget", "ctkDoubleRangeSlider"])
-def test_ranges(ctk, name):
+def test_ranges(name):
     widget, values = getattr(ctk, name)(), Calls()
     widget.connect("valuesChanged(double,double)", values)
     widget.setRange(-10, 10)
@@ -379,7 +115,7 @@ def test_ranges(ctk, name):
     assert values == [(0.0, 10.0), (-3.0, 8.0), (9.0, 9.0)]
 
 
-def test_path_line_edit(ctk, tmp_path):
+def test_path_line_edit(tmp_path):
     edit, paths, valid = ctk.ctkPathLineEdit(), Calls(), Calls()
     edit.connect("currentPathChanged(QString)", paths)
     edit.connect("validInputChanged(bool)", valid)
@@ -401,7 +137,7 @@ def test_path_line_edit(ctk, tmp_path):
     assert edit.filters == 0x21
 
 
-def test_directory_button(ctk, tmp_path):
+def test_directory_button(tmp_path):
     button, changed, selected = ctk.ctkDirectoryButton(), Calls(), Calls()
     button.connect("directoryChanged(QString)", changed)
     button.connect("directorySelected(QString)", selected)
@@ -411,7 +147,7 @@ def test_directory_button(ctk, tmp_path):
     assert (len(changed), len(selected)) == (1, 2)
 
 
-def test_checkable_push_button(qt, ctk):
+def test_checkable_push_button():
     button, toggled = ctk.ctkCheckablePushButton("Auto"), Calls()
     button.connect("checkBoxToggled(bool)", toggled)
     assert (button.text, button.checkable, button.checkState) == ("Auto", False, qt.Qt.Unchecked)
@@ -423,7 +159,7 @@ def test_checkable_push_button(qt, ctk):
     assert button.checkState == qt.Qt.Unchecked
 
 
-def test_smaller_ctk_widgets(qt, ctk, host):
+def test_smaller_ctk_widgets(host):
     combo_box = ctk.ctkComboBox()
     combo_box.addItem("Best", "prior")
     combo_box.addItem("Network", "ch1-prior")
@@ -534,7 +270,7 @@ def test_selector_with_attribute(selector):
     assert selector.nodeCount() == 2
 
 
-def test_selector_follows_names_and_hiding(qt, selector):
+def test_selector_follows_names_and_hiding(selector):
     node = volume("A")
     selector.noneEnabled = True
     selector.setMRMLScene(slicer.mrmlScene)
@@ -558,7 +294,7 @@ def test_selector_remembers_a_node_asked_for_before_the_scene(selector):
     assert selector.currentNode() is None
 
 
-def test_selector_creates_renames_and_deletes(qt, host):
+def test_selector_creates_renames_and_deletes(host):
     box, added, by_user = slicer.qMRMLNodeComboBox(), Calls(), Calls()
     box.nodeTypes = ["vtkMRMLModelNode"]
     box.baseName = "Implant"
@@ -589,7 +325,7 @@ def test_a_deleted_selector_lets_the_scene_go_on(selector):
     assert volume() is not None
 
 
-def test_checkable_selector(qt, host):
+def test_checkable_selector(host):
     box, changed = slicer.qMRMLCheckableNodeComboBox(), Calls()
     box.nodeTypes = ["vtkMRMLScalarVolumeNode"]
     box.setMRMLScene(slicer.mrmlScene)
@@ -667,7 +403,7 @@ def load_form(host, tmp_path):
     return load
 
 
-def test_form(qt, ctk, load_form):
+def test_form(load_form):
     panel = load_form()
     ui = slicer.util.childWidgetVariables(panel)
     assert type(panel) is slicer.qMRMLWidget

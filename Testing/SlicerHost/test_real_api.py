@@ -11,18 +11,20 @@ import slicer
 from PySide6 import QtCore, QtGui, QtWidgets
 
 from read_real_api import read_class
-from slicer_host.real_api import REAL_API_FILE, real_classes, real_names, real_signatures
+from slicer_host.real_api import (
+    REAL_API_FILE,
+    real_classes,
+    real_names,
+    real_signatures,
+    stands_for_real,
+)
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 PANEL_FORM = REPOSITORY / "SkullImplant" / "Resources" / "UI" / "SkullImplant.ui"
 ADAPTERS = sorted(
     name
-    for module in ("ctk_numbers", "ctk_widgets", "mrml_widgets")
-    for name in re.findall(
-        r"^class ((?:ctk|qMRML)\w+)\(",
-        (Path(__file__).parent / "slicer_host" / f"{module}.py").read_text(encoding="utf-8"),
-        re.M,
-    )
+    for path in (Path(__file__).parent / "slicer_host").glob("*.py")
+    for name in re.findall(r"@stands_for_real\nclass (\w+)\(", path.read_text(encoding="utf-8"))
 )
 
 
@@ -70,12 +72,20 @@ def test_public_python_methods_are_real_or_override_qt(name):
         method
         for owner in cls.__mro__
         if owner.__module__.startswith("slicer_host.")
-        and owner.__module__ != "slicer_host.pythonqt"
+        and not owner.__module__.startswith("slicer_host.pythonqt")
         for method, value in vars(owner).items()
         if inspect.isfunction(value) and not method.startswith("_")
     }
     of_qt = {method for method in public if hasattr(native_base(cls), method)}
     assert public - of_qt <= real_names(name, "slots", "invokables")
+
+
+def test_a_class_with_an_unreal_name_is_refused():
+    qt = sys.modules["qt"]
+    body = {"searchIcn": QtCore.Property(str, lambda self: "")}
+    cls = type(qt.QLineEdit)("ctkSearchBox", (qt.QLineEdit,), body)
+    with pytest.raises(TypeError, match="The real ctkSearchBox has no searchIcn"):
+        stands_for_real(cls)
 
 
 def test_every_adapter_is_of_the_real_kind():

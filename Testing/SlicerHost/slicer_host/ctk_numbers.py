@@ -1,4 +1,4 @@
-"""CTK's widgets for numbers and ranges of numbers, on real Qt.
+"""CTK's widgets for one number, on real Qt.
 
 Behaviour follows CTK's public headers and sources: values are doubles kept unrounded and clamped to
 the range, a signal is sent only when the value changes.
@@ -8,13 +8,15 @@ import enum
 import math
 from typing import Any
 
-import qt
 from PySide6.QtCore import Property, Qt, Signal, Slot
 from PySide6.QtWidgets import QSlider
 
 from .adapter_properties import forwarded, stored
-from .pythonqt import emit_overload
+from .pythonqt import install_qt
+from .pythonqt_objects import emit_overload
 from .real_api import stands_for_real
+
+qt = install_qt()
 
 # Changes below this part of a step are not reported, as in CTK.
 SMALLEST_CHANGE_IN_STEPS = 1e-9
@@ -23,11 +25,11 @@ LARGEST_TICK = 2**31 - 1
 LARGEST_DISPLAYED = 1e12
 
 
-def _clamped(value: float, low: float, high: float) -> float:
+def clamped(value: float, low: float, high: float) -> float:
     return min(max(value, low), high)
 
 
-def _row(widget: Any, *parts: Any) -> None:
+def fill_with_row(widget: Any, *parts: Any) -> None:
     """Lay the parts out in one row that fills the widget."""
     layout = qt.QHBoxLayout(widget)
     layout.setContentsMargins(0, 0, 0, 0)
@@ -57,7 +59,7 @@ class ctkDoubleSlider(qt.QWidget):
         orientation = [a for a in arguments if isinstance(a, Qt.Orientation)]
         super().__init__(*[a for a in arguments if a not in orientation])
         self._slider = qt.QSlider(orientation[0] if orientation else Qt.Horizontal)
-        _row(self, self._slider)
+        fill_with_row(self, self._slider)
         self._slider.connect("valueChanged(int)", self._on_tick)
         self._slider.connect("sliderMoved(int)", self._on_moved)
         self._slider.connect("sliderPressed()", self.sliderPressed)
@@ -68,14 +70,14 @@ class ctkDoubleSlider(qt.QWidget):
         """Show value and range on the integer slider, without a signal."""
         self._updating = True
         span = (self._maximum - self._minimum) / self._single_step
-        self._slider.setRange(0, int(_clamped(span, 0, LARGEST_TICK)) if math.isfinite(span) else 0)
+        self._slider.setRange(0, int(clamped(span, 0, LARGEST_TICK)) if math.isfinite(span) else 0)
         if self._slider.maximum:
             self._slider.value = round((self._value - self._minimum) / self._single_step)
             self._slider.pageStep = max(1, round(self._page_step / self._single_step))
         self._updating = False
 
     def _from_tick(self, tick: int) -> float:
-        return _clamped(self._minimum + tick * self._single_step, self._minimum, self._maximum)
+        return clamped(self._minimum + tick * self._single_step, self._minimum, self._maximum)
 
     def _on_tick(self, tick: int) -> None:
         if not self._updating:
@@ -86,7 +88,7 @@ class ctkDoubleSlider(qt.QWidget):
 
     @Slot(float)
     def setValue(self, value: float) -> None:
-        value = _clamped(value, self._minimum, self._maximum)
+        value = clamped(value, self._minimum, self._maximum)
         if abs(value - self._value) > self._single_step * SMALLEST_CHANGE_IN_STEPS:
             self._value = value
             self._update_ticks()
@@ -153,7 +155,7 @@ class ctkDoubleSpinBox(qt.QWidget):
     def __init__(self, parent: Any = None) -> None:
         super().__init__(parent)
         self._spin_box = qt.QDoubleSpinBox()
-        _row(self, self._spin_box)
+        fill_with_row(self, self._spin_box)
         self._spin_box.connect("valueChanged(double)", self._on_typed)
         self._spin_box.connect("editingFinished()", self.editingFinished)
         self.setSizePolicy(qt.QSizePolicy.Minimum, qt.QSizePolicy.Fixed)
@@ -165,7 +167,7 @@ class ctkDoubleSpinBox(qt.QWidget):
     def _show(self) -> None:
         """Show value and range, rounded to the decimals, without a signal."""
         self._showing = True
-        limits = [_clamped(x, -LARGEST_DISPLAYED, LARGEST_DISPLAYED) for x in self._limits()]
+        limits = [clamped(x, -LARGEST_DISPLAYED, LARGEST_DISPLAYED) for x in self._limits()]
         self._spin_box.setRange(*limits)
         self._spin_box.value = self._value
         self._showing = False
@@ -184,7 +186,7 @@ class ctkDoubleSpinBox(qt.QWidget):
 
     @Slot(float)
     def setValueAlways(self, value: float) -> None:
-        value = _clamped(value, self._minimum, self._maximum)
+        value = clamped(value, self._minimum, self._maximum)
         changed = value != self._value
         self._value = value
         self._show()
@@ -252,7 +254,7 @@ class ctkSliderWidget(qt.QWidget):
         super().__init__(parent)
         self._slider = ctkDoubleSlider()
         self._spin_box = ctkDoubleSpinBox()
-        _row(self, self._slider, self._spin_box)
+        fill_with_row(self, self._slider, self._spin_box)
         self._spin_box.maximum = self._slider.maximum = 99.99
         self.setSizePolicy(qt.QSizePolicy.Expanding, qt.QSizePolicy.Fixed)
         self._spin_box.connect("valueChanged(double)", self._slider.setValue)
@@ -330,194 +332,3 @@ class ctkSliderWidget(qt.QWidget):
     tracking = stored(bool, "_tracking")
     invertedAppearance = forwarded(bool, "_slider", "invertedAppearance")
     invertedControls = forwarded(bool, "_slider", "invertedControls")
-
-
-class _TwoHandles(qt.QWidget):
-    """Two values within a range: what the range widgets have in common; drawn as two sliders."""
-
-    _host_class = True
-    _lower: ctkDoubleSlider
-    _upper: ctkDoubleSlider
-    _minimum = 0.0
-    _maximum = 99.0
-    _minimum_value = 0.0
-    _maximum_value = 99.0
-    _single_step = 1.0
-    _updating = False
-
-    def __init__(self, *arguments: Any) -> None:
-        super().__init__(*[a for a in arguments if not isinstance(a, Qt.Orientation)])
-        self._lower, self._upper = ctkDoubleSlider(), ctkDoubleSlider()
-        self._upper.value = self._maximum_value
-        self._lower.connect("valueChanged(double)", self._on_handle)
-        self._upper.connect("valueChanged(double)", self._on_handle)
-
-    def _on_handle(self) -> None:
-        if not self._updating:
-            self._set_values(self._lower.value, self._upper.value)
-
-    def _show_values(self) -> None:
-        self._updating = True
-        for slider, value in (
-            (self._lower, self._minimum_value),
-            (self._upper, self._maximum_value),
-        ):
-            slider._set_range(self._minimum, self._maximum)
-            slider.singleStep = self._single_step
-            slider.value = value
-        self._updating = False
-
-    def _set_values(self, first: float, second: float) -> None:
-        low, high = (
-            _clamped(value, self._minimum, self._maximum) for value in sorted((first, second))
-        )
-        old = self._minimum_value, self._maximum_value
-        self._minimum_value, self._maximum_value = low, high
-        self._show_values()
-        smallest = self._single_step * SMALLEST_CHANGE_IN_STEPS
-        low_changed, high_changed = abs(low - old[0]) > smallest, abs(high - old[1]) > smallest
-        if low_changed or high_changed:
-            self.valuesChanged.emit(low, high)
-        if low_changed:
-            self.minimumValueChanged.emit(low)
-        if high_changed:
-            self.maximumValueChanged.emit(high)
-
-    def _set_range(self, minimum: float, maximum: float) -> None:
-        minimum, maximum = sorted((minimum, maximum))
-        if (minimum, maximum) != (self._minimum, self._maximum):
-            self._minimum, self._maximum = minimum, maximum
-            self.rangeChanged.emit(minimum, maximum)
-            self._set_values(self._minimum_value, self._maximum_value)
-
-    def _set_minimum(self, minimum: float) -> None:
-        self._set_range(minimum, max(minimum, self._maximum))
-
-    def _set_maximum(self, maximum: float) -> None:
-        self._set_range(min(maximum, self._minimum), maximum)
-
-    def _set_minimum_value(self, value: float) -> None:
-        self._set_values(value, max(value, self._maximum_value))
-
-    def _set_maximum_value(self, value: float) -> None:
-        self._set_values(min(value, self._minimum_value), value)
-
-    def _set_single_step(self, step: float) -> None:
-        if 0 < step <= self._maximum - self._minimum:
-            self._single_step = step
-            self._show_values()
-
-
-@stands_for_real
-class ctkDoubleRangeSlider(_TwoHandles):
-    minimumValueChanged = Signal(float)
-    maximumValueChanged = Signal(float)
-    valuesChanged = Signal(float, float)
-    rangeChanged = Signal(float, float)
-
-    def __init__(self, *arguments: Any) -> None:
-        super().__init__(*arguments)
-        layout = qt.QVBoxLayout(self)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.addWidget(self._lower)
-        layout.addWidget(self._upper)
-
-    @Slot(float, float)
-    def setRange(self, minimum: float, maximum: float) -> None:
-        self._set_range(minimum, maximum)
-
-    @Slot(float, float)
-    def setValues(self, minimum: float, maximum: float) -> None:
-        self._set_values(minimum, maximum)
-
-    @Slot(float)
-    def setMinimumValue(self, value: float) -> None:
-        self._set_minimum_value(value)
-
-    @Slot(float)
-    def setMaximumValue(self, value: float) -> None:
-        self._set_maximum_value(value)
-
-    minimum = Property(float, lambda self: self._minimum, _TwoHandles._set_minimum)
-    maximum = Property(float, lambda self: self._maximum, _TwoHandles._set_maximum)
-    minimumValue = Property(float, lambda self: self._minimum_value, setMinimumValue)
-    maximumValue = Property(float, lambda self: self._maximum_value, setMaximumValue)
-    singleStep = Property(float, lambda self: self._single_step, _TwoHandles._set_single_step)
-
-
-@stands_for_real
-class ctkRangeWidget(_TwoHandles):
-    _lower_box: ctkDoubleSpinBox
-    _upper_box: ctkDoubleSpinBox
-
-    minimumValueChanged = Signal(float)
-    maximumValueChanged = Signal(float)
-    valuesChanged = Signal(float, float)
-    rangeChanged = Signal(float, float)
-
-    def __init__(self, parent: Any = None) -> None:
-        super().__init__(parent)
-        self._lower_box, self._upper_box = ctkDoubleSpinBox(), ctkDoubleSpinBox()
-        self._lower_box.connect("valueChanged(double)", self._on_box)
-        self._upper_box.connect("valueChanged(double)", self._on_box)
-        layout = qt.QGridLayout(self)
-        layout.setContentsMargins(0, 0, 0, 0)
-        for column, part in enumerate((self._lower_box, self._lower, self._upper, self._upper_box)):
-            layout.addWidget(part, 0, column)
-        self._show_values()
-
-    def _on_box(self) -> None:
-        if not self._updating:
-            self._set_values(self._lower_box.value, self._upper_box.value)
-
-    def _show_values(self) -> None:
-        super()._show_values()
-        self._updating = True
-        for box, value in (
-            (self._lower_box, self._minimum_value),
-            (self._upper_box, self._maximum_value),
-        ):
-            box._set_range(self._minimum, self._maximum)
-            box.singleStep = self._single_step
-            box.value = value
-        self._updating = False
-
-    @Slot(float, float)
-    def setRange(self, minimum: float, maximum: float) -> None:
-        self._set_range(minimum, maximum)
-
-    @Slot(float, float)
-    def setValues(self, minimum: float, maximum: float) -> None:
-        self._set_values(minimum, maximum)
-
-    @Slot(float)
-    def setMinimumValue(self, value: float) -> None:
-        self._set_minimum_value(value)
-
-    @Slot(float)
-    def setMaximumValue(self, value: float) -> None:
-        self._set_maximum_value(value)
-
-    @Slot()
-    def reset(self) -> None:
-        self.setValues(0.0, 0.0)
-
-    @Slot(int)
-    def setDecimals(self, decimals: int) -> None:
-        self._lower_box.setDecimals(decimals)
-        self._upper_box.setDecimals(decimals)
-
-    def _set_prefix(self, prefix: str) -> None:
-        self._lower_box.prefix = self._upper_box.prefix = prefix
-
-    def _set_suffix(self, suffix: str) -> None:
-        self._lower_box.suffix = self._upper_box.suffix = suffix
-
-    minimum = Property(float, lambda self: self._minimum, _TwoHandles._set_minimum)
-    maximum = Property(float, lambda self: self._maximum, _TwoHandles._set_maximum)
-    minimumValue = Property(float, lambda self: self._minimum_value, setMinimumValue)
-    maximumValue = Property(float, lambda self: self._maximum_value, setMaximumValue)
-    singleStep = Property(float, lambda self: self._single_step, _TwoHandles._set_single_step)
-    decimals = Property(int, lambda self: self._lower_box.decimals, setDecimals)
-    prefix = Property(str, lambda self: self._lower_box.prefix, _set_prefix)
-    suffix = Property(str, lambda self: self._lower_box.suffix, _set_suffix)

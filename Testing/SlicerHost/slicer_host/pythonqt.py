@@ -1,548 +1,31 @@
-"""Qt as PythonQt offers it, over PySide6.
+"""The module `qt`: Qt as PythonQt offers it, over PySide6.
 
 3D Slicer reaches Qt through PythonQt, whose manners differ from PySide6's: Qt properties are Python
 attributes, signals are connected by their C++ signature, new attributes on C++ objects are refused.
-`install_qt()` registers a module `qt` with these manners, so that a Slicer module runs unchanged.
-
-The rules follow PythonQt's own source (`PythonQtInstanceWrapper.cpp`, `PythonQtSignalReceiver.cpp`,
-`PythonQtStdDecorators.cpp`). Where PythonQt only prints a warning (an unknown signal in `connect`),
-the host raises: what would silently do nothing in Slicer has to fail here. Code of the host that
-wants PySide6's own manners subclasses PySide6's classes; their instances are left as they are.
+`install_qt()` registers a module with these manners, so that a Slicer module runs unchanged.
 """
 
-import contextlib
-import enum
 import functools
-import inspect
-import math
 import re
 import sys
-import traceback
 import types
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
-import shiboken6
-from PySide6 import QtCore, QtGui, QtWidgets
-
-#: Exceptions raised by Python callables that a signal or a timer called, oldest first.
-slot_errors: list[BaseException] = []
-
-_QT_MODULES = (QtWidgets, QtGui, QtCore)
-# Names that came with Qt 6 and that might tempt a module: Slicer is also built on Qt 5.15.
-_NOT_IN_QT5 = {
-    "QAction": ("checkableChanged", "enabledChanged", "visibleChanged"),
-    "QCheckBox": ("checkStateChanged",),
-    "QComboBox": ("labelDrawingMode",),
-    "QMessageBox": ("options", "setOption", "setOptions", "testOption"),
-    "QWidget": ("accessibleIdentifier",),
-}
-# Properties being read: Qt may look the same name up again, as a virtual method.
-_being_read: set[tuple[int, str]] = set()
-_ignoring_new_attributes = False
-
-
-@contextlib.contextmanager
-def new_attributes_ignored() -> Iterator[None]:
-    """While PySide6's form builder runs, which sets each child as an attribute of the form."""
-    global _ignoring_new_attributes
-    _ignoring_new_attributes = True
-    try:
-        yield
-    finally:
-        _ignoring_new_attributes = False
-
-
-def guarded_call(function: Callable, *arguments: Any) -> Any:
-    """Call as PythonQt calls a slot: an exception is shown and recorded, and goes no further."""
-    try:
-        return function(*arguments)
-    except Exception as error:
-        slot_errors.append(error)
-        traceback.print_exc()
-        return None
-
-
-# --- values ---------------------------------------------------------------------------------------
-
-
-def to_python(value: Any) -> Any:
-    """A value that came from Qt as PythonQt hands it out."""
-    if isinstance(value, list):
-        return tuple(to_python(item) for item in value)
-    if type(value).__module__.startswith("PySide6.") and isinstance(value, QtCore.QObject):
-        return NativeObject(value)
-    return value
-
-
-def unwrapped(value: Any) -> Any:
-    """What Qt itself can take: the PySide6 object behind a `NativeObject`; all else as it is."""
-    return object.__getattribute__(value, "_native") if type(value) is NativeObject else value
-
-
-def _to_property(value: Any, property_: QtCore.QMetaProperty) -> Any:
-    """A Python value for a property of that type, by PythonQt's lax conversions.
-
-    Raises TypeError or ValueError where PythonQt finds no conversion.
-    """
-    type_name = property_.typeName()
-    if type_name == "bool":
-        return bool(value)
-    if type_name in ("int", "uint", "qlonglong"):
-        return math.floor(value) if isinstance(value, float) else int(value)
-    if type_name in ("double", "float"):
-        return float(value)
-    if type_name == "QString":
-        return str(value)
-    if type_name == "QStringList":
-        if isinstance(value, str) or not all(isinstance(item, str) for item in value):
-            raise TypeError("a sequence of strings is needed")
-        return list(value)
-    value_class = getattr(QtGui, type_name, None)
-    if isinstance(value_class, type) and isinstance(value, value_class):
-        return value_class.__copy__(value)  # PySide6 refuses instances of Python subclasses.
-    return value
-
-
-def _make_enums_integers() -> None:
-    """Let Qt's enumerations compare with and convert to int, as PythonQt's do."""
-
-    def equal(self: enum.Enum, other: object) -> bool:
-        if isinstance(other, int) and not isinstance(other, type(self)):
-            return self.value == other
-        return self is other
-
-    def enumerations(owner: Any, depth: int = 0) -> list[type[enum.Enum]]:
-        found = []
-        for value in vars(owner).values():
-            if isinstance(value, type) and issubclass(value, enum.Enum):
-                found.append(value)
-            elif isinstance(value, type) and depth == 0:
-                found += enumerations(value, depth + 1)
-        return found
-
-    for module in _QT_MODULES:
-        for enumeration in enumerations(module):
-            if not issubclass(enumeration, int):
-                enumeration.__eq__ = equal
-                enumeration.__hash__ = lambda self: hash(self.value)
-                enumeration.__int__ = lambda self: self.value
-                enumeration.__index__ = lambda self: self.value
-
-    color_name = QtGui.QColor.name
-
-    def name_in_format(color: QtGui.QColor, name_format: int = 0) -> str:
-        return color_name(color, QtGui.QColor.NameFormat(int(name_format)))
-
-    # The one place where Slicer's own Python code gives Qt an integer for an enumeration.
-    QtGui.QColor.name = name_in_format
-
-
-# --- signals --------------------------------------------------------------------------------------
-
-
-def meta_signature(signature: str) -> str:
-    """A C++ signature as the meta-object of the adapter spells it: pointers to VTK are PyObject."""
-    if "PyObject" in signature:
-        raise ValueError(f"'{signature}' is no C++ signature")
-    normal = QtCore.QMetaObject.normalizedSignature(signature.lstrip("012345")).data().decode()
-    return re.sub(r"\bvtk(?:\w+\*|IdType)", "PyObject", normal)
-
-
-def _accepted_arguments(function: Callable) -> int | None:
-    """How many of a signal's arguments PythonQt passes to the callable; None: all of them."""
-    code = getattr(getattr(function, "__func__", function), "__code__", None)
-    if code is None or code.co_flags & inspect.CO_VARARGS:
-        return None
-    return code.co_argcount - int(inspect.ismethod(function))
-
-
-def connect_callable(sender: QtCore.QObject, signature: str, function: Callable) -> bool:
-    """Connect; raises AttributeError where PythonQt would warn that there is no such signal."""
-    if not callable(function):
-        raise TypeError(f"{function!r} is not callable")
-    sender = unwrapped(sender)
-    signal = _existing_signal(sender, meta_signature(signature))
-    accepted = _accepted_arguments(function)
-
-    def relay(*arguments: Any) -> None:
-        guarded_call(function, *map(to_python, arguments[:accepted]))
-
-    connection = QtCore.QObject.connect(sender, f"2{signal}", relay)
-    _connections(sender).append((signal, function, connection))
-    return True
-
-
-def disconnect_callable(
-    sender: QtCore.QObject, signature: str, function: Callable | None = None
-) -> bool:
-    """Take away one connection to the callable, or all that were made here; False if none was."""
-    signal = _existing_signal(sender, meta_signature(signature))
-    made = _connections(sender)
-    matching = [
-        entry for entry in made if entry[0] == signal and (function is None or entry[1] == function)
-    ]
-    for entry in matching if function is None else matching[:1]:
-        QtCore.QObject.disconnect(entry[2])
-        made.remove(entry)
-    return bool(matching)
-
-
-def connect_slot(sender: QtCore.QObject, signal: str, receiver: QtCore.QObject, slot: str) -> bool:
-    """Connect to a receiver's slot (or signal) named by signature; both must exist."""
-    method = meta_signature(slot)
-    if _meta_object(unwrapped(receiver)).indexOfMethod(method) < 0:
-        raise AttributeError(f"slot '{slot}' does not exist on {type(receiver).__name__}")
-    accepted = 0 if method.endswith("()") else method.count(",") + 1
-    function = getattr(receiver, method.split("(")[0])
-    return connect_callable(sender, signal, lambda *arguments: function(*arguments[:accepted]))
-
-
-def _connections(sender: QtCore.QObject) -> list[tuple[str, Callable, Any]]:
-    return object.__getattribute__(sender, "__dict__").setdefault("_pythonqt_connections", [])
-
-
-def _existing_signal(sender: QtCore.QObject, signal: str) -> str:
-    is_new = _newer_than_qt5(type(sender), signal.split("(")[0])
-    if is_new or _meta_object(sender).indexOfSignal(signal) < 0:
-        overloads = _signal_signatures(sender, signal.split("(")[0])
-        raise AttributeError(
-            f"signal '{signal}' does not exist on {type(sender).__name__}"
-            f" (it has {', '.join(overloads) or 'none of that name'})"
-        )
-    return signal
-
-
-def _signal_signatures(sender: QtCore.QObject, name: str) -> list[str]:
-    meta = _meta_object(sender)
-    methods = [meta.method(index) for index in range(meta.methodCount())]
-    return [
-        method.methodSignature().data().decode()
-        for method in methods
-        if method.methodType() == QtCore.QMetaMethod.Signal and method.name() == name.encode()
-    ]
-
-
-class BoundSignal:
-    """A signal of an object as PythonQt's attribute: connect, disconnect, emit, call."""
-
-    __slots__ = ("_name", "_native", "_sender")
-
-    def __init__(self, sender: QtCore.QObject, name: str, native: QtCore.SignalInstance) -> None:
-        self._sender, self._name, self._native = sender, name, native
-
-    def _signature(self) -> str:
-        # PythonQt takes the first declared overload, with all of its arguments.
-        first = _signal_signatures(self._sender, self._name)[0]
-        return first.replace("PyObject", "vtkObject*")
-
-    def connect(self, function: Callable) -> bool:
-        return connect_callable(self._sender, self._signature(), function)
-
-    def disconnect(self, function: Callable | None = None) -> bool:
-        return disconnect_callable(self._sender, self._signature(), function)
-
-    def emit(self, *arguments: Any) -> None:
-        self._native.emit(*arguments)
-
-    __call__ = emit
-
-
-def emit_overload(sender: QtCore.QObject, name: str, kind: type, value: Any) -> None:
-    """Emit the overload of a signal whose one argument is of that Python type."""
-    _native_base(type(sender)).__getattribute__(sender, name)[kind].emit(value)
-
-
-# --- objects --------------------------------------------------------------------------------------
-
-
-class NativeMethod:
-    """A method of Qt bound to its object; results come back as PythonQt hands them out."""
-
-    __slots__ = ("_method", "_owner")
-
-    def __init__(self, owner: QtCore.QObject, method: Callable) -> None:
-        self._owner, self._method = owner, method
-
-    def __call__(self, *arguments: Any) -> Any:
-        return to_python(self._method(*map(unwrapped, arguments)))
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, NativeMethod) and self._key() == other._key()
-
-    def __hash__(self) -> int:
-        return hash(self._key())
-
-    def _key(self) -> tuple[int, str]:
-        return id(self._owner), self._method.__name__
-
-
-def _isinstance_by_native_class(cls: type, instance: object) -> bool:
-    """`isinstance` for adapter classes: an instance of `qt.QWidget` is whatever is one in Qt."""
-    native = cls.__dict__.get("_native_class")
-    return (
-        isinstance(unwrapped(instance), native) if native else type.__instancecheck__(cls, instance)
-    )
-
-
-def _meta_object(instance: QtCore.QObject) -> QtCore.QMetaObject:
-    # Not the object's own `metaObject()`: when the object goes, PySide6 takes the class's from all.
-    return type(instance).staticMetaObject
-
-
-def _is_destroyed(instance: QtCore.QObject) -> bool:
-    try:
-        QtCore.QObject.signalsBlocked(instance)
-    except RuntimeError:
-        return True
-    return False
-
-
-@functools.cache
-def _properties(adapter_class: type) -> dict[str, QtCore.QMetaProperty]:
-    """The class's Qt properties by the name under which PythonQt shows them."""
-    meta = adapter_class.staticMetaObject
-    found = {meta.property(i).name(): meta.property(i) for i in range(meta.propertyCount())}
-    if issubclass(adapter_class, QtCore.QTimer):
-        del found["singleShot"]  # PythonQt leaves the name to the static function.
-    if "name" not in found:
-        found["name"] = found["objectName"]
-    return {
-        name: value for name, value in found.items() if not _newer_than_qt5(adapter_class, name)
-    }
-
-
-@functools.cache
-def _newer_than_qt5(cls: type, name: str) -> bool:
-    return any(name in _NOT_IN_QT5.get(base.__name__, ()) for base in cls.__mro__)
-
-
-def _python_classes(adapter_class: type) -> list[type]:
-    """The adapter classes among the class and its bases, and what the user derived from them."""
-    return [
-        owner
-        for owner in adapter_class.__mro__
-        if issubclass(owner, PythonQtObject) and owner is not PythonQtObject
-    ]
-
-
-@functools.cache
-def _native_base(cls: type) -> type:
-    """The PySide6 class that an adapter class (or PySide6 class) stands on."""
-    return next(base for base in cls.__mro__ if base.__module__.startswith("PySide6."))
-
-
-@functools.cache
-def _python_functions(adapter_class: type) -> frozenset[str]:
-    """Names of the functions that Python classes define: they override what Qt has of that name."""
-    return frozenset(
-        name
-        for owner in _python_classes(adapter_class)
-        for name, value in vars(owner).items()
-        if isinstance(value, types.FunctionType)
-    )
-
-
-@functools.cache
-def _declared_state(adapter_class: type) -> frozenset[str]:
-    """Private attributes that the host's own classes announce: annotations and defaults."""
-    return frozenset(
-        name
-        for owner in _python_classes(adapter_class)
-        for name in [*vars(owner).get("__annotations__", {}), *vars(owner)]
-        if name.startswith("_") and not name.startswith("__")
-    )
-
-
-class PythonQtManners:
-    """How objects behave in PythonQt: attribute access, and the methods that PythonQt adds.
-
-    The Qt object is the instance itself (adapter classes) or behind it (`NativeObject`).
-    """
-
-    def __getattribute__(self, name: str) -> Any:
-        if name.startswith("__") or name in vars(PythonQtManners):
-            return object.__getattribute__(self, name)
-        native = unwrapped(self)
-        own = object.__getattribute__(native, "__dict__")
-        # PySide6 keeps the instance's signals in its dictionary, too.
-        if not isinstance(own.get(name), QtCore.SignalInstance | None):
-            return own[name]
-        cls = type(native)
-        property_ = _properties(cls).get(name)
-        key = (id(native), name)
-        if property_ and name not in _python_functions(cls) and key not in _being_read:
-            if _is_destroyed(native):
-                raise ValueError(f"Trying to read property '{name}' from a destroyed object")
-            _being_read.add(key)
-            try:
-                return to_python(property_.read(native))
-            finally:
-                _being_read.discard(key)
-        if _newer_than_qt5(cls, name):
-            raise AttributeError(f"{cls.__name__}.{name} is not in Qt 5")
-        # The PySide6 class's own lookup binds methods that are static, too (`QFile.exists`).
-        value = _native_base(cls).__getattribute__(native, name)
-        if isinstance(value, QtCore.SignalInstance):
-            return BoundSignal(native, name, value)
-        if isinstance(value, types.BuiltinMethodType) and not name.startswith("_"):
-            return NativeMethod(native, value)
-        return value
-
-    def __getattr__(self, name: str) -> Any:
-        """What is neither a property nor in the class: dynamic property, `exec_`, child."""
-        native = unwrapped(self)
-        cls = type(native)
-        if not name.startswith("_"):
-            if _has_dynamic_property(native, name):
-                return to_python(QtCore.QObject.property(native, name))
-            if name.endswith("_") and hasattr(cls, name[:-1]):
-                return getattr(self, name[:-1])
-            for child in QtCore.QObject.children(native):
-                if QtCore.QObject.objectName(child) == name:
-                    return to_python(child)
-        if name in getattr(cls, "_real_names", ()):
-            raise NotImplementedError(
-                f"{cls.__name__}.{name} exists in Slicer; the development host has not got it"
-            )
-        raise AttributeError(f"{cls.__name__} has no attribute named '{name}'")
-
-    def __setattr__(self, name: str, value: Any) -> None:
-        native = unwrapped(self)
-        cls = type(native)
-        if property_ := _properties(cls).get(name):
-            _write_property(native, name, property_, value)
-        elif _has_dynamic_property(native, name):
-            QtCore.QObject.setProperty(native, name, value)
-        elif _is_host_class(cls) and name not in _declared_state(cls):
-            if not _ignoring_new_attributes:
-                raise AttributeError(
-                    f"'{name}' does not exist on {cls.__name__} and creating new attributes on"
-                    " C++ objects is not allowed"
-                )
-        elif name in _qt_members(cls):
-            raise AttributeError(f"'{name}' can not be overwritten on {cls.__name__} object")
-        else:
-            super().__setattr__(name, value)
-
-    def connect(self, signal: str, receiver: Any, slot: str | None = None) -> bool:
-        if slot is not None:
-            return connect_slot(unwrapped(self), signal, receiver, slot)
-        return connect_callable(unwrapped(self), signal, receiver)
-
-    def disconnect(self, signal: str, receiver: Any = None, slot: str | None = None) -> bool:
-        if slot is not None:
-            raise NotImplementedError("disconnect() from a slot given by its signature")
-        return disconnect_callable(unwrapped(self), signal, receiver)
-
-    def className(self) -> str:
-        return self.metaObject().className()
-
-    def metaObject(self) -> QtCore.QMetaObject:
-        return _meta_object(unwrapped(self))
-
-    def inherits(self, class_name: str) -> bool:
-        native = unwrapped(self)
-        names = [base.__name__ for base in type(native).__mro__]
-        return class_name in names or QtCore.QObject.inherits(native, class_name)
-
-    def delete(self) -> None:
-        shiboken6.delete(unwrapped(self))
-
-    def findChildren(self, kind: type | str, name: str = "") -> tuple:
-        """Descendants of a class (or class name) and, if given, with an object name."""
-        found = []
-        for child in map(to_python, QtCore.QObject.children(unwrapped(self))):
-            of_kind = child.inherits(kind) if isinstance(kind, str) else isinstance(child, kind)
-            if of_kind and name in ("", child.name):
-                found.append(child)
-            found += child.findChildren(kind, name)
-        return tuple(found)
-
-    def findChild(self, kind: type | str, name: str = "") -> Any:
-        return next(iter(self.findChildren(kind, name)), None)
-
-
-class PythonQtObject(PythonQtManners):
-    """Mixed in before the PySide6 class of every adapter class."""
-
-    # The host's own classes set this in their bodies; a class that does not is the user's.
-    _host_class = True
-    # Names that the real class has, where it is listed (see `real_api.py`).
-    _real_names: frozenset[str] = frozenset()
-
-    def __init__(self, *arguments: Any) -> None:
-        super().__init__(*map(unwrapped, arguments))
-
-
-class NativeObject(PythonQtManners):
-    """An object that C++ made, such as a combo box's line edit, with PythonQt's manners.
-
-    Shiboken does not let such an object become an instance of an adapter class, so it stays behind
-    this one; `isinstance` and comparison see through it.
-    """
-
-    __slots__ = ("_native",)
-
-    def __init__(self, native: QtCore.QObject) -> None:
-        object.__setattr__(self, "_native", native)
-
-    @property
-    def __class__(self) -> type:
-        return adapter_of(type(unwrapped(self)))
-
-    def __eq__(self, other: object) -> bool:
-        return unwrapped(self) is unwrapped(other)
-
-    def __hash__(self) -> int:
-        return hash(unwrapped(self))
-
-    def __repr__(self) -> str:
-        return repr(unwrapped(self))
-
-
-def _is_host_class(cls: type) -> bool:
-    return "_host_class" in vars(cls) or not issubclass(cls, PythonQtObject)
-
-
-@functools.cache
-def _qt_members(cls: type) -> frozenset[str]:
-    """Signals, methods and enumerations that a user's class has from Qt or from the host."""
-    base = next(base for base in cls.__mro__ if _is_host_class(base))
-    return frozenset(name for name in dir(base) if not name.startswith("_"))
-
-
-def _has_dynamic_property(native: QtCore.QObject, name: str) -> bool:
-    return any(found.data() == name.encode() for found in native.dynamicPropertyNames())
-
-
-def _write_property(
-    native: QtCore.QObject, name: str, property_: QtCore.QMetaProperty, value: Any
-) -> None:
-    if _is_destroyed(native):
-        raise AttributeError(f"Trying to set property '{name}' on a destroyed object")
-    if not property_.isWritable():
-        raise AttributeError(f"Property '{name}' of {type(native).__name__} is not writable")
-    try:
-        written = property_.write(native, _to_property(unwrapped(value), property_))
-    except (TypeError, ValueError, OverflowError):
-        written = False
-    if not written:
-        raise AttributeError(
-            f"Property '{name}' of type '{property_.typeName()}' does not accept an object of"
-            f" type {type(value).__name__} ({value!r})"
-        )
-
-
-@functools.cache
-def adapter_of(native_class: type) -> type:
-    """The adapter class of a PySide6 class that derives from QObject."""
-    name = native_class.__name__
-    body = {"_native_class": native_class, "_host_class": True, "__module__": "qt"}
-    return type(native_class)(name, (PythonQtObject, native_class), body | _SPECIAL.get(name, {}))
-
-
-# --- what single classes do differently -----------------------------------------------------------
+from PySide6 import QtCore, QtWidgets
+
+from .pythonqt_objects import (
+    adapter_of,
+    class_members,
+    guarded_call,
+    isinstance_by_native_class,
+    slot_errors,
+    to_python,
+)
+from .pythonqt_values import QT_MODULES, make_enums_integers
+from .ui_loader import UiLoader
+
+__all__ = ["install_qt", "slot_errors"]
 
 
 def _single_shot(delay_ms: int, function: Callable) -> None:
@@ -565,7 +48,7 @@ def _adopting(function: Callable) -> staticmethod:
     return staticmethod(lambda *arguments: to_python(function(*arguments)))
 
 
-_SPECIAL: dict[str, dict[str, Any]] = {
+_CLASS_MEMBERS: dict[str, dict[str, Any]] = {
     "QTimer": {"singleShot": staticmethod(_single_shot)},
     "QFileDialog": {
         name: _first_of_pair(getattr(QtWidgets.QFileDialog, name))
@@ -585,7 +68,7 @@ _SPECIAL: dict[str, dict[str, Any]] = {
 def _lookup(name: str) -> Any:
     """`qt.<name>`: the adapter class, value class or namespace of that name."""
     if re.match(r"Q[A-Zt]", name):
-        for module in _QT_MODULES:
+        for module in QT_MODULES:
             if hasattr(module, name):
                 found = getattr(module, name)
                 is_object = isinstance(found, type) and issubclass(found, QtCore.QObject)
@@ -597,10 +80,12 @@ def install_qt() -> types.ModuleType:
     """Register the module `qt`; the same one at every call."""
     if "qt" in sys.modules:
         return sys.modules["qt"]
-    _make_enums_integers()
+    make_enums_integers()
+    class_members.update(_CLASS_MEMBERS)
     # A metaclass of our own would be the plain way; Shiboken crashes on objects of such classes.
-    type(QtCore.QObject).__instancecheck__ = _isinstance_by_native_class
+    type(QtCore.QObject).__instancecheck__ = isinstance_by_native_class
     qt = types.ModuleType("qt", "Qt as PythonQt offers it, over PySide6.")
+    qt.QUiLoader = UiLoader
 
     def module_getattr(name: str) -> Any:
         value = _lookup(name)
@@ -609,7 +94,4 @@ def install_qt() -> types.ModuleType:
 
     qt.__getattr__ = module_getattr
     sys.modules["qt"] = qt
-    from .ui_loader import UiLoader
-
-    qt.QUiLoader = UiLoader
     return qt

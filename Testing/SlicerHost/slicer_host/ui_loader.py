@@ -11,7 +11,7 @@ from typing import Any
 
 from PySide6 import QtCore, QtUiTools
 
-from .pythonqt import _properties, connect_slot, new_attributes_ignored, to_python
+from .pythonqt_objects import connect_slot, new_attributes_ignored, properties_of, to_python
 from .real_api import real_classes
 
 # Modules in which the classes named in a form are looked for.
@@ -123,7 +123,7 @@ def _check_properties(form: ET.Element) -> None:
         cls = widget_class(_class_name(element))
         for declared in element.findall("property"):
             name = declared.get("name", "")
-            if declared.get("stdset") == "0" or name in _properties(cls):
+            if declared.get("stdset") == "0" or name in properties_of(cls):
                 continue
             if not (_class_name(element) == "QFrame" and element.get("class") == "Line"):
                 raise UiError(
@@ -144,7 +144,7 @@ def _take_enumerations(form: ET.Element) -> list[tuple[str, str, Any]]:
         cls = widget_class(_class_name(element))
         for declared in element.findall("property"):
             name, value = declared.get("name", ""), declared[0]
-            property_ = _properties(cls).get(name)
+            property_ = properties_of(cls).get(name)
             if value.tag in ("enum", "set") and property_ and not property_.isEnumType():
                 taken.append((element.get("name"), name, _enum_value(value.text or "", cls)))
                 element.remove(declared)
