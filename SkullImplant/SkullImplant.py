@@ -14,6 +14,7 @@ from slicer import (
     vtkMRMLSegmentationNode,
     vtkMRMLTableNode,
     vtkMRMLTextNode,
+    vtkMRMLTransformableNode,
 )
 from slicer.i18n import tr as _
 from slicer.i18n import translate
@@ -45,7 +46,7 @@ class SkullImplant(ScriptedLoadableModule):
     def __init__(self, parent):
         ScriptedLoadableModule.__init__(self, parent)
         self.parent.title = _("Skull Implant")
-        self.parent.categories = [translate("qSlicerAbstractCoreModule", "Surgical Planning")]
+        self.parent.categories = [translate("qSlicerAbstractCoreModule", "Planning")]
         self.parent.dependencies = []
         self.parent.contributors = ["The SkullImplant developers"]
         self.parent.helpText = _("""
@@ -117,7 +118,7 @@ class SkullImplantParameterNode:
     model - Shipped model by name, or the path of a weight file.
     device - Where a network runs: auto, cpu or cuda.
     keepResults - Whether earlier results stay in the scene when a new design is made.
-    resultInput - The node that the result was made from.
+    resultInput - The volume or segmentation that the result was made from.
     resultSegmentation, resultModel, resultTable, resultDesign, resultReport - The result under review.
     skullOpacity - How opaque the skull is in the 3D view.
     exportFolder - Where the files go.
@@ -136,7 +137,7 @@ class SkullImplantParameterNode:
     model: str = "prior"
     device: str = "auto"
     keepResults: bool = False
-    resultInput: vtkMRMLScalarVolumeNode | vtkMRMLSegmentationNode
+    resultInput: vtkMRMLTransformableNode
     resultSegmentation: vtkMRMLSegmentationNode
     resultModel: vtkMRMLModelNode
     resultTable: vtkMRMLTableNode
@@ -230,6 +231,8 @@ class SkullImplantWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
             firstVolumeNode = slicer.mrmlScene.GetFirstNodeByClass("vtkMRMLScalarVolumeNode")
             if firstVolumeNode:
                 self._parameterNode.inputVolume = firstVolumeNode
+        if self._parameterNode.exportFolder == Path():
+            self._parameterNode.exportFolder = Path.home() / "SkullImplant"
 
     def setParameterNode(self, inputParameterNode: SkullImplantParameterNode | None) -> None:
         """Set and observe parameter node, so that the panel follows it at once."""
@@ -489,7 +492,7 @@ class SkullImplantLogic(ScriptedLoadableModuleLogic):
         """Return what keeps the result from being exported, in one sentence, or None."""
         if self.resultNodes(parameters) is None:
             return _("There is no result yet; generate an implant first.")
-        if str(parameters.exportFolder) in ("", "."):
+        if parameters.exportFolder == Path():
             return _("Choose the folder for the files.")
         if not (parameters.exportStl or parameters.exportMasks or parameters.exportReport):
             return _("Choose at least one kind of file.")

@@ -19,6 +19,8 @@ from .results import checkRow
 from .run import Outcome
 
 TICK_MS = 500
+# A section's margin, roughly.
+MARGIN_PIXELS = 12
 PROGRESS_STEPS = 1000
 GOOD_COLOR, LOOK_COLOR = "#1a7f37", "#b35900"
 # Beside shipped models; asks for a file.
@@ -318,7 +320,7 @@ class Panel:
     def _showError(self, outcome: Outcome | None) -> None:
         self.ui.errorFrame.visible = outcome is not None
         if outcome is not None:
-            self.ui.errorLabel.text = outcome.message
+            _setWrapped(self.ui.errorLabel, outcome.message)
             self.ui.logText.plainText = "\n".join(outcome.log)
             self.ui.logText.visible = self.ui.copyLogButton.visible = bool(outcome.log)
 
@@ -354,14 +356,14 @@ class Panel:
             "<b>{volume:.1f} cm³</b>, {area:.0f} cm², {thickness:.1f} mm thick; {passed} of {count} checks passed"
         ).format(volume=implant["volume_cm3"], area=implant["area_cm2"], thickness=implant["thickness_mm"],
                  passed=passed, count=len(checks))
-        self.ui.notesLabel.text = "\n".join(design["notes"])
+        _setWrapped(self.ui.notesLabel, "\n".join(design["notes"]))
         self.ui.notesLabel.visible = bool(design["notes"])
         table = self.ui.checksTable
         table.setRowCount(len(checks))
         for row, check in enumerate(checks):
             name, verdict, value, limit, unit, sentence = checkRow(check)
             sign, color = ("✔", GOOD_COLOR) if check["passed"] else ("⚠", LOOK_COLOR)
-            texts = (sign, name, f"{value} {unit}".strip())
+            texts = (sign, name.capitalize(), f"{value} {unit}".strip())
             tip = _("{sentence} Limit: {limit} {unit}; {verdict}.").format(
                 sentence=sentence, limit=limit, unit=unit, verdict=verdict)
             for column, text in enumerate(texts):
@@ -406,7 +408,7 @@ class Panel:
         ui.exportButton.enabled = problem is None
         ui.exportButton.toolTip = problem or _("Write the chosen files into the folder.")
         folder = self.parameters.exportFolder
-        ui.openFolderButton.enabled = str(folder) not in ("", ".") and folder.is_dir()
+        ui.openFolderButton.enabled = folder != Path() and folder.is_dir()
 
     def onExport(self) -> None:
         """Write the files; asks before any is replaced."""
@@ -424,3 +426,10 @@ class Panel:
     def onOpenFolder(self) -> None:
         """Show the folder in the system's file manager."""
         qt.QDesktopServices.openUrl(qt.QUrl.fromLocalFile(str(self.parameters.exportFolder)))
+
+
+def _setWrapped(label, text: str) -> None:
+    """Show a text over as many lines as it needs, of which a form layout takes no notice."""
+    label.text = text
+    # The label itself may be hidden, and then has no width yet.
+    label.setMinimumHeight(label.heightForWidth(label.parent().width - 2 * MARGIN_PIXELS))

@@ -48,7 +48,7 @@ PIECES = (SKULL, COMPLETED, IMPLANT)
 TERMINOLOGY = "Segmentation category and type - DICOM master list~{category}~{type}~^^~Anatomic codes - DICOM master list~^^~^^"
 # Surfaces of the two skulls are for looking at: made on voxels of this size they turn smoothly.
 DISPLAY_SPACING_MM = 1.0
-DISPLAY_PASSES = 15
+DISPLAY_PASSES, DISPLAY_PASS_BAND = 20, 0.02
 SKULL_OPACITY = 0.35
 
 COLUMNS = ("Check", "Verdict", "Value", "Limit", "Unit", "What it says")
@@ -124,6 +124,8 @@ def _displaySurface(mask: sitk.Image) -> vtk.vtkPolyData:
     smooth = vtk.vtkWindowedSincPolyDataFilter()
     smooth.SetInputConnection(cubes.GetOutputPort())
     smooth.SetNumberOfIterations(DISPLAY_PASSES)
+    smooth.SetPassBand(DISPLAY_PASS_BAND)
+    smooth.NormalizeCoordinatesOn()
     return _inRas(smooth, FLIP_RAS_LPS @ index_to_lps_mm(shares))
 
 
@@ -167,8 +169,7 @@ def addResults(results: Results, inputNode: slicer.vtkMRMLTransformableNode) -> 
     table = _addTable(results.design["checks"])
     design = _addText(_("Design data"), json.dumps(results.design, indent=2), ".json")
     report = _addText(_("Design report"), results.report, ".html") if results.report else None
-    for node in (segmentation, model):
-        node.SetAndObserveTransformNodeID(inputNode.GetTransformNodeID())
+    model.SetAndObserveTransformNodeID(inputNode.GetTransformNodeID())
     nodes = ResultNodes(segmentation, model, table, design, report)
     _intoFolder(nodes, inputNode, _("Skull implant of {name}").format(name=name))
     return nodes
@@ -178,6 +179,8 @@ def _addSegmentation(results: Results, inputNode, name: str) -> slicer.vtkMRMLSe
     scene = slicer.mrmlScene
     node = scene.AddNewNodeByClass("vtkMRMLSegmentationNode", scene.GenerateUniqueName(name))
     node.SetSourceRepresentationToBinaryLabelmap()
+    # Before the reference grid, which MRML brings from the volume's frame into the segmentation's.
+    node.SetAndObserveTransformNodeID(inputNode.GetTransformNodeID())
     if inputNode.IsA("vtkMRMLVolumeNode"):
         node.SetReferenceImageGeometryParameterFromVolumeNode(inputNode)
     else:
@@ -257,7 +260,9 @@ def removeResults(result: ResultNodes) -> None:
     hierarchy = slicer.mrmlScene.GetSubjectHierarchyNode()
     nodes = [node for node in vars(result).values() if node is not None]
     folders = {hierarchy.GetItemParent(hierarchy.GetItemByDataNode(node)) for node in nodes}
-    for node in nodes:
+    # MRML removes display nodes with their node, but leaves storage nodes behind.
+    storages = [node.GetStorageNode() for node in nodes]
+    for node in [*nodes, *filter(None, storages)]:
         slicer.mrmlScene.RemoveNode(node)
     for folder in folders:
         empty = hierarchy.GetNumberOfItemChildren(folder) == 0

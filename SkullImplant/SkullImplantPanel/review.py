@@ -9,7 +9,7 @@ from slicer.i18n import tr as _
 from .results import IMPLANT, SKULL
 
 # The camera stands this many times the implant's size away, which shows the skull around it.
-CAMERA_DISTANCE = 4.5
+CAMERA_DISTANCE = 3.6
 
 
 def fadeSkull(segmentationNode: slicer.vtkMRMLSegmentationNode, opacity: float) -> None:
@@ -24,7 +24,8 @@ def centreViews(modelNode: slicer.vtkMRMLModelNode, segmentationNode: slicer.vtk
     bounds = np.zeros(6)
     modelNode.GetRASBounds(bounds)
     middle = bounds.reshape(3, 2).mean(axis=1)
-    slicer.modules.markups.logic().JumpSlicesToLocation(*middle, True)
+    # The slices keep their field of view, so that the other side can be compared.
+    slicer.modules.markups.logic().JumpSlicesToLocation(*middle, False)
     segmentationNode.GetRASBounds(bounds)
     outward = middle - bounds.reshape(3, 2).mean(axis=1)
     # From below nobody looks at a vault.

@@ -100,6 +100,8 @@ class LibraryRun:
         self._onFinished = lambda outcome: None
         self._onProgress = None
         self.cancel()
+        # The event loop may end before the process's end is noticed.
+        job.remove_folder(self._workFolder, patience_s=0.0)
 
     def _inThread(self, work: Callable[[], Any] | None, then: Callable[[Any], None]) -> None:
         """Run ``work`` in a thread, then ``then`` with its value in the GUI's thread."""

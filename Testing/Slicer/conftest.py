@@ -1,0 +1,3 @@
+"""The fixtures of the Slicer module's tests."""
+
+from module_fixtures import *  # noqa: F403

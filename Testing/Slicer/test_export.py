@@ -1,0 +1,97 @@
+"""Exported files: in the right place when they are loaded back, all of them or none."""
+
+import json
+
+import numpy as np
+import pytest
+import SimpleITK as sitk
+import slicer
+from module_fixtures import ijk_to_ras
+
+from SkullImplantLib.errors import SkullImplantError
+
+EXACT_MM = 1e-3
+
+
+@pytest.fixture
+def nodes(module, small_ct, small_result):
+    from SkullImplantPanel import results
+
+    return results.addResults(results.readResults(small_result), small_ct)
+
+
+@pytest.fixture
+def export(module):
+    from SkullImplantPanel import export
+
+    return export
+
+
+def bounds_of(node) -> np.ndarray:
+    bounds = np.zeros(6)
+    node.GetRASBounds(bounds)
+    return bounds
+
+
+@pytest.mark.parametrize("moved", [False, True])
+def test_stl_is_in_its_place_when_loaded_back(scene, export, nodes, tmp_path, moved):
+    if moved:
+        transform = scene.AddNewNodeByClass("vtkMRMLLinearTransformNode")
+        matrix = np.array([[0, 0, 1, 5.0], [1, 0, 0, -3.0], [0, 1, 0, 80.0], [0, 0, 0, 1.0]])
+        transform.SetMatrixTransformToParent(slicer.util.vtkMatrixFromArray(matrix))
+        for node in (nodes.model, nodes.segmentation):
+            node.SetAndObserveTransformNodeID(transform.GetID())
+    files = export.exportResults(nodes, tmp_path / "a folder, ünïcode", [export.STL])
+    assert [file.name for file in files] == ["implant.stl"]
+    loaded = slicer.util.loadModel(str(files[0]))
+    assert np.abs(bounds_of(loaded) - bounds_of(nodes.model)).max() < EXACT_MM
+    assert b"SPACE=LPS" in files[0].read_bytes()[:80]
+
+
+@pytest.mark.parametrize("moved", [False, True])
+def test_masks_are_in_their_place_when_loaded_back(
+    scene, export, nodes, tmp_path, small_ct, small_result, moved
+):
+    matrix = np.eye(4)
+    if moved:
+        matrix = np.array([[0, 0, 1, 5.0], [1, 0, 0, -3.0], [0, 1, 0, 80.0], [0, 0, 0, 1.0]])
+        transform = scene.AddNewNodeByClass("vtkMRMLLinearTransformNode")
+        transform.SetMatrixTransformToParent(slicer.util.vtkMatrixFromArray(matrix))
+        nodes.segmentation.SetAndObserveTransformNodeID(transform.GetID())
+    export.exportResults(nodes, tmp_path, [export.MASKS])
+    for name in ("implant", "skull", "completed"):
+        loaded = slicer.util.loadVolume(str(tmp_path / f"{name}.nrrd"), {"labelmap": True})
+        expected = sitk.GetArrayFromImage(sitk.ReadImage(str(small_result / f"{name}.nrrd")))
+        assert np.array_equal(slicer.util.arrayFromVolume(loaded), expected)
+        assert np.abs(ijk_to_ras(loaded) - matrix @ ijk_to_ras(small_ct)).max() < EXACT_MM
+
+
+def test_report_and_data_are_those_of_the_design(export, nodes, tmp_path, small_result):
+    export.exportResults(nodes, tmp_path, [export.REPORT])
+    written = json.loads((tmp_path / "design.json").read_text(encoding="utf-8"))
+    assert written == json.loads((small_result / "design.json").read_text(encoding="utf-8"))
+    assert (tmp_path / "report.html").read_text(encoding="utf-8") == (
+        small_result / "report.html"
+    ).read_text(encoding="utf-8")
+
+
+def test_a_folder_that_cannot_be_made_is_one_sentence_and_leaves_nothing(export, nodes, tmp_path):
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(SkullImplantError, match="choose another place"):
+        export.exportResults(nodes, tmp_path / "file" / "folder", [export.STL, export.MASKS])
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+def test_logic_says_what_is_missing(module, scene, nodes, tmp_path):
+    logic = module.SkullImplantLogic()
+    parameters = logic.getParameterNode()
+    assert "generate an implant" in logic.exportProblem(parameters)
+    for name in ("segmentation", "model", "table", "design", "report"):
+        setattr(parameters, f"result{name.capitalize()}", getattr(nodes, name))
+    assert "folder" in logic.exportProblem(parameters)
+    parameters.exportFolder = tmp_path
+    assert logic.exportProblem(parameters) is None
+    parameters.exportStl = parameters.exportMasks = parameters.exportReport = False
+    assert "kind of file" in logic.exportProblem(parameters)
+    with pytest.raises(ValueError, match="kind of file"):
+        logic.exportResults(parameters)

@@ -1,0 +1,128 @@
+"""Fixtures of the Slicer module's tests: the development host, a clean scene, a small patient.
+
+Imported by the conftest of each folder whose tests run in the host, so that the library's
+own tests start neither Qt nor MRML.
+"""
+
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import pytest
+import SimpleITK as sitk
+from slicer_host.host import Host, start
+
+from SkullImplantLib.images import write_image
+from SkullImplantLib.sample import SampleOptions, make_sample_patient
+
+PROJECT = Path(__file__).resolve().parents[2]
+MODULE_FILE = PROJECT / "SkullImplant" / "SkullImplant.py"
+# Coarse, so that a design takes seconds.
+SMALL_SPACING_MM = (1.6, 1.6, 1.6)
+# A design of the small patient on a machine that is busy with other things.
+PATIENCE_S = 120.0
+
+
+@pytest.fixture(scope="session")
+def host() -> Host:
+    """The development host, with the SkullImplant module loaded as Slicer loads it."""
+    host = start()
+    host.load_module(MODULE_FILE)
+    return host
+
+
+@pytest.fixture(scope="session")
+def module(host: Host) -> ModuleType:
+    """The module's Python module."""
+    return sys.modules["SkullImplant"]
+
+
+@pytest.fixture
+def scene(host: Host) -> Iterator[Any]:
+    """The scene, empty before and after; an exception in a slot or observer fails the test."""
+    host.scene.Clear()
+    host.take_slot_errors()
+    host.messages.clear()
+    yield host.scene
+    host.scene.Clear()
+    errors = host.take_slot_errors()
+    assert not errors, "exceptions in slots:\n" + "\n".join(map(str, errors))
+
+
+@pytest.fixture(scope="session")
+def small_ct_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The sample patient's CT on a coarse grid."""
+    path = tmp_path_factory.mktemp("patient") / "small-ct.nrrd"
+    patient = make_sample_patient(0, SampleOptions(spacing_mm=SMALL_SPACING_MM))
+    write_image(patient.ct, path)
+    return path
+
+
+@pytest.fixture(scope="session")
+def small_result(small_ct_file: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A result folder of the library for the small CT, with its report."""
+    folder = tmp_path_factory.mktemp("result")
+    subprocess.run(
+        [sys.executable, "-m", "SkullImplantLib", "design", str(small_ct_file), "-o", str(folder)],
+        check=True,
+        capture_output=True,
+        cwd=PROJECT,
+    )
+    return folder
+
+
+@pytest.fixture
+def small_ct(scene: Any, small_ct_file: Path) -> Any:
+    """The small CT as a volume node."""
+    import slicer
+
+    return slicer.util.loadVolume(str(small_ct_file))
+
+
+@pytest.fixture
+def wait_until(host: Host) -> Callable[..., None]:
+    """`wait_until(condition, seconds)` handles events until the condition holds, or fails."""
+
+    def wait(condition: Callable[[], Any], seconds: float = PATIENCE_S) -> None:
+        end = time.monotonic() + seconds
+        while not condition():
+            assert time.monotonic() < end, f"not within {seconds:.0f} s"
+            host.process_events()
+            time.sleep(0.005)
+
+    return wait
+
+
+def node_ids(scene: Any) -> dict[str, str]:
+    """What a scene holds, to compare it before and after: class and name of each node by its id."""
+    nodes = (scene.GetNthNode(index) for index in range(scene.GetNumberOfNodes()))
+    return {node.GetID(): f"{node.GetClassName()} {node.GetName()}" for node in nodes}
+
+
+def ijk_to_ras(volume_node: Any) -> np.ndarray:
+    """A volume's matrix, 4x4."""
+    import slicer
+    import vtk
+
+    matrix = vtk.vtkMatrix4x4()
+    volume_node.GetIJKToRASMatrix(matrix)
+    return slicer.util.arrayFromVTKMatrix(matrix)
+
+
+def turned(image: sitk.Image, degrees: tuple[float, float, float]) -> sitk.Image:
+    """The image with its grid turned in space about its centre: oblique, voxels untouched."""
+    rotation = sitk.Euler3DTransform()
+    rotation.SetRotation(*np.radians(degrees))
+    turn = np.reshape(rotation.GetMatrix(), (3, 3))
+    centre = np.array(
+        image.TransformContinuousIndexToPhysicalPoint([(n - 1) / 2 for n in image.GetSize()])
+    )
+    oblique = sitk.Image(image)
+    oblique.SetDirection((turn @ np.reshape(image.GetDirection(), (3, 3))).ravel().tolist())
+    oblique.SetOrigin((centre + turn @ (np.array(image.GetOrigin()) - centre)).tolist())
+    return oblique
