@@ -315,6 +315,7 @@ def test_scene_has_what_every_slicer_scene_has(host):
     scene = slicer.mrmlScene
     assert scene.GetFirstNodeByClass("vtkMRMLCrosshairNode") is not None
     assert scene.GetNumberOfNodesByClass("vtkMRMLColorNode") > 40
+    assert slicer.util.getNode("GenericColors").GetNumberOfColors() == 64
     default_slice = scene.GetDefaultNodeByClass("vtkMRMLSliceNode")
     assert default_slice.GetSliceOrientationPreset("Axial") is not None
     scene.Clear(False)
@@ -505,7 +506,7 @@ def test_custom_downloader_belongs_to_the_button(host):
     slicer.util.findChild(widget, "MadeHerePushButton").click()
     assert [source.sampleName for source in called] == ["MadeHere"]
     # As in the application, a source without addresses is refused.
-    with pytest.raises(TypeError):
+    with pytest.raises(TypeError, match="uris and fileNames"):
         SampleData.SampleDataLogic.registerCustomSampleDataSource(
             sampleName="Nowhere", customDownloader=called.append
         )

@@ -31,6 +31,11 @@ import slicer
 from PySide6 import QtCore
 
 from slicer_host import pythonqt
+from slicer_host.mrml_modules import (
+    SubjectHierarchyPlugins,
+    create_scene,
+    install_core_modules,
+)
 
 BASE_PYTHON_VARIABLE = "SLICER_BASE_PYTHON"
 _HERE = Path(__file__).resolve().parent
@@ -56,6 +61,7 @@ class Host:
     """The running host; made by `start()`."""
 
     def __init__(self, application: Any, scene: Any, base_python: Path | None) -> None:
+        self._subject_hierarchy_plugins = SubjectHierarchyPlugins(scene)
         self.application = application
         self.scene = scene
         self.base_python = base_python
@@ -242,16 +248,15 @@ def _start(base_python: Path | None, testing: bool, display: bool) -> Host:
 
     install_ctk()
     install_mrml_widgets()
-    from slicer_host import mrml_modules, scripted_modules
     from slicer_host.io_manager import CoreIOManager
+    from slicer_host.scripted_modules import install_scripted_module_classes
 
-    scripted_modules.install_scripted_module_classes()
-    scene, application_logic = mrml_modules.create_scene(own_folder)
+    install_scripted_module_classes()
+    scene, application_logic = create_scene(own_folder)
     slicer.mrmlScene = scene
     application._connect_scene(scene, application_logic, CoreIOManager())
     host = Host(application, scene, base_python)
-    host._subject_hierarchy_plugins = mrml_modules.SubjectHierarchyPlugins(scene)
-    for name, module in mrml_modules.install_core_modules(scene, application_logic).items():
+    for name, module in install_core_modules(scene, application_logic).items():
         application.moduleManager()._add(name, module)
 
     sys.excepthook = host._record_slot_error

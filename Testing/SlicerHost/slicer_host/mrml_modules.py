@@ -7,6 +7,7 @@ One thing the application does in code that is tied to Qt: it fills the subject 
 
 from __future__ import annotations
 
+import colorsys
 import sys
 import types
 from pathlib import Path
@@ -51,6 +52,15 @@ _OWNER_PLUGINS = (
     ("vtkMRMLPlotChartNode", "Plots"),
     ("vtkMRMLPlotSeriesNode", "Plots"),
 )
+
+
+# The color table that label maps are shown with. The application ships it as a file of this name.
+COLOR_FOLDER = Path("share") / "Slicer"
+LABEL_COLORS_FILE = "GenericColors.txt"
+LABEL_COLOR_COUNT = 64
+# Steps of the golden ratio around the color wheel keep neighbouring labels apart.
+HUE_STEP = 0.618034
+LABEL_SATURATION, LABEL_BRIGHTNESS = 0.55, 230
 
 
 class CoreModule:
@@ -120,6 +130,9 @@ def create_scene(folder: Path) -> tuple[Any, Any]:
     cache.mkdir(parents=True, exist_ok=True)
     logic = slicer.vtkSlicerApplicationLogic()
     logic.SetTemporaryPath(str(folder))
+    logic.SetHomeDirectory(str(folder))
+    logic.SetShareDirectory(str(COLOR_FOLDER))
+    _write_label_colors(folder / COLOR_FOLDER / "ColorFiles" / LABEL_COLORS_FILE)
     scene = slicer.vtkMRMLScene()
 
     # Bundles (.mrb) are read through the cache.
@@ -138,13 +151,23 @@ def create_scene(folder: Path) -> tuple[Any, Any]:
     return scene, logic
 
 
+def _write_label_colors(path: Path) -> None:
+    lines = ["0 background 0 0 0 0"]
+    for label in range(1, LABEL_COLOR_COUNT):
+        hue = label * HUE_STEP % 1.0
+        color = colorsys.hsv_to_rgb(hue, LABEL_SATURATION, LABEL_BRIGHTNESS)
+        lines.append(f"{label} label_{label} {' '.join(str(round(c)) for c in color)} 255")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
 def install_core_modules(scene: Any, application_logic: Any) -> dict[str, CoreModule]:
     """Register `slicer.modules` with the core modules and their logics; returns them by name."""
     namespace = types.ModuleType("slicer.modules")
     sys.modules["slicer.modules"] = namespace
     slicer.modules = namespace
     modules = {}
-    # The wheel has neither color tables nor terminology files: their absence is no error here.
+    # The wheel has no terminology files: their absence is no error here.
     warnings_shown = vtk.vtkObject.GetGlobalWarningDisplay()
     vtk.vtkObject.GlobalWarningDisplayOff()
     for name, class_name in _CORE_MODULES:

@@ -83,6 +83,8 @@ class SampleDataSource:
     ):
         if loadFileType is not None and loadFileTypes is not None:
             raise ValueError("Give loadFileTypes or loadFileType, not both")
+        if uris is None or fileNames is None:
+            raise TypeError("uris and fileNames have to be given, also with a customDownloader")
         load_types = loadFileTypes if loadFileTypes is not None else loadFileType
         self.sampleName = sampleName
         self.sampleDescription = sampleDescription if sampleDescription is not None else sampleName
@@ -106,7 +108,7 @@ class SampleDataSource:
     def _as_list(name, value, uris):
         if isinstance(uris, str):
             return [value]
-        if value is None and name not in ("uris", "fileNames"):
+        if value is None:
             return [None] * len(uris)
         if name == "loadFileTypes" and isinstance(value, str):
             return [value] * len(uris)
