@@ -44,7 +44,8 @@ def _first_of_pair(function: Callable) -> staticmethod:
     return staticmethod(call)
 
 
-def _adopting(function: Callable) -> staticmethod:
+def _with_manners(function: Callable) -> staticmethod:
+    """A static function of Qt whose result gets PythonQt's manners."""
     return staticmethod(lambda *arguments: to_python(function(*arguments)))
 
 
@@ -59,7 +60,7 @@ _CLASS_MEMBERS: dict[str, dict[str, Any]] = {
         for name in ("getText", "getInt", "getDouble", "getItem", "getMultiLineText")
     },
     "QApplication": {
-        name: _adopting(getattr(QtWidgets.QApplication, name))
+        name: _with_manners(getattr(QtWidgets.QApplication, name))
         for name in ("activeWindow", "clipboard", "focusWidget", "instance", "topLevelWidgets")
     },
 }
