@@ -122,7 +122,7 @@ class Host:
         return getattr(slicer.modules, f"{name}Widget")
 
     def unload(self, name: str) -> None:
-        """Take the module out, as the application does when it ends."""
+        """Take the module out, as the application does when it ends, and its parameter nodes."""
         module = self.application.moduleManager().module(name)
         representation = module._widget
         if representation is not None and self._entered is representation:
@@ -131,9 +131,12 @@ class Host:
         if representation is not None:
             representation.hide()
             representation.deleteLater()
-            delattr(slicer.modules, f"{name}Widget")
-        delattr(slicer.modules, name.lower())
-        delattr(slicer.modules, f"{name}Instance")
+        # A panel may leave its parameter node connected to widgets that are no more.
+        for node in slicer.util.getNodesByClass("vtkMRMLScriptedModuleNode"):
+            if name in (node.GetAttribute("ModuleName"), node.GetSingletonTag()):
+                self.scene.RemoveNode(node)
+        for attribute in (name.lower(), f"{name}Instance", f"{name}Widget"):
+            vars(slicer.modules).pop(attribute, None)
         sys.modules.pop(name, None)
 
     # The application
