@@ -21,7 +21,7 @@ from .images import voxel_volume_mm3, write_image
 from .left_out import read_left_out
 from .models import PRIOR, model_needs_torch, torch_version
 from .options import DesignOptions
-from .progress import Progress
+from .progress import Progress, part
 from .reading import Input, read_input
 from .results import RESULT_FILES, write_results, write_update
 from .sample import SamplePatient, make_sample_patient
@@ -84,12 +84,12 @@ def sample(options: argparse.Namespace, report: StageReport) -> Result:
 
 def _make_sample(seed: int, folder: Path, report: StageReport) -> SamplePatient:
     """Make the sample patient, and write its CT and the answer."""
-    patient = make_sample_patient(seed, progress=stage_of(report, "sample patient"))
-    progress = stage_of(report, "export")
-    progress(0.0, "sample patient")
+    progress = stage_of(report, "sample patient")
+    patient = make_sample_patient(seed, progress=part(progress, 0.0, 0.8))
+    progress(0.8, "writing the sample patient")
     write_image(patient.ct, folder / "sample-ct.nrrd")
     write_image(patient.implant, folder / "sample-answer.nrrd")
-    progress(1.0)
+    progress(1.0, "sample patient written")
     return patient
 
 

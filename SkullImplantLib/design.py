@@ -18,7 +18,7 @@ from .images import array_of, bounding_box, crop, fraction_on, image_like, resam
 from .implant import Implant, make_implant
 from .left_out import LeftOut, leave_out
 from .models import PRIOR, require_torch
-from .options import DesignOptions, ImplantOptions
+from .options import DesignOptions, ImplantOptions, check_lengths
 from .population import POPULATION_FILE
 from .prior import Prior, complete_by_prior
 from .progress import Progress
@@ -32,10 +32,6 @@ from .symmetry import Pose, estimate_pose, standard_grid
 if TYPE_CHECKING:
     from .networks.weights import Weights
 
-# Published clearances are 0.3 to 1 mm; beyond this it is a mistyped number.
-MOST_CLEARANCE_MM = 5.0
-# As wide as an implant is thick; and a rim that laps over the bone by more is a skin on it.
-MOST_SPUR_MM, MOST_RIM_SLACK_MM = 10.0, 5.0
 # The prior alone has no grid of its own; it is rearranged from the grid the networks use.
 PRIOR_SPACING_MM = 2.0
 # Rearrangement's coarse voxels are this much finer than the network's grid: from voxels as coarse
@@ -78,8 +74,12 @@ def design_implant(
     Raises `SkullImplantError` for anything the user can mend (no skull, no defect, ...), and
     whatever `report` raises, `Cancelled` for instance, which stops the work.
     """
-    _check_lengths(options)
+    check_lengths(options)
     weights = find_weights(options.model)
+    if weights:
+        from .completion import choose_device
+
+        choose_device(options.device)  # a GPU that is not there is told before the long work
     stages = Stages(report)
     with stages.stage("skull") as progress:
         skull: Skull
@@ -138,19 +138,6 @@ def design_implant(
         device=device,
         stages=stages,
     )
-
-
-def _check_lengths(options: DesignOptions) -> None:
-    """Raise `SkullImplantError` for a length that can only be a mistyped number."""
-    for name, value, most in (
-        ("clearance between implant and bone", options.clearance_mm, MOST_CLEARANCE_MM),
-        ("rim slack", options.rim_slack_mm, MOST_RIM_SLACK_MM),
-        ("width of spurs", options.spur_mm, MOST_SPUR_MM),
-    ):
-        if not 0.0 <= value <= most:
-            raise SkullImplantError(
-                f"A {name} of {value:g} mm makes no implant; give 0 to {most:g} mm."
-            )
 
 
 def _without(skull: Skull, left_out: LeftOut) -> tuple[Skull, dict[str, Any]]:

@@ -12,7 +12,7 @@ import vtk
 from .checks import Check, CheckOptions, check_implant
 from .errors import SkullImplantError
 from .images import array_of, read_mask, same_grid, voxel_volume_mm3
-from .options import DesignOptions
+from .options import DesignOptions, check_lengths
 from .progress import silent
 from .reading import read_input
 from .stages import StageReport, Stages, no_report
@@ -53,6 +53,7 @@ def update_design(
     """
     facts = _facts_of(folder)
     if clearance_mm is not None:
+        check_lengths(DesignOptions(clearance_mm=clearance_mm))
         facts["parameters"]["clearance_mm"] = clearance_mm
     skull, completed, implant, background = _read(folder, ct, report)
     facts.setdefault("input", _input_of(implant))

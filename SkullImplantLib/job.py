@@ -58,8 +58,8 @@ DESIGN_SECONDS = {
 }
 STAGE_SECONDS = {
     "design": DESIGN_SECONDS,
-    "sample": {"sample patient": 15.0, "export": 4.0},
-    "demo": {"sample patient": 15.0, **DESIGN_SECONDS},
+    "sample": {"sample patient": 18.0},
+    "demo": {"sample patient": 18.0, **DESIGN_SECONDS},
     "update": {"reading": 1.0, "surface": 0.4, "checks": 0.7, "export": 4.5},
     "defect": {"reading": 1.5, "skull": 3.5, "pose": 0.8, "export": 4.0},
     "devices": {},

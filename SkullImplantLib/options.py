@@ -2,12 +2,18 @@
 
 from dataclasses import dataclass
 
+from .errors import SkullImplantError
 from .models import DEFAULT_MODEL
 
 DEVICES = ("auto", "cpu", "cuda")
 ENGINES = ("torch", "minkowski")
 # The kinds of artificial defects; `random` is the first of SkullBreak's two random kinds.
 DEFECT_KINDS = ("bilateral", "frontoorbital", "parietotemporal", "random", "random_1", "random_2")
+
+# Published clearances are 0.3 to 1 mm; beyond this it is a mistyped number.
+MOST_CLEARANCE_MM = 5.0
+# As wide as an implant is thick; and a rim that laps over the bone by more is a skin on it.
+MOST_SPUR_MM, MOST_RIM_SLACK_MM = 10.0, 5.0
 
 
 @dataclass(frozen=True)
@@ -37,3 +43,16 @@ class DesignOptions:
     model: str = DEFAULT_MODEL
     device: str = "auto"
     engine: str = "torch"
+
+
+def check_lengths(options: DesignOptions) -> None:
+    """Raise `SkullImplantError` for a length that can only be a mistyped number."""
+    for name, value, most in (
+        ("clearance between implant and bone", options.clearance_mm, MOST_CLEARANCE_MM),
+        ("rim slack", options.rim_slack_mm, MOST_RIM_SLACK_MM),
+        ("width of spurs", options.spur_mm, MOST_SPUR_MM),
+    ):
+        if not 0.0 <= value <= most:
+            raise SkullImplantError(
+                f"A {name} of {value:g} mm makes no implant; give 0 to {most:g} mm."
+            )

@@ -175,6 +175,12 @@ def test_what_cannot_be_updated_is_one_sentence(
     assert not (tmp_path / "new").exists()
 
 
+def test_a_mistyped_clearance_is_named(result: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    arguments = ["update", str(result), "-o", str(result), "--clearance-mm", "80"]
+    assert main([*arguments, "--progress", "none"]) == 2
+    assert "80 mm makes no implant" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("size", [1, 2])
 def test_a_tiny_rest_of_an_implant_is_judged_too(
     size: int, result: Path, capsys: pytest.CaptureFixture[str]

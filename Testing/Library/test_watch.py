@@ -147,3 +147,10 @@ def test_a_run_ends_when_nobody_reads_its_progress(design: list[str], tmp_path: 
     run.stderr.close()
     assert run.wait(20) in (130, 120)  # 120: Python itself cannot flush what it wrote
     assert not output.exists()
+
+
+def test_a_process_runs_until_it_is_collected() -> None:
+    process = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+    assert is_running(os.getpid()) and is_running(process.pid) and is_running(1)
+    process.communicate(b"\n")
+    assert not is_running(process.pid)
