@@ -27,7 +27,7 @@ test-fast: setup  ## the tests without the slow ones
 	$(PYTHON) -m pytest Testing -m "not slow"
 
 lint: setup  ## ruff and mypy
-	.venv/bin/ruff check SkullImplantLib Testing
+	.venv/bin/ruff check SkullImplantLib SkullImplant Testing
 	.venv/bin/ruff format --check SkullImplantLib Testing
 	.venv/bin/mypy
 

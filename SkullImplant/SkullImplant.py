@@ -77,6 +77,10 @@ def registerSampleData():
         category="SkullImplant",
         sampleName="SkullImplantSample",
         thumbnailFileName=str(Path(__file__).parent / "Resources" / "Icons" / "SkullImplantSample.png"),
+        # Nothing is downloaded, but a source must have an address, a file name and a node name.
+        uris="",
+        fileNames="sample-ct.nrrd",
+        nodeNames="Sample patient",
         customDownloader=lambda source: makeSample(),
     )
 
@@ -184,9 +188,9 @@ class SkullImplantWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
 
         self.addObserver(slicer.mrmlScene, slicer.mrmlScene.StartCloseEvent, self.onSceneStartClose)
         self.addObserver(slicer.mrmlScene, slicer.mrmlScene.EndCloseEvent, self.onSceneEndClose)
-        for event in (slicer.mrmlScene.NodeAddedEvent, slicer.mrmlScene.NodeRemovedEvent,
-                      slicer.mrmlScene.EndImportEvent):
-            self.addObserver(slicer.mrmlScene, event, self.onSceneChanged)
+        self.addObserver(slicer.mrmlScene, slicer.mrmlScene.EndImportEvent, self.onSceneEndImport)
+        self.addObserver(slicer.mrmlScene, slicer.mrmlScene.NodeAddedEvent, self.onSceneChanged)
+        self.addObserver(slicer.mrmlScene, slicer.mrmlScene.NodeRemovedEvent, self.onSceneChanged)
 
         # Make sure parameter node is initialized (needed for module reload)
         self.initializeParameterNode()
@@ -211,6 +215,7 @@ class SkullImplantWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
     def onSceneStartClose(self, caller, event) -> None:
         """Called just before the scene is closed: a run has no scene to come back to."""
         self.logic.abandon()
+        self.panel.forgetRun()
         self.setParameterNode(None)
 
     def onSceneEndClose(self, caller, event) -> None:
@@ -218,8 +223,14 @@ class SkullImplantWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         if self.parent.isEntered:
             self.initializeParameterNode()
 
+    def onSceneEndImport(self, caller, event) -> None:
+        """Called after a scene was loaded into this one."""
+        # The parameter node was filled before the nodes it refers to were there; look at it anew.
+        if self.parent.isEntered:
+            self.initializeParameterNode()
+
     def onSceneChanged(self, caller, event) -> None:
-        """A node came or went, or a scene was loaded into this one."""
+        """A node came or went."""
         if self._parameterNode and not slicer.mrmlScene.IsBatchProcessing():
             self.panel.update()
 
@@ -306,9 +317,9 @@ class SkullImplantLogic(ScriptedLoadableModuleLogic):
         :param onProgress: called with each step of it.
         :raises ValueError: there is a ``designProblem``, or a run in progress.
         """
-        from SkullImplantLib import models
-
         from SkullImplantPanel import inputs
+
+        from SkullImplantLib import models
 
         problem = self.designProblem(parameters)
         if problem:

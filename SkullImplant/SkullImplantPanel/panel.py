@@ -314,6 +314,13 @@ class Panel:
         self._showError(outcome if outcome.state == "failed" else None)
         self.update()
 
+    def forgetRun(self) -> None:
+        """The scene is closed, and with it ends what is shown of a run."""
+        self._timer.stop()
+        self._cancelling = False
+        self._showProgress(False)
+        self._showError(None)
+
     def _showProgress(self, shown: bool) -> None:
         self.ui.progressBar.visible = self.ui.progressLabel.visible = shown
 

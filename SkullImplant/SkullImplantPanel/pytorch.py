@@ -62,7 +62,7 @@ def ensureTorch() -> str | None:
     question = _("This model needs PyTorch, which is not installed yet. It will now be downloaded and installed "
                  "(up to 3 GB); that can take several minutes. Nothing of the patient leaves this computer.")
     if not slicer.util.confirmOkCancelDisplay(question, _("Install PyTorch?")):
-        return _("PyTorch was not installed; choose the model 'prior', which needs none, or agree to its installation.")
+        return _("PyTorch was not installed; choose the model 'prior', which needs none, or agree to installing it.")
     try:
         PyTorchUtils.PyTorchUtilsLogic().installTorch(
             askConfirmation=False, torchVersionRequirement=f">={TORCH_MINIMUM}")

@@ -26,8 +26,8 @@ from .inputs import FLIP_RAS_LPS
 class Piece:
     """One of the three masks: its segment id, file, name, code (SNOMED CT) and colour.
 
-    Codes are those of Slicer's own terminology "Segmentation category and type": tissue or
-    anatomical structure for the skull, physical object for what does not exist yet.
+    Codes are those of Slicer's own terminology "Segmentation category and type": an
+    anatomical structure, or a physical object.
     """
 
     segmentId: str
@@ -40,12 +40,14 @@ class Piece:
 
 ANATOMY = "SCT^123037004^Anatomical Structure"
 OBJECT = "SCT^260787004^Physical object"
+SKULL_CODE = "SCT^89546000^Skull"
 # Slicer's own colour of the skull; blue and orange are told apart by colour-blind people as well.
-SKULL = Piece("Skull", "skull.nrrd", "Skull", ANATOMY, "SCT^89546000^Skull", (0.945, 0.835, 0.565))
-COMPLETED = Piece("CompletedSkull", "completed.nrrd", "Completed skull", ANATOMY, "SCT^89546000^Skull", (0.45, 0.65, 0.85))
+SKULL = Piece("Skull", "skull.nrrd", "Skull", ANATOMY, SKULL_CODE, (0.945, 0.835, 0.565))
+COMPLETED = Piece("CompletedSkull", "completed.nrrd", "Completed skull", ANATOMY, SKULL_CODE, (0.45, 0.65, 0.85))
 IMPLANT = Piece("Implant", "implant.nrrd", "Implant", OBJECT, "SCT^40388003^Implant", (0.90, 0.40, 0.10))
 PIECES = (SKULL, COMPLETED, IMPLANT)
-TERMINOLOGY = "Segmentation category and type - DICOM master list~{category}~{type}~^^~Anatomic codes - DICOM master list~^^~^^"
+TERMINOLOGY = ("Segmentation category and type - DICOM master list~{category}~{type}~^^"
+               "~Anatomic codes - DICOM master list~^^~^^")
 # Surfaces of the two skulls are for looking at: made on voxels of this size they turn smoothly.
 DISPLAY_SPACING_MM = 1.0
 DISPLAY_PASSES, DISPLAY_PASS_BAND = 20, 0.02

@@ -1,7 +1,6 @@
 """Looking at a result: views on the implant, the skull faded, the implant in the Segment Editor."""
 
 import numpy as np
-import vtk
 
 import slicer
 from slicer.i18n import tr as _

@@ -134,9 +134,10 @@ class LibraryRun:
         log = traceback.format_exception(error)[-LOG_LINES:]
         if isinstance(error, (OSError, RuntimeError)):
             # SimpleITK and numpy say no more than that writing or reading did not succeed.
-            return Outcome("failed", _("The working files could not be written to or read from {folder} ({free:.1f} GB "
-                                       "free); free some disk space, then try again.")
-                           .format(folder=self._workFolder.parent, free=self._freeBytes() / 1e9), log)
+            message = _("The working files could not be written to or read from {folder} ({free:.1f} GB free); free "
+                        "some disk space, then try again.")
+            folder = self._workFolder.parent
+            return Outcome("failed", message.format(folder=folder, free=self._freeBytes() / 1e9), log)
         return Outcome("failed", _("The module failed because of an error in the program; please copy the "
                                    "log and report it."), log)
 

@@ -10,9 +10,9 @@ import pytest
 import SimpleITK as sitk
 import slicer
 import vtk
-from module_fixtures import SMALL_SPACING_MM, ijk_to_ras, node_ids, turned
 from scipy import ndimage
 
+from module_fixtures import SMALL_SPACING_MM, ijk_to_ras, node_ids, turned
 from SkullImplantLib.images import write_image
 from SkullImplantLib.sample import SampleOptions, make_sample_patient
 
@@ -74,7 +74,11 @@ def test_oblique_and_transformed_ct_gives_the_result_of_the_plain_one(
         assert np.abs(found - ijk_to_ras(volume)).max() < EXACT_MM
     implant = slicer.util.arrayFromSegmentBinaryLabelmap(nodes.segmentation, "Implant", volume)
     plain = sitk.GetArrayFromImage(sitk.ReadImage(str(small_result / "implant.nrrd")))
-    dice = 2 * np.count_nonzero(implant & plain) / (np.count_nonzero(implant) + np.count_nonzero(plain))
+    dice = (
+        2
+        * np.count_nonzero(implant & plain)
+        / (np.count_nonzero(implant) + np.count_nonzero(plain))
+    )
     assert dice > 0.9, "the head lies otherwise, the hole is the same"
     # The surface is around the mask, as both are seen.
     found, expected = np.zeros(6), np.zeros(6)
@@ -108,7 +112,7 @@ def _volume_cm3(model) -> float:
 
 
 def test_skull_segmentation_and_left_out_bone(logic, scene, small_patient, tmp_path, small_ct):
-    """The input is a segmentation; beside the hole bone is left out, and the implant covers it too."""
+    """The input is a segmentation; beside its hole bone is left out, which the implant covers too."""
     mask = sitk.GetArrayFromImage(small_patient.defective)
     hole = sitk.GetArrayFromImage(small_patient.implant)
     segmentation = scene.AddNewNodeByClass("vtkMRMLSegmentationNode", "Skull by hand")
@@ -131,7 +135,7 @@ def test_skull_segmentation_and_left_out_bone(logic, scene, small_patient, tmp_p
     out.SetReferenceImageGeometryParameterFromVolumeNode(small_ct)
     segment = out.GetSegmentation().AddEmptySegment("Fragment", "Fragment")
     slicer.util.updateSegmentBinaryLabelmapFromArray(crescent, out, segment, small_ct)
-    parameters, outcome = designed(logic, leaveOut=out)
+    _, outcome = designed(logic, leaveOut=out)
     assert outcome.state == "done", outcome.message
     skull = slicer.util.arrayFromSegmentBinaryLabelmap(
         outcome.value.segmentation, "Skull", small_ct
@@ -152,7 +156,9 @@ def test_update_meshes_and_checks_the_edited_segment(logic, scene, small_ct):
     edited = implant.copy()
     z = np.argwhere(edited.any(axis=(1, 2))).ravel()
     edited[z[len(z) // 2] :] = 0  # the upper half is cut away
-    slicer.util.updateSegmentBinaryLabelmapFromArray(edited, nodes.segmentation, "Implant", small_ct)
+    slicer.util.updateSegmentBinaryLabelmapFromArray(
+        edited, nodes.segmentation, "Implant", small_ct
+    )
     outcomes = []
     logic.startUpdate(parameters, outcomes.append)
     logic.wait()

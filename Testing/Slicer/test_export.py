@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 import slicer
-from module_fixtures import ijk_to_ras
 
+from module_fixtures import ijk_to_ras
 from SkullImplantLib.errors import SkullImplantError
 
 EXACT_MM = 1e-3

@@ -9,11 +9,11 @@ import pytest
 import SimpleITK as sitk
 import slicer
 import vtk
+
 from module_fixtures import ijk_to_ras, turned
 
 sys.path.append(str(Path(__file__).resolve().parents[1] / "Library"))
 from dicom_files import AXIAL, SAGITTAL, write_series
-
 from SkullImplantLib.reading import read_input
 
 EXACT_MM = 1e-3
@@ -125,7 +125,7 @@ def test_segments_under_another_transform_lie_in_the_frame_of_the_input(scene, i
     segmentation.GetSegmentation().AddEmptySegment("a", "a")
     segmentation.SetAndObserveTransformNodeID(transform.GetID())
     image = inputs.snapshotOfSegments(segmentation, ["a"], within=volume).image()
-    # MRML takes the grid to where the volume is seen; the segmentation's transform moves it further.
+    # MRML takes the grid to where the volume is seen; the segmentation's transform moves it on.
     world_of_corner = matrices[1] @ matrices[0] @ np.array([3.0, 4.0, 5.0, 1.0])
     assert np.allclose(matrices[0] @ image.ijkToRas @ [3, 4, 5, 1], world_of_corner, atol=EXACT_MM)
 

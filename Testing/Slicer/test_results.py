@@ -1,4 +1,4 @@
-"""A result folder in the scene: at its place to a thousandth of a millimetre, named, kept, replaced."""
+"""A result folder in the scene: in its place to 0.001 mm, named, kept, replaced."""
 
 import json
 
@@ -7,6 +7,7 @@ import pytest
 import SimpleITK as sitk
 import slicer
 import vtk
+
 from module_fixtures import ijk_to_ras, node_ids
 
 EXACT_MM = 1e-3
@@ -42,7 +43,9 @@ def test_masks_are_the_files_voxel_for_voxel(results, nodes, small_ct, small_res
         assert np.array_equal(found, expected), piece.name
 
 
-def test_surface_lies_where_the_stl_says_and_around_the_mask(results, nodes, small_ct, small_result):
+def test_surface_lies_where_the_stl_says_and_around_the_mask(
+    results, nodes, small_ct, small_result
+):
     reader = vtk.vtkSTLReader()
     reader.SetFileName(str(small_result / "implant.stl"))
     reader.Update()
@@ -105,7 +108,9 @@ def test_results_lie_in_a_folder_beside_the_ct(results, scene, small_ct, small_r
     study = hierarchy.CreateStudyItem(hierarchy.GetSceneItemID(), "Study")
     hierarchy.SetItemParent(hierarchy.GetItemByDataNode(small_ct), study)
     nodes = results.addResults(results.readResults(small_result), small_ct)
-    parents = {hierarchy.GetItemParent(hierarchy.GetItemByDataNode(n)) for n in vars(nodes).values()}
+    parents = {
+        hierarchy.GetItemParent(hierarchy.GetItemByDataNode(n)) for n in vars(nodes).values()
+    }
     assert len(parents) == 1
     folder = parents.pop()
     assert hierarchy.GetItemParent(folder) == study

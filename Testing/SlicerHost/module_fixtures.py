@@ -15,10 +15,10 @@ from typing import Any
 import numpy as np
 import pytest
 import SimpleITK as sitk
-from slicer_host.host import Host, start
 
 from SkullImplantLib.images import write_image
 from SkullImplantLib.sample import SampleOptions, make_sample_patient
+from slicer_host.host import Host, start
 
 PROJECT = Path(__file__).resolve().parents[2]
 MODULE_FILE = PROJECT / "SkullImplant" / "SkullImplant.py"
@@ -32,7 +32,9 @@ PATIENCE_S = 120.0
 def host() -> Host:
     """The development host, with the SkullImplant module loaded as Slicer loads it."""
     host = start()
-    host.load_module(MODULE_FILE)
+    # Each folder of tests has this fixture for itself; the host is one.
+    if host.application.moduleManager().module("SkullImplant") is None:
+        host.load_module(MODULE_FILE)
     return host
 
 

@@ -1,0 +1,229 @@
+"""The panel as its user works with it: what is shown, what can be clicked, what a click does."""
+
+import json
+import xml.etree.ElementTree as ET
+from pathlib import Path
+
+import numpy as np
+import pytest
+import slicer
+
+from module_fixtures import MODULE_FILE, node_ids
+
+
+def test_every_widget_of_the_panel_explains_itself(panel):
+    form = ET.parse(MODULE_FILE.parent / "Resources" / "UI" / "SkullImplant.ui")
+    names = {widget.get("name") for widget in form.iter("widget")} - {"SkullImplant"}
+    assert [name for name in names if not getattr(panel.ui, name).toolTip] == []
+
+
+def test_empty_scene_offers_the_sample_patient(panel):
+    ui = panel.ui
+    assert not ui.generateButton.enabled
+    assert "Choose the head CT" in ui.generateButton.toolTip
+    assert not ui.sampleButton.isHidden() and not ui.sampleHintLabel.isHidden()
+    assert not ui.exportButton.enabled and not ui.updateButton.enabled
+    assert ui.checksTable.isHidden() and ui.errorFrame.isHidden() and ui.progressBar.isHidden()
+
+
+def test_loaded_ct_is_chosen_when_the_module_is_entered(host, panel, small_ct_file):
+    host.exit(panel)
+    volume = slicer.util.loadVolume(str(small_ct_file))
+    host.enter(panel)
+    assert panel._parameterNode.inputVolume.GetID() == volume.GetID()
+    assert panel.ui.inputSelector.currentNode() is volume
+    assert panel.ui.sampleButton.isHidden()
+    assert panel.ui.volumeInfoLabel.text == "123 × 157 × 114 voxels of 1.60 × 1.60 × 1.60 mm"
+    assert panel.ui.generateButton.enabled
+
+
+def test_panel_and_parameters_follow_one_another(ready):
+    ui, parameters = ready.ui, ready._parameterNode
+    ui.clearanceSpinBox.value = 0.8
+    assert parameters.clearanceMm == 0.8
+    parameters.spurMm = 1.5
+    assert ui.spurSpinBox.value == 1.5
+    ui.keepResultsCheckBox.checked = True
+    assert parameters.keepResults
+    ui.skullIsSegmentationCheckBox.checked = True
+    assert parameters.skullIsSegmentation
+    assert ui.skullSegmentationSelector.enabled and not ui.automaticThresholdCheckBox.enabled
+    assert not ui.generateButton.enabled
+    assert "segmentation" in ui.generateButton.toolTip
+
+
+def test_automatic_threshold_is_the_one_of_the_design(ready, wait_until, small_result):
+    ui = ready.ui
+    wait_until(lambda: "HU" in ui.automaticThresholdCheckBox.text, 20)
+    used = json.loads((small_result / "design.json").read_text())["parameters"]["bone_threshold_hu"]
+    assert ui.boneThresholdSlider.value == pytest.approx(used, abs=0.5)
+    assert not ui.boneThresholdSlider.enabled
+    ui.automaticThresholdCheckBox.checked = False
+    assert ui.boneThresholdSlider.enabled
+    ui.boneThresholdSlider.value = 420
+    assert ready._parameterNode.boneThresholdHu == 420
+    ui.automaticThresholdCheckBox.checked = True
+    assert ui.boneThresholdSlider.value == pytest.approx(used, abs=0.5)
+
+
+def test_preview_shows_what_the_threshold_selects_and_leaves_no_trace(
+    ready, scene, wait_until, small_ct
+):
+    ui = ready.ui
+    ui.automaticThresholdCheckBox.checked = False
+    before = node_ids(scene)
+    ui.previewButton.checked = True
+    for threshold in (250, 700):
+        ui.boneThresholdSlider.value = threshold
+        wait_until(lambda hu=threshold: previewed(scene) == count_above(small_ct, hu), 5)
+    ui.previewButton.checked = False
+    assert node_ids(scene) == before
+
+
+def previewed(scene) -> int:
+    """How many voxels the preview shows."""
+    for index in range(scene.GetNumberOfNodesByClass("vtkMRMLSegmentationNode")):
+        node = scene.GetNthNodeByClass(index, "vtkMRMLSegmentationNode")
+        if "preview" in node.GetName() and node.GetSegmentation().GetNumberOfSegments():
+            labelmap = slicer.vtkOrientedImageData()
+            node.GetBinaryLabelmapRepresentation("Bone", labelmap)
+            from vtk.util.numpy_support import vtk_to_numpy
+
+            return int(np.count_nonzero(vtk_to_numpy(labelmap.GetPointData().GetScalars())))
+    return -1
+
+
+def count_above(volume, threshold: float) -> int:
+    return int(np.count_nonzero(slicer.util.arrayFromVolume(volume) >= threshold))
+
+
+def test_found_devices_are_offered(panel, wait_until):
+    ui = panel.ui
+    panel.panel._lookedForDevices = False
+    panel.panel.enter()
+    wait_until(lambda: "thread" in ui.deviceComboBox.itemText(1), 60)
+    assert ui.deviceComboBox.itemText(0).startswith("Automatic: ")
+    import torch
+
+    assert ui.deviceComboBox.count == (3 if torch.cuda.is_available() else 2)
+    ui.deviceComboBox.currentIndex = 1
+    ui.deviceComboBox.activated.emit(1)
+    assert panel._parameterNode.device == "cpu"
+
+
+def test_weight_file_is_offered_beside_the_shipped_models(panel, tmp_path):
+    box = panel.ui.modelComboBox
+    names = [box.itemData(index) for index in range(box.count)]
+    assert names[:2] == ["prior", "ch1-prior"]
+    panel._parameterNode.model = str(tmp_path / "mine.npz")
+    assert box.currentText == "mine.npz"
+    panel._parameterNode.model = "prior"
+    assert box.currentIndex == 0
+
+
+# --- review ---------------------------------------------------------------------------------------
+
+
+def test_review_shows_the_numbers_and_a_sign_for_each_check(reviewed, small_result):
+    ui = reviewed.ui
+    design = json.loads((small_result / "design.json").read_text())
+    assert f"{design['implant']['volume_cm3']:.1f} cm³" in ui.implantLabel.text
+    assert f"{design['implant']['thickness_mm']:.1f} mm thick" in ui.implantLabel.text
+    table = ui.checksTable
+    assert table.rowCount == len(design["checks"])
+    for row, check in enumerate(design["checks"]):
+        assert table.item(row, 0).text() == ("✔" if check["passed"] else "⚠")
+        assert table.item(row, 1).text().lower() == check["name"]
+        assert check["sentence"] in table.item(row, 1).toolTip()
+    for note in design["notes"]:
+        assert note in ui.notesLabel.text
+
+
+def test_skull_fades_with_the_slider(reviewed):
+    display = reviewed._parameterNode.resultSegmentation.GetDisplayNode()
+    for opacity in (0.0, 0.65, 1.0):
+        reviewed.ui.skullOpacitySlider.value = opacity
+        assert display.GetSegmentOpacity3D("Skull") == pytest.approx(opacity)
+    assert display.GetSegmentOpacity3D("Implant") == 1.0
+
+
+def test_export_writes_what_is_ticked(reviewed, tmp_path):
+    ui = reviewed.ui
+    ui.exportMasksCheckBox.checked = True
+    ui.exportReportCheckBox.checked = False
+    assert ui.exportButton.enabled and not ui.openFolderButton.enabled
+    ui.exportButton.click()
+    written = sorted(path.name for path in (tmp_path / "export").iterdir())
+    assert written == ["completed.nrrd", "implant.nrrd", "implant.stl", "skull.nrrd"]
+    assert "implant.stl" in ui.exportLabel.text
+    assert ui.openFolderButton.enabled
+    ui.exportStlCheckBox.checked = ui.exportMasksCheckBox.checked = False
+    assert not ui.exportButton.enabled
+    assert "kind of file" in ui.exportButton.toolTip
+
+
+def test_export_into_a_place_that_cannot_be_written_is_an_error_for_people(
+    host, reviewed, tmp_path
+):
+    (tmp_path / "file").write_text("in the way")
+    reviewed._parameterNode.exportFolder = tmp_path / "file" / "folder"
+    reviewed.ui.exportButton.click()
+    errors = (
+        host.take_slot_errors()
+    )  # in testing mode tryWithErrorDisplay raises what it would show
+    assert len(errors) == 1
+    assert "choose another place" in str(errors[0])
+    assert reviewed.ui.exportLabel.text == ""
+
+
+def test_result_that_is_deleted_by_the_user_is_no_longer_offered(reviewed, scene):
+    scene.RemoveNode(reviewed._parameterNode.resultModel)
+    assert not reviewed.ui.exportButton.enabled
+    assert not reviewed.ui.centreButton.enabled
+    assert "No implant" in reviewed.ui.implantLabel.text
+
+
+# --- the life of the panel ------------------------------------------------------------------------
+
+
+def test_scene_that_is_closed_and_loaded_brings_the_panel_back(host, reviewed, scene, tmp_path):
+    ui = reviewed.ui
+    ui.clearanceSpinBox.value = 1.2
+    rows, text = ui.checksTable.rowCount, ui.implantLabel.text
+    assert slicer.util.saveScene(str(tmp_path / "case.mrb"))
+    scene.Clear()
+    assert ui.clearanceSpinBox.value == 0.5
+    assert "No implant" in ui.implantLabel.text
+    assert slicer.util.loadScene(str(tmp_path / "case.mrb"))
+    assert ui.clearanceSpinBox.value == 1.2
+    assert ui.checksTable.rowCount == rows
+    assert ui.implantLabel.text == text
+    assert ui.exportButton.enabled
+    ui.exportButton.click()
+    assert (Path(reviewed._parameterNode.exportFolder) / "implant.stl").exists()
+
+
+def test_module_reloads_while_it_is_shown(host, ready, small_ct):
+    ready.ui.clearanceSpinBox.value = 0.9
+    observers = observer_count(slicer.mrmlScene)
+    new = host.reload("SkullImplant")
+    assert new is not ready
+    assert new.ui.clearanceSpinBox.value == 0.9
+    assert new._parameterNode.inputVolume is small_ct
+    assert observer_count(slicer.mrmlScene) == observers, "the old panel still listens"
+    host.reload("SkullImplant")
+
+
+def observer_count(scene) -> int:
+    count = 0
+    for event in (scene.StartCloseEvent, scene.EndCloseEvent, scene.EndImportEvent):
+        count += int(bool(scene.HasObserver(event)))
+    return count
+
+
+def test_panel_left_and_entered_again_keeps_following(host, ready):
+    host.exit(ready)
+    ready._parameterNode.clearanceMm = 2.0
+    assert ready.ui.clearanceSpinBox.value != 2.0, "a hidden panel does not follow"
+    host.enter(ready)
+    assert ready.ui.clearanceSpinBox.value == 2.0

@@ -1,0 +1,206 @@
+"""Runs from the panel: the click, the progress, the end, however it comes."""
+
+import os
+import signal
+import time
+
+import numpy as np
+import pytest
+import slicer
+
+from module_fixtures import node_ids
+
+# What a person notices; and what the module promises for Cancel.
+BLOCKED_S, CANCEL_S = 0.100, 1.0
+
+
+class EventLoopWatch:
+    """Measures with a timer how long the event loop did not come round."""
+
+    def __init__(self):
+        import qt  # is there once the host runs
+
+        self.longest_s = 0.0
+        self._timer = qt.QTimer()
+        self._timer.setInterval(2)
+        self._timer.connect("timeout()", self._tick)
+
+    def __enter__(self):
+        self._last = time.perf_counter()
+        self._timer.start()
+        return self
+
+    def __exit__(self, *exception):
+        self._timer.stop()
+
+    def _tick(self):
+        now = time.perf_counter()
+        self.longest_s = max(self.longest_s, now - self._last)
+        self._last = now
+
+
+def worker(panel) -> int | None:
+    """Process id of the run's own process, once it has told it."""
+    return panel.logic.run._progress.pid if panel.logic.run else None
+
+
+def test_one_click_produces_the_implant_and_the_window_stays_alive(
+    ready,
+    scene,
+    wait_until,
+):
+    ui = ready.ui
+    stages, fractions = set(), []
+    wait_until(lambda: "HU" in ui.automaticThresholdCheckBox.text, 20)
+    with EventLoopWatch() as watch:
+        ui.generateButton.click()
+        assert ui.generateButton.text == "Cancel" and ui.generateButton.enabled
+        assert not ui.progressBar.isHidden()
+        while ready.logic.run is not None and ready.logic.run.pid is None:
+            slicer.app.processEvents()
+
+        def running() -> bool:
+            stages.add(ui.progressLabel.text.split(" · ")[0].split(":")[0])
+            fractions.append(ui.progressBar.value)
+            return ready.logic.run is not None and ready.logic.run.pid is not None
+
+        wait_until(lambda: not running())
+    assert watch.longest_s <= BLOCKED_S
+    wait_until(lambda: ready.logic.run is None)
+    assert fractions == sorted(fractions), "the bar never goes back"
+    assert {"Finding the skull", "Fitting the implant", "Checking the implant"} <= stages
+    assert ui.generateButton.text == "Generate implant" and ui.generateButton.enabled
+    assert ui.progressBar.isHidden() and ui.errorFrame.isHidden()
+    assert ui.progressLabel.text.startswith("Implant designed in ")
+    assert ui.checksTable.rowCount == 10
+    assert ui.exportButton.enabled
+    assert scene.GetFirstNodeByClass("vtkMRMLModelNode") is not None
+
+
+def test_cancel_is_idle_within_a_second_at_any_stage(ready, scene, wait_until):
+    ui = ready.ui
+    before = node_ids(scene)
+    for ready_to_cancel in (
+        lambda: True,  # the input is being written
+        lambda: ready.logic.run.pid,  # Python starts
+        lambda: worker(ready),  # libraries are loaded
+        lambda: "Finding the skull" in ui.progressLabel.text,
+        lambda: "Predicting" in ui.progressLabel.text,
+    ):
+        ui.generateButton.click()
+        wait_until(ready_to_cancel, 60)
+        start = time.perf_counter()
+        ui.generateButton.click()
+        wait_until(lambda: ready.logic.run is None, CANCEL_S)
+        assert time.perf_counter() - start <= CANCEL_S
+        assert ui.progressLabel.text == "Cancelled."
+        assert ui.generateButton.text == "Generate implant" and ui.generateButton.enabled
+        assert ui.errorFrame.isHidden()
+    assert node_ids(scene) == before
+
+
+def test_killed_process_shows_a_sentence_and_the_log(host, ready, scene, wait_until):
+    ui = ready.ui
+    before = node_ids(scene)
+    ui.generateButton.click()
+    wait_until(lambda: worker(ready), 60)
+    os.kill(worker(ready), signal.SIGKILL)
+    wait_until(lambda: ready.logic.run is None, 10)
+    assert not ui.errorFrame.isHidden()
+    assert "memory" in ui.errorLabel.text
+    assert node_ids(scene) == before
+    ui.copyLogButton.click()
+    assert slicer.app.clipboard().text().startswith(ui.errorLabel.text)
+    # The next click clears the error away.
+    ui.generateButton.click()
+    assert ui.errorFrame.isHidden()
+
+
+def test_failure_of_the_library_is_shown_as_it_says_it(ready, scene, wait_until):
+    noise = np.random.default_rng(0).integers(100, 900, (60, 60, 60)).astype(np.int16)
+    ready._parameterNode.inputVolume = slicer.util.addVolumeFromArray(
+        noise, ijkToRAS=np.diag([-3.0, -3.0, 3.0, 1.0])
+    )
+    ready.ui.generateButton.click()
+    wait_until(lambda: ready.logic.run is None)
+    assert not ready.ui.errorFrame.isHidden()
+    assert "CT" in ready.ui.errorLabel.text
+    assert ready.ui.errorLabel.text.count(".") <= 2 and "Traceback" not in ready.ui.errorLabel.text
+
+
+def test_network_without_torch_asks_and_says_what_to_do(
+    host,
+    ready,
+    scene,
+    monkeypatch,
+):
+    """No PyTorch here; the extension that would install it has no network."""
+    monkeypatch.setitem(__import__("sys").modules, "torch", None)
+    before = node_ids(scene)
+    ready._parameterNode.model = "ch1-prior"
+    ready.ui.generateButton.click()
+    assert ready.logic.run is None
+    assert not ready.ui.errorFrame.isHidden()
+    assert "PyTorch" in ready.ui.errorLabel.text and "prior" in ready.ui.errorLabel.text
+    assert any("needs PyTorch" in message.text for message in host.messages), "consent was asked"
+    assert node_ids(scene) == before
+
+
+def test_too_old_torch_is_named(ready, monkeypatch):
+    from SkullImplantPanel import pytorch
+
+    monkeypatch.setattr(pytorch, "torchVersion", lambda: "1.13.1+cu117")
+    ready._parameterNode.model = "ch1-prior"
+    ready.ui.generateButton.click()
+    assert ready.logic.run is None
+    assert "1.13.1" in ready.ui.errorLabel.text and "too old" in ready.ui.errorLabel.text
+
+
+def test_scene_closed_in_the_middle_of_a_run(host, ready, scene, wait_until):
+    ready.ui.generateButton.click()
+    wait_until(lambda: worker(ready), 60)
+    pid = worker(ready)
+    scene.Clear()
+    assert ready.logic.run is None
+    wait_until(lambda: not os.path.exists(f"/proc/{pid}"), 2)
+    assert ready.ui.generateButton.text == "Generate implant"
+    assert not ready.ui.generateButton.enabled
+    assert ready.ui.progressBar.isHidden()
+    assert scene.GetFirstNodeByClass("vtkMRMLSegmentationNode") is None
+
+
+def test_edit_and_update(host, ready, scene, wait_until):
+    ui, parameters = ready.ui, ready._parameterNode
+    ui.generateButton.click()
+    wait_until(lambda: ready.logic.run is None)
+    segmentation, volume = parameters.resultSegmentation, parameters.inputVolume
+    implant = slicer.util.arrayFromSegmentBinaryLabelmap(segmentation, "Implant", volume)
+    before, text = np.count_nonzero(implant), ui.implantLabel.text
+    layers = np.argwhere(implant.any(axis=(1, 2))).ravel()
+    implant[layers[-3] :] = 0
+    slicer.util.updateSegmentBinaryLabelmapFromArray(implant, segmentation, "Implant", volume)
+    ui.updateButton.click()
+    assert not ui.updateButton.enabled and ui.generateButton.text == "Cancel"
+    wait_until(lambda: ready.logic.run is None)
+    assert ui.errorFrame.isHidden(), ui.errorLabel.text
+    assert "edited" in ui.notesLabel.text
+    assert ui.implantLabel.text != text
+    found = slicer.util.arrayFromSegmentBinaryLabelmap(
+        parameters.resultSegmentation, "Implant", volume
+    )
+    assert np.count_nonzero(found) < before
+    models = slicer.util.getNodesByClass("vtkMRMLModelNode")
+    assert len([m for m in models if m.GetName().startswith("Implant surface")]) == 1
+
+
+@pytest.mark.slow
+def test_sample_patient_is_made_chosen_and_shown(panel, scene, wait_until):
+    ui = panel.ui
+    ui.sampleButton.click()
+    assert ui.generateButton.text == "Cancel"
+    wait_until(lambda: panel.logic.run is None)
+    assert ui.errorFrame.isHidden(), ui.errorLabel.text
+    volume = panel._parameterNode.inputVolume
+    assert volume.GetImageData().GetDimensions()[0] > 300
+    assert ui.generateButton.text == "Generate implant" and ui.generateButton.enabled
+    assert ui.sampleButton.isHidden()
