@@ -31,6 +31,10 @@ lint: setup  ## ruff and mypy
 	.venv/bin/ruff format --check SkullImplantLib Testing
 	.venv/bin/mypy
 
+screenshots: setup  ## the pictures of the panel in Resources/Screenshots, made anew
+	SKULL_IMPLANT_SCREENSHOTS=Resources/Screenshots QT_QPA_PLATFORM=offscreen \
+		$(PYTHON) -m pytest Testing/Panel/test_screenshots.py
+
 benchmark: setup  ## the committed tables of Testing/Benchmarks, made anew (needs the real skulls)
 	for model in prior ch1-prior; do \
 		.venv/bin/skull-implant evaluate --suite $(DATA)/test --model $$model \

@@ -19,8 +19,6 @@ from .results import checkRow
 from .run import Outcome
 
 TICK_MS = 500
-# A section's margin, roughly.
-MARGIN_PIXELS = 12
 PROGRESS_STEPS = 1000
 GOOD_COLOR, LOOK_COLOR = "#1a7f37", "#b35900"
 # Beside shipped models; asks for a file.
@@ -327,7 +325,7 @@ class Panel:
     def _showError(self, outcome: Outcome | None) -> None:
         self.ui.errorFrame.visible = outcome is not None
         if outcome is not None:
-            _setWrapped(self.ui.errorLabel, outcome.message)
+            self.ui.errorLabel.text = outcome.message
             self.ui.logText.plainText = "\n".join(outcome.log)
             self.ui.logText.visible = self.ui.copyLogButton.visible = bool(outcome.log)
 
@@ -363,7 +361,7 @@ class Panel:
             "<b>{volume:.1f} cm³</b>, {area:.0f} cm², {thickness:.1f} mm thick; {passed} of {count} checks passed"
         ).format(volume=implant["volume_cm3"], area=implant["area_cm2"], thickness=implant["thickness_mm"],
                  passed=passed, count=len(checks))
-        _setWrapped(self.ui.notesLabel, "\n".join(design["notes"]))
+        self.ui.notesLabel.text = "\n".join(design["notes"])
         self.ui.notesLabel.visible = bool(design["notes"])
         table = self.ui.checksTable
         table.setRowCount(len(checks))
@@ -385,6 +383,8 @@ class Panel:
         table.resizeRowsToContents()
         rows = sum(table.rowHeight(row) for row in range(len(checks)))
         table.setFixedHeight(rows + 2 * table.frameWidth)
+        # A section with wrapped texts does not always notice that it has become higher.
+        self.ui.reviewCollapsibleButton.updateGeometry()
 
     def onCentre(self) -> None:
         """Centre all views on the implant."""
@@ -433,10 +433,3 @@ class Panel:
     def onOpenFolder(self) -> None:
         """Show the folder in the system's file manager."""
         qt.QDesktopServices.openUrl(qt.QUrl.fromLocalFile(str(self.parameters.exportFolder)))
-
-
-def _setWrapped(label, text: str) -> None:
-    """Show a text over as many lines as it needs, of which a form layout takes no notice."""
-    label.text = text
-    # The label itself may be hidden, and then has no width yet.
-    label.setMinimumHeight(label.heightForWidth(label.parent().width - 2 * MARGIN_PIXELS))

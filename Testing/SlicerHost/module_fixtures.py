@@ -4,6 +4,7 @@ Imported by the conftest of each folder whose tests run in the host, so that the
 own tests start neither Qt nor MRML.
 """
 
+import os
 import subprocess
 import sys
 import time
@@ -75,6 +76,15 @@ def small_result(small_ct_file: Path, tmp_path_factory: pytest.TempPathFactory) 
         capture_output=True,
         cwd=PROJECT,
     )
+    return folder
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """The folder of real skulls and head CTs, which stays outside the project."""
+    folder = Path(os.environ.get("SKULL_IMPLANT_DATA", PROJECT.parent / "shared" / "data"))
+    if not folder.is_dir():
+        pytest.skip(f"real head CTs are not at {folder}; set SKULL_IMPLANT_DATA to their folder")
     return folder
 
 

@@ -1,0 +1,98 @@
+"""The panel beside real slice and 3D views: pictures of the work from the CT to the implant.
+
+With SKULL_IMPLANT_SCREENSHOTS they are written into that folder (`make screenshots` keeps them in
+Resources/Screenshots), otherwise into a temporary one.
+"""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import slicer
+from PIL import Image
+
+from module_fixtures import PROJECT
+
+SIZE = (1500, 1180)
+PANEL_PIXELS = 430
+
+
+@pytest.fixture
+def pictures(tmp_path) -> Path:
+    folder = Path(os.environ.get("SKULL_IMPLANT_SCREENSHOTS", tmp_path))
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+@pytest.fixture
+def window(host, scene, panel, tmp_path):
+    """The host's window with the panel and the four views."""
+    from slicer_host.window import HostWindow
+
+    window = HostWindow(host)
+    window.resize(*SIZE)
+    panel._parameterNode.exportFolder = Path("/home/surgeon/implants")
+    host.exit(panel)
+    window.show_module(panel)
+    window.show()
+    yield window
+    window.close()
+    panel.parent.setParent(None)
+    host.enter(panel)
+
+
+def orange_pixels(path: Path) -> np.ndarray:
+    """Where the implant's colour is among the views, per quarter: Red, 3D, Green, Yellow."""
+    picture = np.asarray(Image.open(path).convert("RGB")).astype(int)[:, PANEL_PIXELS:]
+    red, green, blue = np.moveaxis(picture, 2, 0)
+    orange = (red > 120) & (red > 1.4 * green) & (green > 1.2 * blue)
+    height, width = orange.shape[0] // 2, orange.shape[1] // 2
+    quarters = (
+        orange[:height, :width],
+        orange[:height, width:],
+        orange[height:, :width],
+        orange[height:, width:],
+    )
+    return np.array([quarter.sum() for quarter in quarters])
+
+
+def click_and_take_pictures(panel, window, wait_until, pictures: Path, name: str) -> None:
+    ui = panel.ui
+    wait_until(lambda: "HU" in ui.automaticThresholdCheckBox.text, 30)
+    ui.generateButton.click()
+    wait_until(lambda: panel.logic.run is None)
+    assert ui.errorFrame.isHidden(), ui.errorLabel.text
+    path = pictures / f"panel-{name}.png"
+    window.screenshot(path)
+    assert (orange_pixels(path) > 1000).all(), "the implant is seen in every view"
+
+
+def test_real_ct_with_a_craniectomy(
+    host, scene, panel, window, wait_until, pictures, tmp_path, shared_data
+):
+    """UNC CThead, a parietotemporal craniectomy, one click."""
+    command = [sys.executable, "-m", "SkullImplantLib", "defect"]
+    options = ["-o", str(tmp_path), "--kind", "parietotemporal", "--seed", "0"]
+    source = str(shared_data / "test" / "unc-cthead-ct.nii.gz")
+    subprocess.run([*command, source, *options], check=True, capture_output=True, cwd=PROJECT)
+    volume = slicer.util.loadVolume(str(tmp_path / "defective.nrrd"), {"name": "Head CT"})
+    slicer.util.setSliceViewerLayers(background=volume, fit=True)
+    panel._parameterNode.inputVolume = volume
+    click_and_take_pictures(panel, window, wait_until, pictures, "unc-cthead")
+
+
+@pytest.mark.slow
+def test_sample_patient_before_during_and_after(host, scene, panel, window, wait_until, pictures):
+    ui = panel.ui
+    window.screenshot(pictures / "panel-start.png")
+    ui.sampleButton.click()
+    wait_until(lambda: panel.logic.run is None)
+    wait_until(lambda: "HU" in ui.automaticThresholdCheckBox.text, 30)
+    ui.previewButton.checked = True
+    wait_until(lambda: slicer.util.getNodes("SkullImplant bone preview*"), 10)
+    window.screenshot(pictures / "panel-threshold.png")
+    ui.previewButton.checked = False
+    click_and_take_pictures(panel, window, wait_until, pictures, "sample-patient")
