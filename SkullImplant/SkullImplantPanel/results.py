@@ -229,7 +229,7 @@ def checkRow(check: dict) -> tuple[str, ...]:
     else:
         limit = {"=": "", "<=": "≤ ", ">=": "≥ "}[check["comparison"]] + f"{limit:g}"
     verdict = _("passed") if check["passed"] else _("look at it")
-    return check["name"], verdict, f"{check['value']:.4g}", limit, check["unit"], check["sentence"]
+    return check["name"], verdict, f"{check['value']:.3g}", limit, check["unit"], check["sentence"]
 
 
 def _addText(name: str, text: str, extension: str) -> slicer.vtkMRMLTextNode:
