@@ -46,6 +46,7 @@ SLICER_CLASSES = [
     "qMRMLCollapsibleButton",
     "qMRMLNodeComboBox",
     "qMRMLRangeWidget",
+    "qMRMLSegmentEditorWidget",
     "qMRMLSegmentationShow3DButton",
     "qMRMLSegmentSelectorWidget",
     "qMRMLSliderWidget",
@@ -53,6 +54,7 @@ SLICER_CLASSES = [
     "qMRMLSubjectHierarchyComboBox",
     "qMRMLSubjectHierarchyTreeView",
     "qMRMLWidget",
+    "qSlicerModuleSelectorToolBar",
 ]
 
 COMMENT = re.compile(r"/\*.*?\*/|//[^\n]*", re.S)

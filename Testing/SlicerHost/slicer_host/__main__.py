@@ -17,6 +17,7 @@ NO_DISPLAY = (
     " xvfb-run (as in `xvfb-run make panel`), or give --screenshot FILE.png for a picture instead."
 )
 EXIT_OK = 0
+EXIT_SLOT_ERROR = 1  # its traceback is on standard error
 EXIT_USAGE = 2
 SAMPLE_NAME = "SamplePatient"
 EVENT_PAUSE_S = 0.02
@@ -51,7 +52,7 @@ def main(arguments: list[str] | None = None) -> int:
     if options.screenshot is not None:
         window.screenshot(options.screenshot)
         window.close()
-        return EXIT_OK
+        return EXIT_SLOT_ERROR if host.slot_errors else EXIT_OK
     return host.application.exec()
 
 

@@ -251,6 +251,12 @@ def _start(base_python: Path | None, testing: bool, display: bool) -> Host:
 
     install_ctk()
     install_mrml_widgets()
+    # Made of those.
+    from slicer_host.module_selector import qSlicerModuleSelectorToolBar
+    from slicer_host.segment_editor_widget import qMRMLSegmentEditorWidget
+
+    slicer.qSlicerModuleSelectorToolBar = qSlicerModuleSelectorToolBar
+    slicer.qMRMLSegmentEditorWidget = qMRMLSegmentEditorWidget
     from slicer_host.io_manager import CoreIOManager
     from slicer_host.scripted_modules import install_scripted_module_classes
 

@@ -9,6 +9,7 @@ import slicer
 from PySide6 import QtCore, QtGui
 
 from .layout import qSlicerLayoutManager
+from .module_selector import qSlicerModuleSelectorToolBar
 
 TITLE = "SkullImplant development host"
 DISCLOSURE = "Development host: real MRML, Qt and VTK; not the Slicer application"
@@ -22,6 +23,8 @@ SETTLE_MS = 200
 class HostWindow(qt.QMainWindow):
     """Shows a module's panel beside the views of the host's scene, as Slicer's main window does.
 
+    The user switches between the modules that have a panel with the selector above it.
+
     `host` is what `slicer_host.start()` returned; from here on `slicer.app.layoutManager()` is this
     window's, until the window is closed.
     """
@@ -29,7 +32,7 @@ class HostWindow(qt.QMainWindow):
     def __init__(self, host) -> None:
         super().__init__()
         self._host = host
-        self._module_widget = None
+        self._panel = None
         # slicer.util.mainWindow() finds the application's window by this name.
         self.setObjectName("qSlicerMainWindow")
         self.setWindowTitle(TITLE)
@@ -45,12 +48,14 @@ class HostWindow(qt.QMainWindow):
         column.addWidget(splitter, 1)
         self.setCentralWidget(central)
 
-        self._heading = qt.QLabel()
+        self._module_selector = qSlicerModuleSelectorToolBar()
+        self._module_selector.connect("moduleSelected(QString)", self._show_panel)
+        self._module_selector.setModuleManager(slicer.app.moduleManager())
         self._scroll_area = qt.QScrollArea()
         self._scroll_area.setWidgetResizable(True)
         self._scroll_area.setFrameShape(qt.QFrame.Shape.NoFrame)
         self._scroll_area.setHorizontalScrollBarPolicy(QtCore.Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        splitter.addWidget(_panel(self._heading, self._scroll_area))
+        splitter.addWidget(_column(self._module_selector, self._scroll_area))
 
         viewport = qt.QWidget()
         viewport.setObjectName("CentralWidgetLayoutFrame")
@@ -60,16 +65,31 @@ class HostWindow(qt.QMainWindow):
         self.layout_manager = qSlicerLayoutManager(slicer.app.applicationLogic(), viewport)
         slicer.app.setLayoutManager(self.layout_manager)
 
+    def moduleSelector(self) -> qSlicerModuleSelectorToolBar:
+        """The selector by which the user, or `slicer.util.selectModule`, switches modules."""
+        return self._module_selector
+
     def show_module(self, module_widget) -> None:
-        """Leave the panel that is shown, if any, and enter this ScriptedLoadableModuleWidget's."""
-        if self._module_widget is not None:
-            self._scroll_area.takeWidget().setParent(None)
-        self._module_widget = module_widget
-        panel = module_widget.parent
-        self._heading.setText(panel.windowTitle)
-        self._scroll_area.setWidget(panel)
-        panel.show()
-        self._host.enter(module_widget)  # leaves the one before
+        """Select the module of this ScriptedLoadableModuleWidget."""
+        self._module_selector.selectModule(module_widget.moduleName)
+
+    def _show_panel(self, module_name: str) -> None:
+        """Leave the panel that is shown, if any, and enter the module's."""
+        self._leave_panel()
+        if module_name:
+            self._panel = slicer.app.moduleManager().module(module_name).widgetRepresentation()
+            self._scroll_area.setWidget(self._panel)
+            self._panel.show()
+            self._host.enter(self._panel.self())
+
+    def _leave_panel(self) -> None:
+        if self._panel is None:
+            return
+        if self._panel.isEntered:
+            self._host.exit(self._panel.self())
+        # The panel belongs to its module, not to the window.
+        self._scroll_area.takeWidget().setParent(None)
+        self._panel = None
 
     def screenshot(self, path: Path | str, size: tuple[int, int] | None = None) -> None:
         """Save the window as a PNG, every view rendered to its current state."""
@@ -82,8 +102,10 @@ class HostWindow(qt.QMainWindow):
             raise OSError(f"Could not write the screenshot {path}")
 
     def closeEvent(self, event: QtGui.QCloseEvent) -> None:
-        if self._module_widget is not None and self._module_widget.parent.isEntered:
-            self._host.exit(self._module_widget)
+        self._module_selector.setModuleManager(None)
+        self._leave_panel()
+        # A closed window is not the one that slicer.util.mainWindow() looks for.
+        self.setObjectName("")
         if slicer.app.layoutManager() is self.layout_manager:
             slicer.app.setLayoutManager(None)
             self.layout_manager._finalize()
@@ -97,23 +119,15 @@ def _disclosure() -> qt.QLabel:
     return line
 
 
-def _panel(heading: qt.QLabel, scroll_area: qt.QScrollArea) -> qt.QWidget:
-    """The left column: "Modules: <heading>" above the scrolling panel."""
-    panel = qt.QWidget()
-    panel.setMinimumWidth(PANEL_WIDTH)
-    column = qt.QVBoxLayout(panel)
+def _column(module_selector: qt.QWidget, scroll_area: qt.QScrollArea) -> qt.QWidget:
+    """The left column: the selector above the scrolling panel."""
+    widget = qt.QWidget()
+    widget.setMinimumWidth(PANEL_WIDTH)
+    column = qt.QVBoxLayout(widget)
     column.setContentsMargins(PANEL_MARGIN, PANEL_MARGIN, PANEL_MARGIN, PANEL_MARGIN)
-    row = qt.QHBoxLayout()
-    row.addWidget(qt.QLabel("Modules:"))
-    heading.setFrameShape(qt.QFrame.Shape.StyledPanel)
-    heading.setMargin(3)
-    font = heading.font
-    font.setBold(True)
-    heading.setFont(font)
-    row.addWidget(heading, 1)
-    column.addLayout(row)
+    column.addWidget(module_selector)
     column.addWidget(scroll_area, 1)
-    return panel
+    return widget
 
 
 def _run_event_loop(duration_ms: int) -> None:
