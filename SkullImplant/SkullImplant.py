@@ -75,14 +75,22 @@ def registerSampleData():
     SampleData.SampleDataLogic.registerCustomSampleDataCategory("SkullImplant", title=_("Skull Implant"))
     SampleData.SampleDataLogic.registerCustomSampleDataSource(
         category="SkullImplant",
-        sampleName="SkullImplantSample",
+        sampleName="Head CT with a craniectomy",
         thumbnailFileName=str(Path(__file__).parent / "Resources" / "Icons" / "SkullImplantSample.png"),
         # Nothing is downloaded, but a source must have an address, a file name and a node name.
         uris="",
         fileNames="sample-ct.nrrd",
         nodeNames="Sample patient",
-        customDownloader=lambda source: makeSample(),
+        customDownloader=loadSample,
     )
+
+
+def loadSample(source=None):
+    """Make the sample patient for the Sample Data module; what goes wrong is shown."""
+    with slicer.util.tryWithErrorDisplay(_("The sample patient could not be made."), waitCursor=True):
+        slicer.util.showStatusMessage(_("Making the sample patient, in about half a minute..."))
+        makeSample()
+        slicer.util.showStatusMessage(_("The sample patient is loaded."), 3000)
 
 
 def makeSample():
@@ -95,6 +103,8 @@ def makeSample():
     outcomes = []
     logic.startSample(outcomes.append)
     logic.wait()
+    if not outcomes:
+        raise RuntimeError(_("The application is being closed."))
     if outcomes[0].state != "done":
         raise RuntimeError(outcomes[0].message)
     return outcomes[0].value
@@ -231,8 +241,7 @@ class SkullImplantWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
 
     def onSceneChanged(self, caller, event) -> None:
         """A node came or went."""
-        if self._parameterNode and not slicer.mrmlScene.IsBatchProcessing():
-            self.panel.update()
+        self.onParametersModified()
 
     def initializeParameterNode(self) -> None:
         """Ensure parameter node exists and observed."""
@@ -242,7 +251,7 @@ class SkullImplantWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
             firstVolumeNode = slicer.mrmlScene.GetFirstNodeByClass("vtkMRMLScalarVolumeNode")
             if firstVolumeNode:
                 self._parameterNode.inputVolume = firstVolumeNode
-        if self._parameterNode.exportFolder == Path():
+        if not self._parameterNode.exportFolder.is_absolute():  # none yet, or one of another system
             self._parameterNode.exportFolder = Path.home() / "SkullImplant"
 
     def setParameterNode(self, inputParameterNode: SkullImplantParameterNode | None) -> None:
@@ -262,7 +271,9 @@ class SkullImplantWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
             self.removeObserver(self._parameterNode, vtk.vtkCommand.ModifiedEvent, self.onParametersModified)
 
     def onParametersModified(self, caller=None, event=None) -> None:
-        self.panel.update()
+        # While a scene is loaded the nodes are not yet what they will be.
+        if self.parent.isEntered and self._parameterNode and not slicer.mrmlScene.IsBatchProcessing():
+            self.panel.update()
 
 
 #
@@ -282,6 +293,7 @@ class SkullImplantLogic(ScriptedLoadableModuleLogic):
         """Called when the logic class is instantiated. Can be used for initializing member variables."""
         ScriptedLoadableModuleLogic.__init__(self)
         self._run = None
+        self._search = None
 
     def getParameterNode(self) -> SkullImplantParameterNode:
         return SkullImplantParameterNode(super().getParameterNode())
@@ -325,23 +337,24 @@ class SkullImplantLogic(ScriptedLoadableModuleLogic):
         if problem:
             raise ValueError(problem)
         node = self.inputNode(parameters)
-        folder = self._newWorkFolder()
         images = {}
-        arguments = ["-o", str(folder / "result"), "--device", parameters.device, "--model", parameters.model,
-                     "--clearance-mm", f"{parameters.clearanceMm:g}", "--spur-mm", f"{parameters.spurMm:g}",
-                     "--rim-slack-mm", f"{parameters.rimSlackMm:g}"]
+        options = ["--device", parameters.device, "--model", parameters.model,
+                   "--clearance-mm", f"{parameters.clearanceMm:g}", "--spur-mm", f"{parameters.spurMm:g}",
+                   "--rim-slack-mm", f"{parameters.rimSlackMm:g}"]
         if parameters.skullIsSegmentation:
             images["input.nrrd"] = inputs.snapshotOfSegments(node, inputs.visibleSegmentIds(node))
-            arguments += ["--input", "skull"]
+            options += ["--input", "skull"]
         else:
             images["input.nrrd"] = inputs.imageOfVolume(node)
             if not parameters.automaticThreshold:
-                arguments += ["--bone-threshold", f"{parameters.boneThresholdHu:g}"]
+                options += ["--bone-threshold", f"{parameters.boneThresholdHu:g}"]
         if parameters.leaveOut:
             segmentIds = inputs.visibleSegmentIds(parameters.leaveOut)
             images["leave-out.nrrd"] = inputs.snapshotOfSegments(parameters.leaveOut, segmentIds, within=node)
-            arguments += ["--leave-out", str(folder / "leave-out.nrrd")]
-        arguments = [str(folder / "input.nrrd"), *arguments]
+        folder = self._newWorkFolder()
+        if parameters.leaveOut:
+            options += ["--leave-out", str(folder / "leave-out.nrrd")]
+        arguments = [str(folder / "input.nrrd"), "-o", str(folder / "result"), *options]
         onCpu = [*arguments, "--device", "cpu"] if models.model_needs_torch(parameters.model) else None
         self._startRun("design", arguments, folder, onFinished, onProgress, images, node, parameters,
                        cpuArguments=onCpu if parameters.device != "cpu" else None)
@@ -358,15 +371,17 @@ class SkullImplantLogic(ScriptedLoadableModuleLogic):
         if nodes is None:
             raise ValueError(_("There is no result to update; generate an implant first."))
         node = parameters.resultInput
+        images = {f"before/{piece.fileName}": inputs.snapshotOfSegments(nodes.segmentation, [piece.segmentId])
+                  for piece in PIECES}
+        fromCt = node is not None and node.IsA("vtkMRMLScalarVolumeNode")
+        if fromCt:
+            images["input.nrrd"] = inputs.imageOfVolume(node)
         folder = self._newWorkFolder()
         before = folder / "before"
         before.mkdir()
         (before / "design.json").write_text(nodes.design.GetText(), encoding="utf-8")
-        images = {f"before/{piece.fileName}": inputs.snapshotOfSegments(nodes.segmentation, [piece.segmentId])
-                  for piece in PIECES}
         arguments = [str(before), "-o", str(folder / "result")]
-        if node is not None and node.IsA("vtkMRMLScalarVolumeNode"):
-            images["input.nrrd"] = inputs.imageOfVolume(node)
+        if fromCt:
             arguments += ["--input", str(folder / "input.nrrd")]
         self._startRun("update", arguments, folder, onFinished, onProgress, images,
                        node if node is not None else nodes.segmentation, parameters, replace=True)
@@ -394,6 +409,7 @@ class SkullImplantLogic(ScriptedLoadableModuleLogic):
     def _takeIn(self, outcome, node, parameters, replace):
         """Put the results that were read into the scene, and make them the result under review."""
         from SkullImplantPanel.results import addResults, removeResults
+        from SkullImplantPanel.review import fadeSkull
         from SkullImplantPanel.run import Outcome
 
         if not slicer.mrmlScene.IsNodePresent(node):
@@ -409,7 +425,7 @@ class SkullImplantLogic(ScriptedLoadableModuleLogic):
             parameters.resultTable = new.table
             parameters.resultDesign = new.design
             parameters.resultReport = new.report
-        self.fadeSkull(parameters)
+        fadeSkull(new.segmentation, parameters.skullOpacity)
         outcome.value = new
         return outcome
 
@@ -447,7 +463,7 @@ class SkullImplantLogic(ScriptedLoadableModuleLogic):
                 logging.warning("SkullImplant: the list of devices could not be read")
                 then(None)
 
-        run = LibraryRun("devices", ["--json"], self._workFolder(), finished)
+        run = self._search = LibraryRun("devices", ["--json"], self._workFolder(), finished)
         run.start()
 
     def cancel(self) -> None:
@@ -461,33 +477,42 @@ class SkullImplantLogic(ScriptedLoadableModuleLogic):
             self._run.abandon()
             self._run = None
 
+    def close(self) -> None:
+        """End all that runs without calling back; the application or the module ends."""
+        self.abandon()
+        if self._search:
+            self._search.abandon()
+            self._search = None
+
     def wait(self) -> None:
         """Return when no run is in progress; events are handled meanwhile."""
-        while self._run:
+        import qt
+
+        while self._run and not qt.QCoreApplication.closingDown():
             slicer.app.processEvents()
             time.sleep(0.01)
 
     def resultNodes(self, parameters: SkullImplantParameterNode):
-        """Return the ``ResultNodes`` under review, or None where one of them is missing."""
+        """Return the ``ResultNodes`` under review, or None where one of them is missing or not yet loaded."""
         from SkullImplantPanel.results import ResultNodes
 
         nodes = ResultNodes(parameters.resultSegmentation, parameters.resultModel, parameters.resultTable,
                             parameters.resultDesign, parameters.resultReport)
         needed = (nodes.segmentation, nodes.model, nodes.table, nodes.design)
-        return nodes if all(node is not None for node in needed) else None
-
-    def fadeSkull(self, parameters: SkullImplantParameterNode) -> None:
-        """Show the skull of the result as opaque as the parameters say."""
-        from SkullImplantPanel.review import fadeSkull
-
-        if parameters.resultSegmentation:
-            fadeSkull(parameters.resultSegmentation, parameters.skullOpacity)
+        return nodes if all(node is not None for node in needed) and nodes.design.GetText() else None
 
     def exportResults(self, parameters: SkullImplantParameterNode) -> list[Path]:
         """Write the result into the folder of the parameters; return the files.
 
         :raises ValueError: no result, no folder or no format is chosen.
         :raises SkullImplantError: the folder cannot be written.
+        """
+        return self.exportOf(parameters).write()
+
+    def exportOf(self, parameters: SkullImplantParameterNode):
+        """Return the ``Export`` that the parameters ask for; writing it may be done in a thread.
+
+        :raises ValueError: no result, no folder or no format is chosen.
         """
         from SkullImplantPanel import export
 
@@ -496,14 +521,14 @@ class SkullImplantLogic(ScriptedLoadableModuleLogic):
             raise ValueError(problem)
         chosen = {export.STL: parameters.exportStl, export.MASKS: parameters.exportMasks,
                   export.REPORT: parameters.exportReport}
-        return export.exportResults(self.resultNodes(parameters), parameters.exportFolder,
-                                    [name for name, wanted in chosen.items() if wanted])
+        return export.exportOf(self.resultNodes(parameters), parameters.exportFolder,
+                               [name for name, wanted in chosen.items() if wanted])
 
     def exportProblem(self, parameters: SkullImplantParameterNode) -> str | None:
         """Return what keeps the result from being exported, in one sentence, or None."""
         if self.resultNodes(parameters) is None:
             return _("There is no result yet; generate an implant first.")
-        if parameters.exportFolder == Path():
+        if not parameters.exportFolder.is_absolute():  # also one of another system, from a loaded scene
             return _("Choose the folder for the files.")
         if not (parameters.exportStl or parameters.exportMasks or parameters.exportReport):
             return _("Choose at least one kind of file.")

@@ -20,11 +20,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from .errors import SkullImplantError
+from .processes import is_running
 
 # Set for the run, which ends by itself once the process of this id is gone; see `watch.py`.
 WATCHED_PROCESS_VARIABLE = "SKULL_IMPLANT_WATCHED_PROCESS"
 
 CANCELLED_CODE = 130
+WORK_PREFIX = "si"
 # A full disk leaves less than this.
 LEAST_FREE_BYTES = 16 * 2**20
 LOG_LINES = 20
@@ -85,8 +87,8 @@ def command(python: str, verb: str, arguments: Sequence[str]) -> list[str]:
 def environment() -> dict[str, str]:
     """Return the environment variables to set for a run, beside those that are there."""
     return {
-        # Whatever the system's language, and also where a crash ends the run.
-        "PYTHONIOENCODING": "utf-8",
+        # Whatever the system's language: a reader loses all of a line that it cannot decode.
+        "PYTHONIOENCODING": "ascii:backslashreplace",
         "PYTHONUNBUFFERED": "1",
         # Packages that another Python put into the user's home would shadow the application's own.
         "PYTHONNOUSERSITE": "1",
@@ -178,7 +180,10 @@ def explain_exit(code: int, progress: JobProgress, free_bytes: int | None = None
         return f"The {noun} failed because the disk is full; free some space, then try again."
     if code == 0:
         return f"The {noun} ended without a complete result; please try again."
-    if code == 1:
+    # An error in the program is told in a line before the end. Slicer's launcher, which stands
+    # between, makes a 1 of every code of a crash.
+    crashed = code == 1 and progress.pid is not None and progress.error is None
+    if code == 1 and not crashed:
         return (
             f"The {noun} failed because of an error in the program; please copy the log and "
             "report it."
@@ -212,13 +217,12 @@ def end_process_tree(pid: int) -> None:
 
 def _end_tree_by_taskkill(pid: int) -> None:
     with suppress(OSError):
-        subprocess.run(
+        subprocess.Popen(
             ["taskkill", "/PID", str(pid), "/T", "/F"],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
             creationflags=getattr(subprocess, "CREATE_NO_WINDOW", 0),
-            check=False,
         )
 
 
@@ -274,11 +278,16 @@ def _processes() -> Iterable[tuple[int, int]]:
 def short_work_folder(base: Path) -> Path:
     """Make and return an empty folder in `base`, named shortly, for Windows' limit on long paths.
 
+    Folders that a process left there which is gone are removed: they may hold a patient's image.
     Raises `SkullImplantError` where it cannot be made.
     """
     try:
         base.mkdir(parents=True, exist_ok=True)
-        return Path(tempfile.mkdtemp(prefix="si", dir=base))
+        for left in base.glob(f"{WORK_PREFIX}*-*"):
+            owner = left.name.removeprefix(WORK_PREFIX).split("-")[0]
+            if owner.isdigit() and not is_running(int(owner)):
+                remove_folder(left, patience_s=0.0)
+        return Path(tempfile.mkdtemp(prefix=f"{WORK_PREFIX}{os.getpid()}-", dir=base))
     except OSError as error:
         raise SkullImplantError(
             f"Cannot make a working folder in {base} ({error.strerror}); check free space and "

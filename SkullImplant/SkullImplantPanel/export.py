@@ -4,59 +4,83 @@ Files lie in the world's frame, as the patient lies in the views; where a transf
 they are moved with it. The scene stays as it is.
 """
 
+from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import vtk
 
 import slicer
+from slicer.i18n import tr as _
 
-from .inputs import FLIP_RAS_LPS, SceneImage, matrixToWorld, snapshotOfSegments, writeImage
+from SkullImplantLib.errors import SkullImplantError
+from SkullImplantLib.export.folder import staged_folder
+from SkullImplantLib.export.stl import write_stl
+
+from .inputs import FLIP_RAS_LPS, matrixToWorld, snapshotOfSegments, writeImages
 from .results import PIECES, ResultNodes
 
 STL, MASKS, REPORT = "stl", "masks", "report"
 
 
-def exportResults(nodes: ResultNodes, folder: Path, formats: list[str]) -> list[Path]:
-    """Write the chosen formats into a folder, all or none; return the files.
+@dataclass(frozen=True)
+class Export:
+    """What is to be written where, taken out of the scene; by file name."""
 
-    :raises SkullImplantError: the folder cannot be written.
+    folder: Path
+    surfaces: dict
+    images: dict
+    texts: dict
+
+    def write(self) -> list[Path]:
+        """Write all files or none, in any thread; return them.
+
+        :raises SkullImplantError: the folder cannot be written.
+        """
+        with staged_folder(self.folder) as staging:
+            for name, surface in self.surfaces.items():
+                write_stl(_inLps(surface), staging / name)
+            writeImages(self.images, staging, compressed=True)
+            for name, text in self.texts.items():
+                (staging / name).write_text(text, encoding="utf-8")
+        return [self.folder / name for name in sorted({**self.surfaces, **self.images, **self.texts})]
+
+
+def exportOf(nodes: ResultNodes, folder: Path, formats: list[str]) -> Export:
+    """Return the chosen formats of a result as an export.
+
+    :raises SkullImplantError: masks are asked for, and a transform bends them.
     """
-    from SkullImplantLib.export.folder import staged_folder
+    surfaces, images, texts = {}, {}, {}
+    if STL in formats:
+        surfaces["implant.stl"] = _surfaceInWorld(nodes.model)
+    if MASKS in formats:
+        if matrixToWorld(nodes.segmentation) is None:
+            raise SkullImplantError(_("The result is under a transform that bends it; harden that transform first, "
+                                      "or export the STL only."))
+        for piece in PIECES:
+            images[piece.fileName] = snapshotOfSegments(nodes.segmentation, [piece.segmentId], inWorld=True)
+    if REPORT in formats:
+        texts["design.json"] = nodes.design.GetText()
+        if nodes.report is not None:
+            texts["report.html"] = nodes.report.GetText()
+    return Export(folder, surfaces, images, texts)
 
-    with staged_folder(folder) as staging:
-        if STL in formats:
-            _writeStl(nodes.model, staging / "implant.stl")
-        if MASKS in formats:
-            _writeMasks(nodes.segmentation, staging)
-        if REPORT in formats:
-            (staging / "design.json").write_text(nodes.design.GetText(), encoding="utf-8")
-            if nodes.report is not None:
-                (staging / "report.html").write_text(nodes.report.GetText(), encoding="utf-8")
-        names = sorted(path.name for path in staging.iterdir())
-    return [folder / name for name in names]
 
-
-def _writeStl(modelNode: slicer.vtkMRMLModelNode, path: Path) -> None:
-    from SkullImplantLib.export.stl import write_stl
-
+def _surfaceInWorld(modelNode: slicer.vtkMRMLModelNode) -> vtk.vtkPolyData:
     toWorld = vtk.vtkGeneralTransform()
     slicer.vtkMRMLTransformNode.GetTransformBetweenNodes(modelNode.GetParentTransformNode(), None, toWorld)
     world = vtk.vtkTransformPolyDataFilter()
     world.SetInputData(modelNode.GetPolyData())
     world.SetTransform(toWorld)
+    world.Update()
+    return world.GetOutput()
+
+
+def _inLps(surface: vtk.vtkPolyData) -> vtk.vtkPolyData:
     toLps = vtk.vtkTransform()
     toLps.SetMatrix(slicer.util.vtkMatrixFromArray(FLIP_RAS_LPS))
     lps = vtk.vtkTransformPolyDataFilter()
-    lps.SetInputConnection(world.GetOutputPort())
+    lps.SetInputData(surface)
     lps.SetTransform(toLps)
     lps.Update()
-    write_stl(lps.GetOutput(), path)
-
-
-def _writeMasks(segmentationNode: slicer.vtkMRMLSegmentationNode, folder: Path) -> None:
-    toWorld = matrixToWorld(segmentationNode)
-    for piece in PIECES:
-        image = snapshotOfSegments(segmentationNode, [piece.segmentId]).image()
-        moved = np.eye(4) if toWorld is None else toWorld
-        writeImage(SceneImage(image.voxels, moved @ image.ijkToRas), folder / piece.fileName, compressed=True)
+    return lps.GetOutput()

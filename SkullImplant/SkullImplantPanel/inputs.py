@@ -22,6 +22,8 @@ from SkullImplantLib.images import index_to_lps_mm
 FLIP_RAS_LPS = np.diag([-1.0, -1.0, 1.0, 1.0])
 # A transform is a movement where it leaves lengths as they are, up to rounding in its file.
 RIGID_TOLERANCE = 1e-3
+# Matrices of one grid differ by rounding only.
+SAME_GRID = 1e-6
 
 
 @dataclass(frozen=True)
@@ -78,23 +80,26 @@ def snapshotOfSegments(
     segmentationNode: slicer.vtkMRMLSegmentationNode,
     segmentIds: list[str],
     within: slicer.vtkMRMLTransformableNode | None = None,
+    inWorld: bool = False,
 ) -> "SegmentsSnapshot":
     """Return segments as they are now, without copying a voxel; the work on them is the snapshot's.
 
-    :param within: the node in whose frame the image shall lie, where that has another transform.
+    They lie in the segmentation's own frame, or in that of the node ``within``, or in the world's.
     """
+    name = slicer.vtkSegmentationConverter.GetBinaryLabelmapRepresentationName()
+    if not segmentationNode.GetSegmentation().ContainsRepresentation(name):
+        segmentationNode.CreateBinaryLabelmapRepresentation()  # it was made of surfaces
     labelmaps = []
     for segmentId in segmentIds:
-        segment = segmentationNode.GetSegmentation().GetSegment(segmentId)
-        labelmap = slicer.vtkOrientedImageData()
         shared = segmentationNode.GetBinaryLabelmapInternalRepresentation(segmentId)
         if shared is not None:
+            labelmap = slicer.vtkOrientedImageData()
             labelmap.ShallowCopy(shared)
-            labelmaps.append((labelmap, segment.GetLabelValue()))
-        elif segmentationNode.GetBinaryLabelmapRepresentation(segmentId, labelmap):  # made of a surface
-            labelmaps.append((labelmap, 1))
+            labelmaps.append((labelmap, segmentationNode.GetSegmentation().GetSegment(segmentId).GetLabelValue()))
     toFrame = np.eye(4)
-    if within is not None:
+    if inWorld:
+        toFrame = matrixToWorld(segmentationNode)
+    elif within is not None:
         toFrame = np.linalg.inv(matrixToWorld(within)) @ matrixToWorld(segmentationNode)
     return SegmentsSnapshot(labelmaps, referenceGrid(segmentationNode), toFrame)
 
@@ -124,7 +129,8 @@ def referenceGrid(segmentationNode: slicer.vtkMRMLSegmentationNode) -> slicer.vt
     name = slicer.vtkSegmentationConverter.GetReferenceImageGeometryParameterName()
     geometry = segmentation.GetConversionParameter(name)
     if not geometry:
-        geometry = segmentation.DetermineCommonLabelmapGeometry(slicer.vtkSegmentation.EXTENT_UNION_OF_SEGMENTS)
+        geometry = segmentation.DetermineCommonLabelmapGeometry(
+            slicer.vtkSegmentation.EXTENT_UNION_OF_SEGMENTS, None)
     slicer.vtkSegmentationConverter.DeserializeImageGeometry(geometry, grid, False)
     return grid
 
@@ -132,13 +138,26 @@ def referenceGrid(segmentationNode: slicer.vtkMRMLSegmentationNode) -> slicer.vt
 def _onGrid(labelmap: slicer.vtkOrientedImageData, grid: slicer.vtkOrientedImageData) -> np.ndarray:
     """Return a labelmap's values (z, y, x) on the whole of a grid, 0 where it has none."""
     x, y, z = grid.GetDimensions()
-    if labelmap.GetPointData().GetScalars() is None:
+    scalars = labelmap.GetPointData().GetScalars()
+    if scalars is None:
         return np.zeros((z, y, x), np.uint8)
+    if np.abs(_matrixOf(labelmap) - _matrixOf(grid)).max() < SAME_GRID and _within(labelmap, grid):
+        # Only another extent of the same grid; copying leaves the window alive, resampling does not.
+        whole = np.zeros((z, y, x), np.uint8)
+        voxels = vtk_to_numpy(scalars).reshape(labelmap.GetDimensions()[::-1])
+        start = np.subtract(labelmap.GetExtent()[::2], grid.GetExtent()[::2])[::-1]
+        whole[tuple(slice(a, a + n) for a, n in zip(start, voxels.shape))] = voxels
+        return whole
     resampled = slicer.vtkOrientedImageData()
     resample = slicer.vtkOrientedImageDataResample.ResampleOrientedImageToReferenceOrientedImage
     if not resample(labelmap, grid, resampled):
         raise RuntimeError("a segment could not be brought onto its segmentation's grid")
     return vtk_to_numpy(resampled.GetPointData().GetScalars()).reshape(z, y, x)
+
+
+def _within(labelmap: slicer.vtkOrientedImageData, grid: slicer.vtkOrientedImageData) -> bool:
+    inner, outer = labelmap.GetExtent(), grid.GetExtent()
+    return all(inner[k] >= outer[k] and inner[k + 1] <= outer[k + 1] for k in (0, 2, 4))
 
 
 def _matrixOf(image: slicer.vtkOrientedImageData) -> np.ndarray:
@@ -165,10 +184,10 @@ def writeImage(image: SceneImage, path: Path, compressed: bool = False) -> None:
     sitk.WriteImage(result, str(path), useCompression=compressed)
 
 
-def writeImages(images: dict, folder: Path) -> None:
+def writeImages(images: dict, folder: Path, compressed: bool = False) -> None:
     """Write images and snapshots under their file names into a folder."""
     for name, image in images.items():
-        writeImage(image.image() if isinstance(image, SegmentsSnapshot) else image, folder / name)
+        writeImage(image.image() if isinstance(image, SegmentsSnapshot) else image, folder / name, compressed)
 
 
 def readImage(path: Path) -> SceneImage:

@@ -5,7 +5,9 @@ here is the rest. ``update`` brings everything in line with the parameters and t
 """
 
 import json
+import logging
 import time
+import traceback
 from pathlib import Path
 
 import qt
@@ -14,13 +16,15 @@ import slicer
 from slicer.i18n import tr as _
 
 from . import inputs, pytorch, review
+from .background import inBackground
 from .preview import BonePreview, findThreshold
 from .results import checkRow
 from .run import Outcome
 
 TICK_MS = 500
 PROGRESS_STEPS = 1000
-GOOD_COLOR, LOOK_COLOR = "#1a7f37", "#b35900"
+# Readable on a light and on a dark window alike.
+GOOD_COLOR, LOOK_COLOR = "#2f9e44", "#e67700"
 # Beside shipped models; asks for a file.
 OTHER_MODEL = "…"
 
@@ -41,6 +45,9 @@ class Panel:
         self._automaticHu = None
         self._devices = None
         self._lookedForDevices = False
+        self._installing = False
+        self._shownDesign = None
+        self._shownOpacity = None
         self._updating = False
         self._cancelling = False
         self._startTime = 0.0
@@ -63,6 +70,7 @@ class Panel:
         ui.previewButton.connect("toggled(bool)", lambda on: self._updatePreview())
         ui.modelComboBox.connect("activated(int)", self.onModelChosen)
         ui.deviceComboBox.connect("activated(int)", self.onDeviceChosen)
+        ui.advancedCollapsibleButton.connect("contentsCollapsed(bool)", self.onAdvancedCollapsed)
         ui.generateButton.connect("clicked()", self.onGenerate)
         ui.copyLogButton.connect("clicked()", self.onCopyLog)
         ui.centreButton.connect("clicked()", self.onCentre)
@@ -77,10 +85,7 @@ class Panel:
         self.update()
 
     def enter(self) -> None:
-        """The user opened the module: look once for processors."""
-        if not self._lookedForDevices:
-            self._lookedForDevices = True
-            self.logic.findDevices(self._onDevices)
+        """The user opened the module."""
         self.update()
 
     def exit(self) -> None:
@@ -91,7 +96,7 @@ class Panel:
         """The panel is destroyed."""
         self._timer.stop()
         self._preview.hide()
-        self.logic.abandon()
+        self.logic.close()
 
     def update(self) -> None:
         """Bring the panel in line with the parameters and the scene."""
@@ -202,6 +207,7 @@ class Panel:
         self.update()
 
     def _fillDevices(self) -> None:
+        """Offer what was found; until then only what is always there."""
         box = self.ui.deviceComboBox
         box.clear()
         found = {device["id"]: device for device in (self._devices or {}).get("devices", [])}
@@ -212,6 +218,22 @@ class Panel:
         box.addItem(_("CPU") + (f" ({threads})" if threads else ""), "cpu")
         if gpu:
             box.addItem(_("GPU: {name} ({memory:.0f} GiB)").format(name=gpu["name"], memory=gpu["memory_gib"]), "cuda")
+
+    def onAdvancedCollapsed(self, collapsed: bool) -> None:
+        if not collapsed:
+            self._lookForDevices()
+
+    def _lookForDevices(self) -> None:
+        """Find once what a network can run on, when somebody wants to know: it takes a process."""
+        from SkullImplantLib.errors import SkullImplantError
+
+        if self._lookedForDevices:
+            return
+        self._lookedForDevices = True
+        try:
+            self.logic.findDevices(self._onDevices)
+        except SkullImplantError as error:
+            self._showError(Outcome("failed", str(error)))
 
     def _onDevices(self, devices: dict | None) -> None:
         self._devices = devices
@@ -236,7 +258,7 @@ class Panel:
             button.text, button.enabled = _("Cancel"), not self._cancelling
             button.toolTip = _("Stop; the scene stays as it is.")
         else:
-            button.text, button.enabled = _("Generate implant"), problem is None
+            button.text, button.enabled = _("Generate implant"), problem is None and not self._installing
             button.toolTip = problem or _("Find the skull, complete it, and fit an implant into its hole.")
 
     def onGenerate(self) -> None:
@@ -249,16 +271,28 @@ class Panel:
             return
         from SkullImplantLib.models import model_needs_torch
 
-        if model_needs_torch(self.parameters.model):
-            problem = pytorch.ensureTorch()
-            if problem:
-                self._showError(Outcome("failed", problem))
-                return
+        if model_needs_torch(self.parameters.model) and not self._haveTorch():
+            return
         self.ui.previewButton.checked = False
         if self.ui.deviceComboBox.currentData != self.parameters.device:
             self.parameters.device = self.ui.deviceComboBox.currentData
         self._begin(_("Starting"))
         self._tried(lambda: self.logic.startDesign(self.parameters, self._onDesigned, self._onProgress))
+
+    def _haveTorch(self) -> bool:
+        """Install PyTorch if need be and wanted; say whether the design can begin."""
+        self._installing = True  # meanwhile events are handled, and there may be a second click
+        self.update()
+        try:
+            problem = pytorch.ensureTorch()
+        finally:
+            self._installing = False
+        if self.parameters is None:  # the scene was closed
+            return False
+        self.update()
+        if problem:
+            self._showError(Outcome("failed", problem))
+        return problem is None
 
     def _onDesigned(self, outcome: Outcome) -> None:
         seconds = time.monotonic() - self._startTime
@@ -278,6 +312,11 @@ class Panel:
             start()
         except (SkullImplantError, ValueError) as error:
             self._end(Outcome("failed", str(error)), "")
+        except Exception as error:
+            logging.exception("SkullImplant: a run could not be started")
+            log = traceback.format_exception(error)
+            self._end(Outcome("failed", _("The run could not be started because of an error in the program; please "
+                                          "copy the log and report it."), log), "")
         self.update()
 
     def _begin(self, title: str) -> None:
@@ -347,12 +386,13 @@ class Panel:
             ui.implantLabel.text = _("No implant has been designed yet.")
             self._shownDesign = None
             return
-        self.logic.fadeSkull(self.parameters)
+        # Only when it has changed: the opacity may be set elsewhere, too.
+        if self.parameters.skullOpacity != self._shownOpacity:
+            self._shownOpacity = self.parameters.skullOpacity
+            review.fadeSkull(nodes.segmentation, self._shownOpacity)
         if nodes.design.GetText() != self._shownDesign:
             self._shownDesign = nodes.design.GetText()
             self._showDesign(json.loads(self._shownDesign))
-
-    _shownDesign = None
 
     def _showDesign(self, design: dict) -> None:
         implant, checks = design["implant"], design["checks"]
@@ -414,22 +454,40 @@ class Panel:
         ui, problem = self.ui, self.logic.exportProblem(self.parameters)
         ui.exportButton.enabled = problem is None
         ui.exportButton.toolTip = problem or _("Write the chosen files into the folder.")
-        folder = self.parameters.exportFolder
-        ui.openFolderButton.enabled = folder != Path() and folder.is_dir()
+        # Whether the folder is there is not asked here: on a network that can take long.
+        ui.openFolderButton.enabled = self.parameters.exportFolder.is_absolute()
 
     def onExport(self) -> None:
         """Write the files; asks before any is replaced."""
+        from SkullImplantLib.errors import SkullImplantError
+
         folder = self.parameters.exportFolder
         if (folder / "implant.stl").exists() or (folder / "report.html").exists():
             question = _("{folder} already holds an exported implant. Replace its files?").format(folder=folder)
             if not slicer.util.confirmOkCancelDisplay(question, _("Replace files?")):
                 return
-        self.ui.exportLabel.text = ""
-        with slicer.util.tryWithErrorDisplay(_("The implant could not be exported."), waitCursor=True):
-            files = self.logic.exportResults(self.parameters)
-            self.ui.exportLabel.text = _("Written: {files}").format(files=", ".join(file.name for file in files))
+        self.ui.exportLabel.text = _("Writing…")
+        self.ui.exportButton.enabled = False
+        try:
+            job = self.logic.exportOf(self.parameters)
+        except (SkullImplantError, ValueError) as error:
+            self._onExportFailed(error)
+            return
+        inBackground(job.write, self._onExported, self._onExportFailed)
+
+    def _onExported(self, files: list[Path]) -> None:
+        self.ui.exportLabel.text = _("Written: {files}").format(files=", ".join(file.name for file in files))
         self.update()
+
+    def _onExportFailed(self, error: Exception) -> None:
+        self.ui.exportLabel.text = ""
+        self.update()
+        with slicer.util.tryWithErrorDisplay(_("The implant could not be exported.")):
+            raise error
 
     def onOpenFolder(self) -> None:
         """Show the folder in the system's file manager."""
+        if not self.parameters.exportFolder.is_dir():
+            self.ui.exportLabel.text = _("The folder is not there yet; Export makes it.")
+            return
         qt.QDesktopServices.openUrl(qt.QUrl.fromLocalFile(str(self.parameters.exportFolder)))

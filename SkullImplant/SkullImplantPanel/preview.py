@@ -1,6 +1,5 @@
 """What a bone threshold selects, shown live in the slice views, and the automatic threshold."""
 
-import threading
 from collections.abc import Callable
 
 import qt
@@ -10,11 +9,11 @@ import vtk
 import slicer
 from slicer.i18n import tr as _
 
+from .background import inBackground
 from .inputs import SceneImage, imageOfVolume
 
 # A moving slider asks for more previews than can be drawn; the last within this time is drawn.
 DELAY_MS = 150
-POLL_MS = 20
 COLOR = (0.2, 0.9, 0.4)
 SEGMENT_ID = "Bone"
 
@@ -48,29 +47,32 @@ class BonePreview:
         self._node = self._volumeNode = None
 
     def _draw(self) -> None:
-        volumeNode = self._volumeNode
+        volumeNode, thresholdHu = self._volumeNode, self._threshold
         if volumeNode is None or not slicer.mrmlScene.IsNodePresent(volumeNode):
             self.hide()
             return
-        threshold = vtk.vtkImageThreshold()
-        threshold.SetInputData(volumeNode.GetImageData())
-        threshold.ThresholdByUpper(self._threshold)
-        threshold.SetInValue(1)
-        threshold.SetOutValue(0)
-        threshold.SetOutputScalarTypeToUnsignedChar()
-        threshold.Update()
-        labelmap = slicer.vtkOrientedImageData()
-        labelmap.ShallowCopy(threshold.GetOutput())
+        if volumeNode.GetImageData() is None:
+            return
+        image = vtk.vtkImageData()
+        image.ShallowCopy(volumeNode.GetImageData())
         matrix = vtk.vtkMatrix4x4()
         volumeNode.GetIJKToRASMatrix(matrix)
-        labelmap.SetImageToWorldMatrix(matrix)
+
+        def show(labelmap):
+            # In the meantime the user may have asked for something else.
+            if self._volumeNode is volumeNode and self._threshold == thresholdHu:
+                self._showLabelmap(labelmap)
+
+        inBackground(lambda: _above(image, matrix, thresholdHu), show)
+
+    def _showLabelmap(self, labelmap: slicer.vtkOrientedImageData) -> None:
         segment = slicer.vtkSegment()
         segment.SetName(_("Bone above the threshold"))
         segment.SetColor(COLOR)
         segment.AddRepresentation(slicer.vtkSegmentationConverter.GetBinaryLabelmapRepresentationName(), labelmap)
         node = self._ownNode()
         with slicer.util.NodeModify(node):
-            node.SetAndObserveTransformNodeID(volumeNode.GetTransformNodeID())
+            node.SetAndObserveTransformNodeID(self._volumeNode.GetTransformNodeID())
             node.GetSegmentation().RemoveAllSegments()
             node.GetSegmentation().AddSegment(segment, SEGMENT_ID)
             node.GetDisplayNode().SetSegmentVisibility3D(SEGMENT_ID, False)
@@ -92,25 +94,27 @@ class BonePreview:
         return self._node
 
 
-def findThreshold(
-    volumeNode: slicer.vtkMRMLScalarVolumeNode, then: Callable[[float | None], None]
-) -> None:
+def _above(image: vtk.vtkImageData, ijkToRas: vtk.vtkMatrix4x4, thresholdHu: float) -> slicer.vtkOrientedImageData:
+    threshold = vtk.vtkImageThreshold()
+    threshold.SetInputData(image)
+    threshold.ThresholdByUpper(thresholdHu)
+    threshold.SetInValue(1)
+    threshold.SetOutValue(0)
+    threshold.SetOutputScalarTypeToUnsignedChar()
+    threshold.Update()
+    labelmap = slicer.vtkOrientedImageData()
+    labelmap.ShallowCopy(threshold.GetOutput())
+    labelmap.SetImageToWorldMatrix(ijkToRas)
+    return labelmap
+
+
+def findThreshold(volumeNode: slicer.vtkMRMLScalarVolumeNode, then: Callable[[float | None], None]) -> None:
     """Find the automatic bone threshold of a CT in a thread, then call back with it in HU.
 
     None where there is none to be found; why, the design says.
     """
     image = imageOfVolume(volumeNode)
-    found: list[float | None] = []
-    thread = threading.Thread(target=lambda: found.append(_thresholdOf(image)), daemon=True)
-    thread.start()
-
-    def look():
-        if thread.is_alive():
-            qt.QTimer.singleShot(POLL_MS, look)
-        else:
-            then(found[0] if found else None)
-
-    look()
+    inBackground(lambda: _thresholdOf(image), then)
 
 
 def _thresholdOf(image: SceneImage) -> float | None:

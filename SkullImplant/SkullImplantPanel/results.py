@@ -24,7 +24,7 @@ from .inputs import FLIP_RAS_LPS
 
 @dataclass(frozen=True)
 class Piece:
-    """One of the three masks: its segment id, file, name, code (SNOMED CT) and colour.
+    """One of the three masks: its segment id, file, codes (SNOMED CT) and colour.
 
     Codes are those of Slicer's own terminology "Segmentation category and type": an
     anatomical structure, or a physical object.
@@ -32,7 +32,6 @@ class Piece:
 
     segmentId: str
     fileName: str
-    name: str
     category: str
     type: str
     color: tuple[float, float, float]
@@ -42,9 +41,9 @@ ANATOMY = "SCT^123037004^Anatomical Structure"
 OBJECT = "SCT^260787004^Physical object"
 SKULL_CODE = "SCT^89546000^Skull"
 # Slicer's own colour of the skull; blue and orange are told apart by colour-blind people as well.
-SKULL = Piece("Skull", "skull.nrrd", "Skull", ANATOMY, SKULL_CODE, (0.945, 0.835, 0.565))
-COMPLETED = Piece("CompletedSkull", "completed.nrrd", "Completed skull", ANATOMY, SKULL_CODE, (0.45, 0.65, 0.85))
-IMPLANT = Piece("Implant", "implant.nrrd", "Implant", OBJECT, "SCT^40388003^Implant", (0.90, 0.40, 0.10))
+SKULL = Piece("Skull", "skull.nrrd", ANATOMY, SKULL_CODE, (0.945, 0.835, 0.565))
+COMPLETED = Piece("CompletedSkull", "completed.nrrd", ANATOMY, SKULL_CODE, (0.45, 0.65, 0.85))
+IMPLANT = Piece("Implant", "implant.nrrd", OBJECT, "SCT^40388003^Implant", (0.90, 0.40, 0.10))
 PIECES = (SKULL, COMPLETED, IMPLANT)
 TERMINOLOGY = ("Segmentation category and type - DICOM master list~{category}~{type}~^^"
                "~Anatomic codes - DICOM master list~^^~^^")
@@ -52,8 +51,8 @@ TERMINOLOGY = ("Segmentation category and type - DICOM master list~{category}~{t
 DISPLAY_SPACING_MM = 1.0
 DISPLAY_PASSES, DISPLAY_PASS_BAND = 20, 0.02
 SKULL_OPACITY = 0.35
-
-COLUMNS = ("Check", "Verdict", "Value", "Limit", "Unit", "What it says")
+# Slicer's number for this way from labelmap to surface (vtkBinaryLabelmapToClosedSurfaceConversionRule).
+SURFACE_NETS = "1"
 
 
 @dataclass(frozen=True)
@@ -169,8 +168,8 @@ def addResults(results: Results, inputNode: slicer.vtkMRMLTransformableNode) -> 
     model.GetDisplayNode().SetColor(IMPLANT.color)
     model.GetDisplayNode().SetVisibility2D(False)  # in slices the segment shows the implant
     table = _addTable(results.design["checks"])
-    design = _addText(_("Design data"), json.dumps(results.design, indent=2), ".json")
-    report = _addText(_("Design report"), results.report, ".html") if results.report else None
+    design = _addText(_("Design data"), json.dumps(results.design, indent=2), "json")
+    report = _addText(_("Design report"), results.report, "html") if results.report else None
     model.SetAndObserveTransformNodeID(inputNode.GetTransformNodeID())
     nodes = ResultNodes(segmentation, model, table, design, report)
     _intoFolder(nodes, inputNode, _("Skull implant of {name}").format(name=name))
@@ -181,6 +180,9 @@ def _addSegmentation(results: Results, inputNode, name: str) -> slicer.vtkMRMLSe
     scene = slicer.mrmlScene
     node = scene.AddNewNodeByClass("vtkMRMLSegmentationNode", scene.GenerateUniqueName(name))
     node.SetSourceRepresentationToBinaryLabelmap()
+    # Surfaces are not saved; a loaded scene makes them anew, and with surface nets in a moment.
+    rule = slicer.vtkBinaryLabelmapToClosedSurfaceConversionRule
+    node.GetSegmentation().SetConversionParameter(rule.GetConversionMethodParameterName(), SURFACE_NETS)
     # Before the reference grid, which MRML brings from the volume's frame into the segmentation's.
     node.SetAndObserveTransformNodeID(inputNode.GetTransformNodeID())
     if inputNode.IsA("vtkMRMLVolumeNode"):
@@ -188,9 +190,10 @@ def _addSegmentation(results: Results, inputNode, name: str) -> slicer.vtkMRMLSe
     else:
         key = slicer.vtkSegmentationConverter.GetReferenceImageGeometryParameterName()
         node.GetSegmentation().SetConversionParameter(key, inputNode.GetSegmentation().GetConversionParameter(key))
-    for piece in PIECES:
+    names = {SKULL: _("Skull"), COMPLETED: _("Completed skull"), IMPLANT: _("Implant")}
+    for piece, name in names.items():
         segment = slicer.vtkSegment()
-        segment.SetName(_(piece.name))
+        segment.SetName(name)
         segment.SetColor(piece.color)
         entry = TERMINOLOGY.format(category=piece.category, type=piece.type)
         segment.SetTag(slicer.vtkSegment.GetTerminologyEntryTagName(), entry)
@@ -212,9 +215,10 @@ def _addTable(checks: list[dict]) -> slicer.vtkMRMLTableNode:
     scene = slicer.mrmlScene
     node = scene.AddNewNodeByClass("vtkMRMLTableNode", scene.GenerateUniqueName(_("Implant checks")))
     rows = [checkRow(check) for check in checks]
-    for number, title in enumerate(COLUMNS):
+    titles = (_("Check"), _("Verdict"), _("Value"), _("Limit"), _("Unit"), _("What it says"))
+    for number, title in enumerate(titles):
         column = vtk.vtkStringArray()
-        column.SetName(_(title))
+        column.SetName(title)
         for row in rows:
             column.InsertNextValue(row[number])
         node.AddColumn(column)
@@ -222,7 +226,7 @@ def _addTable(checks: list[dict]) -> slicer.vtkMRMLTableNode:
 
 
 def checkRow(check: dict) -> tuple[str, ...]:
-    """Return a check as texts, in the order of ``COLUMNS``."""
+    """Return a check as texts: name, verdict, value, limit, unit, sentence."""
     limit = check["limit"]
     if check["comparison"] == "between":
         limit = "{:g}–{:g}".format(*limit)
@@ -239,7 +243,9 @@ def _addText(name: str, text: str, extension: str) -> slicer.vtkMRMLTextNode:
     node.SetForceCreateStorageNode(True)
     node.SetText(text)
     node.AddDefaultStorageNode()
-    node.GetStorageNode().SetDefaultWriteFileExtension(extension.removeprefix("."))
+    storage = node.GetStorageNode()
+    storage.SetSupportedWriteFileExtensions([extension])
+    storage.SetSupportedReadFileExtensions([extension])
     return node
 
 

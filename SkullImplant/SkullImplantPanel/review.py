@@ -61,6 +61,8 @@ def editInSegmentEditor(
     editor.setSegmentationNode(segmentationNode)
     if volumeNode is not None:
         editor.setSourceVolumeNode(volumeNode)
+    # The implant lies within the completed skull, which an edit must not take away.
+    editor.mrmlSegmentEditorNode().SetOverwriteMode(slicer.vtkMRMLSegmentEditorNode.OverwriteNone)
     editor.setCurrentSegmentID(IMPLANT.segmentId)
 
 

@@ -5,9 +5,9 @@ first and the last run in a thread and touch no MRML node, so that the window st
 everything that is called back runs in the GUI's thread.
 """
 
+import errno
 import shutil
 import sys
-import threading
 import time
 import traceback
 from collections.abc import Callable
@@ -15,16 +15,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import qt
-
 import slicer
 from slicer.i18n import tr as _
 
 from SkullImplantLib import job
 from SkullImplantLib.errors import SkullImplantError
 
-# How often a thread's end is looked for: a tenth of the 100 ms that a person notices.
-POLL_MS = 10
+from .background import inBackground
+
 # Lines of a log that are shown: enough for the end of a traceback.
 LOG_LINES = 20
 # Codes of the command line's own endings; any other is a crash or a kill.
@@ -76,6 +74,7 @@ class LibraryRun:
         self._notes: list[str] = []
         self._process = None
         self._cancelled = False
+        self._finished = False
         self._progress = job.JobProgress(verb)
         # What the process printed beside its progress.
         self.output: list[str] = []
@@ -92,7 +91,8 @@ class LibraryRun:
     def cancel(self) -> None:
         """End the process and all that it has started; ``onFinished`` follows within a second."""
         self._cancelled = True
-        if self._process is not None:
+        # What has ended already may have given its number to another process.
+        if self._process is not None and self._process.poll() is None:
             job.end_process_tree(self._process.pid)
 
     def abandon(self) -> None:
@@ -104,29 +104,21 @@ class LibraryRun:
         job.remove_folder(self._workFolder, patience_s=0.0)
 
     def _inThread(self, work: Callable[[], Any] | None, then: Callable[[Any], None]) -> None:
-        """Run ``work`` in a thread, then ``then`` with its value in the GUI's thread."""
-        box: dict[str, Any] = {}
+        """Run ``work`` in a thread, then ``then`` with its value, unless the run was cancelled."""
 
-        def runWork():
-            try:
-                box["value"] = work() if work else None
-            except Exception as error:
-                box["error"] = error
-
-        thread = threading.Thread(target=runWork, name=f"SkullImplant {self.verb}", daemon=True)
-        thread.start()
-
-        def look():
-            if thread.is_alive():
-                qt.QTimer.singleShot(POLL_MS, look)
-            elif self._cancelled:
+        def finished(value):
+            if self._cancelled:
                 self._finish(Outcome("cancelled", _("Cancelled.")))
-            elif "error" in box:
-                self._finish(self._failureOfThread(box["error"]))
             else:
-                then(box["value"])
+                then(value)
 
-        qt.QTimer.singleShot(0, look)
+        def failed(error):
+            if self._cancelled:
+                self._finish(Outcome("cancelled", _("Cancelled.")))
+            else:
+                self._finish(self._failureOfThread(error))
+
+        inBackground(work or (lambda: None), finished, failed)
 
     def _failureOfThread(self, error: Exception) -> Outcome:
         if isinstance(error, SkullImplantError):
@@ -146,19 +138,31 @@ class LibraryRun:
 
     def _launch(self) -> None:
         self._progress, self.output = job.JobProgress(self.verb), []
-        # "PythonSlicer" is Slicer's own Python with all its packages; outside of Slicer there is none.
-        python = shutil.which("PythonSlicer") or sys.executable
         try:
             self._process = slicer.util.launchConsoleProcess(
-                job.command(python, self.verb, self._arguments),
+                job.command(_python(), self.verb, self._arguments),
                 updateEnvironment=job.environment(),
                 cwd=str(job.library_folder()),
                 blocking=False,
-                logCallback=self._onLine,
-                completedCallback=self._onCompleted,
+                logCallback=self._guarded(self._onLine),
+                completedCallback=self._guarded(self._onCompleted),
             )
         except OSError as error:
-            self._finish(Outcome("failed", _("Python could not be started: {reason}").format(reason=error.strerror)))
+            message = _("Slicer's Python could not be started ({reason}); install Slicer again.")
+            self._finish(Outcome("failed", message.format(reason=error.strerror)))
+
+    def _guarded(self, callback: Callable) -> Callable:
+        """Return a callback after whose failure the run has ended, and is not waited for for ever."""
+
+        def call(argument):
+            try:
+                callback(argument)
+            except Exception as error:
+                self.cancel()
+                self._process = None
+                self._finish(self._failureOfThread(error))
+
+        return call
 
     def _onLine(self, line: str) -> None:
         step = self._progress.feed(line)
@@ -187,5 +191,20 @@ class LibraryRun:
         self._finish(Outcome("done", value=value, notes=self._notes))
 
     def _finish(self, outcome: Outcome) -> None:
-        job.remove_folder(self._workFolder)
-        self._onFinished(outcome)
+        """Remove the working files, which can be large, and tell of the end, once."""
+        if not self._finished:
+            self._finished = True
+            inBackground(lambda: job.remove_folder(self._workFolder), lambda gone: self._onFinished(outcome))
+
+
+def _python() -> str:
+    """Return Slicer's own Python with all its packages; outside of Slicer, the one that runs this.
+
+    :raises OSError: there is none, as in a broken installation.
+    """
+    python = shutil.which("PythonSlicer")
+    if python is None and Path(sys.executable).stem.lower().startswith("python"):
+        python = sys.executable
+    if python is None:
+        raise FileNotFoundError(errno.ENOENT, "PythonSlicer was not found")
+    return python

@@ -178,13 +178,25 @@ def test_windows_is_asked_to_end_the_tree_by_force(
     taskkill.chmod(0o755)
     monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
     job._end_tree_by_taskkill(4321)
+    end = time.monotonic() + 10.0
+    while not (tmp_path / "asked").exists() or not (tmp_path / "asked").read_text():
+        assert time.monotonic() < end
+        time.sleep(0.01)
     assert (tmp_path / "asked").read_text().split() == ["/PID", "4321", "/T", "/F"]
+
+
+def test_a_crash_behind_slicers_launcher_is_told_as_a_crash() -> None:
+    """The launcher ends with 1 whatever became of its child, which had told that it works."""
+    progress = JobProgress()
+    progress.feed('{"pid": 4321}')
+    progress.feed("error: [python-real] exit abnormally - Report the problem.")
+    assert "ended by the system" in explain_exit(1, progress)
 
 
 def test_a_work_folder_is_short_and_goes_with_read_only_files(tmp_path: Path) -> None:
     base = tmp_path / "Ünïcode base"
     one, two = job.short_work_folder(base), job.short_work_folder(base)
-    assert one != two and one.parent == base and len(one.name) <= 12
+    assert one != two and one.parent == base and len(one.name) <= 20
     (one / "deep").mkdir()
     (one / "deep" / "file").write_text("x")
     (one / "deep" / "file").chmod(0o444)
@@ -192,6 +204,19 @@ def test_a_work_folder_is_short_and_goes_with_read_only_files(tmp_path: Path) ->
     assert job.remove_folder(one) and not one.exists()
     assert job.remove_folder(one)  # gone already
     assert two.exists()
+
+
+def test_a_work_folder_left_by_a_process_that_is_gone_is_removed(tmp_path: Path) -> None:
+    gone = subprocess.Popen([sys.executable, "-c", ""])
+    gone.wait()
+    left = tmp_path / f"si{gone.pid}-abc"
+    left.mkdir()
+    (left / "input.nrrd").write_text("a patient")
+    mine, others = job.short_work_folder(tmp_path), tmp_path / "site-packages"
+    others.mkdir()
+    job.short_work_folder(tmp_path)
+    assert not left.exists()
+    assert mine.exists() and others.exists()
 
 
 def test_a_folder_that_cannot_be_made_or_removed_is_told(tmp_path: Path) -> None:

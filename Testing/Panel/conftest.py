@@ -10,7 +10,6 @@ def panel(host, scene, tmp_path):
     """The module's widget, entered, with an export folder of its own."""
     widget = host.make_widget("SkullImplant")
     host.enter(widget)
-    widget.panel._lookedForDevices = True  # one test looks for devices; it takes seconds
     widget._parameterNode.exportFolder = tmp_path / "export"
     yield widget
     widget.logic.abandon()

@@ -99,8 +99,7 @@ def count_above(volume, threshold: float) -> int:
 
 def test_found_devices_are_offered(panel, wait_until):
     ui = panel.ui
-    panel.panel._lookedForDevices = False
-    panel.panel.enter()
+    ui.advancedCollapsibleButton.collapsed = False
     wait_until(lambda: "thread" in ui.deviceComboBox.itemText(1), 60)
     assert ui.deviceComboBox.itemText(0).startswith("Automatic: ")
     import torch
@@ -147,27 +146,30 @@ def test_skull_fades_with_the_slider(reviewed):
     assert display.GetSegmentOpacity3D("Implant") == 1.0
 
 
-def test_export_writes_what_is_ticked(reviewed, tmp_path):
+def test_export_writes_what_is_ticked(reviewed, tmp_path, wait_until):
     ui = reviewed.ui
     ui.exportMasksCheckBox.checked = True
     ui.exportReportCheckBox.checked = False
-    assert ui.exportButton.enabled and not ui.openFolderButton.enabled
+    assert ui.exportButton.enabled
+    ui.openFolderButton.click()
+    assert "not there yet" in ui.exportLabel.text
     ui.exportButton.click()
+    wait_until(lambda: "Written" in ui.exportLabel.text, 10)
     written = sorted(path.name for path in (tmp_path / "export").iterdir())
     assert written == ["completed.nrrd", "implant.nrrd", "implant.stl", "skull.nrrd"]
     assert "implant.stl" in ui.exportLabel.text
-    assert ui.openFolderButton.enabled
     ui.exportStlCheckBox.checked = ui.exportMasksCheckBox.checked = False
     assert not ui.exportButton.enabled
     assert "kind of file" in ui.exportButton.toolTip
 
 
 def test_export_into_a_place_that_cannot_be_written_is_an_error_for_people(
-    host, reviewed, tmp_path
+    host, reviewed, tmp_path, wait_until
 ):
     (tmp_path / "file").write_text("in the way")
     reviewed._parameterNode.exportFolder = tmp_path / "file" / "folder"
     reviewed.ui.exportButton.click()
+    wait_until(lambda: reviewed.ui.exportLabel.text == "", 10)
     errors = (
         host.take_slot_errors()
     )  # in testing mode tryWithErrorDisplay raises what it would show
@@ -186,7 +188,9 @@ def test_result_that_is_deleted_by_the_user_is_no_longer_offered(reviewed, scene
 # --- the life of the panel ------------------------------------------------------------------------
 
 
-def test_scene_that_is_closed_and_loaded_brings_the_panel_back(host, reviewed, scene, tmp_path):
+def test_scene_that_is_closed_and_loaded_brings_the_panel_back(
+    host, reviewed, scene, tmp_path, wait_until
+):
     ui = reviewed.ui
     ui.clearanceSpinBox.value = 1.2
     rows, text = ui.checksTable.rowCount, ui.implantLabel.text
@@ -200,6 +204,7 @@ def test_scene_that_is_closed_and_loaded_brings_the_panel_back(host, reviewed, s
     assert ui.implantLabel.text == text
     assert ui.exportButton.enabled
     ui.exportButton.click()
+    wait_until(lambda: "Written" in ui.exportLabel.text, 10)
     assert (Path(reviewed._parameterNode.exportFolder) / "implant.stl").exists()
 
 

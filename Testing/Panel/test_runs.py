@@ -56,17 +56,14 @@ def test_one_click_produces_the_implant_and_the_window_stays_alive(
         ui.generateButton.click()
         assert ui.generateButton.text == "Cancel" and ui.generateButton.enabled
         assert not ui.progressBar.isHidden()
-        while ready.logic.run is not None and ready.logic.run.pid is None:
-            slicer.app.processEvents()
 
         def running() -> bool:
             stages.add(ui.progressLabel.text.split(" · ")[0].split(":")[0])
             fractions.append(ui.progressBar.value)
-            return ready.logic.run is not None and ready.logic.run.pid is not None
+            return ready.logic.run is not None
 
         wait_until(lambda: not running())
     assert watch.longest_s <= BLOCKED_S
-    wait_until(lambda: ready.logic.run is None)
     assert fractions == sorted(fractions), "the bar never goes back"
     assert {"Finding the skull", "Fitting the implant", "Checking the implant"} <= stages
     assert ui.generateButton.text == "Generate implant" and ui.generateButton.enabled
@@ -204,3 +201,36 @@ def test_sample_patient_is_made_chosen_and_shown(panel, scene, wait_until):
     assert volume.GetImageData().GetDimensions()[0] > 300
     assert ui.generateButton.text == "Generate implant" and ui.generateButton.enabled
     assert ui.sampleButton.isHidden()
+
+
+def test_segmentation_without_a_reference_image_is_designed_all_the_same(
+    ready, scene, small_result, wait_until
+):
+    """Made of a surface alone, as an imported STL is, it has neither voxels nor a grid."""
+    from SkullImplantPanel import inputs, results
+
+    model = scene.AddNewNodeByClass("vtkMRMLModelNode", "Skull")
+    model.SetAndObservePolyData(results.readResults(small_result).surfaces["Skull"])
+    segmentation = scene.AddNewNodeByClass("vtkMRMLSegmentationNode", "From a surface")
+    segmentation.CreateDefaultDisplayNodes()
+    slicer.modules.segmentations.logic().ImportModelToSegmentationNode(model, segmentation)
+    volume_cm3 = _volume_cm3(model.GetPolyData())
+    ids = inputs.visibleSegmentIds(segmentation)
+    image = inputs.snapshotOfSegments(segmentation, ids).image()
+    voxel_cm3 = abs(np.linalg.det(image.ijkToRas[:3, :3])) / 1000.0
+    assert np.count_nonzero(image.voxels) * voxel_cm3 == pytest.approx(volume_cm3, rel=0.1)
+    ready._parameterNode.skullSegmentation = segmentation
+    ready._parameterNode.skullIsSegmentation = True
+    assert ready.ui.generateButton.enabled
+    ready.ui.generateButton.click()
+    wait_until(lambda: ready.logic.run is None)
+    assert ready.ui.errorFrame.isHidden(), ready.ui.errorLabel.text
+    assert ready._parameterNode.resultModel is not None
+
+
+def _volume_cm3(surface) -> float:
+    import vtk
+
+    mass = vtk.vtkMassProperties()
+    mass.SetInputData(surface)
+    return mass.GetVolume() / 1000.0

@@ -41,7 +41,7 @@ def test_stl_is_in_its_place_when_loaded_back(scene, export, nodes, tmp_path, mo
         transform.SetMatrixTransformToParent(slicer.util.vtkMatrixFromArray(matrix))
         for node in (nodes.model, nodes.segmentation):
             node.SetAndObserveTransformNodeID(transform.GetID())
-    files = export.exportResults(nodes, tmp_path / "a folder, ünïcode", [export.STL])
+    files = export.exportOf(nodes, tmp_path / "a folder, ünïcode", [export.STL]).write()
     assert [file.name for file in files] == ["implant.stl"]
     loaded = slicer.util.loadModel(str(files[0]))
     assert np.abs(bounds_of(loaded) - bounds_of(nodes.model)).max() < EXACT_MM
@@ -58,7 +58,7 @@ def test_masks_are_in_their_place_when_loaded_back(
         transform = scene.AddNewNodeByClass("vtkMRMLLinearTransformNode")
         transform.SetMatrixTransformToParent(slicer.util.vtkMatrixFromArray(matrix))
         nodes.segmentation.SetAndObserveTransformNodeID(transform.GetID())
-    export.exportResults(nodes, tmp_path, [export.MASKS])
+    export.exportOf(nodes, tmp_path, [export.MASKS]).write()
     for name in ("implant", "skull", "completed"):
         loaded = slicer.util.loadVolume(str(tmp_path / f"{name}.nrrd"), {"labelmap": True})
         expected = sitk.GetArrayFromImage(sitk.ReadImage(str(small_result / f"{name}.nrrd")))
@@ -67,7 +67,7 @@ def test_masks_are_in_their_place_when_loaded_back(
 
 
 def test_report_and_data_are_those_of_the_design(export, nodes, tmp_path, small_result):
-    export.exportResults(nodes, tmp_path, [export.REPORT])
+    export.exportOf(nodes, tmp_path, [export.REPORT]).write()
     written = json.loads((tmp_path / "design.json").read_text(encoding="utf-8"))
     assert written == json.loads((small_result / "design.json").read_text(encoding="utf-8"))
     assert (tmp_path / "report.html").read_text(encoding="utf-8") == (
@@ -78,7 +78,7 @@ def test_report_and_data_are_those_of_the_design(export, nodes, tmp_path, small_
 def test_a_folder_that_cannot_be_made_is_one_sentence_and_leaves_nothing(export, nodes, tmp_path):
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(SkullImplantError, match="choose another place"):
-        export.exportResults(nodes, tmp_path / "file" / "folder", [export.STL, export.MASKS])
+        export.exportOf(nodes, tmp_path / "file" / "folder", [export.STL, export.MASKS]).write()
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
 
 
