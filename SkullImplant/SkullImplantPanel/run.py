@@ -25,6 +25,8 @@ from .background import inBackground
 
 # Lines of a log that are shown: enough for the end of a traceback.
 LOG_LINES = 20
+# How the library's progress names the device that a network runs on, where that is a GPU.
+GPU = "(cuda)"
 # Codes of the command line's own endings; any other is a crash or a kill.
 GOOD, USER_ERROR, CANCELLED = 0, 2, 130
 
@@ -75,6 +77,7 @@ class LibraryRun:
         self._process = None
         self._cancelled = False
         self._finished = False
+        self._usesGpu = False
         self._progress = job.JobProgress(verb)
         # What the process printed beside its progress.
         self.output: list[str] = []
@@ -170,7 +173,9 @@ class LibraryRun:
         if step is None:
             if log and log[-1] == line.rstrip():  # it was no progress
                 self.output.append(line)
-        elif self._onProgress is not None and not self._cancelled:
+            return
+        self._usesGpu = self._usesGpu or GPU in step.message
+        if self._onProgress is not None and not self._cancelled:
             self._onProgress(step)
 
     def _onCompleted(self, code: int) -> None:
@@ -179,9 +184,9 @@ class LibraryRun:
             self._finish(Outcome("cancelled", _("Cancelled.")))
         elif code == GOOD and self._progress.done:
             self._inThread(self._collect, self._succeed)
-        elif self._cpuArguments is not None and self._progress.error is None:
+        elif self._usesGpu and self._cpuArguments is not None and self._progress.error is None:
             self._notes.append(_("The run on the GPU broke off; it was done again on the CPU."))
-            self._arguments, self._cpuArguments = self._cpuArguments, None
+            self._arguments, self._cpuArguments, self._usesGpu = self._cpuArguments, None, False
             self._launch()
         else:
             message = job.explain_exit(code, self._progress, self._freeBytes())

@@ -1,5 +1,6 @@
 """Designs from the scene into the scene, and every way in which they can fail."""
 
+import json
 import os
 import re
 import signal
@@ -274,6 +275,30 @@ def test_full_disk_when_the_input_is_written(logic, scene, small_ct, tiny_disk):
     assert "free some disk space" in message
 
 
+@pytest.mark.slow
+def test_crash_on_the_gpu_is_made_good_on_the_cpu(logic, scene, small_ct, wait_until):
+    """There is no GPU here: the run is told that it uses one, and then killed."""
+    parameters = logic.getParameterNode()
+    parameters.inputVolume, parameters.model = small_ct, "ch1-prior"
+    outcomes, steps = [], []
+    logic.startDesign(parameters, outcomes.append, steps.append)
+    wait_until(lambda: steps)
+    first = logic.run._progress.pid
+    step = {
+        "stage": "completion",
+        "fraction": 0.0,
+        "message": "preparing the network's input (cuda)",
+    }
+    logic.run._onLine(json.dumps(step))
+    os.kill(first, signal.SIGKILL)
+    wait_until(lambda: outcomes)
+    assert outcomes[0].state == "done", outcomes[0].message
+    assert "again on the CPU" in outcomes[0].notes[0]
+    design = json.loads(outcomes[0].value.design.GetText())
+    assert design["parameters"]["device"] == "cpu"
+    assert design["model"]["name"] == "ch1-prior"
+
+
 def test_input_removed_during_the_run(logic, scene, small_ct, wait_until):
     parameters = logic.getParameterNode()
     parameters.inputVolume = small_ct
@@ -327,6 +352,18 @@ def test_design_refuses_what_cannot_be_designed(logic, scene, small_ct):
     logic.startDesign(parameters, lambda outcome: None)
     with pytest.raises(ValueError, match="in progress"):
         logic.startDesign(parameters, lambda outcome: None)
+
+
+@pytest.mark.slow
+def test_sample_data_module_offers_the_sample_patient(host, module, scene):
+    """It is registered when the application is up, and made here, without a network."""
+    module.registerSampleData()
+    sources = slicer.modules.sampleDataSources["SkullImplant"]
+    assert [source.sampleName for source in sources] == ["Head CT with a craniectomy"]
+    assert Path(sources[0].thumbnailFileName).exists()
+    sources[0].customDownloader(sources[0])
+    volume = scene.GetFirstNodeByClass("vtkMRMLScalarVolumeNode")
+    assert volume.GetImageData().GetScalarRange()[1] > 1000
 
 
 @pytest.mark.slow
