@@ -20,6 +20,7 @@ from .background import inBackground
 from .preview import BonePreview, findThreshold
 from .results import checkRow
 from .run import Outcome
+from .wording import inPanelWords
 
 TICK_MS = 500
 PROGRESS_STEPS = 1000
@@ -401,7 +402,7 @@ class Panel:
             "<b>{volume:.1f} cm³</b>, {area:.0f} cm², {thickness:.1f} mm thick; {passed} of {count} checks passed"
         ).format(volume=implant["volume_cm3"], area=implant["area_cm2"], thickness=implant["thickness_mm"],
                  passed=passed, count=len(checks))
-        self.ui.notesLabel.text = "\n".join(design["notes"])
+        self.ui.notesLabel.text = "\n".join(inPanelWords(note) for note in design["notes"])
         self.ui.notesLabel.visible = bool(design["notes"])
         table = self.ui.checksTable
         table.setRowCount(len(checks))

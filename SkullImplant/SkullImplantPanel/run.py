@@ -22,6 +22,7 @@ from SkullImplantLib import job
 from SkullImplantLib.errors import SkullImplantError
 
 from .background import inBackground
+from .wording import inPanelWords
 
 # Lines of a log that are shown: enough for the end of a traceback.
 LOG_LINES = 20
@@ -189,7 +190,7 @@ class LibraryRun:
             self._arguments, self._cpuArguments, self._usesGpu = self._cpuArguments, None, False
             self._launch()
         else:
-            message = job.explain_exit(code, self._progress, self._freeBytes())
+            message = inPanelWords(job.explain_exit(code, self._progress, self._freeBytes()))
             self._finish(Outcome("failed", message, list(self._progress.log)))
 
     def _succeed(self, value: Any) -> None:

@@ -87,7 +87,6 @@ def test_real_ct_with_a_craniectomy(
 @pytest.mark.slow
 def test_sample_patient_before_during_and_after(host, scene, panel, window, wait_until, pictures):
     ui = panel.ui
-    window.screenshot(pictures / "panel-start.png")
     ui.sampleButton.click()
     wait_until(lambda: panel.logic.run is None)
     wait_until(lambda: "HU" in ui.automaticThresholdCheckBox.text, 30)
