@@ -305,21 +305,9 @@ class SkullImplantLogic(ScriptedLoadableModuleLogic):
 
     def designProblem(self, parameters: SkullImplantParameterNode) -> str | None:
         """Return what keeps a design from being made, in one sentence, or None."""
-        from SkullImplantPanel import inputs
+        from SkullImplantPanel.requests import designProblem
 
-        node = self.inputNode(parameters)
-        if node is None:
-            if parameters.skullIsSegmentation:
-                return _("Choose the segmentation of the skull.")
-            return _("Choose the head CT; load it first (Add data), or make the sample patient.")
-        problem = inputs.nodeProblem(node)
-        if problem is None and parameters.leaveOut and not inputs.visibleSegmentIds(parameters.leaveOut):
-            return _("The segmentation to leave out has no visible segment; show one, or choose none.")
-        return problem
-
-    def inputNode(self, parameters: SkullImplantParameterNode):
-        """Return the node that a design is made from, or None."""
-        return parameters.skullSegmentation if parameters.skullIsSegmentation else parameters.inputVolume
+        return designProblem(parameters)
 
     def startDesign(self, parameters: SkullImplantParameterNode, onFinished, onProgress=None) -> None:
         """
@@ -329,84 +317,45 @@ class SkullImplantLogic(ScriptedLoadableModuleLogic):
         :param onProgress: called with each step of it.
         :raises ValueError: there is a ``designProblem``, or a run in progress.
         """
-        from SkullImplantPanel import inputs
+        from SkullImplantPanel.requests import designRequest
 
-        from SkullImplantLib import models
-
-        problem = self.designProblem(parameters)
-        if problem:
-            raise ValueError(problem)
-        node = self.inputNode(parameters)
-        images = {}
-        options = ["--device", parameters.device, "--model", parameters.model,
-                   "--clearance-mm", f"{parameters.clearanceMm:g}", "--spur-mm", f"{parameters.spurMm:g}",
-                   "--rim-slack-mm", f"{parameters.rimSlackMm:g}"]
-        if parameters.skullIsSegmentation:
-            images["input.nrrd"] = inputs.snapshotOfSegments(node, inputs.visibleSegmentIds(node))
-            options += ["--input", "skull"]
-        else:
-            images["input.nrrd"] = inputs.imageOfVolume(node)
-            if not parameters.automaticThreshold:
-                options += ["--bone-threshold", f"{parameters.boneThresholdHu:g}"]
-        if parameters.leaveOut:
-            segmentIds = inputs.visibleSegmentIds(parameters.leaveOut)
-            images["leave-out.nrrd"] = inputs.snapshotOfSegments(parameters.leaveOut, segmentIds, within=node)
-        folder = self._newWorkFolder()
-        if parameters.leaveOut:
-            options += ["--leave-out", str(folder / "leave-out.nrrd")]
-        arguments = [str(folder / "input.nrrd"), "-o", str(folder / "result"), *options]
-        onCpu = [*arguments, "--device", "cpu"] if models.model_needs_torch(parameters.model) else None
-        self._startRun("design", arguments, folder, onFinished, onProgress, images, node, parameters,
-                       cpuArguments=onCpu if parameters.device != "cpu" else None)
+        self._startRun(designRequest(parameters), parameters, not parameters.keepResults, onFinished, onProgress)
 
     def startUpdate(self, parameters: SkullImplantParameterNode, onFinished, onProgress=None) -> None:
         """Mesh and check the implant of the result again, after its segment was edited.
 
         :raises ValueError: there is no result, or a run in progress.
         """
-        from SkullImplantPanel import inputs
-        from SkullImplantPanel.results import PIECES
+        from SkullImplantPanel.requests import updateRequest
 
         nodes = self.resultNodes(parameters)
         if nodes is None:
             raise ValueError(_("There is no result to update; generate an implant first."))
-        node = parameters.resultInput
-        images = {f"before/{piece.fileName}": inputs.snapshotOfSegments(nodes.segmentation, [piece.segmentId])
-                  for piece in PIECES}
-        fromCt = node is not None and node.IsA("vtkMRMLScalarVolumeNode")
-        if fromCt:
-            images["input.nrrd"] = inputs.imageOfVolume(node)
-        folder = self._newWorkFolder()
-        before = folder / "before"
-        before.mkdir()
-        (before / "design.json").write_text(nodes.design.GetText(), encoding="utf-8")
-        arguments = [str(before), "-o", str(folder / "result")]
-        if fromCt:
-            arguments += ["--input", str(folder / "input.nrrd")]
-        self._startRun("update", arguments, folder, onFinished, onProgress, images,
-                       node if node is not None else nodes.segmentation, parameters, replace=True)
+        self._startRun(updateRequest(parameters, nodes), parameters, True, onFinished, onProgress)
 
-    def _startRun(self, verb, arguments, folder, onFinished, onProgress, images, node, parameters,
-                  cpuArguments=None, replace=None) -> None:
-        from SkullImplantPanel.inputs import writeImages
+    def _startRun(self, request, parameters, replace: bool, onFinished, onProgress) -> None:
+        from SkullImplantPanel.requests import RESULT
         from SkullImplantPanel.results import readResults
         from SkullImplantPanel.run import LibraryRun
+
+        folder = self._newWorkFolder()
+        arguments = request.argumentsIn(folder)
 
         def finished(outcome):
             self._run = None
             if outcome.state == "done":
-                outcome = self._takeIn(outcome, node, parameters, replace)
+                outcome = self._takeIn(outcome, request.node, parameters, replace)
             onFinished(outcome)
 
         self._run = LibraryRun(
-            verb, arguments, folder, finished, onProgress,
-            prepare=lambda: writeImages(images, folder),
-            collect=lambda: readResults(folder / "result"),
-            cpuArguments=cpuArguments,
+            request.verb, arguments, folder, finished, onProgress,
+            prepare=lambda: request.writeInto(folder),
+            collect=lambda: readResults(folder / RESULT),
+            cpuArguments=[*arguments, "--device", "cpu"] if request.mayUseGpu else None,
         )
         self._run.start()
 
-    def _takeIn(self, outcome, node, parameters, replace):
+    def _takeIn(self, outcome, node, parameters, replace: bool):
         """Put the results that were read into the scene, and make them the result under review."""
         from SkullImplantPanel.results import addResults, removeResults
         from SkullImplantPanel.review import fadeSkull
@@ -415,8 +364,13 @@ class SkullImplantLogic(ScriptedLoadableModuleLogic):
         if not slicer.mrmlScene.IsNodePresent(node):
             return Outcome("failed", _("The input was removed from the scene while the design ran; load it again."))
         earlier = self.resultNodes(parameters)
-        new = addResults(outcome.value, node)
-        if earlier is not None and (replace or not parameters.keepResults):
+        try:
+            new = addResults(outcome.value, node)
+        except Exception as error:
+            logging.exception("SkullImplant: the result could not be put into the scene")
+            message = _("The result could not be put into the scene; please copy the log and report it.")
+            return Outcome("failed", message, [repr(error)])
+        if earlier is not None and replace:
             removeResults(earlier)
         with slicer.util.NodeModify(parameters):
             parameters.resultInput = node

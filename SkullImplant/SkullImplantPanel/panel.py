@@ -6,7 +6,6 @@ here is the rest. ``update`` brings everything in line with the parameters and t
 
 import json
 import logging
-import time
 import traceback
 from pathlib import Path
 
@@ -20,10 +19,9 @@ from .background import inBackground
 from .preview import BonePreview, findThreshold
 from .results import checkRow
 from .run import Outcome
+from .rundisplay import RunDisplay
 from .wording import inPanelWords
 
-TICK_MS = 500
-PROGRESS_STEPS = 1000
 # Readable on a light and on a dark window alike.
 GOOD_COLOR, LOOK_COLOR = "#2f9e44", "#e67700"
 # Beside shipped models; asks for a file.
@@ -50,19 +48,11 @@ class Panel:
         self._shownDesign = None
         self._shownOpacity = None
         self._updating = False
-        self._cancelling = False
-        self._startTime = 0.0
-        self._stage = ""
-        self._timer = qt.QTimer()
-        self._timer.setInterval(TICK_MS)
-        self._timer.connect("timeout()", self._showTime)
+        self.display = RunDisplay(ui)
         self._fillModels()
         self._fillDevices()
         ui.checksTable.setColumnCount(3)
         ui.checksTable.horizontalHeader().setSectionResizeMode(1, qt.QHeaderView.Stretch)
-        ui.progressBar.setRange(0, PROGRESS_STEPS)
-        self._showError(None)
-        self._showProgress(False)
         self._connect()
 
     def _connect(self) -> None:
@@ -73,7 +63,6 @@ class Panel:
         ui.deviceComboBox.connect("activated(int)", self.onDeviceChosen)
         ui.advancedCollapsibleButton.connect("contentsCollapsed(bool)", self.onAdvancedCollapsed)
         ui.generateButton.connect("clicked()", self.onGenerate)
-        ui.copyLogButton.connect("clicked()", self.onCopyLog)
         ui.centreButton.connect("clicked()", self.onCentre)
         ui.editButton.connect("clicked()", self.onEdit)
         ui.updateButton.connect("clicked()", self.onUpdateFromEdit)
@@ -95,7 +84,7 @@ class Panel:
 
     def close(self) -> None:
         """The panel is destroyed."""
-        self._timer.stop()
+        self.display.forget()
         self._preview.hide()
         self.logic.close()
 
@@ -133,8 +122,8 @@ class Panel:
 
     def onSample(self) -> None:
         """Make the sample patient, and choose it."""
-        self._begin(_("Making the sample patient"))
-        self._tried(lambda: self.logic.startSample(self._onSampleMade, self._onProgress))
+        self.display.begin(_("Making the sample patient"))
+        self._tried(lambda: self.logic.startSample(self._onSampleMade, self.display.onProgress))
 
     def _onSampleMade(self, outcome: Outcome) -> None:
         if outcome.state == "done" and self.parameters is not None:
@@ -234,7 +223,7 @@ class Panel:
         try:
             self.logic.findDevices(self._onDevices)
         except SkullImplantError as error:
-            self._showError(Outcome("failed", str(error)))
+            self.display.showError(Outcome("failed", str(error)))
 
     def _onDevices(self, devices: dict | None) -> None:
         self._devices = devices
@@ -256,7 +245,7 @@ class Panel:
         running, problem = self.logic.run is not None, self.logic.designProblem(parameters)
         button = ui.generateButton
         if running:
-            button.text, button.enabled = _("Cancel"), not self._cancelling
+            button.text, button.enabled = _("Cancel"), not self.display.cancelling
             button.toolTip = _("Stop; the scene stays as it is.")
         else:
             button.text, button.enabled = _("Generate implant"), problem is None and not self._installing
@@ -265,8 +254,7 @@ class Panel:
     def onGenerate(self) -> None:
         """Start a design, or cancel the run in progress."""
         if self.logic.run is not None:
-            self._cancelling = True
-            self.ui.progressLabel.text = _("Cancelling…")
+            self.display.cancel()
             self.ui.generateButton.enabled = False
             self.logic.cancel()
             return
@@ -277,8 +265,8 @@ class Panel:
         self.ui.previewButton.checked = False
         if self.ui.deviceComboBox.currentData != self.parameters.device:
             self.parameters.device = self.ui.deviceComboBox.currentData
-        self._begin(_("Starting"))
-        self._tried(lambda: self.logic.startDesign(self.parameters, self._onDesigned, self._onProgress))
+        self.display.begin(_("Starting"))
+        self._tried(lambda: self.logic.startDesign(self.parameters, self._onDesigned, self.display.onProgress))
 
     def _haveTorch(self) -> bool:
         """Install PyTorch if need be and wanted; say whether the design can begin."""
@@ -292,18 +280,17 @@ class Panel:
             return False
         self.update()
         if problem:
-            self._showError(Outcome("failed", problem))
+            self.display.showError(Outcome("failed", problem))
         return problem is None
 
     def _onDesigned(self, outcome: Outcome) -> None:
-        seconds = time.monotonic() - self._startTime
-        self._end(outcome, _("Implant designed in {seconds:.0f} s.").format(seconds=seconds))
+        self._end(outcome, _("Implant designed in {seconds:.0f} s.").format(seconds=self.display.seconds))
         if outcome.state == "done":
             self.ui.reviewCollapsibleButton.collapsed = False
             self.ui.exportCollapsibleButton.collapsed = False
             self.onCentre()
 
-    # A run: its beginning, progress, end
+    # A run: its beginning and end
 
     def _tried(self, start) -> None:
         """Start a run; what fails before it has begun is shown like a failed run."""
@@ -320,58 +307,13 @@ class Panel:
                                           "copy the log and report it."), log), "")
         self.update()
 
-    def _begin(self, title: str) -> None:
-        self._showError(None)
-        self._cancelling = False
-        self._startTime, self._stage = time.monotonic(), title
-        self.ui.progressBar.value = 0
-        self._showProgress(True)
-        self._showTime()
-        self._timer.start()
-
-    def _onProgress(self, step) -> None:
-        self.ui.progressBar.value = round(PROGRESS_STEPS * step.overall)
-        stage = step.title + (f": {step.message}" if step.message else "")
-        if stage != self._stage and not self._cancelling:
-            self._stage = stage
-            self._showTime()
-
-    def _showTime(self) -> None:
-        if not self._cancelling:
-            self.ui.progressLabel.text = f"{self._stage} · {time.monotonic() - self._startTime:.0f} s"
-
     def _end(self, outcome: Outcome, success: str) -> None:
-        self._timer.stop()
-        self._cancelling = False
-        self.ui.progressBar.visible = False
-        if outcome.state == "done":
-            self.ui.progressLabel.text = " ".join([success, *outcome.notes])
-        else:
-            self.ui.progressLabel.text = _("Cancelled.") if outcome.state == "cancelled" else ""
-            self.ui.progressLabel.visible = outcome.state == "cancelled"
-        self._showError(outcome if outcome.state == "failed" else None)
+        self.display.end(outcome, success)
         self.update()
 
     def forgetRun(self) -> None:
         """The scene is closed, and with it ends what is shown of a run."""
-        self._timer.stop()
-        self._cancelling = False
-        self._showProgress(False)
-        self._showError(None)
-
-    def _showProgress(self, shown: bool) -> None:
-        self.ui.progressBar.visible = self.ui.progressLabel.visible = shown
-
-    def _showError(self, outcome: Outcome | None) -> None:
-        self.ui.errorFrame.visible = outcome is not None
-        if outcome is not None:
-            self.ui.errorLabel.text = outcome.message
-            self.ui.logText.plainText = "\n".join(outcome.log)
-            self.ui.logText.visible = self.ui.copyLogButton.visible = bool(outcome.log)
-
-    def onCopyLog(self) -> None:
-        """Put the message and the log into the clipboard, to be mailed or posted."""
-        slicer.app.clipboard().setText(f"{self.ui.errorLabel.text}\n\n{self.ui.logText.plainText}")
+        self.display.forget()
 
     # Review
 
@@ -443,8 +385,8 @@ class Panel:
 
     def onUpdateFromEdit(self) -> None:
         """Mesh and check the edited implant."""
-        self._begin(_("Updating from the edited segment"))
-        self._tried(lambda: self.logic.startUpdate(self.parameters, self._onUpdated, self._onProgress))
+        self.display.begin(_("Updating from the edited segment"))
+        self._tried(lambda: self.logic.startUpdate(self.parameters, self._onUpdated, self.display.onProgress))
 
     def _onUpdated(self, outcome: Outcome) -> None:
         self._end(outcome, _("Surface and checks follow the edited implant."))

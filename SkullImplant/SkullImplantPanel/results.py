@@ -157,12 +157,28 @@ def _inRas(source: vtk.vtkAlgorithm, matrix: np.ndarray) -> vtk.vtkPolyData:
 
 
 def addResults(results: Results, inputNode: slicer.vtkMRMLTransformableNode) -> ResultNodes:
-    """Put results into the scene, beside the input in the subject hierarchy and under its transform."""
+    """Put results into the scene, beside the input in the subject hierarchy and under its transform.
+
+    Where that fails, the scene is left as it was.
+    """
     scene = slicer.mrmlScene
     scene.SaveStateForUndo()
-    name = inputNode.GetName()
+    before = {scene.GetNthNode(index).GetID() for index in range(scene.GetNumberOfNodes())}
+    try:
+        return _add(results, inputNode)
+    except Exception:
+        nodes = [scene.GetNthNode(index) for index in range(scene.GetNumberOfNodes())]
+        for node in nodes:
+            if node.GetID() not in before:
+                scene.RemoveNode(node)
+        raise
+
+
+def _add(results: Results, inputNode: slicer.vtkMRMLTransformableNode) -> ResultNodes:
+    scene, name = slicer.mrmlScene, inputNode.GetName()
     segmentation = _addSegmentation(results, inputNode, _("Implant design of {name}").format(name=name))
     model = scene.AddNewNodeByClass("vtkMRMLModelNode", scene.GenerateUniqueName(_("Implant surface")))
+    model.SetAndObserveTransformNodeID(inputNode.GetTransformNodeID())
     model.SetAndObservePolyData(results.surfaces[IMPLANT.segmentId])
     model.CreateDefaultDisplayNodes()
     model.GetDisplayNode().SetColor(IMPLANT.color)
@@ -170,7 +186,6 @@ def addResults(results: Results, inputNode: slicer.vtkMRMLTransformableNode) -> 
     table = _addTable(results.design["checks"])
     design = _addText(_("Design data"), json.dumps(results.design, indent=2), "json")
     report = _addText(_("Design report"), results.report, "html") if results.report else None
-    model.SetAndObserveTransformNodeID(inputNode.GetTransformNodeID())
     nodes = ResultNodes(segmentation, model, table, design, report)
     _intoFolder(nodes, inputNode, _("Skull implant of {name}").format(name=name))
     return nodes

@@ -221,3 +221,14 @@ def undo_enabled(class_name: str):
     node.UnRegister(None)
     node.UndoEnabledOn()
     return node
+
+
+def test_result_that_does_not_fit_leaves_the_scene_as_it_was(
+    results, scene, small_ct, small_result
+):
+    damaged = results.readResults(small_result)
+    del damaged.design["checks"]
+    before = node_ids(scene)
+    with pytest.raises(KeyError):
+        results.addResults(damaged, small_ct)
+    assert node_ids(scene) == before

@@ -1,0 +1,102 @@
+"""What the library is asked for: the parameters and nodes of the scene as files and arguments."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import slicer
+from slicer.i18n import tr as _
+
+from SkullImplantLib import models
+
+from . import inputs
+from .results import PIECES, ResultNodes
+
+# The files of a run, within its work folder.
+INPUT, LEFT_OUT, BEFORE, RESULT = "input.nrrd", "leave-out.nrrd", "before", "result"
+
+
+@dataclass(frozen=True)
+class Request:
+    """A run of ``skull-implant VERB ARGUMENTS -o FOLDER/result``.
+
+    ``{folder}`` in an argument stands for the run's work folder, in which ``images`` and ``texts`` are
+    written under their names. The result belongs to ``node``, and lies on its grid.
+    """
+
+    verb: str
+    node: slicer.vtkMRMLTransformableNode
+    arguments: list[str]
+    images: dict
+    texts: dict = field(default_factory=dict)
+    mayUseGpu: bool = False
+
+    def argumentsIn(self, folder: Path) -> list[str]:
+        """Return the arguments for a work folder."""
+        arguments = [*self.arguments, "-o", f"{{folder}}/{RESULT}"]
+        return [str(Path(a.replace("{folder}", str(folder)))) if "{folder}" in a else a for a in arguments]
+
+    def writeInto(self, folder: Path) -> None:
+        """Write the files; may be done in any thread."""
+        for name in (*self.images, *self.texts):
+            (folder / name).parent.mkdir(exist_ok=True)
+        for name, text in self.texts.items():
+            (folder / name).write_text(text, encoding="utf-8")
+        inputs.writeImages(self.images, folder)
+
+
+def inputNode(parameters) -> slicer.vtkMRMLTransformableNode | None:
+    """Return the node that a design is made from, or None."""
+    return parameters.skullSegmentation if parameters.skullIsSegmentation else parameters.inputVolume
+
+
+def designProblem(parameters) -> str | None:
+    """Return what keeps a design from being made, in one sentence, or None."""
+    node = inputNode(parameters)
+    if node is None:
+        if parameters.skullIsSegmentation:
+            return _("Choose the segmentation of the skull.")
+        return _("Choose the head CT; load it first (Add data), or make the sample patient.")
+    problem = inputs.nodeProblem(node)
+    if problem is None and parameters.leaveOut and not inputs.visibleSegmentIds(parameters.leaveOut):
+        return _("The segmentation to leave out has no visible segment; show one, or choose none.")
+    return problem
+
+
+def designRequest(parameters) -> Request:
+    """Return the request for a design.
+
+    :raises ValueError: there is a ``designProblem``.
+    """
+    problem = designProblem(parameters)
+    if problem:
+        raise ValueError(problem)
+    node = inputNode(parameters)
+    arguments = [f"{{folder}}/{INPUT}", "--device", parameters.device, "--model", parameters.model,
+                 "--clearance-mm", f"{parameters.clearanceMm:g}", "--spur-mm", f"{parameters.spurMm:g}",
+                 "--rim-slack-mm", f"{parameters.rimSlackMm:g}"]
+    if parameters.skullIsSegmentation:
+        images = {INPUT: inputs.snapshotOfSegments(node, inputs.visibleSegmentIds(node))}
+        arguments += ["--input", "skull"]
+    else:
+        images = {INPUT: inputs.imageOfVolume(node)}
+        if not parameters.automaticThreshold:
+            arguments += ["--bone-threshold", f"{parameters.boneThresholdHu:g}"]
+    if parameters.leaveOut:
+        segmentIds = inputs.visibleSegmentIds(parameters.leaveOut)
+        images[LEFT_OUT] = inputs.snapshotOfSegments(parameters.leaveOut, segmentIds, within=node)
+        arguments += ["--leave-out", f"{{folder}}/{LEFT_OUT}"]
+    mayUseGpu = models.model_needs_torch(parameters.model) and parameters.device != "cpu"
+    return Request("design", node, arguments, images, mayUseGpu=mayUseGpu)
+
+
+def updateRequest(parameters, nodes: ResultNodes) -> Request:
+    """Return the request to mesh and check the implant of a result again, as its segment is now."""
+    images = {f"{BEFORE}/{piece.fileName}": inputs.snapshotOfSegments(nodes.segmentation, [piece.segmentId])
+              for piece in PIECES}
+    arguments = [f"{{folder}}/{BEFORE}"]
+    node = parameters.resultInput
+    if node is not None and node.IsA("vtkMRMLScalarVolumeNode"):
+        images[INPUT] = inputs.imageOfVolume(node)
+        arguments += ["--input", f"{{folder}}/{INPUT}"]
+    texts = {f"{BEFORE}/design.json": nodes.design.GetText()}
+    return Request("update", node if node is not None else nodes.segmentation, arguments, images, texts)
