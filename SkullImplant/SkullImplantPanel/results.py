@@ -17,7 +17,7 @@ from vtk.util.numpy_support import numpy_to_vtk
 import slicer
 from slicer.i18n import tr as _
 
-from SkullImplantLib.images import array_of, bounding_box, crop, index_to_lps_mm
+from SkullImplantLib.images import array_of, index_to_lps_mm
 
 from .inputs import FLIP_RAS_LPS
 
@@ -81,9 +81,10 @@ def readResults(folder: Path) -> Results:
     labelmaps, surfaces = {}, {}
     for piece in PIECES:
         mask = sitk.ReadImage(str(folder / piece.fileName))
-        labelmaps[piece.segmentId] = _labelmap(mask)
+        start, used = _used(mask)
+        labelmaps[piece.segmentId] = _labelmap(used, start, mask)
         if piece is not IMPLANT:
-            surfaces[piece.segmentId] = _displaySurface(mask)
+            surfaces[piece.segmentId] = _displaySurface(used)
     surfaces[IMPLANT.segmentId] = _readStl(folder / "implant.stl")
     report = folder / "report.html"
     return Results(
@@ -94,23 +95,30 @@ def readResults(folder: Path) -> Results:
     )
 
 
-def _labelmap(mask: sitk.Image) -> slicer.vtkOrientedImageData:
-    """Return the part of a mask that is used, as labels on the whole mask's grid."""
-    voxels = array_of(mask)
-    box = bounding_box(voxels) if voxels.any() else (slice(0, 1),) * 3
-    used = np.ascontiguousarray(voxels[box])
+def _used(mask: sitk.Image) -> tuple[list[int], sitk.Image]:
+    """Return where (x, y, z) the used part of a mask begins, and that part.
+
+    With SimpleITK, which gives up Python's lock; numpy would keep it for as long as a large CT takes.
+    """
+    shape = sitk.LabelShapeStatisticsImageFilter()
+    shape.ComputePerimeterOff()
+    shape.Execute(mask)
+    box = shape.GetBoundingBox(1) if shape.HasLabel(1) else (0, 0, 0, 1, 1, 1)
+    start, size = list(box[:3]), list(box[3:])
+    return start, sitk.RegionOfInterest(mask, size, start)
+
+
+def _labelmap(used: sitk.Image, start: list[int], grid: sitk.Image) -> slicer.vtkOrientedImageData:
+    """Return the used part of a mask, which begins at voxel ``start``, as labels on the whole grid."""
     image = slicer.vtkOrientedImageData()
-    image.SetExtent([limit for part in box[::-1] for limit in (part.start, part.stop - 1)])
-    image.SetImageToWorldMatrix(slicer.util.vtkMatrixFromArray(FLIP_RAS_LPS @ index_to_lps_mm(mask)))
-    image.GetPointData().SetScalars(numpy_to_vtk(used.ravel(), deep=True))
+    image.SetExtent([limit for a, n in zip(start, used.GetSize()) for limit in (a, a + n - 1)])
+    image.SetImageToWorldMatrix(slicer.util.vtkMatrixFromArray(FLIP_RAS_LPS @ index_to_lps_mm(grid)))
+    image.GetPointData().SetScalars(numpy_to_vtk(array_of(used).ravel(), deep=True))
     return image
 
 
 def _displaySurface(mask: sitk.Image) -> vtk.vtkPolyData:
     """Return a light, smooth surface of a mask in RAS."""
-    voxels = array_of(mask)
-    if voxels.any():
-        mask = crop(mask, bounding_box(voxels, 1))
     shrink = [max(1, round(DISPLAY_SPACING_MM / s)) for s in mask.GetSpacing()]
     shares = sitk.BinShrink(sitk.Cast(mask, sitk.sitkFloat32), shrink)
     shares = sitk.ConstantPad(shares, [1, 1, 1], [1, 1, 1], 0.0)

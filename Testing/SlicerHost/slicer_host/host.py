@@ -14,6 +14,7 @@ slicer-core wheel. Slicer's own pure Python files, which the wheel lacks, are st
 from __future__ import annotations
 
 import atexit
+import ctypes
 import importlib
 import logging
 import os
@@ -27,6 +28,7 @@ from pathlib import Path
 from types import ModuleType, TracebackType
 from typing import Any
 
+import PySide6
 import slicer
 from PySide6 import QtCore
 
@@ -45,6 +47,8 @@ STANDIN_MODULES = _HERE / "standin_modules"
 # Functions of slicer.util that log the text of the dialog they show (or skip when testing).
 _DIALOG_FUNCTIONS = ("_messageDisplay", "delayDisplay")
 _SKIPPED_NOTE = "Testing mode is enabled"
+
+_PROCESS_EVENTS = "_ZN16QCoreApplication13processEventsE6QFlagsIN10QEventLoop17ProcessEventsFlagEEi"
 
 _host: Host | None = None
 
@@ -179,6 +183,20 @@ class Host:
         if errors:
             raise errors[0]
         return results[0]
+
+    def process_events_holding_lock(self, milliseconds: int = 50) -> None:
+        """Let Qt handle what is waiting as Slicer does: without giving up Python's lock (GIL).
+
+        PySide6 gives it up around its event loop, PythonQt does not; there other Python threads
+        come on only while a slot runs Python. Raises `NotImplementedError` where this is not Linux.
+        """
+        libraries = list(Path(PySide6.__path__[0]).glob("Qt/lib/libQt6Core.so.6"))
+        if not libraries:
+            raise NotImplementedError("Qt's own function is found under its Linux name only")
+        # QCoreApplication::processEvents(QEventLoop::ProcessEventsFlags, int maxtime)
+        function = ctypes.PyDLL(str(libraries[0]))[_PROCESS_EVENTS]
+        function.argtypes, function.restype = (ctypes.c_int, ctypes.c_int), None
+        function(0, milliseconds)
 
     def take_slot_errors(self) -> list[BaseException]:
         """The slot errors so far, and forget them."""
