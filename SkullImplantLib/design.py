@@ -32,7 +32,7 @@ from .symmetry import Pose, estimate_pose, standard_grid
 if TYPE_CHECKING:
     from .networks.weights import Weights
 
-# The prior alone has no grid of its own; it is rearranged from the grid the networks use.
+# The prior's depth is smooth: between voxels of this grid it is known to a hundredth of a mm.
 PRIOR_SPACING_MM = 2.0
 # Rearrangement's coarse voxels are this much finer than the network's grid: from voxels as coarse
 # as the network's own the dictionary loses more than it adds (Testing/Benchmarks/rearrangement.py).
@@ -102,12 +102,15 @@ def design_implant(
                 "has a hole to be filled."
             )
     with stages.stage("completion") as progress:
-        occupancy, device, network_notes = _complete(
-            skull.mask, pose, prior, weights, options, progress
-        )
+        soft, device, network_notes = _complete(skull.mask, pose, prior, weights, options, progress)
     with stages.stage("rearrangement") as progress:
         hole = prior.hole_on(skull.mask)
-        completed = on_the_ct_grid(occupancy, skull.mask, hole)
+        box = _box_around(hole, AROUND_HOLE_MM)
+        if weights:
+            bone = rearranged(soft, skull.mask, hole, box)
+        else:
+            bone = array_of(resample(soft, crop(skull.mask, box), outside=-1.0)) > 0.0
+        completed = _filled(skull.mask, hole, box, bone)
         progress(1.0)
     with stages.stage("implant") as progress:
         fit = ImplantOptions(
@@ -172,14 +175,12 @@ def _complete(
     options: DesignOptions,
     progress: Progress,
 ) -> tuple[sitk.Image, str, tuple[str, ...]]:
-    """Return the completed skull's occupancy, 0 to 1, on the standard grid; on which device it was
-    made; and notes.
+    """Return the completed skull on the standard grid: a network's occupancy, 0 to 1, or the
+    prior's depth in mm; on which device it was made; and notes.
     """
     if weights is None:
-        grid = standard_grid(pose, PRIOR_SPACING_MM)
-        # A voxel's share of bone falls from 1 to 0 as the surface passes through it.
-        share = prior.depth_on(grid) / PRIOR_SPACING_MM + 0.5
-        return sitk.Clamp(share, sitk.sitkFloat32, 0.0, 1.0), "cpu", ()
+        # Not as an occupancy: cut off at 0 and 1, it would interpolate to waves on the surface.
+        return prior.depth_on(standard_grid(pose, PRIOR_SPACING_MM)), "cpu", ()
     from .completion import CompletionOptions, complete_skull, grid_and_channels
 
     grid = standard_grid(pose, grid_and_channels(weights)[0])
@@ -193,27 +194,37 @@ def _complete(
     return found.occupancy, found.device, found.notes
 
 
-def on_the_ct_grid(occupancy: sitk.Image, skull: sitk.Image, hole: sitk.Image) -> sitk.Image:
-    """Return the completed skull on the CT's grid (uint8): the skull, and in the hole the occupancy
+def rearranged(
+    occupancy: sitk.Image, skull: sitk.Image, hole: sitk.Image, box: tuple[slice, ...]
+) -> np.ndarray:
+    """Return the bone in `box` (slices and result (z, y, x)) of the skull's grid: the occupancy
     refined from the network's grid by voxel rearrangement; the template is the patient's own skull.
     """
-    spacing_mm = skull.GetSpacing()[::-1]
     cell_mm = occupancy.GetSpacing()[0] / CELLS_PER_NETWORK_VOXEL
-    z, y, x = (max(1, round(cell_mm / s)) for s in spacing_mm)
+    z, y, x = (max(1, round(cell_mm / s)) for s in skull.GetSpacing()[::-1])
     factor = (z, y, x)
-    around = tuple(math.ceil(AROUND_HOLE_MM / s) for s in spacing_mm)
-    box = bounding_box(array_of(hole), around)  # type: ignore[arg-type]
     target = crop(skull, box)
     coarse_grid = _blocks_of(target, factor)
     coarse = array_of(resample(occupancy, coarse_grid)) > 0.5
     interpolated = resample(occupancy, _cells_of(coarse_grid, target, factor))
     rules = _rules_of(skull, hole, factor)
     share = apply_rules(coarse, rules, interpolated=array_of(interpolated))
-    within = tuple(slice(0, n) for n in target.GetSize()[::-1])
-    fine = (share[within] > 0.5) & (_distance_mm(crop(hole, box)) < RIM_MM)
+    return share[tuple(slice(0, n) for n in target.GetSize()[::-1])] > 0.5
+
+
+def _filled(
+    skull: sitk.Image, hole: sitk.Image, box: tuple[slice, ...], bone: np.ndarray
+) -> sitk.Image:
+    """Return the completed skull (uint8): the skull, and at the hole the `bone` in `box`."""
     completed = array_of(skull).copy()
-    completed[box] |= fine
+    completed[box] |= bone & (_distance_mm(crop(hole, box)) < RIM_MM)
     return image_like(completed, skull)
+
+
+def _box_around(hole: sitk.Image, reach_mm: float) -> tuple[slice, ...]:
+    """Return the box (z, y, x) around the hole and `reach_mm` more each way."""
+    z, y, x = (math.ceil(reach_mm / s) for s in hole.GetSpacing()[::-1])
+    return bounding_box(array_of(hole), (z, y, x))
 
 
 def _blocks_of(fine: sitk.Image, factor: tuple[int, int, int]) -> sitk.Image:
@@ -239,8 +250,7 @@ def _cells_of(blocks: sitk.Image, fine: sitk.Image, factor: tuple[int, int, int]
 
 def _rules_of(skull: sitk.Image, hole: sitk.Image, factor: tuple[int, int, int]) -> Rules:
     """Learn from the patient's own intact bone around the hole, but not from the cut edge."""
-    reach = tuple(math.ceil(TEMPLATE_MM / s) for s in skull.GetSpacing()[::-1])
-    box = bounding_box(array_of(hole), reach)  # type: ignore[arg-type]
+    box = _box_around(hole, TEMPLATE_MM)
     intact = _distance_mm(crop(hole, box)) > RIM_MM
     return learn_rules(array_of(crop(skull, box)) > 0, factor, valid=intact)
 

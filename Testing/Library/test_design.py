@@ -3,14 +3,17 @@
 import numpy as np
 import pytest
 import SimpleITK as sitk
+from scipy import ndimage
 
 from SkullImplantLib.design import PRIOR, DesignOptions, design_implant
 from SkullImplantLib.errors import Cancelled, SkullImplantError
 from SkullImplantLib.evaluation.metrics import evaluate_implant
 from SkullImplantLib.images import array_of, same_grid
 from SkullImplantLib.meshes import arrays_of, mesh_health
+from SkullImplantLib.prior import complete_by_prior
 from SkullImplantLib.reading import Input
 from SkullImplantLib.sample import SamplePatient
+from SkullImplantLib.symmetry import estimate_pose
 
 # The sample patient is no skull of the training set; a completion that works does better than this.
 LEAST_DICE = 0.70
@@ -40,6 +43,18 @@ def test_ct_to_implant(patient: SamplePatient, model: str) -> None:
     assert health.volume_cm3 == pytest.approx(design.implant.volume_cm3, rel=0.02)
     assert [record.name for record in design.stages.records] == STAGES
     assert design.model["name"] == model and len(design.model["sha256"]) == 64
+
+
+def test_the_prior_s_surface_comes_through_without_waves(patient: SamplePatient) -> None:
+    """The completed skull is the prior's, but for voxels whose centre lies on its very surface."""
+    design = design_implant(_input(patient.defective, "skull"), DesignOptions(model=PRIOR))
+    prior = complete_by_prior(design.skull, estimate_pose(design.skull))
+    depth_mm = array_of(prior.depth_on(design.skull))
+    # Off the rim: the middle layer of the missing bone, which is 5 voxels thick, and 2 each way.
+    middle = ndimage.distance_transform_edt(array_of(prior.hole_on(design.skull))) > 2.4
+    clear = ndimage.maximum_filter(middle, 5) & (np.abs(depth_mm) > 0.1)
+    completed = array_of(design.completed) > 0
+    assert (completed == (depth_mm > 0.0))[clear].mean() > 0.998
 
 
 def test_clearance_leaves_a_gap(patient: SamplePatient) -> None:
