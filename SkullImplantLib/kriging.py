@@ -22,6 +22,9 @@ PIXEL_MM = PIXEL_RAD * radial.MEAN_RADIUS_MM
 VAULT_RAD = np.deg2rad(99.0)
 FLOOR_RAD = np.deg2rad(112.0)
 RIM_BLEND_MM = 5.0  # prediction passes into the observed bone over this distance from the rim
+# Bone at the rim this many (robust) standard deviations below the prediction is the cut's own
+# slope, as at a burr hole, and no table for the implant to be flush with.
+SLOPE_DEVIATIONS = 3.0
 
 # Thickness is modelled on a logarithmic scale, in mm at the usual thickness: it varies in
 # proportion, and stays positive.
@@ -50,6 +53,7 @@ NOISE_MM = (0.3, 0.35)
 SHIFT_MM, TURN_RAD, STRETCH = 1.0, np.deg2rad(1.5), 0.04  # errors of pose, departures of size
 THICKER_MM = 1.0  # standard deviation of a skull's overall thickness, at the usual thickness
 ROUGH_PIXELS = 4.0  # wide against a pixel, narrow against the finest departure
+MAD_TO_DEVIATION = 1.4826  # of the median absolute deviation, for a normal distribution
 NEAR_MM = 16.0
 NEAR_COUNT, FAR_COUNT, MIRROR_COUNT = 650, 450, 350  # observations used
 DEVIATION_STEP = 3  # pixels between those where the posterior deviation is computed
@@ -273,9 +277,19 @@ def _blended(
     millimetres, is faded out into the hole.
     """
     width = RIM_BLEND_MM / 2 / PIXEL_MM
+    table = _without_slopes(maps[OUTER] - predicted[OUTER], rim)
     fade = np.exp(-away_mm(rim) / RIM_BLEND_MM)
     complete = maps.copy()
     for c in (OUTER, THICKNESS):
-        misfit = _local_mean(maps[c] - predicted[c], rim, width)
+        misfit = _local_mean(maps[c] - predicted[c], table, width)
         complete[c] = np.where(filled, predicted[c] + misfit * fade, maps[c])
     return complete
+
+
+def _without_slopes(misfit_mm: np.ndarray, rim: np.ndarray) -> np.ndarray:
+    """Return the `rim` (SIZE, SIZE) less where its outer surface falls off into the cut."""
+    if not rim.any():
+        return rim
+    usual_mm = np.median(misfit_mm[rim])
+    spread_mm = np.median(np.abs(misfit_mm[rim] - usual_mm)) * MAD_TO_DEVIATION
+    return rim & (misfit_mm >= usual_mm - SLOPE_DEVIATIONS * spread_mm)

@@ -16,16 +16,22 @@ from pathlib import Path
 
 import numpy as np
 import SimpleITK as sitk
+from scipy import ndimage
 
 from ..errors import SkullImplantError
 from ..images import array_of, atomic_path, index_to_lps_mm
-from ..population import Population
-from ..radial import fill_nearest, share_of_bone, shell_of
+from ..kriging import VAULT_RAD
+from ..population import OUTER, Population
+from ..radial import POLAR_RAD, fill_nearest, share_of_bone, shell_of
 from ..symmetry import Pose, fit_pose
 
 ROUNDS = 3
 RAY_MM = 1.0  # spacing at which rays are cast
 CENTRE_DEPTH = 0.44  # the template's centre lies this share of its length below the vertex
+# Posts of head frames, fiducials and cables stand on the vault; its own bumps are wider or lower.
+POST_MM = 2.0  # so far above the median around it bone is a post
+AROUND_POST_PIXELS = 9  # 14 mm across: more than twice as wide as a post
+FLANK_PIXELS = 2  # a post's edge pixels are part post, part vault
 
 
 def load_skulls(folder: Path) -> dict[str, sitk.Image]:
@@ -42,9 +48,20 @@ def population_of(skulls: dict[str, sitk.Image], poses: dict[str, Pose]) -> Popu
     for name, skull in skulls.items():
         pose = poses[name]
         outer, inner, known = shell_of(share_of_bone(skull, RAY_MM), pose.rotation, pose.centre_mm)
-        maps.append(np.stack([fill_nearest(m, known) for m in (outer, outer - inner)]))
+        maps.append(without_posts([fill_nearest(m, known) for m in (outer, outer - inner)]))
         bone.append(known)
     return Population(tuple(skulls), np.stack(maps).astype(np.float32), np.stack(bone))
+
+
+def without_posts(maps_mm: Sequence[np.ndarray]) -> np.ndarray:
+    """Return the maps (2, SIZE, SIZE) with the median around it where a post stands on the vault.
+
+    A post in one skull's map would come back as a pimple in everybody's implant.
+    """
+    vault = np.stack([ndimage.median_filter(m, AROUND_POST_PIXELS) for m in maps_mm])
+    posts = (maps_mm[OUTER] - vault[OUTER] > POST_MM) & (POLAR_RAD < VAULT_RAD)
+    posts = ndimage.binary_dilation(posts, iterations=FLANK_PIXELS)
+    return np.where(posts, vault, np.stack(maps_mm))
 
 
 def build_population(
