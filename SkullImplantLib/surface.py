@@ -33,7 +33,7 @@ class SurfaceOptions:
 
     level: float = 0.5
     """Where inside ends: a voxel above it is inside. Masks are 0/1."""
-    pass_band: float = 0.01
+    pass_band: float = 0.007
     """Frequencies of the mesh, 0 to 2, above this are smoothed away; the stairs of voxels are."""
     max_deviation_voxels: float = 0.45
     """How far a point may move along each image axis; under 0.5 a wall of one voxel stays one."""
@@ -170,8 +170,8 @@ def _smoothed(
     options: SurfaceOptions,
 ) -> np.ndarray:
     """Return the points (n, 3), mm along the image axes, smoothed within the options' bounds."""
-    # The stairs are longer by the ratio of the voxel's sides, so their frequency is lower.
-    pass_band = options.pass_band * spacing_mm.min() / spacing_mm.max()
+    # The stairs of long voxels are longer, but only along one side: as the mean of the sides.
+    pass_band = options.pass_band * np.sqrt(spacing_mm.min() / spacing_mm.max())
     smooth = _windowed_sinc(start, triangles, pass_band)
     moved = _bounded(smooth - start, spacing_mm, options)
     for _ in range(VOLUME_ROUNDS):

@@ -126,6 +126,20 @@ def test_normals_of_a_digitised_ball_are_smooth():
     assert np.degrees(np.arccos(cosine.clip(-1, 1))).mean() < 2.0
 
 
+@pytest.mark.parametrize(("spacing", "rms_mm"), [((0.5, 0.5, 0.5), 0.04), ((0.5, 0.5, 2.0), 0.07)])
+def test_a_piece_of_a_vault_has_no_terraces(spacing, rms_mm):
+    """Where a slightly curved surface is nearly parallel to the slices its stairs are long."""
+    radius_mm, half_thickness_mm = 75.0, 2.5
+    empty = grid(56.0, spacing)
+    p = points_of(empty) + [radius_mm, 0.0, 0.0]
+    shell = np.abs(np.linalg.norm(p, axis=-1) - radius_mm) - half_thickness_mm
+    piece = np.maximum(shell, np.hypot(p[..., 1], p[..., 2]) - 25.0)
+    mesh = surface_of(images.image_like(piece < 0, empty), PLAIN)
+    points = arrays_of(mesh)[0] - [30.0, -200.0, 150.0] + [radius_mm, 0.0, 0.0]
+    away = np.linalg.norm(points[np.hypot(points[:, 1], points[:, 2]) < 18.0], axis=1) - radius_mm
+    assert np.sqrt(((np.abs(away) - half_thickness_mm) ** 2).mean()) < rms_mm
+
+
 @pytest.mark.parametrize("limit_mm", [0.0, 0.1, 0.3])
 def test_no_point_moves_further_than_the_tolerance(limit_mm):
     empty = grid(46.0, (0.7, 1.3, 0.9))
