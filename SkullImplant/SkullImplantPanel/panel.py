@@ -17,6 +17,7 @@ from slicer.i18n import tr as _
 from . import inputs, pytorch, review
 from .background import inBackground
 from .preview import BonePreview, findThreshold
+from .requests import inputNode
 from .results import checkRow
 from .run import Outcome
 from .rundisplay import RunDisplay
@@ -46,6 +47,7 @@ class Panel:
         self._lookedForDevices = False
         self._installing = False
         self._shownDesign = None
+        self._summary = ""
         self._shownOpacity = None
         self._updating = False
         self.display = RunDisplay(ui)
@@ -324,9 +326,10 @@ class Panel:
         for widget in (ui.centreButton, ui.editButton, ui.skullOpacitySlider):
             widget.enabled = nodes is not None
         ui.updateButton.enabled = nodes is not None and idle
-        ui.checksTable.visible = ui.notesLabel.visible = nodes is not None
+        ui.checksTable.visible = nodes is not None
         if nodes is None:
-            ui.implantLabel.text = _("No implant has been designed yet.")
+            ui.implantLabel.text, ui.notesLabel.text = _("No implant has been designed yet."), ""
+            ui.notesLabel.visible = False
             self._shownDesign = None
             return
         # Only when it has changed: the opacity may be set elsewhere, too.
@@ -336,11 +339,15 @@ class Panel:
         if nodes.design.GetText() != self._shownDesign:
             self._shownDesign = nodes.design.GetText()
             self._showDesign(json.loads(self._shownDesign))
+        source = self.parameters.resultInput
+        others = source is not None and source is not inputNode(self.parameters)
+        owner = _("Of {name}: ").format(name=source.GetName()) if others else ""
+        ui.implantLabel.text = owner + self._summary
 
     def _showDesign(self, design: dict) -> None:
         implant, checks = design["implant"], design["checks"]
         passed = sum(check["passed"] for check in checks)
-        self.ui.implantLabel.text = _(
+        self._summary = _(
             "<b>{volume:.1f} cm³</b>, {area:.0f} cm², {thickness:.1f} mm thick; {passed} of {count} checks passed"
         ).format(volume=implant["volume_cm3"], area=implant["area_cm2"], thickness=implant["thickness_mm"],
                  passed=passed, count=len(checks))

@@ -138,6 +138,15 @@ def test_review_shows_the_numbers_and_a_sign_for_each_check(reviewed, small_resu
         assert note in ui.notesLabel.text
 
 
+def test_review_says_whose_result_it_is_when_another_ct_is_chosen(reviewed, small_ct_file):
+    own = reviewed.ui.implantLabel.text
+    other = slicer.util.loadVolume(str(small_ct_file), {"name": "Another patient"})
+    reviewed._parameterNode.inputVolume = other
+    assert reviewed.ui.implantLabel.text == "Of small-ct: " + own
+    reviewed._parameterNode.inputVolume = reviewed._parameterNode.resultInput
+    assert reviewed.ui.implantLabel.text == own
+
+
 def test_skull_fades_with_the_slider(reviewed):
     display = reviewed._parameterNode.resultSegmentation.GetDisplayNode()
     for opacity in (0.0, 0.65, 1.0):
