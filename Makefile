@@ -1,5 +1,5 @@
 # Everything a newcomer types. `make demo` and `make test` set up what they need by themselves.
-.PHONY: help setup demo panel test test-fast lint benchmark minkowski clean
+.PHONY: help setup demo panel test test-fast lint screenshots benchmark minkowski clean
 
 PYTHON := .venv/bin/python
 STAMP := .venv/.setup-complete

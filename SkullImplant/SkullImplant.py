@@ -8,14 +8,7 @@ from typing import Annotated
 import vtk
 
 import slicer
-from slicer import (
-    vtkMRMLModelNode,
-    vtkMRMLScalarVolumeNode,
-    vtkMRMLSegmentationNode,
-    vtkMRMLTableNode,
-    vtkMRMLTextNode,
-    vtkMRMLTransformableNode,
-)
+from slicer import vtkMRMLScalarVolumeNode, vtkMRMLSegmentationNode
 from slicer.i18n import tr as _
 from slicer.i18n import translate
 from slicer.parameterNodeWrapper import WithinRange, parameterNodeWrapper
@@ -132,8 +125,7 @@ class SkullImplantParameterNode:
     model - Shipped model by name, or the path of a weight file.
     device - Where a network runs: auto, cpu or cuda.
     keepResults - Whether earlier results stay in the scene when a new design is made.
-    resultInput - The volume or segmentation that the result was made from.
-    resultSegmentation, resultModel, resultTable, resultDesign, resultReport - The result under review.
+    resultSegmentation - The result under review; it refers to the result's other nodes.
     skullOpacity - How opaque the skull is in the 3D view.
     exportFolder - Where the files go.
     exportStl, exportMasks, exportReport - Which files.
@@ -151,12 +143,7 @@ class SkullImplantParameterNode:
     model: str = "prior"
     device: str = "auto"
     keepResults: bool = False
-    resultInput: vtkMRMLTransformableNode
     resultSegmentation: vtkMRMLSegmentationNode
-    resultModel: vtkMRMLModelNode
-    resultTable: vtkMRMLTableNode
-    resultDesign: vtkMRMLTextNode
-    resultReport: vtkMRMLTextNode
     skullOpacity: Annotated[float, WithinRange(0, 1)] = 0.35
     exportFolder: Path
     exportStl: bool = True
@@ -240,8 +227,11 @@ class SkullImplantWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
             self.initializeParameterNode()
 
     def onSceneChanged(self, caller, event) -> None:
-        """A node came or went."""
-        self.onParametersModified()
+        """A node came or went; what is loaded is whole only when the event loop comes round again."""
+        import qt
+
+        if self.parent.isEntered and not slicer.mrmlScene.IsBatchProcessing():
+            qt.QTimer.singleShot(0, self.panel.onNodesChanged)
 
     def initializeParameterNode(self) -> None:
         """Ensure parameter node exists and observed."""
@@ -344,7 +334,7 @@ class SkullImplantLogic(ScriptedLoadableModuleLogic):
         def finished(outcome):
             self._run = None
             if outcome.state == "done":
-                outcome = self._takeIn(outcome, request.node, parameters, replace)
+                outcome = self._takeIn(outcome, request, parameters, replace)
             onFinished(outcome)
 
         self._run = LibraryRun(
@@ -355,30 +345,26 @@ class SkullImplantLogic(ScriptedLoadableModuleLogic):
         )
         self._run.start()
 
-    def _takeIn(self, outcome, node, parameters, replace: bool):
+    def _takeIn(self, outcome, request, parameters, replace: bool):
         """Put the results that were read into the scene, and make them the result under review."""
-        from SkullImplantPanel.results import addResults, removeResults
+        from SkullImplantPanel.results import addResults, inputOfResult, removeResults
         from SkullImplantPanel.review import fadeSkull
         from SkullImplantPanel.run import Outcome
 
+        node = request.node
         if not slicer.mrmlScene.IsNodePresent(node):
             return Outcome("failed", _("The input was removed from the scene while the design ran; load it again."))
         earlier = self.resultNodes(parameters)
         try:
-            new = addResults(outcome.value, node)
+            new = addResults(outcome.value, node, request.inputName)
         except Exception as error:
             logging.exception("SkullImplant: the result could not be put into the scene")
             message = _("The result could not be put into the scene; please copy the log and report it.")
             return Outcome("failed", message, [repr(error)])
-        if earlier is not None and replace:
+        # A result of another patient stays, whatever is chosen.
+        if earlier is not None and replace and node in (inputOfResult(earlier.segmentation), earlier.segmentation):
             removeResults(earlier)
-        with slicer.util.NodeModify(parameters):
-            parameters.resultInput = node
-            parameters.resultSegmentation = new.segmentation
-            parameters.resultModel = new.model
-            parameters.resultTable = new.table
-            parameters.resultDesign = new.design
-            parameters.resultReport = new.report
+        parameters.resultSegmentation = new.segmentation
         fadeSkull(new.segmentation, parameters.skullOpacity)
         outcome.value = new
         return outcome
@@ -447,13 +433,10 @@ class SkullImplantLogic(ScriptedLoadableModuleLogic):
             time.sleep(0.01)
 
     def resultNodes(self, parameters: SkullImplantParameterNode):
-        """Return the ``ResultNodes`` under review, or None where one of them is missing or not yet loaded."""
-        from SkullImplantPanel.results import ResultNodes
+        """Return the ``ResultNodes`` under review, or None where there is no whole result."""
+        from SkullImplantPanel.results import nodesOfResult
 
-        nodes = ResultNodes(parameters.resultSegmentation, parameters.resultModel, parameters.resultTable,
-                            parameters.resultDesign, parameters.resultReport)
-        needed = (nodes.segmentation, nodes.model, nodes.table, nodes.design)
-        return nodes if all(node is not None for node in needed) and nodes.design.GetText() else None
+        return nodesOfResult(parameters.resultSegmentation)
 
     def exportResults(self, parameters: SkullImplantParameterNode) -> list[Path]:
         """Write the result into the folder of the parameters; return the files.

@@ -18,6 +18,7 @@ from SkullImplantLib.export.stl import write_stl
 
 from .inputs import FLIP_RAS_LPS, matrixToWorld, snapshotOfSegments, writeImages
 from .results import PIECES, ResultNodes
+from .review import isEdited
 
 STL, MASKS, REPORT = "stl", "masks", "report"
 
@@ -31,6 +32,11 @@ class Export:
     images: dict
     texts: dict
 
+    @property
+    def files(self) -> list[Path]:
+        """What is written."""
+        return [self.folder / name for name in sorted({**self.surfaces, **self.images, **self.texts})]
+
     def write(self) -> list[Path]:
         """Write all files or none, in any thread; return them.
 
@@ -42,14 +48,18 @@ class Export:
             writeImages(self.images, staging, compressed=True)
             for name, text in self.texts.items():
                 (staging / name).write_text(text, encoding="utf-8")
-        return [self.folder / name for name in sorted({**self.surfaces, **self.images, **self.texts})]
+        return self.files
 
 
 def exportOf(nodes: ResultNodes, folder: Path, formats: list[str]) -> Export:
     """Return the chosen formats of a result as an export.
 
-    :raises SkullImplantError: masks are asked for, and a transform bends them.
+    :raises SkullImplantError: the implant was edited after its surface was made; or masks are asked
+        for, and a transform bends them.
     """
+    if isEdited(nodes):
+        raise SkullImplantError(_("The implant was edited, and its surface and checks are those of before; click "
+                                  "'Update from edit' first."))
     surfaces, images, texts = {}, {}, {}
     if STL in formats:
         surfaces["implant.stl"] = _surfaceInWorld(nodes.model)

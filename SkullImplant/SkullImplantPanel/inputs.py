@@ -5,6 +5,7 @@ put under the same transform, so they stay with it whatever becomes of that tran
 happens in the GUI's thread and copies nothing; writing can be done in any thread.
 """
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,6 +25,8 @@ FLIP_RAS_LPS = np.diag([-1.0, -1.0, 1.0, 1.0])
 RIGID_TOLERANCE = 1e-3
 # Matrices of one grid differ by rounding only.
 SAME_GRID = 1e-6
+# Around segments that have no reference image.
+MARGIN_MM = 20.0
 
 
 @dataclass(frozen=True)
@@ -131,7 +134,13 @@ def referenceGrid(segmentationNode: slicer.vtkMRMLSegmentationNode) -> slicer.vt
     if not geometry:
         geometry = segmentation.DetermineCommonLabelmapGeometry(
             slicer.vtkSegmentation.EXTENT_UNION_OF_SEGMENTS, None)
-    slicer.vtkSegmentationConverter.DeserializeImageGeometry(geometry, grid, False)
+        slicer.vtkSegmentationConverter.DeserializeImageGeometry(geometry, grid, False)
+        # Segments that end where their grid ends look cut off.
+        margin = [math.ceil(MARGIN_MM / s) for s in grid.GetSpacing()]
+        grid.SetExtent([limit + (-m, m)[k] for m, *ends in zip(margin, grid.GetExtent()[::2], grid.GetExtent()[1::2])
+                        for k, limit in enumerate(ends)])
+    else:
+        slicer.vtkSegmentationConverter.DeserializeImageGeometry(geometry, grid, False)
     return grid
 
 

@@ -18,13 +18,16 @@ from . import inputs, pytorch, review
 from .background import inBackground
 from .preview import BonePreview, findThreshold
 from .requests import inputNode
-from .results import checkRow
+from .results import RESULT_ATTRIBUTE, allResults, checkRow, inputNameOfResult, inputOfResult, nodesOfResult
 from .run import Outcome
 from .rundisplay import RunDisplay
 from .wording import inPanelWords
 
-# Readable on a light and on a dark window alike.
-GOOD_COLOR, LOOK_COLOR = "#2f9e44", "#e67700"
+# On a light window and on a dark one, each with a contrast of at least 4.5 (WCAG 2.1, 1.4.3).
+GOOD_COLORS, LOOK_COLORS, BAD_COLORS = ("#1f7a33", "#69db7c"), ("#a34f00", "#ffa94d"), ("#b3202c", "#ff8787")
+HALF = 128
+# A second click within this time after the first is a double click, and does not mean to cancel.
+DOUBLE_CLICK_S = 0.5
 # Beside shipped models; asks for a file.
 OTHER_MODEL = "…"
 
@@ -46,6 +49,7 @@ class Panel:
         self._devices = None
         self._lookedForDevices = False
         self._installing = False
+        self._shownSegmentation = None
         self._shownDesign = None
         self._summary = ""
         self._shownOpacity = None
@@ -53,6 +57,9 @@ class Panel:
         self.display = RunDisplay(ui)
         self._fillModels()
         self._fillDevices()
+        ui.resultSelector.addAttribute("vtkMRMLSegmentationNode", RESULT_ATTRIBUTE)
+        ui.errorLabel.styleSheet = f"color: {self._color(*BAD_COLORS)};"
+        ui.problemLabel.styleSheet = f"color: {self._color(*LOOK_COLORS)};"
         ui.checksTable.setColumnCount(3)
         ui.checksTable.horizontalHeader().setSectionResizeMode(1, qt.QHeaderView.Stretch)
         self._connect()
@@ -136,9 +143,10 @@ class Panel:
 
     def _updateSkull(self) -> None:
         ui, parameters = self.ui, self.parameters
-        fromCt = not parameters.skullIsSegmentation
-        ui.skullSegmentationSelector.enabled = not fromCt
-        ui.skullSegmentationLabel.enabled = not fromCt
+        volume = parameters.inputVolume
+        isMask = volume is not None and volume.IsA("vtkMRMLLabelMapVolumeNode")
+        fromCt = not parameters.skullIsSegmentation and not isMask
+        ui.skullSegmentationSelector.enabled = ui.skullSegmentationLabel.enabled = parameters.skullIsSegmentation
         ui.automaticThresholdCheckBox.enabled = fromCt
         ui.thresholdLabel.enabled = fromCt
         ui.boneThresholdSlider.enabled = fromCt and not parameters.automaticThreshold
@@ -152,8 +160,10 @@ class Panel:
         """Find the automatic threshold of a volume once, and let the slider show it."""
         node = self.parameters.inputVolume
         if node is not self._thresholdOf:
-            self._thresholdOf, self._automaticHu = node, None
-            if node is not None and inputs.nodeProblem(node) is None:
+            self._thresholdOf = self._automaticHu = None
+            isCt = node is not None and not node.IsA("vtkMRMLLabelMapVolumeNode")
+            if isCt and inputs.nodeProblem(node) is None:
+                self._thresholdOf = node
                 findThreshold(node, lambda hu: self._onThreshold(node, hu))
         text = _("Automatic")
         if self._automaticHu is not None:
@@ -181,7 +191,7 @@ class Panel:
         box = self.ui.modelComboBox
         box.clear()
         for name in (models.PRIOR, *models.shipped_models()):
-            note = _("geometric, needs no PyTorch") if name == models.PRIOR else _("sparse network")
+            note = _("geometric") if name == models.PRIOR else _("sparse network")
             default = ", " + _("default") if name == models.DEFAULT_MODEL else ""
             box.addItem(f"{name} ({note}{default})", name)
         box.addItem(_("Weight file…"), OTHER_MODEL)
@@ -252,10 +262,14 @@ class Panel:
         else:
             button.text, button.enabled = _("Generate implant"), problem is None and not self._installing
             button.toolTip = problem or _("Find the skull, complete it, and fit an implant into its hole.")
+        ui.problemLabel.visible = not running and problem is not None and inputNode(parameters) is not None
+        ui.problemLabel.text = problem or ""
 
     def onGenerate(self) -> None:
         """Start a design, or cancel the run in progress."""
         if self.logic.run is not None:
+            if self.display.seconds < DOUBLE_CLICK_S:
+                return
             self.display.cancel()
             self.ui.generateButton.enabled = False
             self.logic.cancel()
@@ -264,11 +278,24 @@ class Panel:
 
         if model_needs_torch(self.parameters.model) and not self._haveTorch():
             return
+        if not self._mayReplace():
+            return
         self.ui.previewButton.checked = False
         if self.ui.deviceComboBox.currentData != self.parameters.device:
             self.parameters.device = self.ui.deviceComboBox.currentData
         self.display.begin(_("Starting"))
         self._tried(lambda: self.logic.startDesign(self.parameters, self._onDesigned, self.display.onProgress))
+
+    def _mayReplace(self) -> bool:
+        """Ask before a result that was edited by hand is replaced; say whether the design can begin."""
+        nodes = nodesOfResult(self.parameters.resultSegmentation)
+        if self.parameters.keepResults or nodes is None or self._isOfAnother():
+            return True
+        if not (review.isEdited(nodes) or json.loads(nodes.design.GetText()).get("edited")):
+            return True
+        return slicer.util.confirmOkCancelDisplay(
+            _("The implant under review was edited by hand. The new design replaces it, unless you tick 'Keep earlier "
+              "results'. Replace it?"), _("Replace the edited implant?"))
 
     def _haveTorch(self) -> bool:
         """Install PyTorch if need be and wanted; say whether the design can begin."""
@@ -286,7 +313,12 @@ class Panel:
         return problem is None
 
     def _onDesigned(self, outcome: Outcome) -> None:
-        self._end(outcome, _("Implant designed in {seconds:.0f} s.").format(seconds=self.display.seconds))
+        success = ""
+        if outcome.state == "done":
+            checks = json.loads(outcome.value.design.GetText())["checks"]
+            success = _("Implant designed in {seconds:.0f} s; {passed} of {count} checks passed.").format(
+                seconds=self.display.seconds, passed=sum(check["passed"] for check in checks), count=len(checks))
+        self._end(outcome, success)
         if outcome.state == "done":
             self.ui.reviewCollapsibleButton.collapsed = False
             self.ui.exportCollapsibleButton.collapsed = False
@@ -309,6 +341,16 @@ class Panel:
                                           "copy the log and report it."), log), "")
         self.update()
 
+    def onNodesChanged(self) -> None:
+        """Nodes came or went: choose the CT that was loaded, where none is chosen."""
+        if self.parameters is None:
+            return
+        if not self.parameters.inputVolume:
+            first = slicer.mrmlScene.GetFirstNodeByClass("vtkMRMLScalarVolumeNode")
+            if first is not None:
+                self.parameters.inputVolume = first
+        self.update()
+
     def _end(self, outcome: Outcome, success: str) -> None:
         self.display.end(outcome, success)
         self.update()
@@ -321,15 +363,23 @@ class Panel:
 
     def _updateReview(self) -> None:
         ui = self.ui
-        nodes = self.logic.resultNodes(self.parameters)
+        segmentation = self.parameters.resultSegmentation
+        nodes = nodesOfResult(segmentation)
         idle = self.logic.run is None
         for widget in (ui.centreButton, ui.editButton, ui.skullOpacitySlider):
             widget.enabled = nodes is not None
         ui.updateButton.enabled = nodes is not None and idle
+        ui.resultLabel.visible = ui.resultSelector.visible = len(allResults()) > 1
         ui.checksTable.visible = nodes is not None
+        if segmentation is not self._shownSegmentation:
+            self._shownSegmentation, self._shownOpacity = segmentation, None
+            ui.exportLabel.text = ""
+            if nodes is not None:
+                review.showOnly(nodes)
         if nodes is None:
-            ui.implantLabel.text, ui.notesLabel.text = _("No implant has been designed yet."), ""
-            ui.notesLabel.visible = False
+            ui.implantLabel.text = _("No implant has been designed yet.") if segmentation is None else _(
+                "A part of this result was removed from the scene; generate the implant again.")
+            ui.notesLabel.text, ui.notesLabel.visible = "", False
             self._shownDesign = None
             return
         # Only when it has changed: the opacity may be set elsewhere, too.
@@ -339,10 +389,24 @@ class Panel:
         if nodes.design.GetText() != self._shownDesign:
             self._shownDesign = nodes.design.GetText()
             self._showDesign(json.loads(self._shownDesign))
-        source = self.parameters.resultInput
-        others = source is not None and source is not inputNode(self.parameters)
-        owner = _("Of {name}: ").format(name=source.GetName()) if others else ""
-        ui.implantLabel.text = owner + self._summary
+        warnings = []
+        if self._isOfAnother():
+            warnings.append(_("This is the implant of {name}, not of the chosen input.").format(
+                name=inputNameOfResult(segmentation)))
+        if review.isEdited(nodes):
+            warnings.append(_("The implant was edited: click 'Update from edit'."))
+        color = self._color(*LOOK_COLORS)
+        ui.implantLabel.text = "<br>".join(
+            [self._summary, *(f'<font color="{color}">{warning}</font>' for warning in warnings)])
+
+    def _isOfAnother(self) -> bool:
+        """Whether the result under review was made from another input than the chosen one."""
+        source, chosen = inputOfResult(self.parameters.resultSegmentation), inputNode(self.parameters)
+        return chosen is not None and source is not chosen
+
+    def _color(self, onLight: str, onDark: str) -> str:
+        """Return the colour that is readable on the panel as it is."""
+        return onDark if self.ui.implantLabel.palette.color(qt.QPalette.Window).lightness() < HALF else onLight
 
     def _showDesign(self, design: dict) -> None:
         implant, checks = design["implant"], design["checks"]
@@ -357,16 +421,16 @@ class Panel:
         table.setRowCount(len(checks))
         for row, check in enumerate(checks):
             name, verdict, value, limit, unit, sentence = checkRow(check)
-            sign, color = ("✔", GOOD_COLOR) if check["passed"] else ("⚠", LOOK_COLOR)
+            sign, colors = ("✔", GOOD_COLORS) if check["passed"] else ("⚠", LOOK_COLORS)
             texts = (sign, name.capitalize(), f"{value} {unit}".strip())
-            tip = _("{sentence} Limit: {limit} {unit}; {verdict}.").format(
-                sentence=sentence, limit=limit, unit=unit, verdict=verdict)
+            tip = _("{sentence} Limit: {limit}; {verdict}.").format(
+                sentence=sentence, limit=f"{limit} {unit}".strip(), verdict=verdict)
             for column, text in enumerate(texts):
                 item = qt.QTableWidgetItem(text)
                 item.setToolTip(tip)
                 item.setFlags(qt.Qt.ItemIsEnabled)
                 if column == 0:
-                    item.setForeground(qt.QBrush(qt.QColor(color)))
+                    item.setForeground(qt.QBrush(qt.QColor(self._color(*colors))))
                 table.setItem(row, column, item)
         table.resizeColumnToContents(0)
         table.resizeColumnToContents(2)
@@ -380,12 +444,12 @@ class Panel:
         """Centre all views on the implant."""
         nodes = self.logic.resultNodes(self.parameters)
         with slicer.util.tryWithErrorDisplay(_("The views could not be centred.")):
-            review.centreViews(nodes.model, nodes.segmentation)
+            review.centreViews(nodes)
 
     def onEdit(self) -> None:
         """Open the implant in the Segment Editor."""
         nodes = self.logic.resultNodes(self.parameters)
-        source = self.parameters.resultInput
+        source = inputOfResult(nodes.segmentation)
         volumeNode = source if source is not None and source.IsA("vtkMRMLScalarVolumeNode") else None
         with slicer.util.tryWithErrorDisplay(_("The implant could not be opened for editing.")):
             review.editInSegmentEditor(nodes.segmentation, nodes.model, volumeNode)
@@ -411,22 +475,31 @@ class Panel:
         """Write the files; asks before any is replaced."""
         from SkullImplantLib.errors import SkullImplantError
 
-        folder = self.parameters.exportFolder
-        if (folder / "implant.stl").exists() or (folder / "report.html").exists():
-            question = _("{folder} already holds an exported implant. Replace its files?").format(folder=folder)
-            if not slicer.util.confirmOkCancelDisplay(question, _("Replace files?")):
-                return
-        self.ui.exportLabel.text = _("Writing…")
-        self.ui.exportButton.enabled = False
         try:
             job = self.logic.exportOf(self.parameters)
         except (SkullImplantError, ValueError) as error:
             self._onExportFailed(error)
             return
+        if not self._mayExport(job):
+            return
+        self.ui.exportLabel.text = _("Writing…")
+        self.ui.exportButton.enabled = False
         inBackground(job.write, self._onExported, self._onExportFailed)
 
+    def _mayExport(self, job) -> bool:
+        """Ask where the export may not be what is meant."""
+        if self._isOfAnother():
+            question = _("This is the implant of {name}, not of the chosen input. Export it?").format(
+                name=inputNameOfResult(self.parameters.resultSegmentation))
+            if not slicer.util.confirmOkCancelDisplay(question, _("Export this implant?")):
+                return False
+        there = [path.name for path in job.files if path.exists()]
+        question = _("{folder} already holds {files}. Replace them?").format(folder=job.folder, files=", ".join(there))
+        return not there or slicer.util.confirmOkCancelDisplay(question, _("Replace files?"))
+
     def _onExported(self, files: list[Path]) -> None:
-        self.ui.exportLabel.text = _("Written: {files}").format(files=", ".join(file.name for file in files))
+        self.ui.exportLabel.text = _("Written to {folder}: {files}").format(
+            folder=files[0].parent, files=", ".join(file.name for file in files))
         self.update()
 
     def _onExportFailed(self, error: Exception) -> None:

@@ -30,10 +30,6 @@ class BonePreview:
         self._timer.setInterval(DELAY_MS)
         self._timer.connect("timeout()", self._draw)
 
-    @property
-    def shown(self) -> bool:
-        return self._volumeNode is not None
-
     def show(self, volumeNode: slicer.vtkMRMLScalarVolumeNode, thresholdHu: float) -> None:
         """Show what is at least ``thresholdHu`` in a volume, soon."""
         self._volumeNode, self._threshold = volumeNode, thresholdHu

@@ -9,7 +9,7 @@ from slicer.i18n import tr as _
 from SkullImplantLib import models
 
 from . import inputs
-from .results import PIECES, ResultNodes
+from .results import PIECES, ResultNodes, inputNameOfResult, inputOfResult
 
 # The files of a run, within its work folder.
 INPUT, LEFT_OUT, BEFORE, RESULT = "input.nrrd", "leave-out.nrrd", "before", "result"
@@ -20,7 +20,8 @@ class Request:
     """A run of ``skull-implant VERB ARGUMENTS -o FOLDER/result``.
 
     ``{folder}`` in an argument stands for the run's work folder, in which ``images`` and ``texts`` are
-    written under their names. The result belongs to ``node``, and lies on its grid.
+    written under their names. The result belongs to ``node``, and lies on its grid; ``inputName`` is what
+    that was called, where it is not there any more.
     """
 
     verb: str
@@ -29,6 +30,7 @@ class Request:
     images: dict
     texts: dict = field(default_factory=dict)
     mayUseGpu: bool = False
+    inputName: str | None = None
 
     def argumentsIn(self, folder: Path) -> list[str]:
         """Return the arguments for a work folder."""
@@ -94,9 +96,11 @@ def updateRequest(parameters, nodes: ResultNodes) -> Request:
     images = {f"{BEFORE}/{piece.fileName}": inputs.snapshotOfSegments(nodes.segmentation, [piece.segmentId])
               for piece in PIECES}
     arguments = [f"{{folder}}/{BEFORE}"]
-    node = parameters.resultInput
+    node = inputOfResult(nodes.segmentation)
     if node is not None and node.IsA("vtkMRMLScalarVolumeNode"):
         images[INPUT] = inputs.imageOfVolume(node)
         arguments += ["--input", f"{{folder}}/{INPUT}"]
     texts = {f"{BEFORE}/design.json": nodes.design.GetText()}
-    return Request("update", node if node is not None else nodes.segmentation, arguments, images, texts)
+    # Without its input the new result takes the place of the old one.
+    node = node if node is not None else nodes.segmentation
+    return Request("update", node, arguments, images, texts, inputName=inputNameOfResult(nodes.segmentation))

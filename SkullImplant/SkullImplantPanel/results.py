@@ -5,6 +5,7 @@ in the GUI's thread. Nothing is in the scene until all of it has been read.
 """
 
 import json
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -63,11 +64,15 @@ class Results:
     surfaces: dict[str, vtk.vtkPolyData]
     design: dict[str, Any]
     report: str
+    fingerprint: str
 
 
 @dataclass(frozen=True)
 class ResultNodes:
-    """The nodes of one result; they share a folder of the subject hierarchy."""
+    """The nodes of one result; they share a folder of the subject hierarchy.
+
+    The segmentation refers to all others and to the input, so that a result is chosen by it alone.
+    """
 
     segmentation: slicer.vtkMRMLSegmentationNode
     model: slicer.vtkMRMLModelNode
@@ -76,12 +81,61 @@ class ResultNodes:
     report: slicer.vtkMRMLTextNode | None
 
 
+# Marks a result's segmentation, with the name of its input; and its folder, so that only such are removed.
+RESULT_ATTRIBUTE = "SkullImplant.Result"
+# What the implant's voxels were when its surface was made of them.
+FINGERPRINT_ATTRIBUTE = "SkullImplant.Fingerprint"
+ROLE = "SkullImplant.{name}"
+
+
+def nodesOfResult(segmentation: slicer.vtkMRMLSegmentationNode | None) -> ResultNodes | None:
+    """Return the nodes of the result that a segmentation belongs to.
+
+    None where it is none, where a part of it was removed, or where its data are not loaded yet.
+    """
+    if segmentation is None:
+        return None
+    others = {name: segmentation.GetNodeReference(ROLE.format(name=name))
+              for name in ("model", "table", "design", "report")}
+    nodes = ResultNodes(segmentation, **others)
+    whole = nodes.model is not None and nodes.table is not None and nodes.design is not None
+    return nodes if whole and nodes.design.GetText() else None
+
+
+def inputOfResult(segmentation: slicer.vtkMRMLSegmentationNode) -> slicer.vtkMRMLTransformableNode | None:
+    """Return the volume or segmentation that a result was made from, or None where it was removed."""
+    return segmentation.GetNodeReference(ROLE.format(name="input"))
+
+
+def inputNameOfResult(segmentation: slicer.vtkMRMLSegmentationNode) -> str:
+    """Return what the input of a result was called."""
+    return segmentation.GetAttribute(RESULT_ATTRIBUTE) or ""
+
+
+def allResults() -> list[slicer.vtkMRMLSegmentationNode]:
+    """Return the segmentations of all results in the scene."""
+    nodes = slicer.util.getNodesByClass("vtkMRMLSegmentationNode")
+    return [node for node in nodes if node.GetAttribute(RESULT_ATTRIBUTE) is not None]
+
+
+def fingerprint(voxels: np.ndarray) -> str:
+    """Return a short text that tells masks (z, y, x; 0/1) of one grid apart."""
+    used = [np.flatnonzero(voxels.any(axis=axes)) for axes in ((1, 2), (0, 2), (0, 1))]
+    if not used[0].size:
+        return "empty"
+    box = tuple(slice(int(u[0]), int(u[-1]) + 1) for u in used)
+    checksum = zlib.crc32(np.ascontiguousarray(voxels[box], np.uint8))
+    return " ".join(str(n) for part in box for n in (part.start, part.stop)) + f" {checksum:08x}"
+
+
 def readResults(folder: Path) -> Results:
     """Read what ``skull-implant design`` or ``update`` wrote into a folder."""
     labelmaps, surfaces = {}, {}
     for piece in PIECES:
         mask = sitk.ReadImage(str(folder / piece.fileName))
         start, used = _used(mask)
+        if piece is IMPLANT:
+            implant = fingerprint(array_of(mask))
         labelmaps[piece.segmentId] = _labelmap(used, start, mask)
         if piece is not IMPLANT:
             surfaces[piece.segmentId] = _displaySurface(used)
@@ -92,6 +146,7 @@ def readResults(folder: Path) -> Results:
         surfaces,
         json.loads((folder / "design.json").read_text(encoding="utf-8")),
         report.read_text(encoding="utf-8") if report.exists() else "",
+        implant,
     )
 
 
@@ -164,26 +219,31 @@ def _inRas(source: vtk.vtkAlgorithm, matrix: np.ndarray) -> vtk.vtkPolyData:
     return normals.GetOutput()
 
 
-def addResults(results: Results, inputNode: slicer.vtkMRMLTransformableNode) -> ResultNodes:
+def addResults(
+    results: Results, inputNode: slicer.vtkMRMLTransformableNode, inputName: str | None = None
+) -> ResultNodes:
     """Put results into the scene, beside the input in the subject hierarchy and under its transform.
 
     Where that fails, the scene is left as it was.
+
+    :param inputNode: the input; or, where that was removed, the segmentation of an earlier result of it.
+    :param inputName: its name then.
     """
     scene = slicer.mrmlScene
     scene.SaveStateForUndo()
     before = {scene.GetNthNode(index).GetID() for index in range(scene.GetNumberOfNodes())}
     try:
-        return _add(results, inputNode)
+        return _add(results, inputNode, inputName or inputNode.GetName())
     except Exception:
         nodes = [scene.GetNthNode(index) for index in range(scene.GetNumberOfNodes())]
         for node in nodes:
             if node.GetID() not in before:
-                scene.RemoveNode(node)
+                scene.RemoveNode(node)  # and what the subject hierarchy shows of it
         raise
 
 
-def _add(results: Results, inputNode: slicer.vtkMRMLTransformableNode) -> ResultNodes:
-    scene, name = slicer.mrmlScene, inputNode.GetName()
+def _add(results: Results, inputNode: slicer.vtkMRMLTransformableNode, name: str) -> ResultNodes:
+    scene = slicer.mrmlScene
     segmentation = _addSegmentation(results, inputNode, _("Implant design of {name}").format(name=name))
     model = scene.AddNewNodeByClass("vtkMRMLModelNode", scene.GenerateUniqueName(_("Implant surface")))
     model.SetAndObserveTransformNodeID(inputNode.GetTransformNodeID())
@@ -195,6 +255,13 @@ def _add(results: Results, inputNode: slicer.vtkMRMLTransformableNode) -> Result
     design = _addText(_("Design data"), json.dumps(results.design, indent=2), "json")
     report = _addText(_("Design report"), results.report, "html") if results.report else None
     nodes = ResultNodes(segmentation, model, table, design, report)
+    segmentation.SetAttribute(RESULT_ATTRIBUTE, name)
+    segmentation.SetAttribute(FINGERPRINT_ATTRIBUTE, results.fingerprint)
+    for role in ("model", "table", "design", "report"):
+        if getattr(nodes, role) is not None:
+            segmentation.SetNodeReferenceID(ROLE.format(name=role), getattr(nodes, role).GetID())
+    if inputNode.GetAttribute(RESULT_ATTRIBUTE) is None:
+        segmentation.SetNodeReferenceID(ROLE.format(name="input"), inputNode.GetID())
     _intoFolder(nodes, inputNode, _("Skull implant of {name}").format(name=name))
     return nodes
 
@@ -276,14 +343,10 @@ def _intoFolder(nodes: ResultNodes, inputNode, name: str) -> None:
     hierarchy = slicer.mrmlScene.GetSubjectHierarchyNode()
     parent = hierarchy.GetItemParent(hierarchy.GetItemByDataNode(inputNode)) or hierarchy.GetSceneItemID()
     folder = hierarchy.CreateFolderItem(parent, hierarchy.GenerateUniqueItemName(name))
-    hierarchy.SetItemAttribute(folder, FOLDER_ATTRIBUTE, "1")
+    hierarchy.SetItemAttribute(folder, RESULT_ATTRIBUTE, "1")
     for node in vars(nodes).values():
         if node is not None:
             hierarchy.SetItemParent(hierarchy.GetItemByDataNode(node), folder)
-
-
-# Marks the folders that hold results, so that only such are removed with their contents.
-FOLDER_ATTRIBUTE = "SkullImplant.Results"
 
 
 def removeResults(result: ResultNodes) -> None:
@@ -297,5 +360,5 @@ def removeResults(result: ResultNodes) -> None:
         slicer.mrmlScene.RemoveNode(node)
     for folder in folders:
         empty = hierarchy.GetNumberOfItemChildren(folder) == 0
-        if empty and hierarchy.GetItemAttribute(folder, FOLDER_ATTRIBUTE):
+        if empty and hierarchy.GetItemAttribute(folder, RESULT_ATTRIBUTE):
             hierarchy.RemoveItem(folder)

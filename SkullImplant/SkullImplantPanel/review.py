@@ -5,7 +5,17 @@ import numpy as np
 import slicer
 from slicer.i18n import tr as _
 
-from .results import IMPLANT, SKULL
+from .inputs import snapshotOfSegments
+from .results import (
+    FINGERPRINT_ATTRIBUTE,
+    IMPLANT,
+    SKULL,
+    ResultNodes,
+    allResults,
+    fingerprint,
+    inputOfResult,
+    nodesOfResult,
+)
 
 # The camera stands this many times the implant's size away, which shows the skull around it.
 CAMERA_DISTANCE = 3.6
@@ -18,8 +28,43 @@ def fadeSkull(segmentationNode: slicer.vtkMRMLSegmentationNode, opacity: float) 
         display.SetSegmentOpacity3D(SKULL.segmentId, opacity)
 
 
-def centreViews(modelNode: slicer.vtkMRMLModelNode, segmentationNode: slicer.vtkMRMLSegmentationNode) -> None:
-    """Put the slices through the implant's middle, and look at it from outside of the head."""
+def showOnly(nodes: ResultNodes) -> None:
+    """Show one result, and hide all others: two implants in one place cannot be told apart."""
+    for segmentationNode in allResults():
+        shown = segmentationNode is nodes.segmentation
+        others = nodesOfResult(segmentationNode)
+        for node in (segmentationNode, others.model if others else None):
+            if node is not None and node.GetDisplayNode() is not None:
+                node.GetDisplayNode().SetVisibility(shown)
+
+
+def isEdited(nodes: ResultNodes) -> bool:
+    """Say whether the implant's segment is not what its surface was made of."""
+    segmentationNode = nodes.segmentation
+    image = segmentationNode.GetBinaryLabelmapInternalRepresentation(IMPLANT.segmentId)
+    if image is None:
+        return True
+    # Looked at again only after a change.
+    state = (image.GetMTime(), segmentationNode.GetAttribute(FINGERPRINT_ATTRIBUTE))
+    if _looked.get(segmentationNode.GetID(), (None, None))[0] != state:
+        voxels = snapshotOfSegments(segmentationNode, [IMPLANT.segmentId]).image().voxels
+        _looked[segmentationNode.GetID()] = (state, fingerprint(voxels) != state[1])
+    return _looked[segmentationNode.GetID()][1]
+
+
+# What isEdited found, with the state in which it looked, by node id.
+_looked: dict = {}
+
+
+def centreViews(nodes: ResultNodes) -> None:
+    """Put the slices through the implant's middle, and look at it from outside of the head.
+
+    The slices show the volume that the implant was made for.
+    """
+    modelNode, segmentationNode = nodes.model, nodes.segmentation
+    source = inputOfResult(segmentationNode)
+    if source is not None and source.IsA("vtkMRMLVolumeNode"):
+        slicer.util.setSliceViewerLayers(background=source)
     bounds = np.zeros(6)
     modelNode.GetRASBounds(bounds)
     middle = bounds.reshape(3, 2).mean(axis=1)

@@ -8,7 +8,6 @@ everything that is called back runs in the GUI's thread.
 import errno
 import shutil
 import sys
-import time
 import traceback
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -66,7 +65,6 @@ class LibraryRun:
         :param cpuArguments: what to try once more with when the process crashes on the GPU.
         """
         self.verb = verb
-        self.startTime = time.monotonic()
         self._arguments = arguments
         self._workFolder = workFolder
         self._onFinished = onFinished

@@ -44,6 +44,7 @@ class RunDisplay:
     def begin(self, title: str) -> None:
         """A run begins."""
         self.showError(None)
+        self.ui.exportLabel.text = ""
         self._cancelling = False
         self._startTime, self._stage = time.monotonic(), title
         self.ui.progressBar.value = 0
@@ -54,7 +55,10 @@ class RunDisplay:
     def onProgress(self, step) -> None:
         """The run has come a step on."""
         self.ui.progressBar.value = round(PROGRESS_STEPS * step.overall)
-        stage = step.title + (f": {step.message}" if step.message else "")
+        # Messages are sentences of their own; what only repeats the title says nothing.
+        repeats = step.message.lower() == step.title.lower()
+        detail = "" if repeats or not step.message else f": {step.message[0].lower()}{step.message[1:]}"
+        stage = step.title + detail
         if stage != self._stage and not self._cancelling:
             self._stage = stage
             self._showTime()

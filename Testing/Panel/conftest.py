@@ -31,7 +31,6 @@ def reviewed(panel, small_ct, small_result):
 
     parameters = panel._parameterNode
     nodes = results.addResults(results.readResults(small_result), small_ct)
-    parameters.inputVolume = parameters.resultInput = small_ct
-    for name in ("segmentation", "model", "table", "design", "report"):
-        setattr(parameters, f"result{name.capitalize()}", getattr(nodes, name))
+    parameters.inputVolume = small_ct
+    parameters.resultSegmentation = nodes.segmentation
     return panel

@@ -22,6 +22,13 @@ def panel(host, scene, tmp_path):
     window.close()
 
 
+def result_of(parameters):
+    """The nodes of the result under review."""
+    from SkullImplantPanel.results import nodesOfResult
+
+    return nodesOfResult(parameters.resultSegmentation)
+
+
 def segment(parameters, segment_id):
     """Voxels of a segment of the result on the CT's grid."""
     return slicer.util.arrayFromSegmentBinaryLabelmap(
@@ -33,7 +40,7 @@ def shown_in_3d(parameters):
     """Whether 3D shows the implant as (segment, model)."""
     display = parameters.resultSegmentation.GetDisplayNode()
     as_segment = display.GetSegmentVisibility3D("Implant")
-    return bool(as_segment), bool(parameters.resultModel.GetDisplayNode().GetVisibility())
+    return bool(as_segment), bool(result_of(parameters).model.GetDisplayNode().GetVisibility())
 
 
 def shrink(editor):
@@ -49,13 +56,13 @@ def result_folders(scene):
     items = vtk.vtkIdList()
     hierarchy.GetItemChildren(hierarchy.GetSceneItemID(), items, True)
     found = [items.GetId(index) for index in range(items.GetNumberOfIds())]
-    return [item for item in found if hierarchy.GetItemAttribute(item, "SkullImplant.Results")]
+    return [item for item in found if hierarchy.GetItemAttribute(item, "SkullImplant.Result")]
 
 
 def test_implant_is_shrunk_in_the_segment_editor_and_updated(host, reviewed, scene, wait_until):
     ui, parameters = reviewed.ui, reviewed._parameterNode
     before = segment(parameters, "Implant")
-    design = json.loads(parameters.resultDesign.GetText())
+    design = json.loads(result_of(parameters).design.GetText())
     assert shown_in_3d(parameters) == (False, True)
 
     ui.editButton.click()
@@ -78,7 +85,7 @@ def test_implant_is_shrunk_in_the_segment_editor_and_updated(host, reviewed, sce
     wait_until(lambda: reviewed.logic.run is None)
     assert ui.errorFrame.isHidden(), ui.errorLabel.text
     assert shown_in_3d(parameters) == (False, True)
-    updated = json.loads(parameters.resultDesign.GetText())
+    updated = json.loads(result_of(parameters).design.GetText())
     assert updated["implant"]["volume_cm3"] < design["implant"]["volume_cm3"]
     assert updated["checks"] != design["checks"]
     assert f"{updated['implant']['volume_cm3']:.1f} cm³" in ui.implantLabel.text

@@ -139,11 +139,11 @@ def test_review_shows_the_numbers_and_a_sign_for_each_check(reviewed, small_resu
 
 
 def test_review_says_whose_result_it_is_when_another_ct_is_chosen(reviewed, small_ct_file):
-    own = reviewed.ui.implantLabel.text
+    own, chosen = reviewed.ui.implantLabel.text, reviewed._parameterNode.inputVolume
     other = slicer.util.loadVolume(str(small_ct_file), {"name": "Another patient"})
     reviewed._parameterNode.inputVolume = other
-    assert reviewed.ui.implantLabel.text == "Of small-ct: " + own
-    reviewed._parameterNode.inputVolume = reviewed._parameterNode.resultInput
+    assert "the implant of small-ct, not of the chosen" in reviewed.ui.implantLabel.text
+    reviewed._parameterNode.inputVolume = chosen
     assert reviewed.ui.implantLabel.text == own
 
 
@@ -187,11 +187,72 @@ def test_export_into_a_place_that_cannot_be_written_is_an_error_for_people(
     assert reviewed.ui.exportLabel.text == ""
 
 
-def test_result_that_is_deleted_by_the_user_is_no_longer_offered(reviewed, scene):
-    scene.RemoveNode(reviewed._parameterNode.resultModel)
+def test_result_that_is_deleted_by_the_user_is_no_longer_offered(host, reviewed, scene):
+    nodes = reviewed.logic.resultNodes(reviewed._parameterNode)
+    scene.RemoveNode(nodes.model)
+    host.process_events()
     assert not reviewed.ui.exportButton.enabled
     assert not reviewed.ui.centreButton.enabled
+    assert "removed from the scene" in reviewed.ui.implantLabel.text
+    scene.RemoveNode(nodes.segmentation)
+    host.process_events()
     assert "No implant" in reviewed.ui.implantLabel.text
+
+
+def test_edited_implant_is_not_exported_before_its_update(host, reviewed, small_ct, tmp_path):
+    nodes = reviewed.logic.resultNodes(reviewed._parameterNode)
+    implant = slicer.util.arrayFromSegmentBinaryLabelmap(nodes.segmentation, "Implant", small_ct)
+    layers = np.argwhere(implant.any(axis=(1, 2))).ravel()
+    implant[layers[-2] :] = 0
+    slicer.util.updateSegmentBinaryLabelmapFromArray(
+        implant, nodes.segmentation, "Implant", small_ct
+    )
+    reviewed.panel.update()
+    assert "edited" in reviewed.ui.implantLabel.text
+    reviewed.ui.exportButton.click()
+    assert "Update from edit" in str(host.take_slot_errors()[0])
+    assert not (tmp_path / "export").exists()
+
+
+def test_results_are_chosen_from_and_shown_one_at_a_time(reviewed, small_ct, small_result):
+    from SkullImplantPanel import results
+
+    ui, parameters = reviewed.ui, reviewed._parameterNode
+    first = reviewed.logic.resultNodes(parameters)
+    assert ui.resultSelector.isHidden()
+    second = results.addResults(results.readResults(small_result), small_ct)
+    parameters.resultSegmentation = second.segmentation
+    assert not ui.resultSelector.isHidden()
+    shown = [node.model.GetDisplayNode().GetVisibility() for node in (first, second)]
+    assert shown == [0, 1]
+    ui.resultSelector.setCurrentNode(first.segmentation)
+    assert parameters.resultSegmentation is first.segmentation
+    shown = [node.segmentation.GetDisplayNode().GetVisibility() for node in (first, second)]
+    assert shown == [1, 0]
+
+
+def test_nothing_is_replaced_without_a_question(host, reviewed, tmp_path, wait_until):
+    """In testing mode a question is answered with no."""
+    (tmp_path / "export").mkdir()
+    (tmp_path / "export" / "design.json").write_text("mine")
+    reviewed.ui.exportButton.click()
+    assert (tmp_path / "export" / "design.json").read_text() == "mine"
+    assert not (tmp_path / "export" / "implant.stl").exists()
+
+
+def test_ct_loaded_while_the_panel_is_open_is_chosen(host, panel, small_ct_file, wait_until):
+    volume = slicer.util.loadVolume(str(small_ct_file))
+    wait_until(lambda: panel.ui.generateButton.enabled, 5)
+    assert panel._parameterNode.inputVolume is volume
+    wait_until(lambda: "HU" in panel.ui.automaticThresholdCheckBox.text, 20)
+
+
+def test_labelmap_of_a_skull_has_no_threshold(panel, small_result, wait_until):
+    skull = slicer.util.loadVolume(str(small_result / "skull.nrrd"), {"labelmap": True})
+    wait_until(lambda: panel._parameterNode.inputVolume is skull, 5)
+    assert panel.ui.generateButton.enabled
+    assert not panel.ui.previewButton.enabled and not panel.ui.automaticThresholdCheckBox.enabled
+    assert panel.ui.automaticThresholdCheckBox.text == "Automatic"
 
 
 # --- the life of the panel ------------------------------------------------------------------------

@@ -102,7 +102,8 @@ def test_second_design_replaces_the_first_or_is_added(logic, scene, small_ct):
     second = outcome.value
     parameters, outcome = designed(logic, keepResults=True, clearanceMm=0.0)
     assert scene.IsNodePresent(second.model) and scene.IsNodePresent(second.segmentation)
-    assert parameters.resultModel.GetID() == outcome.value.model.GetID() != second.model.GetID()
+    current = logic.resultNodes(parameters)
+    assert current.model.GetID() == outcome.value.model.GetID() != second.model.GetID()
 
     assert _volume_cm3(second.model) < _volume_cm3(outcome.value.model), "less gap, more implant"
 

@@ -86,8 +86,7 @@ def test_logic_says_what_is_missing(module, scene, nodes, tmp_path):
     logic = module.SkullImplantLogic()
     parameters = logic.getParameterNode()
     assert "generate an implant" in logic.exportProblem(parameters)
-    for name in ("segmentation", "model", "table", "design", "report"):
-        setattr(parameters, f"result{name.capitalize()}", getattr(nodes, name))
+    parameters.resultSegmentation = nodes.segmentation
     assert "folder" in logic.exportProblem(parameters)
     parameters.exportFolder = tmp_path
     assert logic.exportProblem(parameters) is None

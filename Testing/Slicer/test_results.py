@@ -158,10 +158,9 @@ def test_results_follow_the_transform_of_the_input(results, scene, small_ct, sma
 def test_everything_survives_a_saved_scene(results, module, scene, nodes, tmp_path, small_ct):
     logic = module.SkullImplantLogic()
     parameters = logic.getParameterNode()
-    parameters.inputVolume = parameters.resultInput = small_ct
+    parameters.inputVolume = small_ct
     parameters.clearanceMm = 0.8
-    for name in ("segmentation", "model", "table", "design", "report"):
-        setattr(parameters, f"result{name.capitalize()}", getattr(nodes, name))
+    parameters.resultSegmentation = nodes.segmentation
     masks = {
         piece.segmentId: slicer.util.arrayFromSegmentBinaryLabelmap(
             nodes.segmentation, piece.segmentId, small_ct
