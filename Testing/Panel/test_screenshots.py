@@ -95,3 +95,23 @@ def test_sample_patient_before_during_and_after(host, scene, panel, window, wait
     window.screenshot(pictures / "panel-threshold.png")
     ui.previewButton.checked = False
     click_and_take_pictures(panel, window, wait_until, pictures, "sample-patient")
+
+
+def test_loaded_scene_shows_its_implant_where_it_was(
+    host, scene, panel, window, wait_until, pictures, tmp_path, small_ct, small_result
+):
+    """The slices of a scene that is loaded show the segments at their own position at once."""
+    from SkullImplantPanel import results, review
+
+    nodes = results.addResults(results.readResults(small_result), small_ct)
+    slicer.util.setSliceViewerLayers(background=small_ct, fit=True)
+    panel._parameterNode.resultSegmentation = nodes.segmentation
+    review.centreViews(nodes)
+    window.screenshot(tmp_path / "before.png")
+    assert slicer.util.saveScene(str(tmp_path / "case.mrb"))
+    scene.Clear()
+    assert slicer.util.loadScene(str(tmp_path / "case.mrb"))
+    window.screenshot(tmp_path / "after.png")
+    before, after = orange_pixels(tmp_path / "before.png"), orange_pixels(tmp_path / "after.png")
+    slices = [0, 2, 3]
+    assert after[slices] == pytest.approx(before[slices], rel=0.1)

@@ -199,8 +199,15 @@ class qSlicerLayoutManager(qt.QObject):
         # After the layout logic, which observes the same and makes missing view nodes first.
         for event in (scene.EndBatchProcessEvent, scene.EndRestoreEvent):
             self._observations.addObserver(scene, event, self._on_layout_modified)
+            self._observations.addObserver(scene, event, self._on_scene_loaded)
         self._observations.addObserver(scene, scene.NodeRemovedEvent, self._on_node_removed)
         self.setLayout(slicer.vtkMRMLLayoutNode.SlicerLayoutFourUpView)
+
+    def _on_scene_loaded(self, *_) -> None:
+        """Displayable managers pass over what happens to slices while a scene is loaded."""
+        for widget in self._slice_widgets.values():
+            if widget.mrmlSliceNode() is not None:
+                widget.mrmlSliceNode().Modified()
 
     # --- what is there ----------------------------------------------------------------------------
 
