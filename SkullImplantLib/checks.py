@@ -187,7 +187,7 @@ def _overlap(overlap_cm3: float) -> Check:
     """The implant takes no room that bone has."""
     sentence = "No part of the implant lies inside bone."
     if overlap_cm3:
-        sentence = f"{overlap_cm3:.2f} cm³ of the implant lie inside bone."
+        sentence = f"{overlap_cm3:.2f} cm³ of the implant lies inside bone."
     return _check("overlap with bone", overlap_cm3, "cm³", "=", 0, sentence)
 
 
@@ -253,7 +253,7 @@ def _over_bone(
         "%",
         "<=",
         limit,
-        f"{share:.0f} % of the implant lie over or under intact bone.",
+        f"{share:.0f} % of the implant lies over or under intact bone.",
     )
 
 

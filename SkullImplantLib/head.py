@@ -135,7 +135,8 @@ def find_head(bright: sitk.Image) -> Head:
 def _not_a_head() -> SkullImplantError:
     return SkullImplantError(
         "The image does not look like a head: no cranial cavity was found within the bone; "
-        "check that it is a head CT or skull mask and that its orientation and spacing are right."
+        "check that it is a head CT or skull mask, its orientation and spacing, and the bone "
+        "threshold."
     )
 
 
