@@ -456,6 +456,10 @@ class Panel:
 
     def onUpdateFromEdit(self) -> None:
         """Mesh and check the edited implant."""
+        if not review.isEdited(nodesOfResult(self.parameters.resultSegmentation)):
+            self.ui.progressLabel.text = _("The implant was not edited; surface and checks are up to date.")
+            self.ui.progressLabel.visible = True
+            return
         self.display.begin(_("Updating from the edited segment"))
         self._tried(lambda: self.logic.startUpdate(self.parameters, self._onUpdated, self.display.onProgress))
 

@@ -244,7 +244,7 @@ def addResults(
 
 def _add(results: Results, inputNode: slicer.vtkMRMLTransformableNode, name: str) -> ResultNodes:
     scene = slicer.mrmlScene
-    segmentation = _addSegmentation(results, inputNode, _("Implant design of {name}").format(name=name))
+    segmentation = _addSegmentation(results, inputNode, name)
     model = scene.AddNewNodeByClass("vtkMRMLModelNode", scene.GenerateUniqueName(_("Implant surface")))
     model.SetAndObserveTransformNodeID(inputNode.GetTransformNodeID())
     model.SetAndObservePolyData(results.surfaces[IMPLANT.segmentId])
@@ -255,7 +255,6 @@ def _add(results: Results, inputNode: slicer.vtkMRMLTransformableNode, name: str
     design = _addText(_("Design data"), json.dumps(results.design, indent=2), "json")
     report = _addText(_("Design report"), results.report, "html") if results.report else None
     nodes = ResultNodes(segmentation, model, table, design, report)
-    segmentation.SetAttribute(RESULT_ATTRIBUTE, name)
     segmentation.SetAttribute(FINGERPRINT_ATTRIBUTE, results.fingerprint)
     for role in ("model", "table", "design", "report"):
         if getattr(nodes, role) is not None:
@@ -268,7 +267,11 @@ def _add(results: Results, inputNode: slicer.vtkMRMLTransformableNode, name: str
 
 def _addSegmentation(results: Results, inputNode, name: str) -> slicer.vtkMRMLSegmentationNode:
     scene = slicer.mrmlScene
-    node = scene.AddNewNodeByClass("vtkMRMLSegmentationNode", scene.GenerateUniqueName(name))
+    node = scene.CreateNodeByClass("vtkMRMLSegmentationNode")
+    node.UnRegister(None)  # Python's variable owns it
+    node.SetName(scene.GenerateUniqueName(_("Implant design of {name}").format(name=name)))
+    node.SetAttribute(RESULT_ATTRIBUTE, name)  # before selectors see the node, which look at it
+    scene.AddNode(node)
     node.SetSourceRepresentationToBinaryLabelmap()
     # Surfaces are not saved; a loaded scene makes them anew, and with surface nets in a moment.
     rule = slicer.vtkBinaryLabelmapToClosedSurfaceConversionRule

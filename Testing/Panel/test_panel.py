@@ -214,6 +214,13 @@ def test_edited_implant_is_not_exported_before_its_update(host, reviewed, small_
     assert not (tmp_path / "export").exists()
 
 
+def test_update_without_an_edit_says_so(reviewed):
+    reviewed.ui.updateButton.click()
+    assert reviewed.logic.run is None
+    assert "not edited" in reviewed.ui.progressLabel.text
+    assert not reviewed.ui.progressLabel.isHidden()
+
+
 def test_results_are_chosen_from_and_shown_one_at_a_time(reviewed, small_ct, small_result):
     from SkullImplantPanel import results
 
