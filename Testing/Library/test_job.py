@@ -26,7 +26,7 @@ def test_it_opens_in_a_moment_and_without_the_heavy_packages() -> None:
         "print(seconds)"
     )
     command = [sys.executable, "-c", code]
-    # The processor's time, and the best of three, because the machine may be busy with other things.
+    # The processor's time, and the best of three: the machine may be busy with other things.
     runs = [subprocess.run(command, capture_output=True, text=True, check=True) for _ in range(3)]
     assert min(float(run.stdout) for run in runs) < 0.1
 
