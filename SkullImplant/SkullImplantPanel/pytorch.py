@@ -9,7 +9,7 @@ import importlib.util
 import slicer
 from slicer.i18n import tr as _
 
-from SkullImplantLib.models import TORCH_MINIMUM
+from SkullImplantLib.models import TORCH_MINIMUM, is_torch_new_enough
 
 
 def torchProblem() -> str | None:
@@ -17,7 +17,7 @@ def torchProblem() -> str | None:
     version = torchVersion()
     if version is None:
         return _("PyTorch is not installed.")
-    if not newEnough(version):
+    if not is_torch_new_enough(version):
         return _("PyTorch {version} is too old; {minimum} or newer is needed.").format(
             version=version, minimum=TORCH_MINIMUM)
     return None
@@ -32,16 +32,6 @@ def torchVersion() -> str | None:
         return importlib.metadata.version("torch")
     except importlib.metadata.PackageNotFoundError:
         return None
-
-
-def newEnough(version: str) -> bool:
-    """Say whether a version such as ``2.13.0+cpu`` is at least the minimum."""
-    return _numbers(version) >= _numbers(TORCH_MINIMUM)
-
-
-def _numbers(version: str) -> tuple[int, ...]:
-    parts = version.split("+")[0].split(".")[:2]
-    return tuple(int("".join(c for c in part if c.isdigit()) or 0) for part in parts)
 
 
 def ensureTorch() -> str | None:

@@ -51,7 +51,6 @@ TERMINOLOGY = ("Segmentation category and type - DICOM master list~{category}~{t
 # Surfaces of the two skulls are for looking at: made on voxels of this size they turn smoothly.
 DISPLAY_SPACING_MM = 1.0
 DISPLAY_PASSES, DISPLAY_PASS_BAND = 20, 0.02
-SKULL_OPACITY = 0.35
 # Slicer's number for this way from labelmap to surface (vtkBinaryLabelmapToClosedSurfaceConversionRule).
 SURFACE_NETS = "1"
 
@@ -298,7 +297,6 @@ def _addSegmentation(results: Results, inputNode, name: str) -> slicer.vtkMRMLSe
     node.CreateDefaultDisplayNodes()
     display = node.GetDisplayNode()
     display.SetSegmentVisibility(COMPLETED.segmentId, False)
-    display.SetSegmentOpacity3D(SKULL.segmentId, SKULL_OPACITY)
     display.SetSegmentOpacity2DFill(SKULL.segmentId, 0.25)
     display.SetSegmentVisibility3D(IMPLANT.segmentId, False)  # in 3D the model shows the implant
     return node
