@@ -136,9 +136,11 @@ def referenceGrid(segmentationNode: slicer.vtkMRMLSegmentationNode) -> slicer.vt
             slicer.vtkSegmentation.EXTENT_UNION_OF_SEGMENTS, None)
         slicer.vtkSegmentationConverter.DeserializeImageGeometry(geometry, grid, False)
         # Segments that end where their grid ends look cut off.
-        margin = [math.ceil(MARGIN_MM / s) for s in grid.GetSpacing()]
-        grid.SetExtent([limit + (-m, m)[k] for m, *ends in zip(margin, grid.GetExtent()[::2], grid.GetExtent()[1::2])
-                        for k, limit in enumerate(ends)])
+        extent = list(grid.GetExtent())
+        for axis, spacing in enumerate(grid.GetSpacing()):
+            extent[2 * axis] -= math.ceil(MARGIN_MM / spacing)
+            extent[2 * axis + 1] += math.ceil(MARGIN_MM / spacing)
+        grid.SetExtent(extent)
     else:
         slicer.vtkSegmentationConverter.DeserializeImageGeometry(geometry, grid, False)
     return grid

@@ -6,6 +6,7 @@ in the GUI's thread. Nothing is in the scene until all of it has been read.
 
 import json
 import zlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -117,14 +118,19 @@ def allResults() -> list[slicer.vtkMRMLSegmentationNode]:
     return [node for node in nodes if node.GetAttribute(RESULT_ATTRIBUTE) is not None]
 
 
-def fingerprint(voxels: np.ndarray) -> str:
-    """Return a short text that tells masks (z, y, x; 0/1) of one grid apart."""
+def fingerprint(voxels: np.ndarray, start: Sequence[int]) -> str:
+    """Return a short text that tells masks of one grid apart.
+
+    :param voxels: a part of the mask that holds all of it, 0/1 (z, y, x).
+    :param start: where on the grid the part begins (z, y, x).
+    """
     used = [np.flatnonzero(voxels.any(axis=axes)) for axes in ((1, 2), (0, 2), (0, 1))]
     if not used[0].size:
         return "empty"
     box = tuple(slice(int(u[0]), int(u[-1]) + 1) for u in used)
     checksum = zlib.crc32(np.ascontiguousarray(voxels[box], np.uint8))
-    return " ".join(str(n) for part in box for n in (part.start, part.stop)) + f" {checksum:08x}"
+    ends = (str(n + offset) for part, offset in zip(box, start) for n in (part.start, part.stop))
+    return " ".join([*ends, f"{checksum:08x}"])
 
 
 def readResults(folder: Path) -> Results:
@@ -134,7 +140,7 @@ def readResults(folder: Path) -> Results:
         mask = sitk.ReadImage(str(folder / piece.fileName))
         start, used = _used(mask)
         if piece is IMPLANT:
-            implant = fingerprint(array_of(mask))
+            implant = fingerprint(array_of(used), start[::-1])
         labelmaps[piece.segmentId] = _labelmap(used, start, mask)
         if piece is not IMPLANT:
             surfaces[piece.segmentId] = _displaySurface(used)

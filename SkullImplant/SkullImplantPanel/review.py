@@ -1,11 +1,11 @@
 """Looking at a result: views on the implant, the skull faded, the implant in the Segment Editor."""
 
 import numpy as np
+from vtk.util.numpy_support import vtk_to_numpy
 
 import slicer
 from slicer.i18n import tr as _
 
-from .inputs import snapshotOfSegments
 from .results import (
     FINGERPRINT_ATTRIBUTE,
     IMPLANT,
@@ -19,6 +19,8 @@ from .results import (
 
 # The camera stands this many times the implant's size away, which shows the skull around it.
 CAMERA_DISTANCE = 3.6
+# What isEdited found, with the state in which it looked, by node id.
+_looked: dict = {}
 
 
 def fadeSkull(segmentationNode: slicer.vtkMRMLSegmentationNode, opacity: float) -> None:
@@ -42,18 +44,17 @@ def isEdited(nodes: ResultNodes) -> bool:
     """Say whether the implant's segment is not what its surface was made of."""
     segmentationNode = nodes.segmentation
     image = segmentationNode.GetBinaryLabelmapInternalRepresentation(IMPLANT.segmentId)
-    if image is None:
+    if image is None or image.GetPointData().GetScalars() is None:
         return True
     # Looked at again only after a change.
     state = (image.GetMTime(), segmentationNode.GetAttribute(FINGERPRINT_ATTRIBUTE))
     if _looked.get(segmentationNode.GetID(), (None, None))[0] != state:
-        voxels = snapshotOfSegments(segmentationNode, [IMPLANT.segmentId]).image().voxels
-        _looked[segmentationNode.GetID()] = (state, fingerprint(voxels) != state[1])
+        # The labelmap alone, which is small after a design: the whole grid would block the window.
+        labels = vtk_to_numpy(image.GetPointData().GetScalars()).reshape(image.GetDimensions()[::-1])
+        value = segmentationNode.GetSegmentation().GetSegment(IMPLANT.segmentId).GetLabelValue()
+        found = fingerprint(labels == value, image.GetExtent()[::2][::-1])
+        _looked[segmentationNode.GetID()] = (state, found != state[1])
     return _looked[segmentationNode.GetID()][1]
-
-
-# What isEdited found, with the state in which it looked, by node id.
-_looked: dict = {}
 
 
 def centreViews(nodes: ResultNodes) -> None:

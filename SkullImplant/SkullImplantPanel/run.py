@@ -23,12 +23,8 @@ from SkullImplantLib.errors import SkullImplantError
 from .background import inBackground
 from .wording import inPanelWords
 
-# Lines of a log that are shown: enough for the end of a traceback.
-LOG_LINES = 20
 # How the library's progress names the device that a network runs on, where that is a GPU.
 GPU = "(cuda)"
-# Codes of the command line's own endings; any other is a crash or a kill.
-GOOD, USER_ERROR, CANCELLED = 0, 2, 130
 
 
 @dataclass
@@ -125,7 +121,7 @@ class LibraryRun:
     def _failureOfThread(self, error: Exception) -> Outcome:
         if isinstance(error, SkullImplantError):
             return Outcome("failed", str(error))
-        log = traceback.format_exception(error)[-LOG_LINES:]
+        log = traceback.format_exception(error)[-job.LOG_LINES:]
         if isinstance(error, (OSError, RuntimeError)):
             # SimpleITK and numpy say no more than that writing or reading did not succeed.
             message = _("The working files could not be written to or read from {folder} ({free:.1f} GB free); free "
@@ -179,9 +175,9 @@ class LibraryRun:
 
     def _onCompleted(self, code: int) -> None:
         self._process = None
-        if self._cancelled or code == CANCELLED:
+        if self._cancelled or code == job.CANCELLED_CODE:
             self._finish(Outcome("cancelled", _("Cancelled.")))
-        elif code == GOOD and self._progress.done:
+        elif code == 0 and self._progress.done:
             self._inThread(self._collect, self._succeed)
         elif self._usesGpu and self._cpuArguments is not None and self._progress.error is None:
             self._notes.append(_("The run on the GPU broke off; it was done again on the CPU."))
