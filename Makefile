@@ -1,9 +1,11 @@
 # Everything a newcomer types. `make demo` and `make test` set up what they need by themselves.
-.PHONY: help setup demo panel test test-fast lint screenshots benchmark minkowski clean
+.PHONY: help setup demo panel test test-fast lint screenshots benchmark leave-one-out minkowski clean
 
 PYTHON := .venv/bin/python
 STAMP := .venv/.setup-complete
 DATA ?= ../shared/data
+MODELS ?= prior ch1-prior
+CT_SKULLS := visible-human-male vismale unc-cthead-ct visible-human-female-ct
 
 help:  ## list what can be made
 	@grep -hE '^[a-z-]+:.*##' Makefile | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 20
@@ -36,10 +38,18 @@ screenshots: setup  ## the pictures of the panel in Resources/Screenshots, made 
 		$(PYTHON) -m pytest Testing/Panel/test_screenshots.py
 
 benchmark: setup  ## the committed tables of Testing/Benchmarks, made anew (needs the real skulls)
-	for model in prior ch1-prior; do \
-		.venv/bin/skull-implant evaluate --suite $(DATA)/test --model $$model \
+	for model in $(MODELS); do \
+		.venv/bin/skull-implant evaluate --suite $(DATA)/test --model $$model --pictures \
 			-o Testing/Benchmarks/accuracy/$$model || exit 1; done
 	.venv/bin/skull-implant benchmark engine --threads 2
+
+leave-one-out: setup  ## the table of each CT skull with all others known, itself left out
+	mkdir -p Testing/Benchmarks/leave-one-out
+	$(PYTHON) -m SkullImplantLib.training.population $(DATA)/train $(DATA)/test \
+		--template average-19y -o Testing/Benchmarks/leave-one-out/population.npz
+	.venv/bin/skull-implant evaluate --suite $(DATA)/train $(DATA)/test --skulls $(CT_SKULLS) \
+		--population Testing/Benchmarks/leave-one-out/population.npz --model prior \
+		-o Testing/Benchmarks/leave-one-out/prior
 
 minkowski: setup  ## build and install MinkowskiEngine (CPU), the optional second engine
 	@sh .ci/install-minkowski

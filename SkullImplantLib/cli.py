@@ -10,6 +10,7 @@ from contextlib import AbstractContextManager, nullcontext
 from importlib import import_module
 from pathlib import Path
 from types import FrameType
+from typing import Any
 
 from . import __version__
 from .errors import Cancelled, SkullImplantError
@@ -53,12 +54,17 @@ DEFECT_EXAMPLES = """examples:
 EVALUATE_EXAMPLES = """examples:
   skull-implant evaluate --implant a.nrrd --truth b.nrrd --defective c.nrrd --json
   skull-implant evaluate --cohort SkullBreak/test --json
-  skull-implant evaluate --suite skulls -o results --kinds parietotemporal random_1"""
+  skull-implant evaluate --suite skulls -o results --kinds parietotemporal random_1
+  skull-implant evaluate --suite skulls -o results --skulls anna --jobs 4 --pictures"""
+BENCHMARK_EXAMPLES = """examples:
+  skull-implant benchmark engine --json
+  skull-implant benchmark robustness --suite skulls -o results --model prior"""
 OUT_OF_MEMORY = "Not enough memory for this image; close other programs or crop the CT to the head."
 TRAIN_EXAMPLES = """examples:
   skull-implant train skulls -o training --minutes 60
   skull-implant train skulls -o training --resume
-  skull-implant train skulls -o quick --spacing-mm 4 --cases-per-skull 5 --iterations 200"""
+  skull-implant train skulls -o quick --spacing-mm 4 --cases-per-skull 5 --iterations 200
+  skull-implant train skulls -o again --configuration training/configuration.json --seed 1"""
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -279,11 +285,40 @@ def _add_evaluate(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") 
         "--cohort", type=Path, metavar="FOLDER", help="SkullBreak or SkullFix, in its own layout"
     )
     many.add_argument(
-        "--suite", type=Path, metavar="FOLDER", help="complete skulls or CTs, to cut defects into"
+        "--suite",
+        type=Path,
+        nargs="+",
+        metavar="FOLDER",
+        help="complete skulls or CTs, to cut defects into",
+    )
+    many.add_argument(
+        "--skulls", nargs="+", metavar="NAME", help="of the suite, only these (default: all)"
     )
     many.add_argument("--kinds", nargs="+", choices=DEFECT_KINDS, metavar="KIND")
-    many.add_argument("--defects", type=_positive, default=1, metavar="N", help="a kind and skull")
-    many.add_argument("--seed", type=int, default=0)
+    many.add_argument(
+        "--defects",
+        type=_positive,
+        default=2,
+        metavar="N",
+        help="of each kind in each skull of the suite (default: %(default)s)",
+    )
+    many.add_argument("--seed", type=int, default=0, help="another seed is other defects")
+    many.add_argument(
+        "--population",
+        type=Path,
+        metavar="FILE",
+        help="shape statistics (.npz) instead of the shipped ones; a skull that is in them is left "
+        "out for its own cases",
+    )
+    many.add_argument(
+        "--jobs",
+        type=_positive,
+        metavar="J",
+        help="cases at a time, which share the threads (default: as many as threads)",
+    )
+    many.add_argument(
+        "--pictures", action="store_true", help="draw the best, median and worst case of each kind"
+    )
     _add_output(parser, "where the tables of many cases go; run again to resume", "evaluation")
     _add_run(parser)
 
@@ -294,35 +329,71 @@ def _add_train(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> 
     )
     parser.add_argument("skulls", type=Path, metavar="FOLDER", help="complete skull masks")
     _add_output(parser, "where cases, log, checkpoint, weights and model card go")
-    defaults = TrainOptions()
     parser.add_argument("--resume", action="store_true", help="go on from the checkpoint")
-    parser.add_argument("--network", choices=("ch1", "ch2"), default=defaults.network)
-    parser.add_argument("--skip", choices=("none", "add"), default=defaults.skip)
-    parser.add_argument("--activation", choices=("relu", "elu"), default=defaults.activation)
     parser.add_argument(
-        "--channels",
-        nargs="+",
-        choices=defaults.channels,
-        default=list(defaults.channels),
-        help="what the network sees (default: all)",
+        "--configuration",
+        type=Path,
+        metavar="FILE",
+        help="JSON with any of the options below, with _ for -; a training leaves its own in its "
+        "folder. What is given here as well overrules it",
     )
-    for name in ("spacing_mm", "learning_rate", "hole_weight", "validation_share"):
-        parser.add_argument(_flag(name), type=_not_negative, default=getattr(defaults, name))
-    for name in ("cases_per_skull", "iterations", "validate_every"):
-        parser.add_argument(_flag(name), type=_positive, default=getattr(defaults, name))
-    parser.add_argument("--minutes", type=_not_negative, help="stop after so long at the latest")
-    parser.add_argument("--seed", type=int, default=defaults.seed)
-    parser.add_argument("--device", choices=DEVICES, default="auto")
+    parser.add_argument(
+        "--write-configuration",
+        type=Path,
+        metavar="FILE",
+        help="write all options to a file, and do nothing else",
+    )
+    defaults = TrainOptions()
+
+    # What is not given stays out of the namespace, so that it does not overrule the file.
+    def add(name: str, text: str, **how: Any) -> None:
+        default = getattr(defaults, name)
+        shown = " ".join(default) if isinstance(default, tuple) else default
+        given = "" if shown in (None, "") else f" (default: {shown})"
+        parser.add_argument(_flag(name), default=argparse.SUPPRESS, help=f"{text}{given}", **how)
+
+    add("network", "what is trained", choices=("fine", "ch1", "ch2"))
+    add("channels", "what it sees", nargs="+", choices=defaults.channels, metavar="CHANNEL")
+    add("spacing_mm", "grid; default: 1.5 for fine, 2 for ch1 and ch2", type=_not_negative)
+    add("skip", "skip connections of ch1 and ch2", choices=("none", "add"))
+    add("activation", "activation of ch1 and ch2", choices=("relu", "elu"))
+    add("hole_weight", "weight of the Dice term of ch1 and ch2", type=_not_negative)
+    add("leave_out", "skulls of the folder that are not used", nargs="+", metavar="NAME")
+    add("provenance", "for the model card: where the skulls come from, and their terms")
+    add("cases_per_skull", "defects cut into each skull", type=_positive)
+    add("flaws", "share of cases with flaws of patients and scanners", type=_not_negative)
+    add("validation_share", "share of the skulls held back", type=_not_negative)
+    add("iterations", "one case each", type=_positive)
+    add("minutes", "stop after so long at the latest", type=_not_negative)
+    add("patience", "stop after so many validations that are no better", type=_positive)
+    add("validate_every", "so many iterations", type=_positive)
+    add("learning_rate", "at its highest", type=_not_negative)
+    add("precision", "of the products", choices=("auto", "float32", "bfloat16", "float16"))
+    add("seed", "another seed is another training", type=int)
+    add("jobs", "skulls prepared at the same time", type=_positive)
+    parser.add_argument(
+        "--device", choices=DEVICES, default=argparse.SUPPRESS, help="default: auto"
+    )
 
 
 def _add_benchmark(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     parser = _verb(
         verbs,
         "benchmark",
-        "measure the speed and memory of this machine's sparse engines",
-        "examples:\n  skull-implant benchmark engine --json",
+        "measure the sparse engines' speed and memory, or how accuracy bears a worse input",
+        BENCHMARK_EXAMPLES,
     )
-    parser.add_argument("what", choices=("engine",))
+    parser.add_argument("what", choices=("engine", "robustness"))
+    many = parser.add_argument_group("robustness")
+    many.add_argument(
+        "--suite", type=Path, metavar="FOLDER", help="complete skulls or CTs, to cut defects into"
+    )
+    many.add_argument("--skulls", nargs="+", metavar="NAME", help="only these (default: all)")
+    many.add_argument("--kinds", nargs="+", choices=DEFECT_KINDS, metavar="KIND")
+    many.add_argument("--defects", type=_positive, default=1, metavar="N", help="a kind and skull")
+    many.add_argument("--seed", type=int, default=0)
+    _add_output(parser, "where the table goes; run again to resume", "robustness")
+    _add_run(parser)
 
 
 def _flag(name: str) -> str:

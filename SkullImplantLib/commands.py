@@ -139,6 +139,9 @@ def _summary(data: dict[str, Any], folder: Path) -> str:
         f"Implant: {implant['volume_cm3']:.1f} cm³, {implant['area_cm2']:.0f} cm², "
         f"{implant['thickness_mm']:.1f} mm thick, {implant['triangles']} triangles.",
     ]
+    if "confidence" in data:  # of an implant edited by hand nobody knows
+        expected_mm = data["confidence"]["expected_hd95_mm"]
+        lines.append(f"Expected error (HD95): {expected_mm:.1f} mm.")
     lines += [f"Note: {note}" for note in data["notes"]]
     lines += [f"Look at: {check['sentence']}" for check in data["checks"] if not check["passed"]]
     seconds = sum(stage["seconds"] for stage in data["stages"])

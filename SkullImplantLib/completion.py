@@ -1,7 +1,8 @@
-"""Skull -> completed skull with the sparse network, on the standard grid.
+"""Skull -> completed skull with a sparse network, on the standard grid.
 
-The network sees the defective skull and the geometric prior on a coarse grid in the standard pose,
-and says of each candidate voxel how likely the complete skull fills it (`networks/autoencoder.py`).
+The fine stage (`networks/refiner.py`) corrects the geometric prior's depth around the defect; the
+papers' auto-encoder (`networks/autoencoder.py`) says of each candidate voxel of the whole head how
+likely the complete skull fills it.
 """
 
 from collections.abc import Callable
@@ -9,14 +10,14 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 import numpy as np
-import SimpleITK as sitk
 import torch
 from scipy.special import expit
 
 from .errors import SkullImplantError
-from .images import array_of, image_like
+from .networks.applied import autoencoded, refined_depth
 from .networks.autoencoder import SparseAutoEncoder
-from .networks.inputs import CHANNELS, network_input, starting_logit
+from .networks.inputs import CHANNELS, THINNEST_FRACTION, View
+from .networks.refiner import RefinerConfiguration, SparseRefiner
 from .networks.weights import Weights
 from .progress import Progress, silent
 
@@ -34,9 +35,13 @@ class CompletionOptions:
 
 @dataclass(frozen=True)
 class Completion:
-    """The completed skull's occupancy, float32 from 0 to 1, and the device it was found on."""
+    """What a network made of a view, float32 (z, y, x) on its box, and the device it ran on.
 
-    occupancy: sitk.Image
+    Of the fine stage `values` are the depth within the completed skull's surface in mm, of an
+    auto-encoder its occupancy, 0 to 1.
+    """
+
+    values: np.ndarray
     device: str
     notes: tuple[str, ...] = ()
 
@@ -66,7 +71,7 @@ def grid_and_channels(weights: Weights) -> tuple[float, list[str]]:
         not spacing_mm
         or not isinstance(channels, list)
         or not set(channels) <= set(CHANNELS)
-        or len(channels) != weights.configuration.in_channels
+        or sum(CHANNELS[name] for name in channels) != weights.configuration.in_channels
     ):
         raise SkullImplantError(
             "The weight file does not say which grid and inputs it was trained with; use one that "
@@ -95,67 +100,55 @@ def on_device_or_cpu(
     return run(cpu), cpu
 
 
+def is_fine(weights: Weights) -> bool:
+    """Say whether these are weights of the fine stage, which sees the box around the defect."""
+    return isinstance(weights.configuration, RefinerConfiguration)
+
+
 def complete_skull(
-    skull_fraction: sitk.Image,
-    depth_mm: sitk.Image,
+    view: View,
     weights: Weights,
     options: CompletionOptions = CompletionOptions(),
     progress: Progress = silent,
 ) -> Completion:
-    """Return the completed skull on the same grid.
+    """Return the completed skull on the view's box.
 
-    Both images lie on one standard grid of the spacing the weights were trained at:
-    `skull_fraction`, the part of each voxel that bone fills; `depth_mm`, the geometric prior's
-    depth within the bone it expects in the hole. Where the network offers no candidate the
-    occupancy is 0. Raises `SkullImplantError` where the device or engine is missing or the weights
-    do not fit.
+    The view lies on the standard grid of the spacing the weights were trained at: of the box around
+    the defect for the fine stage, else of the whole head. Where an auto-encoder offers no candidate
+    the occupancy is 0. Raises `SkullImplantError` where the device or engine is missing or the
+    weights do not fit.
     """
-    spacing_mm, channels = grid_and_channels(weights)
+    _, channels = grid_and_channels(weights)
     device = choose_device(options.device)
     progress(0.0, f"preparing the network's input ({device.type})")
-    coordinates, features = network_input(
-        array_of(skull_fraction), array_of(depth_mm), spacing_mm, channels
-    )
-    if len(coordinates) == 0:
+    if not (view.skull >= THINNEST_FRACTION).any():
         raise SkullImplantError(
             "The skull is empty on the network's grid; check the bone threshold."
         )
     network = weights.network(options.engine)
-    belief = None
-    if weights.metadata.get("residual"):
-        belief = starting_logit(array_of(skull_fraction), array_of(depth_mm), spacing_mm)
+    residual = bool(weights.metadata.get("residual"))
+
+    def run(where: torch.device) -> np.ndarray:
+        if isinstance(network, SparseRefiner):
+            return refined_depth(network.to(where), view, channels, where)
+        return occupancy_of(network.to(where), view, channels, residual, where)
+
     progress(0.2, "completing the skull")
-    shape = skull_fraction.GetSize()[::-1]
-    occupancy, ran_on = on_device_or_cpu(
-        lambda where: run_network(network.to(where), coordinates, features, shape, where, belief),
-        device,
-    )
+    values, ran_on = on_device_or_cpu(run, device)
     progress(1.0, "skull completed")
-    notes = () if ran_on == device else (GPU_TOO_SMALL,)
-    return Completion(image_like(occupancy, skull_fraction), ran_on.type, notes)
+    return Completion(values, ran_on.type, () if ran_on == device else (GPU_TOO_SMALL,))
 
 
-def run_network(
+def occupancy_of(
     network: SparseAutoEncoder,
-    coordinates: np.ndarray,
-    features: np.ndarray,
-    shape: tuple[int, int, int],
+    view: View,
+    channels: list[str],
+    residual: bool,
     device: torch.device,
-    belief: np.ndarray | None = None,
 ) -> np.ndarray:
-    """Return the network's occupancy, float32 (z, y, x): the last level's sigmoid, 0 elsewhere.
-
-    `belief` (z, y, x) is the logit to which a residual network adds.
-    """
-    tensor = network.engine.SparseTensor(
-        torch.from_numpy(coordinates).to(device), torch.from_numpy(features).to(device)
-    )
+    """Return the occupancy, float32 (z, y, x): the last level's sigmoid, 0 elsewhere."""
     with torch.inference_mode():
-        finest = network(tensor, bounds=shape, reconstruct=False).levels[-1]
-    places = tuple(finest.coordinates[:, 1:].cpu().numpy().T)
-    logits = finest.logits.cpu().numpy()
-    if belief is not None:
-        logits = logits + belief[places]
-    dense = np.zeros(shape, np.float32)
-    dense[places] = expit(logits)
+        finest = autoencoded(network, view, channels, residual, device).levels[-1]
+    dense = np.zeros(view.skull.shape, np.float32)
+    dense[tuple(finest.coordinates[:, 1:].cpu().numpy().T)] = expit(finest.logits.cpu().numpy())
     return dense

@@ -13,13 +13,22 @@ import vtk
 
 from .checks import Check, CheckOptions, check_implant
 from .checksums import sha256_of
+from .confidence import (
+    GEOMETRY,
+    NETWORK,
+    Confidence,
+    Departure,
+    assess,
+    departure_of,
+    is_trusted,
+)
 from .errors import SkullImplantError
-from .images import array_of, bounding_box, crop, fraction_on, image_like, resample
+from .images import array_of, bounding_box, crop, image_like, resample
 from .implant import Implant, make_implant
 from .left_out import LeftOut, leave_out
 from .models import PRIOR, require_torch
 from .options import DesignOptions, ImplantOptions, check_lengths
-from .population import POPULATION_FILE
+from .population import POPULATION_FILE, Population, shipped_population
 from .prior import Prior, complete_by_prior
 from .progress import Progress
 from .reading import Input
@@ -60,6 +69,7 @@ class ImplantDesign:
     left_out: dict[str, Any] | None
     model: dict[str, Any]
     device: str
+    confidence: Confidence
     stages: Stages = field(repr=False)
 
 
@@ -68,9 +78,11 @@ def design_implant(
     options: DesignOptions = DesignOptions(),
     report: StageReport = no_report,
     left_out: LeftOut | None = None,
+    population: Population | None = None,
 ) -> ImplantDesign:
     """Return the implant for a CT or a skull mask with a hole in it; bone `left_out` is not there.
 
+    `population`, of which an evaluation leaves out the skull at hand, replaces the shipped one.
     Raises `SkullImplantError` for anything the user can mend (no skull, no defect, ...), and
     whatever `report` raises, `Cancelled` for instance, which stops the work.
     """
@@ -93,23 +105,25 @@ def design_implant(
         if left_out:
             skull, left = _without(skull, left_out)
     with stages.stage("pose") as progress:
-        pose = estimate_pose(skull.mask, progress)
+        pose = estimate_pose(skull.mask, progress, population)
     with stages.stage("prior") as progress:
-        prior = complete_by_prior(skull.mask, pose, progress)
+        prior = complete_by_prior(skull.mask, pose, progress, population)
         if prior.hole_area_cm2 <= 0.0:
             raise SkullImplantError(
                 "No defect was found in the vault; check the bone threshold, or that this skull "
                 "has a hole to be filled."
             )
     with stages.stage("completion") as progress:
-        soft, device, network_notes = _complete(skull.mask, pose, prior, weights, options, progress)
+        found = _complete(skull.mask, pose, prior, weights, options, progress)
+        soft, is_depth, device, network_notes = found
+        soft, is_depth, origin, departure = _trusted(soft, is_depth, prior, weights)
     with stages.stage("rearrangement") as progress:
         hole = prior.hole_on(skull.mask)
         box = _box_around(hole, AROUND_HOLE_MM)
-        if weights:
-            bone = rearranged(soft, skull.mask, hole, box)
-        else:
+        if is_depth:
             bone = array_of(resample(soft, crop(skull.mask, box), outside=-1.0)) > 0.0
+        else:
+            bone = rearranged(soft, skull.mask, hole, box)
         completed = _filled(skull.mask, hole, box, bone)
         progress(1.0)
     with stages.stage("implant") as progress:
@@ -124,21 +138,32 @@ def design_implant(
     with stages.stage("checks") as progress:
         limits = CheckOptions(clearance_mm=options.clearance_mm)
         checks = check_implant(implant.mask, skull.mask, mesh, completed, limits, progress)
+        known_shapes = population or shipped_population()
+        confidence = assess(skull.mask, prior, known_shapes, departure, origin)
     return ImplantDesign(
         skull=skull.mask,
         completed=completed,
         implant=implant,
         mesh=mesh,
         checks=checks,
-        notes=source.notes + skull.notes + prior.notes + network_notes + implant.notes,
+        notes=(
+            confidence.warning
+            + source.notes
+            + skull.notes
+            + prior.notes
+            + network_notes
+            + implant.notes
+        ),
         bone_threshold_hu=skull.bone_threshold_hu,
         hole_area_cm2=prior.hole_area_cm2,
         left_out=left,
         model={
             "name": Path(options.model).stem,
             "sha256": weights.sha256 if weights else sha256_of(POPULATION_FILE),
+            "source": origin,
         },
         device=device,
+        confidence=confidence,
         stages=stages,
     )
 
@@ -174,24 +199,46 @@ def _complete(
     weights: "Weights | None",
     options: DesignOptions,
     progress: Progress,
-) -> tuple[sitk.Image, str, tuple[str, ...]]:
-    """Return the completed skull on the standard grid: a network's occupancy, 0 to 1, or the
-    prior's depth in mm; on which device it was made; and notes.
+) -> tuple[sitk.Image, bool, str, tuple[str, ...]]:
+    """Return the completed skull on the standard grid: the depth within its bone in mm, or an
+    auto-encoder's occupancy, 0 to 1; whether it is a depth; on which device it was made; and notes.
     """
     if weights is None:
         # Not as an occupancy: cut off at 0 and 1, it would interpolate to waves on the surface.
-        return prior.depth_on(standard_grid(pose, PRIOR_SPACING_MM)), "cpu", ()
-    from .completion import CompletionOptions, complete_skull, grid_and_channels
+        return prior.depth_on(standard_grid(pose, PRIOR_SPACING_MM)), True, "cpu", ()
+    from .completion import CompletionOptions, complete_skull, grid_and_channels, is_fine
+    from .views import defect_view, head_view
 
+    where = CompletionOptions(options.device, options.engine)
     grid = standard_grid(pose, grid_and_channels(weights)[0])
-    found = complete_skull(
-        fraction_on(skull, grid),
-        prior.hole_depth_on(grid),
-        weights,
-        CompletionOptions(options.device, options.engine),
-        progress,
-    )
-    return found.occupancy, found.device, found.notes
+    if not is_fine(weights):
+        found = complete_skull(head_view(skull, prior, grid), weights, where, progress)
+        return image_like(found.values, grid), False, found.device, found.notes
+    view, box = defect_view(skull, prior, grid)
+    found = complete_skull(view, weights, where, progress)
+    depth = array_of(prior.depth_on(grid)).copy()
+    depth[box] = found.values
+    return image_like(depth, grid), True, found.device, found.notes
+
+
+def _trusted(
+    soft: sitk.Image, is_depth: bool, prior: Prior, weights: "Weights | None"
+) -> tuple[sitk.Image, bool, str, Departure | None]:
+    """Return the completion to go on with, of `_complete`'s and the prior's: the skull and whether
+    it is a depth, whose it is, and how far the network departs from the prior, where one ran.
+    """
+    if weights is None:
+        return soft, is_depth, GEOMETRY, None
+    departure = departure_of(prior.hole_depth_on(soft), soft if is_depth else _depth_of(soft))
+    if is_trusted(departure, prior):
+        return soft, is_depth, NETWORK, departure
+    return prior.depth_on(standard_grid(prior.pose, PRIOR_SPACING_MM)), True, GEOMETRY, departure
+
+
+def _depth_of(occupancy: sitk.Image) -> sitk.Image:
+    """Return the depth (float32, mm) within the surface where an occupancy is one half."""
+    distance = sitk.SignedMaurerDistanceMap(occupancy > 0.5, False, False, True)
+    return sitk.Cast(occupancy.GetSpacing()[0] / 2 - distance, sitk.sitkFloat32)
 
 
 def rearranged(

@@ -14,6 +14,7 @@ import numpy as np
 from scipy import linalg, ndimage
 
 from . import radial
+from .departures import Kernel
 from .population import OUTER, THICKNESS, Population
 
 PIXEL_RAD = 2 * radial.POLAR_MAX_RAD / radial.SIZE
@@ -31,30 +32,19 @@ SLOPE_DEVIATIONS = 3.0
 USUAL_THICKNESS_MM, THINNEST_MM = 5.0, 0.5
 
 
-@dataclass(frozen=True)
-class Departure:
-    """A smooth departure from the expected maps: a squared exponential covariance.
-
-    `mirrored` is the share of it that both sides of the head have in common.
-    """
-
-    deviation_mm: float
-    length_mm: float
-    mirrored: float
-
-
-# Departures of the outer radius and of the thickness; set by hand on a development set of BrainWeb
-# and CT skulls, where results changed little within a factor of 1.5.
-DEPARTURES: tuple[tuple[Departure, ...], tuple[Departure, ...]] = (
-    (Departure(1.5, 45.0, 0.6), Departure(0.7, 14.0, 0.3)),
-    (Departure(0.8, 45.0, 0.7), Departure(0.6, 14.0, 0.4)),
-)
+# Roughness that nothing around foretells: of it this share is noise, the rest is narrow departures.
 NOISE_MM = (0.3, 0.35)
+NOISE_SHARE = 0.4
+# Where the population is rougher than this, at brow, orbits and temples, it is detail, of which the
+# other side tells; the mean's relief is its difference from itself blurred over RELIEF_PIXELS.
+ROUGH_MM, DETAIL_SHARE = 1.0, 0.9
+RELIEF_SHARE, RELIEF_PIXELS = (0.3, 0.6), 6.0
 SHIFT_MM, TURN_RAD, STRETCH = 1.0, np.deg2rad(1.5), 0.04  # errors of pose, departures of size
 THICKER_MM = 1.0  # standard deviation of a skull's overall thickness, at the usual thickness
 ROUGH_PIXELS = 4.0  # wide against a pixel, narrow against the finest departure
 MAD_TO_DEVIATION = 1.4826  # of the median absolute deviation, for a normal distribution
 NEAR_MM = 16.0
+RING_MM = 12.0  # width of the ring of intact bone around a hole that is predicted as a trial
 NEAR_COUNT, FAR_COUNT, MIRROR_COUNT = 650, 450, 350  # observations used
 DEVIATION_STEP = 3  # pixels between those where the posterior deviation is computed
 
@@ -62,12 +52,27 @@ DEVIATION_STEP = 3  # pixels between those where the posterior deviation is comp
 @dataclass(frozen=True)
 class VaultModel:
     """What is expected of a vault: `mean` (2, SIZE, SIZE) of outer radius and log thickness;
-    `factors` (n, 2, SIZE, SIZE) with F'F the covariance around it; `noise` (2, SIZE, SIZE), the
-    standard deviation of what is too fine to be predicted, large at orbits and air cells."""
+    `factors` (n, 2, SIZE, SIZE) with F'F the covariance around it, and `kernel`, that of smooth
+    departures; `noise` (2, SIZE, SIZE), the standard deviation of what is too fine to predict."""
 
     mean: np.ndarray
     factors: np.ndarray
+    kernel: Kernel
     noise: np.ndarray
+
+
+@dataclass(frozen=True)
+class CompleteMaps:
+    """Maps (2, SIZE, SIZE) of outer radius and log thickness without gaps.
+
+    `deviation_mm` (2, SIZE, SIZE): posterior standard deviation of outer radius and thickness,
+    zero outside the hole. `ring_error_mm` (2,): root mean square error of outer radius and
+    thickness in the ring of intact bone around the hole, predicted from beyond; zero without one.
+    """
+
+    maps: np.ndarray
+    deviation_mm: np.ndarray
+    ring_error_mm: np.ndarray
 
 
 def log_thickness(thickness: np.ndarray) -> np.ndarray:
@@ -109,8 +114,20 @@ def expectation(population: Population) -> VaultModel:
     pose_factors = np.stack([radius, np.zeros_like(radius)], axis=1)
     thicker = np.stack([np.zeros_like(mean[OUTER]), np.full_like(mean[OUTER], THICKER_MM)])[None]
     rough = np.mean([[_roughness(m, radial.DISC) for m in skull] for skull in known], axis=0)
-    noise = np.sqrt(np.square(NOISE_MM)[:, None, None] + (rough + rough[..., ::-1]) / 2)
-    return VaultModel(mean, np.concatenate([logged.factors_mm(), pose_factors, thicker]), noise)
+    rough = (rough + rough[..., ::-1]) / 2
+    usual, more = np.minimum(rough, ROUGH_MM**2), np.maximum(rough - ROUGH_MM**2, 0.0)
+    relief = [
+        share * (m - _local_mean(m, radial.DISC, RELIEF_PIXELS)) * radial.DISC
+        for share, m in zip(RELIEF_SHARE, mean)
+    ]
+    return VaultModel(
+        mean=mean,
+        factors=np.concatenate([logged.factors_mm(), pose_factors, thicker]),
+        kernel=Kernel(np.stack(relief), np.sqrt(DETAIL_SHARE * more)),
+        noise=np.sqrt(
+            NOISE_SHARE * (np.square(NOISE_MM)[:, None, None] + usual) + (1 - DETAIL_SHARE) * more
+        ),
+    )
 
 
 def _roughness(values: np.ndarray, known: np.ndarray) -> np.ndarray:
@@ -157,26 +174,6 @@ def away_mm(mask: np.ndarray) -> np.ndarray:
     return ndimage.distance_transform_edt(~mask) * PIXEL_MM
 
 
-def departure_covariance(
-    one: np.ndarray, other: np.ndarray, departures: tuple[Departure, ...]
-) -> np.ndarray:
-    """Return the covariance (n, m), float32, of departures at directions (n, 3) and (m, 3)."""
-    reach = 2 * radial.MEAN_RADIUS_MM**2
-    columns = other.astype(np.float32).T
-    total = np.zeros((len(one), len(other)), np.float32)
-    share = np.empty_like(total)
-    for side, mirrored in ((np.ones(3), False), (np.array([-1.0, 1.0, 1.0]), True)):
-        apart = (one * side * reach).astype(np.float32) @ columns
-        apart -= np.float32(reach)  # minus the squared distance in mm
-        for d in departures:
-            variance = d.deviation_mm**2 * (d.mirrored if mirrored else 1.0)
-            np.multiply(apart, np.float32(0.5 / d.length_mm**2), out=share)
-            np.exp(share, out=share)
-            share *= np.float32(variance)
-            total += share
-    return total
-
-
 def _observations(observed: np.ndarray, filled: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return (rows, columns) of the observed pixels to use: dense at the rim, some everywhere,
     and some more opposite the hole, which tell of its shape by symmetry."""
@@ -194,73 +191,97 @@ def _observations(observed: np.ndarray, filled: np.ndarray) -> tuple[np.ndarray,
 
 def complete_maps(
     maps: np.ndarray, bone: np.ndarray, filled: np.ndarray, model: VaultModel
-) -> tuple[np.ndarray, np.ndarray]:
+) -> CompleteMaps:
     """Return the maps with the pixels `filled` predicted from the others that have `bone`.
 
     `maps` are of outer radius and logarithmic thickness. Elsewhere pixels without bone take the
-    nearest value. Also returns the posterior standard deviation of outer radius and thickness, in
-    mm, zero outside `filled`.
+    nearest value.
     """
     complete = np.stack([radial.fill_nearest(channel, bone) for channel in maps])
     if not filled.any():
-        return complete, np.zeros_like(complete)
+        return CompleteMaps(complete, np.zeros_like(complete), np.zeros(2))
     observed = bone & ~filled & (radial.POLAR_RAD < FLOOR_RAD)
     rim = observed & (away_mm(filled) <= RIM_BLEND_MM)
-    predicted, deviation = _predict(complete, observed, filled, rim, model)
+    predicted, deviation, ring_error_mm = _predict(complete, observed, filled, rim, model)
     complete = _blended(complete, predicted, rim, filled)
+    # The mean of a quantity whose logarithm is normal lies above its median.
+    complete[THICKNESS] += deviation[THICKNESS] ** 2 / (2 * USUAL_THICKNESS_MM)
     deviation[THICKNESS] *= thickness_mm(complete[THICKNESS]) / USUAL_THICKNESS_MM
-    return complete, deviation
+    return CompleteMaps(complete, deviation, ring_error_mm)
 
 
 def _predict(
     maps: np.ndarray, observed: np.ndarray, filled: np.ndarray, rim: np.ndarray, model: VaultModel
-) -> tuple[np.ndarray, np.ndarray]:
-    """Return maps predicted in the pixels `filled` and `rim`, and the posterior deviation."""
-    mean, factors = model.mean, model.factors
-    at = _observations(observed, filled)
-    n = len(at[0])
-    directions = radial.DIRECTIONS[at]
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return maps predicted in the pixels `filled` and `rim`, the posterior deviation there, and
+    the error (2,) in the ring."""
+    mean, factors, kernel = model.mean, model.factors, model.kernel
+    rows, columns = _observations(observed, filled)
+    # The ring comes last, for `_ring_error`: of the pixels, and below of both channels.
+    in_ring = away_mm(filled)[rows, columns] <= RING_MM
+    order = np.argsort(in_ring, kind="stable")
+    at = rows[order], columns[order]
+    n, ring = len(order), int(in_ring.sum())
     shared = factors[:, :, at[0], at[1]].reshape(len(factors), -1)
     covariance = shared.T @ shared
+    own = slice(0, n), slice(n, 2 * n)
+    covariance[own[THICKNESS], own[OUTER]] += kernel.between(THICKNESS, at, OUTER, at)
+    covariance[own[OUTER], own[THICKNESS]] = covariance[own[THICKNESS], own[OUTER]].T
     for c in (OUTER, THICKNESS):
-        own = slice(c * n, (c + 1) * n)
-        covariance[own, own] += departure_covariance(directions, directions, DEPARTURES[c])
-        rough = _roughness(maps[c], observed)[at]
-        covariance[own, own] += np.diag(model.noise[c][at] ** 2 + rough)
-    cholesky = linalg.cholesky(covariance, lower=True, overwrite_a=True, check_finite=False)
-    away = (maps - mean)[:, at[0], at[1]].ravel()
-    weights = linalg.cho_solve((cholesky, True), away, check_finite=False)
+        covariance[own[c], own[c]] += kernel.between(c, at, c, at)
+        rough = NOISE_SHARE * _roughness(maps[c], observed)[at]
+        covariance[own[c], own[c]] += np.diag(model.noise[c][at] ** 2 + rough)
+    ring_last = np.argsort(np.tile(np.arange(n) >= n - ring, 2), kind="stable")
+    shared = shared[:, ring_last]
+    cholesky = linalg.cholesky(
+        covariance[np.ix_(ring_last, ring_last)], lower=True, overwrite_a=True, check_finite=False
+    )
+    away = (maps - mean)[:, at[0], at[1]].ravel()[ring_last]
+    told = linalg.solve_triangular(cholesky, away, lower=True, check_finite=False)
+    weights = np.empty(2 * n)
+    weights[ring_last] = linalg.solve_triangular(
+        cholesky, told, lower=True, trans=1, check_finite=False
+    )
+    ring_error_mm = _ring_error(cholesky, told, maps[THICKNESS][at][n - ring :])
 
     predicted, deviation = maps.copy(), np.zeros_like(maps)
     target = np.nonzero(filled | rim)
     coarse = filled & _every(DEVIATION_STEP)
     coarse_target = np.nonzero(coarse)
+    loading = shared @ weights[ring_last]
     for c in (OUTER, THICKNESS):
-        own = slice(c * n, (c + 1) * n)
-        loading = shared @ weights
-        smooth = (
-            departure_covariance(radial.DIRECTIONS[target], directions, DEPARTURES[c])
-            @ weights[own]
-        )
-        here = factors[:, c, target[0], target[1]]
-        predicted[c][target] = mean[c][target] + smooth + loading @ here
+        predicted[c][target] = mean[c][target] + loading @ factors[:, c, target[0], target[1]]
+        for e in (OUTER, THICKNESS):
+            predicted[c][target] += kernel.between(c, target, e, at) @ weights[own[e]]
 
         here = factors[:, c, coarse_target[0], coarse_target[1]]
-        cross = shared.T @ here
-        cross[own] += departure_covariance(
-            directions, radial.DIRECTIONS[coarse_target], DEPARTURES[c]
+        cross = np.concatenate(
+            [kernel.between(e, at, c, coarse_target) for e in (OUTER, THICKNESS)]
+        )[ring_last]
+        cross = linalg.solve_triangular(
+            cholesky, cross + shared.T @ here, lower=True, check_finite=False
         )
-        told = linalg.solve_triangular(cholesky, cross, lower=True, check_finite=False)
-        total = (here**2).sum(axis=0) + sum(d.deviation_mm**2 for d in DEPARTURES[c])
-        mirror = radial.DIRECTIONS[coarse_target][:, 0] * radial.MEAN_RADIUS_MM * 2
-        for d in DEPARTURES[c]:
-            width = -0.5 / d.length_mm**2
-            total += d.deviation_mm**2 * d.mirrored * np.exp(mirror**2 * width)
+        total = (here**2).sum(axis=0) + kernel.variance(c, coarse_target)
         values = np.zeros(filled.shape)
-        values[coarse_target] = np.sqrt(np.maximum(total - (told**2).sum(axis=0), 0.0))
+        values[coarse_target] = np.sqrt(np.maximum(total - (cross**2).sum(axis=0), 0.0))
         smooth_values = radial.fill_nearest(values, coarse) if coarse.any() else values
         deviation[c] = ndimage.uniform_filter(smooth_values, DEVIATION_STEP) * filled
-    return predicted, deviation
+    return predicted, deviation, ring_error_mm
+
+
+def _ring_error(cholesky: np.ndarray, told: np.ndarray, logged: np.ndarray) -> np.ndarray:
+    """Return the root mean square error (2,), mm, of the observations that come last.
+
+    With K = L L' and z = L^-1 y, those that come last, R, are predicted from the others with the
+    error L_RR z_R (Rasmussen and Williams 2006, section 5.4.2, for a block). `told` is z; `logged`
+    the logarithmic thickness of those pixels.
+    """
+    if not len(logged):
+        return np.zeros(2)
+    last = slice(len(told) - 2 * len(logged), None)
+    error = (np.tril(cholesky[last, last]) @ told[last]).reshape(2, -1)
+    error[THICKNESS] = thickness_mm(logged) - thickness_mm(logged - error[THICKNESS])
+    return np.sqrt((error**2).mean(axis=1))
 
 
 def _every(step: int) -> np.ndarray:

@@ -3,6 +3,7 @@
 Read from `Resources/population.npz`, which `python -m SkullImplantLib.training.population` makes.
 """
 
+import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -62,6 +63,15 @@ class Population:
         spread = np.concatenate([sized, sized[..., ::-1]]).std(axis=0)
         return ndimage.uniform_filter(spread, SMOOTHING_PIXELS)
 
+    def skulls_like(self, name: str) -> tuple[str, ...]:
+        """Return the names of this population that mean the skull `name`."""
+        return tuple(own for own in self.names if same_skull(own, name))
+
+
+def same_skull(one: str, other: str) -> bool:
+    """Say whether two names mean one skull: a CT may be called as its mask, with `-ct` behind."""
+    return one.lower().removesuffix("-ct") == other.lower().removesuffix("-ct")
+
 
 @lru_cache(maxsize=1)
 def shipped_population() -> Population:
@@ -69,8 +79,16 @@ def shipped_population() -> Population:
 
     Raises `SkullImplantError` where the file is missing or of another make.
     """
+    return read_population(POPULATION_FILE)
+
+
+def read_population(path: Path) -> Population:
+    """Return the population in a file that `training.population` wrote.
+
+    Raises `SkullImplantError` where the file is missing or of another make.
+    """
     try:
-        with np.load(POPULATION_FILE, allow_pickle=False) as stored:
+        with np.load(path, allow_pickle=False) as stored:
             population = Population(
                 tuple(str(name) for name in stored["names"]),
                 stored["maps_mm"].astype(np.float32),
@@ -78,9 +96,13 @@ def shipped_population() -> Population:
             )
         if population.maps_mm.shape[1:] != (2, SIZE, SIZE):
             raise ValueError("another map size")
-    except (OSError, KeyError, ValueError) as error:
+    except (OSError, KeyError, ValueError, TypeError, zipfile.BadZipFile) as error:
+        mend = (
+            "install the program again"
+            if path == POPULATION_FILE
+            else "make them with `python -m SkullImplantLib.training.population`"
+        )
         raise SkullImplantError(
-            f"The shape statistics {POPULATION_FILE.name} are missing or damaged; "
-            "install the program again."
+            f"The shape statistics {path.name} are missing or damaged; {mend}."
         ) from error
     return population

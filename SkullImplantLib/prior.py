@@ -55,7 +55,9 @@ class Prior:
     `outer_mm`, `inner_mm`: radii of the two tables, observed or, within a hole, predicted.
     `covered`: where these are known. `hole`: directions where bone is missing.
     `deviation_mm` (2, SIZE, SIZE): posterior standard deviation of outer radius and thickness,
-    zero outside the hole. `notes`: one-sentence warnings for the user.
+    zero outside the hole. `ring_error_mm` (2,): root mean square error of outer radius and
+    thickness in the ring of intact bone around the hole, were it predicted from beyond; zero
+    without a hole. `notes`: one-sentence warnings for the user.
     """
 
     pose: "Pose"
@@ -66,6 +68,7 @@ class Prior:
     deviation_mm: np.ndarray
     hole_area_cm2: float
     notes: tuple[str, ...] = ()
+    ring_error_mm: tuple[float, float] = (0.0, 0.0)
 
     def depth_on(self, grid: sitk.Image) -> sitk.Image:
         """Return the depth within the completed vault on `grid` (float32, mm).
@@ -85,6 +88,26 @@ class Prior:
         It fills the shell between the predicted tables, where bone is missing.
         """
         return self._on(grid, self.hole, as_mask=True)
+
+    def fields_on(self, grid: sitk.Image) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+        """Return what the prior knows of every voxel of `grid`, which need not lie near bone.
+
+        The depth (z, y, x) as `depth_on` gives it; whether bone is missing in the voxel's direction
+        (bool), and whether in that of its mirror image; and the standard deviation (2, z, y, x) of
+        outer radius and thickness, in mm.
+        """
+        z, y, x = np.indices(grid.GetSize()[::-1], np.float32)
+        frame = index_to_lps_mm(grid)
+        to_standard = (self.pose.rotation.T @ frame[:3, :3]).astype(np.float32)
+        start = (self.pose.rotation.T @ (frame[:3, 3] - self.pose.centre_mm)).astype(np.float32)
+        points = np.stack([x, y, z], axis=-1) @ to_standard.T + start
+        layers = np.stack([self.outer_mm, self.inner_mm, self.covered]).astype(np.float32)
+        rows, columns, _ = radial.to_map(points)
+        hole, opposite, *deviation = (
+            values_at(layer.astype(np.float32), (rows, columns))
+            for layer in (self.hole, self.hole[:, ::-1], *self.deviation_mm)
+        )
+        return _depth(layers, points), hole > 0.5, opposite > 0.5, np.stack(deviation)
 
     def _on(self, grid: sitk.Image, where: np.ndarray, as_mask: bool = False) -> sitk.Image:
         """Return the depth of the shell in the directions `where`, or the mask of where it is."""
@@ -170,8 +193,8 @@ def complete_by_prior(
     progress(0.4, "Predicting the missing bone")
     reliable = seen & (radial.POLAR_RAD < FLOOR_RAD)
     filled = (away_mm(hole) <= RIM_MM) & reliable
-    complete, deviation = complete_maps(maps, bone, filled, model)
-    thickness = thickness_mm(complete[THICKNESS])
+    complete = complete_maps(maps, bone, filled, model)
+    thickness = thickness_mm(complete.maps[THICKNESS])
     notes = []
     if (ndimage.binary_dilation(hole, iterations=2) & ~seen).any():
         notes.append(
@@ -180,13 +203,14 @@ def complete_by_prior(
     progress(1.0, "Vault completed")
     return Prior(
         pose=pose,
-        outer_mm=complete[OUTER],
-        inner_mm=complete[OUTER] - thickness,
+        outer_mm=complete.maps[OUTER],
+        inner_mm=complete.maps[OUTER] - thickness,
         covered=_closed(bone | filled) & reliable,
         hole=hole,
-        deviation_mm=deviation,
+        deviation_mm=complete.deviation_mm,
         hole_area_cm2=float((radial.STERADIANS * expected[OUTER] ** 2)[hole].sum()) / 100,
         notes=tuple(notes),
+        ring_error_mm=(float(complete.ring_error_mm[0]), float(complete.ring_error_mm[1])),
     )
 
 

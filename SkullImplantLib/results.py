@@ -64,6 +64,7 @@ def write_results(
         },
         "model": design.model,
         "device": design.device,
+        "confidence": design.confidence.as_json(),
     }
     measures = _measures(
         design.implant.volume_cm3, round(design.hole_area_cm2, 1), design.checks, design.mesh

@@ -77,14 +77,17 @@ def standard_grid(pose: Pose, spacing_mm: float) -> sitk.Image:
     return grid
 
 
-def estimate_pose(skull: sitk.Image, progress: Progress = silent) -> Pose:
+def estimate_pose(
+    skull: sitk.Image, progress: Progress = silent, population: Population | None = None
+) -> Pose:
     """Return the standard pose of a skull mask (uint8 0/1), which may have holes in its vault.
 
-    The image's LPS axes must agree with the patient's to about 30 degrees. Deterministic.
-    Raises `SkullImplantError` where the mask does not look like a skull.
+    The image's LPS axes must agree with the patient's to about 30 degrees. `population` replaces
+    the shipped one. Deterministic. Raises `SkullImplantError` where the mask does not look like a
+    skull.
     """
     progress(0.0, "Finding the standard pose")
-    pose = fit_pose(skull, shipped_population())
+    pose = fit_pose(skull, population or shipped_population())
     progress(1.0, "Standard pose found")
     return pose
 

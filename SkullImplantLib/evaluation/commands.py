@@ -1,17 +1,21 @@
 """What `skull-implant evaluate` and `skull-implant benchmark` do."""
 
 import argparse
+from dataclasses import replace
 from functools import partial
 
 from ..commands import Result, use_threads
 from ..errors import SkullImplantError
 from ..images import read_mask, same_grid
 from ..models import require_torch
-from ..options import DesignOptions
+from ..population import POPULATION_FILE
 from ..stages import StageReport
 from ..training.outlines import KINDS
+from .cases import vault_centre_mm
 from .metrics import Metrics, evaluate_implant
-from .suite import evaluate_cohort, evaluate_suite
+from .robustness import ROBUSTNESS_KINDS, evaluate_robustness
+from .suite import EXACT, evaluate_cohort, evaluate_suite
+from .workers import processor_count
 
 
 def evaluate(options: argparse.Namespace, report: StageReport) -> Result:
@@ -28,17 +32,29 @@ def evaluate(options: argparse.Namespace, report: StageReport) -> Result:
         )
     if chosen[0]:
         return _evaluate_one(options)
+    kinds = tuple("random_1" if k == "random" else k for k in options.kinds or KINDS)
+    threads = options.threads or processor_count()
     many = (
         partial(evaluate_cohort, options.cohort)
         if chosen[1]
-        else partial(evaluate_suite, options.suite, defects=options.defects, seed=options.seed)
+        else partial(
+            evaluate_suite,
+            options.suite,
+            defects=options.defects,
+            seed=options.seed,
+            skulls=options.skulls,
+        )
     )
-    kinds = tuple("random_1" if k == "random" else k for k in options.kinds or KINDS)
-    # The truth is the exact complement, so the implant is judged without its clearance.
-    settings = DesignOptions(
-        clearance_mm=0.0, model=options.model, device=options.device, engine=options.engine
+    data, table = many(
+        options.output,
+        kinds=kinds,
+        options=replace(EXACT, model=options.model, device=options.device, engine=options.engine),
+        population=options.population or POPULATION_FILE,
+        jobs=options.jobs or threads,
+        threads=threads,
+        pictures=options.pictures,
+        report=report,
     )
-    data, table = many(options.output, kinds=kinds, options=settings, report=report)
     return Result(data, table)
 
 
@@ -54,16 +70,39 @@ def _evaluate_one(options: argparse.Namespace) -> Result:
                 f"{path.name} does not lie on the grid of {options.implant.name}; evaluate masks "
                 "of one image."
             )
-    metrics: Metrics = evaluate_implant(implant, truth, defective)
+    centre_mm = vault_centre_mm(defective)
+    metrics: Metrics = evaluate_implant(implant, truth, defective, centre_mm)
     data = metrics.as_json()
     lines = (f"{k:<20} {'-' if v is None else format(v, '.4f')}" for k, v in data.items())
     return Result(data, "\n".join(lines))
 
 
 def benchmark(options: argparse.Namespace, report: StageReport) -> Result:
-    """`skull-implant benchmark engine`: forward time and memory, a row an engine."""
+    """`skull-implant benchmark`: the engines' time and memory, or the robustness table."""
+    if options.what == "robustness":
+        return _robustness(options, report)
     require_torch("The benchmark of the engines", otherwise="")
     from .benchmark_engine import benchmark_engines, table_of
 
     rows = benchmark_engines(threads=options.threads)
     return Result({"rows": rows}, table_of(rows))
+
+
+def _robustness(options: argparse.Namespace, report: StageReport) -> Result:
+    if not options.suite:
+        raise SkullImplantError(
+            "The robustness benchmark needs --suite, a folder of skulls or CTs."
+        )
+    use_threads(options.threads, options.model)
+    kinds = tuple("random_1" if k == "random" else k for k in options.kinds or ROBUSTNESS_KINDS)
+    data, table = evaluate_robustness(
+        options.suite,
+        options.output,
+        kinds,
+        options.defects,
+        options.seed,
+        options.skulls,
+        replace(EXACT, model=options.model, device=options.device, engine=options.engine),
+        report,
+    )
+    return Result(data, table)

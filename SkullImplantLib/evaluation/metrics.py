@@ -3,6 +3,7 @@
 Definitions are those of the AutoImplant challenges (Kodym et al., 2021; reference code
 OldaKodym/evaluation_metrics): a *surface voxel* is one that a 6-connected erosion removes, what
 lies outside the image counting as background; surface distances run between centres of voxels.
+The outer surface, which the patient sees, is ours: see `outer_surface`.
 """
 
 import math
@@ -14,10 +15,15 @@ from scipy import ndimage
 from scipy.spatial import cKDTree
 
 from ..errors import SkullImplantError
-from ..images import array_of, bounding_box, same_grid, voxel_volume_mm3
+from ..images import array_of, bounding_box, index_to_lps_mm, same_grid, voxel_volume_mm3
 
 BORDER = 10.0  # width of the border zone: mm, or voxels of the grid; AutoImplant 2021, eq. (1)
 COVERED_MM = 2.0  # clinical tolerance for "the defect is closed here"
+# The outer surface faces outward within this of the ray from the vault's centre; a wall of a cut,
+# which runs along the ray, does not.
+FACING_DEG = 60.0
+NORMAL_BLUR_MM = 1.0  # of the mask, for the direction that its surface faces
+OUTWARD_MM = 30.0  # no more bone than this stands before a surface that is seen: brow, cheek
 ROUNDING = 1e-4  # a distance of 10 mm that is computed as 10.00001 is in the border zone
 
 
@@ -26,6 +32,7 @@ class Metrics:
     """An implant against the truth.
 
     An empty implant has the overlaps, `volume_ratio` and `coverage_2mm` 0 and infinite distances.
+    The outer errors are None where the vault's centre is not known or the truth has no outside.
     """
 
     dice: float
@@ -37,14 +44,24 @@ class Metrics:
     surface_distance_mm: float  # the mean of the surface distances of both directions, pooled
     coverage_2mm: float  # share of the truth's surface at most 2 mm from the implant's
     overlap_cm3: float  # implant inside bone that is there
+    outer_error_mm: float | None = None  # mean distance, truth's outer surface to the implant's
+    outer_error95_mm: float | None = None  # its 95th percentile
 
     def as_json(self) -> dict[str, float | None]:
         """Return the numbers by name; an infinite distance, which JSON does not know, as None."""
-        return {k: v if math.isfinite(v) else None for k, v in asdict(self).items()}
+        numbers = asdict(self).items()
+        return {k: v if v is not None and math.isfinite(v) else None for k, v in numbers}
 
 
-def evaluate_implant(implant: sitk.Image, truth: sitk.Image, defective: sitk.Image) -> Metrics:
+def evaluate_implant(
+    implant: sitk.Image,
+    truth: sitk.Image,
+    defective: sitk.Image,
+    centre_mm: np.ndarray | None = None,
+) -> Metrics:
     """Compare an implant with the bone taken out; masks (non-zero is inside) on one grid.
+
+    `centre_mm` (LPS) of the vault, from which outward is told, for the error of the outer surface.
 
     Raises `SkullImplantError` where the grids differ or the truth or the skull is empty.
     """
@@ -58,6 +75,7 @@ def evaluate_implant(implant: sitk.Image, truth: sitk.Image, defective: sitk.Ima
         if not mask.any():
             raise SkullImplantError(f"The {name} is empty; check the file.")
     spacing_mm = tuple(reversed(implant.GetSpacing()))
+    outer = None if centre_mm is None else outer_error_mm(masks, implant, centre_mm)
     made, true, skull = _cropped(masks, spacing_mm)
     distances = surface_distances_mm(made, true, spacing_mm)
     pooled = np.concatenate(distances)
@@ -72,6 +90,8 @@ def evaluate_implant(implant: sitk.Image, truth: sitk.Image, defective: sitk.Ima
         volume_ratio=int(made.sum()) / int(true.sum()),
         coverage_2mm=float((from_truth <= COVERED_MM + ROUNDING).mean()),
         overlap_cm3=int((made & skull).sum()) * voxel_volume_mm3(implant) / 1000,
+        outer_error_mm=outer and outer[0],
+        outer_error95_mm=outer and outer[1],
     )
 
 
@@ -104,9 +124,83 @@ def surface_distances_mm(
     if not len(points[0]) or not len(points[1]):
         return np.full(len(points[0]), np.inf), np.full(len(points[1]), np.inf)
     trees = [cKDTree(p) for p in points]
-    there, _ = trees[1].query(points[0], workers=-1)
-    back, _ = trees[0].query(points[1], workers=-1)
+    there, _ = trees[1].query(points[0], workers=_threads())
+    back, _ = trees[0].query(points[1], workers=_threads())
     return there, back
+
+
+def _threads() -> int:
+    """Return how many threads this process was told to use."""
+    return int(sitk.ProcessObject.GetGlobalDefaultNumberOfThreads())
+
+
+def outer_error_mm(
+    masks: list[np.ndarray], grid: sitk.Image, centre_mm: np.ndarray
+) -> tuple[float, float] | None:
+    """Return mean and 95th percentile of the distance (mm) from each voxel of the truth's outer
+    surface to the implant's outer surface: what the patient sees of the error.
+
+    `masks`: implant, truth and skull on `grid`, bool (z, y, x); `centre_mm` (LPS) of the vault.
+    Infinite where the implant has no outer surface, None where the truth has none.
+    """
+    spacing_mm = tuple(reversed(grid.GetSpacing()))
+    z, y, x = (math.ceil(OUTWARD_MM / s) for s in spacing_mm)
+    box = bounding_box(masks[0] | masks[1], (z, y, x))
+    made, true, skull = (mask[box] for mask in masks)
+    frame = index_to_lps_mm(grid)
+    frame[:3, 3] += frame[:3, :3] @ [s.start for s in box[::-1]]
+    seen = [outer_surface(mask, mask | skull, frame, centre_mm) for mask in (made, true)]
+    if not len(seen[1]):
+        return None
+    if not len(seen[0]):
+        return math.inf, math.inf
+    made_mm, true_mm = (points * np.asarray(spacing_mm) for points in seen)
+    distance, _ = cKDTree(made_mm).query(true_mm, workers=_threads())
+    return float(distance.mean()), float(np.percentile(distance, 95))
+
+
+def outer_surface(
+    mask: np.ndarray, bone: np.ndarray, index_to_mm: np.ndarray, centre_mm: np.ndarray
+) -> np.ndarray:
+    """Return the surface voxels (n, 3; indices z, y, x) of `mask` that are seen from outside.
+
+    They face away from `centre_mm` (LPS), and no `bone` (mask and skull) lies farther out on the
+    ray from there. Both masks (z, y, x); `index_to_mm` 4x4, from a voxel index (x, y, z, 1) to LPS.
+    """
+    points = np.argwhere(_surface(mask))
+    if not len(points):
+        return points
+    to_index = np.linalg.inv(index_to_mm[:3, :3])
+    spacing_mm = np.linalg.norm(index_to_mm[:3, :3], axis=0)[::-1]
+    outward = points[:, ::-1] @ index_to_mm[:3, :3].T + index_to_mm[:3, 3] - centre_mm
+    outward /= np.linalg.norm(outward, axis=1, keepdims=True)
+    steps = (outward @ to_index.T)[:, ::-1]  # voxels (z, y, x) a millimetre
+
+    box = bounding_box(mask)
+    first = np.array([s.start for s in box]) - 1
+    blurred = ndimage.gaussian_filter(
+        np.pad(mask[box], 1).astype(np.float32), NORMAL_BLUR_MM / spacing_mm, mode="constant"
+    )
+    rising = np.stack([_difference(blurred, points - first, axis) for axis in range(3)], axis=1)
+    length = np.maximum(np.linalg.norm(rising / spacing_mm, axis=1), 1e-9)
+    facing = -(rising * steps).sum(axis=1) / length > math.cos(math.radians(FACING_DEG))
+    points, steps = points[facing], steps[facing]
+
+    free = np.ones(len(points), bool)
+    # Nearer than two voxels the ray meets the steps of its own surface.
+    for away_mm in np.arange(2 * spacing_mm.max(), OUTWARD_MM, 0.7 * spacing_mm.min()):
+        ahead = np.flatnonzero(free)
+        place = np.rint(points[ahead] + away_mm * steps[ahead]).astype(int)
+        within = ((place >= 0) & (place < bone.shape)).all(axis=1)
+        hit = ahead[within][bone[tuple(place[within].T)]]
+        free[hit] = False
+    return points[free]
+
+
+def _difference(values: np.ndarray, points: np.ndarray, axis: int) -> np.ndarray:
+    """Return half the difference of the neighbours, along an axis, of the inner points (n, 3)."""
+    shift = np.eye(3, dtype=int)[axis]
+    return (values[tuple((points + shift).T)] - values[tuple((points - shift).T)]) / 2
 
 
 def _cropped(masks: list[np.ndarray], spacing_mm: tuple[float, ...]) -> list[np.ndarray]:

@@ -21,6 +21,12 @@ from .. import images
 
 BONE = np.array([0.97, 0.93, 0.85])
 IMPLANT = np.array([0.10, 0.66, 0.72])
+# Bone beside an implant that is coloured by distances, and what the implant lacks.
+DIM_BONE = np.array([0.60, 0.58, 0.55])
+LACKING = np.array([0.16, 0.14, 0.18])
+# Signed distances to another surface: within it, on it, outside of it; full colour from here on.
+DISTANCE_COLOURS = np.array([[0.12, 0.30, 0.75], [0.93, 0.93, 0.91], [0.80, 0.12, 0.12]])
+FULL_DISTANCE_MM = 3.0
 BACKGROUND_TOP, BACKGROUND_BOTTOM = (0.97, 0.975, 0.98), (0.86, 0.88, 0.90)
 # The skull is drawn from a grid of this spacing: a picture of 240 mm has no use for finer.
 PICTURE_SPACING_MM = 1.0
@@ -141,12 +147,16 @@ def render(
     skull: vtk.vtkPolyData,
     implant: vtk.vtkPolyData,
     views: Sequence[tuple[View, tuple[int, int]]],
+    lacking: vtk.vtkPolyData | None = None,
+    filling: vtk.vtkPolyData | None = None,
 ) -> list[np.ndarray]:
     """Return pictures of the implant in the skull, RGB uint8 of shape (height, width, 3) each.
 
     `skull` comes from `picture_mesh`, `implant` is the mesh to be printed, both in LPS mm; `views`
-    are pairs of a view and its (width, height) in pixels. Raises `PicturesUnavailable` where VTK
-    cannot draw.
+    are pairs of a view and its (width, height) in pixels. `lacking` is drawn dark with them;
+    `filling` is what fills the picture, the skull if not given. An implant that `with_distances`
+    returned has their colours, beside dimmer bone. Raises `PicturesUnavailable` where VTK cannot
+    draw.
     """
     if not rendering_works():
         raise PicturesUnavailable(UNAVAILABLE)
@@ -154,8 +164,11 @@ def render(
     renderer.GradientBackgroundOn()
     renderer.SetBackground(*BACKGROUND_BOTTOM)
     renderer.SetBackground2(*BACKGROUND_TOP)
-    renderer.AddActor(_actor(skull, BONE, specular=0.06))
+    bone = DIM_BONE if implant.GetPointData().HasArray("distance_mm") else BONE
+    renderer.AddActor(_actor(skull, bone, specular=0.06))
     renderer.AddActor(_actor(_with_normals(implant), IMPLANT, specular=0.2))
+    if lacking is not None:
+        renderer.AddActor(_actor(_with_normals(lacking), LACKING, specular=0.0))
     _light(renderer)
     with _quiet():
         window = vtk.vtkRenderWindow()
@@ -164,10 +177,44 @@ def render(
         window.AddRenderer(renderer)
         pictures = []
         for view, size in views:
-            _aim(renderer, skull, view, size[0] / size[1])
+            _aim(renderer, filling or skull, view, size[0] / size[1])
             pictures.append(_picture(window, size))
         window.Finalize()
     return pictures
+
+
+def with_distances(mesh: vtk.vtkPolyData, other: vtk.vtkPolyData) -> vtk.vtkPolyData:
+    """Return a copy of `mesh` with each point's signed distance to the closed mesh `other`, mm.
+
+    `distance_mm` is negative within it.
+    """
+    copy = vtk.vtkPolyData()
+    copy.DeepCopy(mesh)
+    distance = vtk.vtkDoubleArray()
+    distance.SetNumberOfTuples(copy.GetNumberOfPoints())
+    field = vtk.vtkImplicitPolyDataDistance()
+    field.SetInput(other)
+    field.FunctionValue(copy.GetPoints().GetData(), distance)
+    _add_array(copy, "distance_mm", vtk_to_numpy(distance))
+    return copy
+
+
+def farther_than(mesh: vtk.vtkPolyData, distance_mm: float) -> vtk.vtkPolyData:
+    """Return the part of a mesh with distances that lies farther outside than this."""
+    mesh.GetPointData().SetActiveScalars("distance_mm")
+    clip = vtk.vtkClipPolyData()
+    clip.SetInputData(mesh)
+    clip.SetValue(distance_mm)
+    clip.Update()
+    part = clip.GetOutput()
+    part.GetPointData().RemoveArray("distance_mm")
+    return part
+
+
+def distance_colours(distance_mm: np.ndarray) -> np.ndarray:
+    """Return the colours (n, 3), RGB in 0 to 1, of signed distances (n)."""
+    place = np.clip(distance_mm / FULL_DISTANCE_MM, -1.0, 1.0)
+    return np.stack([np.interp(place, [-1, 0, 1], ends) for ends in DISTANCE_COLOURS.T], axis=1)
 
 
 def _picture(window: vtk.vtkRenderWindow, size: tuple[int, int]) -> np.ndarray:
@@ -230,6 +277,18 @@ def _actor(mesh: vtk.vtkPolyData, colour: np.ndarray, specular: float) -> vtk.vt
         mapper.SetUseLookupTableScalarRange(True)
         mapper.SetScalarModeToUsePointFieldData()
         mapper.SelectColorArray("shade")
+        mapper.InterpolateScalarsBeforeMappingOn()
+    elif mesh.GetPointData().HasArray("distance_mm"):
+        distance = np.linspace(-FULL_DISTANCE_MM, FULL_DISTANCE_MM, 256)
+        scale = vtk.vtkLookupTable()
+        scale.SetNumberOfTableValues(len(distance))
+        scale.SetRange(distance[0], distance[-1])
+        for step, rgb in enumerate(distance_colours(distance)):
+            scale.SetTableValue(step, *rgb, 1.0)
+        mapper.SetLookupTable(scale)
+        mapper.SetUseLookupTableScalarRange(True)
+        mapper.SetScalarModeToUsePointFieldData()
+        mapper.SelectColorArray("distance_mm")
         mapper.InterpolateScalarsBeforeMappingOn()
     else:
         mapper.ScalarVisibilityOff()

@@ -90,6 +90,7 @@ def report_html(design: Mapping[str, Any], pictures: Mapping[str, bytes]) -> str
         f'<p class="faint">SkullImplant {escape(str(design["version"]))}</p>',
         f'<p class="disclaimer" role="note">{disclaimer}</p>',
         _verdict(design["checks"]),
+        _confidence(design.get("confidence")),
         _notes(design["notes"]),
         *(_figure(name, content) for name, content in pictures.items()),
         "<h2>Checks</h2>",
@@ -123,6 +124,18 @@ def _verdict(checks: Iterable[Mapping[str, Any]]) -> str:
     ask = "1 check asks" if asking == 1 else f"{asking} checks ask"
     return (
         f'<p class="verdict look">{passed} of {len(verdicts)} checks passed; {ask} for a look.</p>'
+    )
+
+
+def _confidence(told: Mapping[str, Any] | None) -> str:
+    """Return what error is to be expected, and why; nothing where nobody knows it."""
+    if not told:
+        return ""
+    kind = "verdict look" if told["flagged"] else "verdict"
+    reasons = " ".join(escape(reason) for reason in told["reasons"])
+    return (
+        f'<p class="{kind}">Expected error: {_quantity(told["expected_hd95_mm"], "mm")} (HD95, '
+        f"which half of such designs stay below). {reasons}</p>"
     )
 
 

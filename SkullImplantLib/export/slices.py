@@ -4,6 +4,7 @@ Axial and coronal with the patient's right on the left of the picture, sagittal 
 the left; whatever the image's own axes are, each slice is sampled along LPS.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -25,6 +26,7 @@ OUTLINE_PX = 1.6
 FILL_OPACITY = 0.38
 CROSSHAIR_OPACITY = 0.22
 SCALE_BAR_MM = 50.0
+SHORT_BAR_MM = 20.0  # of a slice that shows a part of the head only
 # Blur of a mask before it is outlined, in its own voxels: takes the steps out of the line.
 OUTLINE_BLUR_VOXELS = 0.7
 # Slices leave this much air around the skull.
@@ -52,6 +54,34 @@ PLANES = (
 )
 
 
+@dataclass(frozen=True)
+class Layer:
+    """A mask drawn over a slice: its outline in `rgb` (0 to 1), its inside with opacity `fill`."""
+
+    mask: sitk.Image
+    rgb: np.ndarray
+    fill: float = 0.0
+
+
+def layers_picture(
+    background: sitk.Image,
+    layers: Sequence[Layer],
+    plane: Plane,
+    centre_mm: np.ndarray,
+    across_mm: float,
+    size: tuple[int, int],
+) -> np.ndarray:
+    """Return one slice, RGB uint8 of shape (height, width, 3), with the outlines of the layers.
+
+    The slice passes through `centre_mm` (LPS), which is in its middle; the shorter side of `size`
+    (width, height) is `across_mm` long. `background` as for `slice_panel`.
+    """
+    mm_per_px = across_mm / min(size)
+    grid = _grid(plane, centre_mm, centre_mm, size, mm_per_px)
+    picture = _slice(background, layers, grid, plane)
+    return _labelled(picture, plane, centre_mm, mm_per_px, SHORT_BAR_MM)
+
+
 def slice_panel(
     background: sitk.Image,
     skull: sitk.Image,
@@ -74,10 +104,11 @@ def slice_panel(
         max((high - low)[plane.right] / each, (high - low)[plane.down] / height) for plane in PLANES
     )
     panel = np.full((height, width, 3), 255, np.uint8)
+    layers = (Layer(skull, SKULL_RGB), Layer(implant, IMPLANT_RGB, FILL_OPACITY))
     for number, plane in enumerate(PLANES):
         left = number * (each + gap)
         grid = _grid(plane, (low + high) / 2.0, through, (each, height), mm_per_px)
-        picture = _slice(background, skull, implant, grid, plane)
+        picture = _slice(background, layers, grid, plane)
         _crosshair(picture, grid, plane, through)
         panel[:, left : left + each] = _labelled(picture, plane, through, mm_per_px)
     return panel
@@ -131,24 +162,25 @@ def _sampled(image: sitk.Image, grid: sitk.Image, plane: Plane, outside: float) 
 
 
 def _slice(
-    background: sitk.Image, skull: sitk.Image, implant: sitk.Image, grid: sitk.Image, plane: Plane
+    background: sitk.Image, layers: Sequence[Layer], grid: sitk.Image, plane: Plane
 ) -> np.ndarray:
-    """Return the slice as RGB in 0 to 1: the background, the skull's outline, the implant."""
+    """Return the slice as RGB in 0 to 1: the background, and over it the layers."""
     if background.GetPixelID() == sitk.sitkUInt8:
         grey = MASK_GREY * _sampled(background, grid, plane, 0.0)
     else:
         values = _sampled(background, grid, plane, WINDOW_LOW_HU)
         grey = (values - WINDOW_LOW_HU) / (WINDOW_HIGH_HU - WINDOW_LOW_HU)
     picture = np.repeat(np.clip(grey, 0.0, 1.0)[..., None], 3, axis=2)
-    for mask, colour, fill in ((skull, SKULL_RGB, 0.0), (implant, IMPLANT_RGB, FILL_OPACITY)):
-        steps = OUTLINE_BLUR_VOXELS * min(mask.GetSpacing()) / grid.GetSpacing()[0]
-        inside = ndimage.gaussian_filter(_sampled(mask, grid, plane, 0.0), max(steps, 0.6))
+    for layer in layers:
+        steps = OUTLINE_BLUR_VOXELS * min(layer.mask.GetSpacing()) / grid.GetSpacing()[0]
+        inside = ndimage.gaussian_filter(_sampled(layer.mask, grid, plane, 0.0), max(steps, 0.6))
         slope = np.hypot(*np.gradient(inside))
         # Distance to the line where `inside` is a half, to first order, in pixels.
         away = np.abs(inside - 0.5) / np.maximum(slope, 1e-3)
         line = np.clip(0.5 * OUTLINE_PX + 0.5 - away, 0.0, 1.0)
-        opacity = np.maximum(line, fill * np.clip((inside - 0.5) / np.maximum(slope, 1e-3), 0, 1))
-        picture += opacity[..., None] * (colour - picture)
+        filled = np.clip((inside - 0.5) / np.maximum(slope, 1e-3), 0, 1)
+        opacity = np.maximum(line, layer.fill * filled)
+        picture += opacity[..., None] * (layer.rgb - picture)
     return picture
 
 
@@ -162,7 +194,11 @@ def _crosshair(picture: np.ndarray, grid: sitk.Image, plane: Plane, through: np.
 
 
 def _labelled(
-    picture: np.ndarray, plane: Plane, through: np.ndarray, mm_per_px: float
+    picture: np.ndarray,
+    plane: Plane,
+    through: np.ndarray,
+    mm_per_px: float,
+    bar_mm: float = SCALE_BAR_MM,
 ) -> np.ndarray:
     """Return `picture` (RGB, 0 to 1) as uint8 with name, letters and scale bar."""
     canvas = Image.fromarray((np.clip(picture, 0, 1) * 255).round().astype(np.uint8))
@@ -181,10 +217,10 @@ def _labelled(
     write(width - 10, height / 2, right, "rm")
     write(width / 2, 8, top, "mt")
     write(width / 2, height - 8, bottom, "mb")
-    length = SCALE_BAR_MM / mm_per_px
+    length = bar_mm / mm_per_px
     end, level = width - 14, height - 14
     draw.line([(end - length, level), (end, level)], TEXT_RGB, 2)
     for place in (end - length, end):
         draw.line([(place, level - 5), (place, level + 1)], TEXT_RGB, 2)
-    write(end - length / 2, level - 6, f"{SCALE_BAR_MM:.0f} mm", "mb", False)
+    write(end - length / 2, level - 6, f"{bar_mm:.0f} mm", "mb", False)
     return np.asarray(canvas)

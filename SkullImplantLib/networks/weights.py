@@ -22,9 +22,14 @@ from ..checksums import sha256_of, verify_checksum
 from ..errors import SkullImplantError
 from ..images import atomic_path
 from .autoencoder import Configuration, SparseAutoEncoder
+from .refiner import RefinerConfiguration, SparseRefiner
 
-FORMAT = "SkullImplant sparse auto-encoder"
-VERSION = 1
+FORMAT = "SkullImplant network"
+VERSION = 2
+AnyConfiguration = Configuration | RefinerConfiguration
+AnyNetwork = SparseAutoEncoder | SparseRefiner
+# The names of the kinds of network in a weight file's header.
+AUTOENCODER, REFINER = "sparse auto-encoder", "sparse refiner"
 HEADER = "header"
 
 
@@ -32,22 +37,22 @@ HEADER = "header"
 class Weights:
     """A trained network: how to build it, its state dict, what is known of it, its checksum."""
 
-    configuration: Configuration
+    configuration: AnyConfiguration
     state: dict[str, torch.Tensor]
     metadata: dict[str, Any]
     sha256: str
 
-    def network(self, engine: str | ModuleType = "torch") -> SparseAutoEncoder:
+    def network(self, engine: str | ModuleType = "torch") -> AnyNetwork:
         """Return the network with these weights, in evaluation mode, on the CPU."""
         module = sparse.engine_named(engine) if isinstance(engine, str) else engine
-        network = SparseAutoEncoder(**asdict(self.configuration), engine=module)
+        network = _network(self.configuration, module)
         network.load_state_dict(self.state)
         return network.eval()
 
 
 def save_weights(
     path: Path,
-    configuration: Configuration,
+    configuration: AnyConfiguration,
     state: Mapping[str, torch.Tensor],
     metadata: Mapping[str, Any],
 ) -> None:
@@ -70,6 +75,7 @@ def save_weights(
     header = {
         "format": FORMAT,
         "version": VERSION,
+        "network": REFINER if isinstance(configuration, RefinerConfiguration) else AUTOENCODER,
         "configuration": asdict(configuration),
         "metadata": dict(metadata),
     }
@@ -99,7 +105,8 @@ def load_weights(path: Path) -> Weights:
                     f"{path.name} has weights of another format or version; choose one that this"
                     " version of the program wrote."
                 )
-            configuration = Configuration(**header["configuration"])
+            kinds = {AUTOENCODER: Configuration, REFINER: RefinerConfiguration}
+            configuration: AnyConfiguration = kinds[header["network"]](**header["configuration"])
             expected = _expected_state(configuration)
             arrays = {n: stored[n] for n in stored.files if n in expected}
             surplus = set(stored.files) - set(expected) - {HEADER}
@@ -143,13 +150,20 @@ def shipped_weights(name: str) -> Weights:
     return load_weights(models.RESOURCES / f"{name}.npz")
 
 
-def _expected_state(configuration: Configuration) -> dict[str, torch.Tensor]:
+def _network(configuration: AnyConfiguration, engine: ModuleType = sparse) -> AnyNetwork:
+    """Return an untrained network of that configuration."""
+    if isinstance(configuration, RefinerConfiguration):
+        return SparseRefiner(**asdict(configuration), engine=engine)
+    return SparseAutoEncoder(**asdict(configuration), engine=engine)
+
+
+def _expected_state(configuration: AnyConfiguration) -> dict[str, torch.Tensor]:
     """Return the state dict of such a network, without values."""
     with torch.device("meta"):
-        return SparseAutoEncoder(**asdict(configuration)).state_dict()
+        return _network(configuration).state_dict()
 
 
-def _fault(arrays: Mapping[str, np.ndarray], configuration: Configuration) -> str | None:
+def _fault(arrays: Mapping[str, np.ndarray], configuration: AnyConfiguration) -> str | None:
     """Return what keeps `arrays` from being a state of such a network, or None."""
     expected = _expected_state(configuration)
     for name, value in expected.items():

@@ -72,9 +72,15 @@ def product(
         kernel: [K, C_in, C_out].
         stencil: which rows to sum, and where the result goes.
         epilogue: applied to the result; then there is no gradient.
+
+    Under `torch.autocast` the factors of products, forward and backward, are rounded to its type;
+    results and gradients have the type of the features and the kernel all the same.
     """
     if epilogue is None:
-        return _Product.apply(features, kernel, stencil)
+        where, dtype = features.device.type, features.dtype
+        if torch.is_autocast_enabled(where):
+            dtype = torch.get_autocast_dtype(where)
+        return _Product.apply(features, kernel, stencil, dtype)
     if torch.is_grad_enabled():
         raise ValueError("an epilogue has no gradient; use it under torch.no_grad()")
     repeat = kernel.shape[2] // len(epilogue.scale)  # eight children a row, or one
@@ -87,18 +93,23 @@ class _Product(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        ctx: Any, features: torch.Tensor, kernel: torch.Tensor, stencil: Stencil
+        ctx: Any,
+        features: torch.Tensor,
+        kernel: torch.Tensor,
+        stencil: Stencil,
+        dtype: torch.dtype,
     ) -> torch.Tensor:
-        ctx.save_for_backward(features, kernel)
-        ctx.stencil = stencil
-        return _forward(features, kernel, stencil)
+        factors = features.to(dtype)
+        ctx.save_for_backward(factors, kernel)
+        ctx.stencil, ctx.dtype = stencil, features.dtype
+        return _forward(factors, kernel.to(dtype), stencil).to(features.dtype)
 
     @staticmethod
     def backward(ctx: Any, gradient: torch.Tensor) -> Any:  # type: ignore[override]
         features, kernel = ctx.saved_tensors
         stencil: Stencil = ctx.stencil
         source, target = stencil.source, stencil.target
-        gradient = gradient.contiguous()
+        gradient = gradient.to(features.dtype).contiguous()
         if stencil.pairs is not None:  # from the children's rows back to their parents'
             pairs = gradient.view(-1, 2 * gradient.shape[1])
             gradient = pairs.index_select(0, stencil.pairs).view(-1, kernel.shape[2])
@@ -106,12 +117,14 @@ class _Product(torch.autograd.Function):
         if ctx.needs_input_grad[1]:
             of_kernel = _kernel_gradient(features, gradient, kernel, stencil)
         if ctx.needs_input_grad[0]:
+            factors = kernel.to(features.dtype)
             if source.stride == target.stride:
                 mirror = Stencil(target, source, -stencil.offsets)
-                of_features = _forward(gradient, kernel.transpose(1, 2), mirror)
+                of_features = _forward(gradient, factors.transpose(1, 2), mirror)
             else:
-                of_features = _strided_gradient(len(features), gradient, kernel, stencil)
-        return of_features, of_kernel, None
+                of_features = _strided_gradient(len(features), gradient, factors, stencil)
+            of_features = of_features.to(ctx.dtype)
+        return of_features, of_kernel, None, None
 
 
 class _Neighbours:
@@ -213,7 +226,11 @@ def _kernel_gradient(
     features = neighbours.with_zeros(features)
     result = torch.zeros_like(kernel, memory_format=torch.contiguous_format)
     for chunk in _chunks(stencil.target, kernel.shape[0] * kernel.shape[1]):
-        add_kernel_gradient(result, neighbours.gather(features, chunk), _padded(gradient[chunk]))
+        # Of another type than its factors' it cannot be added to by a product.
+        part = result if features.dtype == kernel.dtype else torch.zeros_like(result).to(gradient)
+        add_kernel_gradient(part, neighbours.gather(features, chunk), _padded(gradient[chunk]))
+        if part is not result:
+            result += part
     return result
 
 

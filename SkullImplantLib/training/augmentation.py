@@ -25,6 +25,9 @@ class AugmentationOptions:
     translation_mm: float = 5.0
     elastic_mm: float = 2.0  # standard deviation of the elastic displacement along each axis
     elastic_knots_mm: float = 40.0  # spacing of the cubic B-spline; small against it never folds
+    asymmetry_mm: float = (
+        1.0  # as `elastic_mm`, of the mirrored half against the half that it is on
+    )
     mirror: bool = True  # left and right, every other time
 
 
@@ -33,19 +36,36 @@ def augment(
     spacing_mm: float,
     rng: np.random.Generator,
     options: AugmentationOptions = AugmentationOptions(),
+    mirrored: Sequence[np.ndarray] = (),
 ) -> list[np.ndarray]:
     """Return the arrays (z, y, x) of one isotropic grid, all deformed by the same random map.
+
+    The elastic part is drawn on either side of the head for itself. What is `mirrored` (the head
+    turned over, as it is laid on the defect) would follow it and fit as well as before; it is
+    therefore deformed a little more, as the other side of a less symmetric head. It comes last in
+    the result.
 
     Floating-point arrays are read linearly and come back as `float32`; masks (`bool`, integers
     0/1) come back as masks of their type. Beyond the grid its border goes on. The same generator
     state gives the same arrays, whatever the number of threads.
     """
     shape = arrays[0].shape
-    if any(array.shape != shape for array in arrays):
-        raise ValueError(f"arrays of different shapes: {[array.shape for array in arrays]}")
-    channels = torch.from_numpy(np.stack([np.asarray(a, dtype=np.float32) for a in arrays]))
+    every = [*arrays, *mirrored]
+    if any(array.shape != shape for array in every):
+        raise ValueError(f"arrays of different shapes: {[array.shape for array in every]}")
     where = _sampling_grid(shape, spacing_mm, rng, options)
-    deformed = grid_sample(channels[None], where, align_corners=True, padding_mode="border")[0]
+    deformed = _read(arrays, where)
+    if mirrored:
+        apart = _elastic(shape, spacing_mm, options.asymmetry_mm, options.elastic_knots_mm, rng)
+        deformed += _read(mirrored, where + apart)
+    return deformed
+
+
+def _read(arrays: Sequence[np.ndarray], where: np.ndarray) -> list[np.ndarray]:
+    """Return the arrays read at `where` (z, y, x, 3), each in its own kind."""
+    channels = torch.from_numpy(np.stack([np.asarray(a, dtype=np.float32) for a in arrays]))
+    places = torch.from_numpy(where.astype(np.float32))[None]
+    deformed = grid_sample(channels[None], places, align_corners=True, padding_mode="border")[0]
     return [
         new if np.issubdtype(old.dtype, np.floating) else (new >= 0.5).astype(old.dtype)
         for old, new in zip(arrays, deformed.numpy())
@@ -57,9 +77,9 @@ def _sampling_grid(
     spacing_mm: float,
     rng: np.random.Generator,
     options: AugmentationOptions,
-) -> torch.Tensor:
-    """Return where each voxel is read: (1, z, y, x, 3), in (x, y, z) from -1 to 1 over the grid."""
-    half_mm = np.maximum(np.array(shape[::-1]) - 1, 1) * spacing_mm / 2
+) -> np.ndarray:
+    """Return where each voxel is read: (z, y, x, 3), in (x, y, z) from -1 to 1 over the grid."""
+    half_mm = _half_mm(shape, spacing_mm)
     matrix, shift_mm = _random_affine(rng, options)
     theta = np.hstack([matrix * half_mm / half_mm[:, None], (shift_mm / half_mm)[:, None]])
     # Sums written out: BLAS, which matrix products go through, sums differently by thread count.
@@ -67,13 +87,30 @@ def _sampling_grid(
     by_x, by_y, by_z, offset = theta.T
     where = x[..., None] * by_x + y[..., None] * by_y + z[..., None] * by_z + offset
     if options.elastic_mm > 0:
-        amplitude = options.elastic_mm / SPLINE_VARIANCE**1.5 / half_mm
-        bases = [_spline_basis(n, spacing_mm, options.elastic_knots_mm) for n in shape]
-        shift = rng.standard_normal([*[basis.shape[1] for basis in bases], 3]) * amplitude
-        for basis, sums in zip(bases, ("ijkc,zi->zjkc", "zjkc,yj->zykc", "zykc,xk->zyxc")):
-            shift = np.einsum(sums, shift, basis, optimize=False)
-        where += shift
-    return torch.from_numpy(where.astype(np.float32))[None]
+        where += _elastic(shape, spacing_mm, options.elastic_mm, options.elastic_knots_mm, rng)
+    return where
+
+
+def _elastic(
+    shape: tuple[int, ...],
+    spacing_mm: float,
+    deviation_mm: float,
+    knots_mm: float,
+    rng: np.random.Generator,
+) -> np.ndarray:
+    """Return random smooth displacements (z, y, x, 3) as parts of half the grid, in (x, y, z)."""
+    amplitude = deviation_mm / SPLINE_VARIANCE**1.5 / _half_mm(shape, spacing_mm)
+    bases = [_spline_basis(n, spacing_mm, knots_mm) for n in shape]
+    shift = rng.standard_normal([*[basis.shape[1] for basis in bases], 3]) * amplitude
+    # Sums written out here too, for the same bytes on any number of threads.
+    for basis, sums in zip(bases, ("ijkc,zi->zjkc", "zjkc,yj->zykc", "zykc,xk->zyxc")):
+        shift = np.einsum(sums, shift, basis, optimize=False)
+    return shift
+
+
+def _half_mm(shape: tuple[int, ...], spacing_mm: float) -> np.ndarray:
+    """Return half of the grid's extent along (x, y, z)."""
+    return np.maximum(np.array(shape[::-1]) - 1, 1) * spacing_mm / 2
 
 
 def _spline_basis(count: int, spacing_mm: float, knots_mm: float) -> np.ndarray:

@@ -1,71 +1,111 @@
 """Training cases: complete skulls with defects cut into them, prepared once and kept on disk.
 
-A case lies on the network's standard grid. The geometric prior takes seconds, a training step less
-than one; so the prior is computed when the case is made, and augmentation deforms both alike.
+A case is what a network sees of one defect (`views.py`), and the truth. The geometric prior takes
+seconds, a training step less than one; so the prior is computed when the case is made, and
+augmentation deforms both alike.
 """
 
+from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import SimpleITK as sitk
 
 from ..errors import SkullImplantError
-from ..images import array_of, atomic_path, fraction_on
+from ..images import array_of, atomic_path, fraction_on, image_like
+from ..networks.inputs import View
 from ..population import shipped_population
 from ..prior import complete_by_prior
-from ..progress import Progress, part, silent
+from ..progress import Progress, silent
 from ..skull import clean_skull
 from ..symmetry import estimate_pose, standard_grid
+from ..views import defect_view, head_view
 from .cohort import SkullFile, read_mask
-from .defects import KINDS, make_defect
+from .defects import Vault, cut_defect, index_to_standard, vault_of
+from .degradation import NO_FLAWS, DegradationOptions, degrade, thickness_change_mm
 
-# Cases are kept in 1/16 mm steps of int8, which is finer than any grid trained on.
-DEPTH_STEP_MM = 1.0 / 16.0
+Region = Literal["head", "defect"]
+# Lengths are kept in 1/16 mm steps of int8, which is finer than any grid trained on.
+STEP_MM = 1.0 / 16.0
+# The kinds of defects take turns. Those that reach the orbit come more often: there the prior,
+# which sees the bone as two surfaces, leaves a network most to learn.
+TURNS = (
+    "frontoorbital",
+    "bilateral",
+    "frontoorbital",
+    "parietotemporal",
+    "random_1",
+    "frontoorbital",
+    "random_2",
+)
 # Defects are cut, and the prior computed, on a grid of about this spacing: fine enough for both.
 WORKING_SPACING_MM = 1.0
 
 
 @dataclass(frozen=True)
 class Case:
-    """One skull with one defect on the standard grid; arrays (z, y, x), float32.
+    """One skull with one defect: what the network sees, and the truth on the same box, float32.
 
-    `skull` and `target`: the part of each voxel that bone fills, without and with the lost piece.
-    `depth_mm`: the prior's depth within the bone expected in the hole, see `networks.inputs`.
+    `target`: the part of each voxel that bone fills in the complete skull. `depth_mm`: distance to
+    the complete skull's surface, positive within the bone, clipped to +-8.
     """
 
     name: str
-    skull: np.ndarray
+    view: View
     target: np.ndarray
     depth_mm: np.ndarray
+
+
+@dataclass(frozen=True)
+class CaseOptions:
+    """Which cases are made: how many a skull, of which part of the head, on which grid.
+
+    `flaws`: the share of the cases whose defective skull gets flaws (`degradation.py`).
+    """
+
+    count: int
+    region: Region
     spacing_mm: float
+    seed: int
+    flaws: float = 0.0
+
+    def names(self, skull: str) -> list[str]:
+        """Return the file names of a skull's cases, which tell all that they depend on; the kinds
+        take turns.
+        """
+        made = f"{self.region}-{self.spacing_mm:g}mm-seed{self.seed}-flaws{self.flaws:g}"
+        return [f"{skull}-{TURNS[k % len(TURNS)]}-{k:03d}-{made}.npz" for k in range(self.count)]
 
 
 def prepare_cases(
-    skulls: list[SkullFile],
+    skulls: Sequence[SkullFile],
     folder: Path,
-    cases_per_skull: int,
-    spacing_mm: float,
-    seed: int,
+    options: CaseOptions,
+    jobs: int = 1,
     progress: Progress = silent,
 ) -> list[Path]:
     """Make the cases of `skulls` in `folder` and return their files; those there already are kept.
 
     Each skull has its own generator, so that adding a skull changes no other skull's cases. Defects
-    that a skull does not admit (see `make_defect`) are left out. Raises `SkullImplantError` where
-    no case could be made.
+    that a skull does not admit (see `make_defect`) are left out. `jobs` skulls are prepared at the
+    same time. Raises `SkullImplantError` where no case could be made.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    files: list[Path] = []
-    for number, skull in enumerate(skulls):
-        share = part(progress, number / len(skulls), (number + 1) / len(skulls))
-        names = [
-            f"{skull.name}-{KINDS[k % len(KINDS)]}-{k:03d}-{spacing_mm:g}mm.npz"
-            for k in range(cases_per_skull)
-        ]
-        if not all((folder / name).exists() for name in names):
-            _prepare_skull(skull, folder, names, spacing_mm, seed, share)
-        files += [folder / name for name in names if (folder / name).exists()]
+    prepare = partial(_prepare_skull, folder=folder, options=options)
+    if jobs == 1:
+        for number, skull in enumerate(skulls):
+            progress(number / len(skulls), f"preparing cases of {skull.name}")
+            prepare(skull)
+    else:
+        with ProcessPoolExecutor(jobs) as workers:
+            for number, _ in enumerate(workers.map(prepare, skulls)):
+                progress(number / len(skulls), f"prepared cases of {skulls[number].name}")
+    files = [folder / name for skull in skulls for name in options.names(skull.name)]
+    files = [path for path in files if path.exists()]
     if not files:
         raise SkullImplantError(
             "No defect could be cut into any of the skulls; check that they are complete skull "
@@ -74,38 +114,113 @@ def prepare_cases(
     return files
 
 
-def _prepare_skull(
-    skull: SkullFile,
-    folder: Path,
-    names: list[str],
-    spacing_mm: float,
-    seed: int,
-    progress: Progress,
-) -> None:
-    complete = _working_copy(clean_skull(read_mask(skull.path)).mask)
+def _prepare_skull(skull: SkullFile, folder: Path, options: CaseOptions) -> None:
+    names = options.names(skull.name)
+    if all((folder / name).exists() for name in names):
+        return
+    whole = clean_skull(read_mask(skull.path)).mask
+    depth_mm = _depth_within(whole)
+    complete = _working_copy(whole)
     pose = estimate_pose(complete)
-    grid = standard_grid(pose, spacing_mm)
-    target = _bytes(fraction_on(complete, grid))
-    # In use the prior has not seen the patient either.
-    others = shipped_population().without([skull.name])
+    vault, to_standard = vault_of(complete, pose), index_to_standard(complete, pose)
     for k, name in enumerate(names):
-        progress(k / len(names), f"preparing {name}")
         if (folder / name).exists():
             continue
-        rng = np.random.default_rng([seed, k, *skull.name.encode()])
+        rng = np.random.default_rng([options.seed, k, *skull.name.encode()])
         try:
-            defect = make_defect(complete, KINDS[k % len(KINDS)], rng, pose=pose)
-            prior = complete_by_prior(defect.defective, pose, population=others)
+            truth = _of_any_thickness(_Truth(complete, whole, depth_mm), rng, options.flaws)
+            kind = TURNS[k % len(TURNS)]
+            bone = _with_defect(truth.complete, to_standard, vault, kind, rng, options.flaws)
+            _prepare_case(skull.name, bone, truth, options, folder / name)
         except SkullImplantError:
             continue
-        depth = array_of(prior.hole_depth_on(grid)) / DEPTH_STEP_MM
-        with atomic_path(folder / name) as temporary:
-            np.savez_compressed(
-                temporary,
-                target=target,
-                skull=_bytes(fraction_on(defect.defective, grid)),
-                depth=np.clip(np.rint(depth), -128, 127).astype(np.int8),
-            )
+
+
+@dataclass(frozen=True)
+class _Truth:
+    """A complete skull: its working copy, and on a grid at least as fine, mask and depth in mm."""
+
+    complete: sitk.Image
+    whole: sitk.Image
+    depth_mm: sitk.Image
+
+
+def _of_any_thickness(truth: _Truth, rng: np.random.Generator, flaws: float) -> _Truth:
+    """Return the skull with thicker or thinner bone, or as it was; never where no flaw is wanted.
+
+    The generator moves on alike, so that the same defect follows.
+    """
+    complete = truth.complete
+    options = DegradationOptions() if flaws > 0.0 else NO_FLAWS
+    shape, spacing_mm = complete.GetSize()[::-1], complete.GetSpacing()[::-1]
+    outward_mm = thickness_change_mm(shape, spacing_mm, rng, options)
+    if not outward_mm.any():
+        return truth
+    before = sitk.Resample(truth.depth_mm, complete, sitk.Transform(), sitk.sitkLinear, -8.0)
+    depth_mm = array_of(before) + outward_mm
+    bone = image_like(depth_mm > 0.0, complete)
+    return _Truth(bone, bone, image_like(depth_mm, complete))
+
+
+def _with_defect(
+    complete: sitk.Image,
+    to_standard: np.ndarray,
+    vault: Vault,
+    kind: str,
+    rng: np.random.Generator,
+    flaws: float,
+) -> sitk.Image:
+    """Return the skull with a defect, and in a share of `flaws` of the cases with flaws too."""
+    bone = array_of(complete) != 0
+    cut = cut_defect(bone, to_standard, vault, kind, rng)
+    bone[cut.box] &= ~cut.implant
+    if rng.random() < flaws:
+        hole = np.zeros(bone.shape, bool)
+        hole[cut.box] = cut.region
+        spacing_mm = complete.GetSpacing()[::-1]
+        up = to_standard[2, :3][::-1] / spacing_mm
+        bone = degrade(bone, spacing_mm, hole, rng, up=up)
+    return image_like(bone, complete)
+
+
+def _prepare_case(
+    name: str,
+    defective: sitk.Image,
+    truth: _Truth,
+    options: CaseOptions,
+    path: Path,
+) -> None:
+    # In use neither pose nor prior has seen the patient's missing bone, nor the patient.
+    pose = estimate_pose(defective)
+    prior = complete_by_prior(defective, pose, population=shipped_population().without([name]))
+    grid = standard_grid(pose, options.spacing_mm)
+    if options.region == "head":
+        view, box = head_view(defective, prior, grid), (slice(None),) * 3
+    else:
+        view, box = defect_view(defective, prior, grid)
+    z, y, x = box
+    here = grid[x, y, z]
+    true_mm = sitk.Resample(truth.depth_mm, here, sitk.Transform(), sitk.sitkLinear, -8.0)
+    with atomic_path(path) as temporary:
+        np.savez_compressed(
+            temporary,
+            skull=_shares(view.skull),
+            mirror=_shares(view.mirror),
+            prior=_steps(view.depth_mm),
+            hole=view.hole,
+            opposite_hole=view.opposite_hole,
+            deviation=_steps(view.deviation_mm),
+            spacing_mm=view.spacing_mm,
+            low_mm=view.low_mm,
+            target=_shares(array_of(fraction_on(truth.whole, here))),
+            depth=_steps(array_of(true_mm)),
+        )
+
+
+def _depth_within(mask: sitk.Image) -> sitk.Image:
+    """Return the depth in mm (float32) within the mask's surface, which runs between voxels."""
+    outside = sitk.SignedMaurerDistanceMap(mask, False, False, True)
+    return sitk.Cast(min(mask.GetSpacing()) / 2 - outside, sitk.sitkFloat32)
 
 
 def _working_copy(mask: sitk.Image) -> sitk.Image:
@@ -119,21 +234,37 @@ def _working_copy(mask: sitk.Image) -> sitk.Image:
     return fraction_on(mask, grid) >= 0.5
 
 
-def _bytes(fraction: sitk.Image) -> np.ndarray:
-    return np.rint(array_of(fraction) * 255.0).astype(np.uint8)
+def _shares(fraction: np.ndarray) -> np.ndarray:
+    return np.rint(fraction * 255.0).astype(np.uint8)
+
+
+def _steps(lengths_mm: np.ndarray) -> np.ndarray:
+    return np.clip(np.rint(lengths_mm / STEP_MM), -128, 127).astype(np.int8)
 
 
 def load_case(path: Path) -> Case:
     """Read a case that `prepare_cases` wrote; raises `SkullImplantError` where it is damaged."""
     try:
         with np.load(path, allow_pickle=False) as data:
-            return Case(
-                name=path.stem,
-                skull=data["skull"].astype(np.float32) / 255.0,
-                target=data["target"].astype(np.float32) / 255.0,
-                depth_mm=data["depth"].astype(np.float32) * np.float32(DEPTH_STEP_MM),
-                spacing_mm=float(path.stem.rsplit("-", 1)[1].removesuffix("mm")),
+
+            def share(name: str) -> np.ndarray:
+                return data[name].astype(np.float32) / np.float32(255.0)
+
+            def length(name: str) -> np.ndarray:
+                return data[name].astype(np.float32) * np.float32(STEP_MM)
+
+            z, y, x = data["low_mm"].tolist()
+            view = View(
+                skull=share("skull"),
+                mirror=share("mirror"),
+                depth_mm=length("prior"),
+                hole=data["hole"],
+                opposite_hole=data["opposite_hole"],
+                deviation_mm=length("deviation"),
+                spacing_mm=float(data["spacing_mm"]),
+                low_mm=(z, y, x),
             )
+            return Case(path.stem, view, share("target"), length("depth"))
     except (OSError, KeyError, ValueError, EOFError) as error:
         raise SkullImplantError(
             f"The training case {path.name} is damaged; delete it and train again."

@@ -1,26 +1,37 @@
 """The model card that training writes beside the weights: what they are, and what they are not."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from ..checksums import write_checksum
 from ..images import atomic_path
+from .log import Row
+from .options import FINE
 
 CARD = """# Model card: {name}
 
 | | |
 |---|---|
-| File | `{file}` |
+| File | `{file}`, {numbers} numbers |
 | SHA-256 | `{sha256}` |
-| Network | sparse auto-encoder `{network}`, {skip} skips, {activation}; inputs: {channels} |
+| Network | {network} |
+| Inputs | {channels} |
 | Grid | {spacing_mm:g} mm in the standard pose of the head |
-| Iterations | {iteration} of {iterations}, seed {seed}, learning rate {learning_rate:g} |
-| Cases | {cases_per_skull} defects a skull, of the five kinds of SkullBreak, 20 to 120 cm² |
+| Iterations | best of {trained} at iteration {iteration}, {epochs:.1f} times through the cases |
+| Precision | products in {precision}, all else in float32 |
+| Seed | {seed}: of the cases, the weights at the start, their order and augmentation |
 
 ## Data
 
-Trained on {count} skulls: {trained_on}.
+Trained on {skulls}: {trained_on}.
 Held back for validation (never trained on): {validated_on}.
+Cut into each skull: {cases_per_skull} defects of the five kinds of SkullBreak, 20 to 120 cm².
+{flaws}
+
+{provenance}
 
 The terms of these skulls apply to the weights. Whoever trains on other data must check that its
 licence allows it (SkullBreak and SkullFix, for instance, are non-commercial).
@@ -28,33 +39,112 @@ licence allows it (SkullBreak and SkullFix, for instance, are non-commercial).
 ## Measured in training
 
 Mean implant Dice over the held-back skulls, on the network's own grid: network
-**{network_dice:.3f}**, geometric prior alone {prior_dice:.3f}. The accuracy on unseen test skulls,
-at the CT's resolution, is in `Testing/Benchmarks/`.
+**{network_dice:.3f}**, geometric prior alone {prior_dice:.3f}. The held-back skulls chose the
+iteration, so that unseen skulls score somewhat less; for those, at the CT's resolution, see
+`Testing/Benchmarks/`.
+
+{curve}
+
+## Options
+
+{options}
 
 ## Intended use and limits
 
 To propose the shape of a cranial implant to a qualified person, who reviews it. Not a medical
-device. The number of training skulls is small; where some come from MRI, their inner table was
-rebuilt and they lack orbits and sinuses, so defects that reach the orbit or the skull base are
-outside what these weights know.
+device.
+
+{limits}
+
+The number of training skulls is {small}; where some come from MRI, their inner table was rebuilt
+and they lack orbits and sinuses, so defects that reach the orbit or the skull base are where these
+weights know the least.
 """
 
+NETWORKS = {
+    FINE: "sparse U-Net around the defect, which corrects the depth of the geometric prior",
+    "ch1": "sparse auto-encoder `ch1` of the whole head (Kroviakov et al. 2021)",
+    "ch2": "sparse auto-encoder `ch2` of the whole head (Kroviakov et al. 2021)",
+}
+LIMITS = {
+    FINE: "It corrects the prior near the bone that prior and mirror image expect, and can make "
+    "none far from either.",
+}
+OF_ANY_NETWORK = (
+    "It completes the head on a coarse grid; fit and rim are the work of the stages after it."
+)
+UNKNOWN_PROVENANCE = (
+    "Whoever trained these weights did not say where the skulls come from, whether from CT or MRI, "
+    "and under which terms (the option `provenance`)."
+)
+FLAWS = (
+    "In {share:.0%} of the cases the skull was given flaws of patients and scanners at random "
+    "(healed\nrims, pores, metal, thick slices and others; see `training/degradation.py`), and "
+    "bone was made\nthicker or thinner."
+)
+FEW_SKULLS = 100
+MOST_ROWS = 12  # of the learning curve in the card; the log has them all
 
-def write_model_card(weights: Path, metadata: dict[str, Any]) -> None:
-    """Write `NAME.md` and the checksum `NAME.npz.sha256` beside the weight file `NAME.npz`."""
+
+def write_model_card(weights: Path, metadata: dict[str, Any], rows: Sequence[Row] = ()) -> None:
+    """Write `NAME.md` and the checksum `NAME.npz.sha256` beside the weight file `NAME.npz`.
+
+    `metadata`: as training writes it into the weights. `rows`: the log up to now.
+    """
     sha256 = write_checksum(weights)
+    with np.load(weights, allow_pickle=False) as stored:
+        numbers = sum(stored[name].size for name in stored.files if name != "header")
     options = metadata["options"]
+    network = options["network"]
+    count = len(metadata["trained_on"])
     text = CARD.format(
         name=weights.stem,
         file=weights.name,
         sha256=sha256,
-        count=len(metadata["trained_on"]),
+        numbers=f"{numbers:,}",
+        network=NETWORKS[network],
+        channels=", ".join(metadata["channels"]),
+        spacing_mm=metadata["spacing_mm"],
+        iteration=metadata["iteration"],
+        trained=rows[-1].iteration if rows else metadata["iteration"],
+        epochs=metadata["iteration"] / max(count * options["cases_per_skull"], 1),
+        seed=options["seed"],
+        skulls="1 skull" if count == 1 else f"{count} skulls",
+        precision=metadata["precision"],
         trained_on=", ".join(metadata["trained_on"]),
         validated_on=", ".join(metadata["validated_on"]) or "none",
-        iteration=metadata["iteration"],
-        **{key: value for key, value in options.items() if key != "channels"},
-        channels=", ".join(metadata["channels"]),
+        cases_per_skull=options["cases_per_skull"],
+        flaws=FLAWS.format(share=options["flaws"])
+        if options["flaws"]
+        else "All of them are clean.",
+        provenance=options.get("provenance") or UNKNOWN_PROVENANCE,
         **metadata["validation"],
+        curve=_curve(rows),
+        options=_table(["option", "value"], [[f"`{k}`", _said(v)] for k, v in options.items()]),
+        limits=LIMITS.get(network, OF_ANY_NETWORK),
+        small="small" if count < FEW_SKULLS else f"{count}",
     )
     with atomic_path(weights.with_suffix(".md")) as temporary:
         temporary.write_text(text, encoding="utf-8")
+
+
+def _curve(rows: Sequence[Row]) -> str:
+    """Return some rows of the log, evenly spaced, the last one among them, as a table."""
+    if not rows:
+        return ""
+    chosen = np.unique(np.linspace(0, len(rows) - 1, min(len(rows), MOST_ROWS)).round().astype(int))
+    cells = [
+        [f"{r.iteration}", f"{r.loss:.3f}", f"{r.network_dice:.3f}", f"{r.minutes:.0f}"]
+        for r in (rows[k] for k in chosen)
+    ]
+    return _table(["iteration", "training loss", "validation Dice", "minutes"], cells)
+
+
+def _table(head: list[str], rows: list[list[str]]) -> str:
+    return "\n".join(f"| {' | '.join(row)} |" for row in [head, ["---"] * len(head), *rows])
+
+
+def _said(value: Any) -> str:
+    if value is None or value in ("", [], ()):
+        return "none"
+    return ", ".join(map(str, value)) if isinstance(value, (list, tuple)) else str(value)

@@ -1,31 +1,73 @@
 """How a network is trained: what a person can choose, without the code that obeys."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
+
+FINE = "fine"  # the sparse U-Net around the defect; the others are auto-encoders of the whole head
+FINE_SPACING_MM, COARSE_SPACING_MM = 1.5, 2.0
 
 
 @dataclass(frozen=True)
 class TrainOptions:
     """How a network is trained.
 
-    `channels`: what it sees (`networks.inputs.CHANNELS`). `hole_weight`: weight of the Dice term
-    on the hole; 0 is the papers' loss. `residual`: the finest level adds to the prior's belief
-    (`networks.inputs.starting_logit`) instead of beginning from nothing. `minutes`: stop after so
-    long even if iterations are left.
+    What is trained:
+        network: `fine`, or a published auto-encoder, `ch1` or `ch2`.
+        channels: what it sees (`networks.inputs.CHANNELS`).
+        spacing_mm: of its grid; None is 1.5 for `fine` and 2 for an auto-encoder.
+        activation, skip, hole_weight, residual: of the auto-encoders alone. `hole_weight` is the
+            weight of the Dice term on the hole, 0 is the papers' loss. `residual`: the finest level
+            adds to the prior's belief (`networks.inputs.starting_logit`) instead of beginning from
+            nothing.
+
+    On what:
+        leave_out: names of skulls in the folder that are not used.
+        provenance: sentences for the model card: where the skulls come from, whether from CT or
+            MRI, and under which terms.
+        cases_per_skull: defects cut into each skull.
+        flaws: share of the cases that get flaws of patients and scanners (`degradation.py`).
+        validation_share: of the skulls, held back to choose the best iteration.
+
+    How long and how:
+        iterations: one case each; the learning rate falls along half a cosine to the last.
+        minutes: stop after so long even if iterations are left; None is never.
+        patience: stop after so many validations without a better one; None is never.
+        validate_every: iterations.
+        precision: of the products; `auto` is bfloat16 on a GPU that has it, and float32 elsewhere.
+        seed: of defects, weights, order and augmentation.
+        jobs: skulls prepared at the same time.
     """
 
-    network: str = "ch1"
-    channels: tuple[str, ...] = ("skull", "prior", "hole")
+    network: str = FINE
+    channels: tuple[str, ...] = ("skull", "mirror", "prior", "hole", "deviation", "place")
+    spacing_mm: float | None = None
     activation: Literal["relu", "elu"] = "relu"
     skip: Literal["none", "add"] = "add"
-    spacing_mm: float = 2.0
+    hole_weight: float = 2.0
+    residual: bool = True
+    leave_out: tuple[str, ...] = ()
+    provenance: str = ""
     cases_per_skull: int = 20
+    flaws: float = 0.5
     validation_share: float = 0.15
     iterations: int = 3000
     minutes: float | None = None
-    learning_rate: float = 1e-3
-    hole_weight: float = 2.0
-    residual: bool = True
+    patience: int | None = None
     validate_every: int = 250
+    learning_rate: float = 1e-3
+    precision: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
     seed: int = 0
     device: str = "cpu"
+    jobs: int = 1
+
+    @property
+    def grid_mm(self) -> float:
+        """The spacing of the network's grid, also where it was left to the network."""
+        if self.spacing_mm is not None:
+            return self.spacing_mm
+        return FINE_SPACING_MM if self.network == FINE else COARSE_SPACING_MM
+
+
+def resolved(options: TrainOptions) -> TrainOptions:
+    """Return the options with what depends on others filled in."""
+    return replace(options, spacing_mm=options.grid_mm)

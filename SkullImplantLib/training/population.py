@@ -1,12 +1,13 @@
 """Make `Resources/population.npz`: the radial maps of the skulls in a folder, in standard pose.
 
-    python -m SkullImplantLib.training.population FOLDER -o FILE.npz [--template NAME]
+    python -m SkullImplantLib.training.population FOLDER... -o FILE.npz [--template NAME]
 
-Every skull (a mask with an intact vault, its LPS axes within 30 degrees of the patient's) is
-brought to the standard pose and written as two radial maps, outer radius and thickness. The
-template, as it lies, says what the standard pose is; the mirrored mean of all then takes its place
-(generalised Procrustes analysis, Gower 1975). A template named by `--template` (an average head,
-say) is no member of the population; without it the first skull by name serves. Deterministic.
+Every skull (a mask or a CT with an intact vault, its LPS axes within 30 degrees of the patient's;
+a CT is segmented) is brought to the standard pose and written as two radial maps, outer radius and
+thickness. The template, as it lies, says what the standard pose is; the mirrored mean of all then
+takes its place (generalised Procrustes analysis, Gower 1975). A template named by `--template` (an
+average head, say) is no member of the population; without it the first skull by name serves.
+Deterministic.
 """
 
 import argparse
@@ -23,6 +24,8 @@ from ..images import array_of, atomic_path, index_to_lps_mm
 from ..kriging import VAULT_RAD
 from ..population import OUTER, Population
 from ..radial import POLAR_RAD, fill_nearest, share_of_bone, shell_of
+from ..reading import read_input
+from ..skull import segment_skull
 from ..symmetry import Pose, fit_pose
 
 ROUNDS = 3
@@ -34,12 +37,21 @@ AROUND_POST_PIXELS = 9  # 14 mm across: more than twice as wide as a post
 FLANK_PIXELS = 2  # a post's edge pixels are part post, part vault
 
 
-def load_skulls(folder: Path) -> dict[str, sitk.Image]:
-    """Return the skull masks (`*.nii.gz`, `*.nrrd`) of `folder` by name, in order of name."""
-    paths = sorted([*folder.glob("*.nii.gz"), *folder.glob("*.nrrd")])
-    if not paths:
-        raise SkullImplantError(f"There is no .nii.gz or .nrrd skull in {folder}; check it.")
-    return {path.name.split(".")[0]: sitk.ReadImage(str(path), sitk.sitkUInt8) for path in paths}
+def load_skulls(*folders: Path) -> dict[str, sitk.Image]:
+    """Return the skulls (`*.nii.gz`, `*.nrrd`) of the folders by name, in order of folder and name.
+
+    Masks are taken as they are, CTs segmented. Raises `SkullImplantError` where a folder has none.
+    """
+    skulls: dict[str, sitk.Image] = {}
+    for folder in folders:
+        paths = sorted([*folder.glob("*.nii.gz"), *folder.glob("*.nrrd")])
+        if not paths:
+            raise SkullImplantError(f"There is no .nii.gz or .nrrd skull in {folder}; check it.")
+        for path in paths:
+            source = read_input(path)
+            mask = segment_skull(source.image).mask if source.kind == "ct" else source.image
+            skulls[path.name.split(".")[0]] = mask
+    return skulls
 
 
 def population_of(skulls: dict[str, sitk.Image], poses: dict[str, Pose]) -> Population:
@@ -104,12 +116,12 @@ def save_population(population: Population, path: Path) -> None:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Build and write the population; print each skull's fit."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("folder", type=Path, help="folder of intact skull masks")
+    parser.add_argument("folders", type=Path, nargs="+", help="intact skulls: masks or CTs")
     parser.add_argument("-o", "--output", type=Path, required=True, help="the .npz to write")
     parser.add_argument("--template", help="the skull that sets the standard pose, no member")
     options = parser.parse_args(arguments)
     try:
-        population, poses = build_population(load_skulls(options.folder), options.template)
+        population, poses = build_population(load_skulls(*options.folders), options.template)
         save_population(population, options.output)
     except SkullImplantError as error:
         print(error, file=sys.stderr)

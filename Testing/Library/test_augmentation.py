@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from SkullImplantLib.training.augmentation import AugmentationOptions, augment
 
 NOTHING = AugmentationOptions(
-    rotation_deg=0, scale=0, shear=0, translation_mm=0, elastic_mm=0, mirror=False
+    rotation_deg=0, scale=0, shear=0, translation_mm=0, elastic_mm=0, asymmetry_mm=0, mirror=False
 )
 SHAPE = (24, 30, 26)
 seeds = st.integers(0, 2**32 - 1)
@@ -109,6 +109,30 @@ def test_elastic_displacement_has_the_size_asked_for():
     moved = np.stack(moved)[..., 6:-6, 6:-6, 6:-6]
     assert moved.std() == pytest.approx(3.0, rel=0.1)
     assert np.abs(np.diff(moved, axis=-1)).max() < 4.0  # smooth: less than a voxel per voxel
+
+
+def test_the_two_sides_move_apart_and_the_mirrored_one_on_its_own():
+    options = only(elastic_mm=2.0, asymmetry_mm=1.5)
+    x, y, z = places((30, 30, 41))
+    moved, apart = [], []
+    for seed in range(12):
+        rng = np.random.default_rng(seed)
+        read = augment([x, y, z], 4.0, rng, options, mirrored=[x, y, z])
+        own, other = np.stack(read[:3]), np.stack(read[3:])
+        moved.append((own - np.stack([x, y, z]))[:, 6:-6, 6:-6, 6:-6])
+        apart.append((other - own)[:, 6:-6, 6:-6, 6:-6])
+    assert np.std(apart) == pytest.approx(1.5, rel=0.15)
+    left, right = np.stack(moved)[..., :6].ravel(), np.stack(moved)[..., ::-1][..., :6].ravel()
+    assert abs(np.corrcoef(left, right)[0, 1]) < 0.4
+
+
+def test_mirrored_arrays_do_not_change_what_the_others_become():
+    arrays = places()
+    alone = augment(arrays, 4.0, np.random.default_rng(1))
+    with_more = augment(arrays, 4.0, np.random.default_rng(1), mirrored=[arrays[0]])
+    for a, b in zip(alone, with_more):
+        np.testing.assert_array_equal(a, b)
+    assert len(with_more) == 4 and (with_more[3] != with_more[0]).any()
 
 
 def test_mirror_turns_left_and_right_over_half_the_time():

@@ -1,10 +1,9 @@
-"""The network on its device, and on the CPU where the GPU's memory does not suffice."""
+"""The networks on their device, and on the CPU where the GPU's memory does not suffice."""
 
 from dataclasses import asdict
 
 import numpy as np
 import pytest
-import SimpleITK as sitk
 import torch
 
 from SkullImplantLib import completion
@@ -12,11 +11,12 @@ from SkullImplantLib.completion import (
     GPU_TOO_SMALL,
     CompletionOptions,
     complete_skull,
+    occupancy_of,
     on_device_or_cpu,
-    run_network,
 )
-from SkullImplantLib.images import array_of
 from SkullImplantLib.networks.autoencoder import Configuration, SparseAutoEncoder
+from SkullImplantLib.networks.inputs import CHANNELS, View
+from SkullImplantLib.networks.refiner import RefinerConfiguration, SparseRefiner
 from SkullImplantLib.networks.weights import Weights
 
 CPU, GPU = torch.device("cpu"), torch.device("cuda")
@@ -31,10 +31,17 @@ def network() -> SparseAutoEncoder:
     return SparseAutoEncoder(**asdict(configuration), generator=generator).eval()
 
 
-def a_shell() -> tuple[np.ndarray, np.ndarray]:
+def a_view() -> View:
+    """A ball's shell, of which one side is missing; the prior knows it all."""
     z, y, x = np.indices(SHAPE) - 5.5
-    places = np.argwhere(np.abs(np.sqrt(z * z + y * y + x * x) - 4.0) < 1.0).astype(np.int32)
-    return np.insert(places, 0, 0, axis=1), np.ones((len(places), 1), np.float32)
+    depth = (1.0 - np.abs(np.sqrt(z * z + y * y + x * x) - 4.0)).astype(np.float32)
+    hole = np.broadcast_to(z > 2.0, SHAPE)
+    skull = ((depth > 0.0) & ~hole).astype(np.float32)
+    mirror = np.ascontiguousarray(skull[..., ::-1])
+    deviation = np.where(hole, np.float32(0.5), np.float32(0.0))
+    both = np.stack([deviation, deviation])
+    nowhere = np.zeros(SHAPE, bool)
+    return View(skull, mirror, depth, hole, nowhere, both, 2.0, (0.0, 0.0, 0.0))
 
 
 @pytest.mark.parametrize(
@@ -44,7 +51,7 @@ def test_a_gpu_too_small_leaves_the_work_to_the_cpu(error: RuntimeError) -> None
     """A layer of the network fails the first time, as where a GPU's memory runs out; both devices
     are the CPU here.
     """
-    model, coordinates_features, failures = network(), a_shell(), [error]
+    model, view, failures = network(), a_view(), [error]
 
     def fail_once(*_: object) -> None:
         if failures:
@@ -56,7 +63,7 @@ def test_a_gpu_too_small_leaves_the_work_to_the_cpu(error: RuntimeError) -> None
 
     def run(device: torch.device) -> np.ndarray:
         asked.append(device)
-        return run_network(model, *coordinates_features, SHAPE, CPU)
+        return occupancy_of(model, view, ["skull"], False, CPU)
 
     occupancy, device = on_device_or_cpu(run, GPU)
     assert asked == [GPU, CPU] and device == CPU and not failures
@@ -83,45 +90,52 @@ def weights() -> Weights:
     return Weights(configuration, model.state_dict(), metadata, "")
 
 
-def images() -> tuple[sitk.Image, sitk.Image]:
-    coordinates, _ = a_shell()
-    skull = np.zeros(SHAPE, np.float32)
-    skull[tuple(coordinates[:, 1:].T)] = 1.0
-    nowhere = np.full(SHAPE, -8.0, np.float32)
-    return sitk.GetImageFromArray(skull), sitk.GetImageFromArray(nowhere)
+def fine_weights() -> Weights:
+    configuration = RefinerConfiguration(sum(CHANNELS.values()), (4, 6))
+    generator = torch.Generator().manual_seed(1)
+    model = SparseRefiner(**asdict(configuration), generator=generator)
+    metadata = {"spacing_mm": 2.0, "channels": list(CHANNELS)}
+    return Weights(configuration, model.state_dict(), metadata, "")
+
+
+def test_the_untrained_fine_stage_is_the_prior_and_a_trained_one_moves_its_surface() -> None:
+    view, weights = a_view(), fine_weights()
+    np.testing.assert_array_equal(complete_skull(view, weights).values, view.depth_mm)
+    weights.state["final.bias"] += 0.75
+    depth = complete_skull(view, weights).values
+    near = view.from_hole_mm() <= 4.0
+    np.testing.assert_allclose(depth[near], np.maximum(view.depth_mm[near], -4.5) + 0.75, atol=1e-6)
 
 
 def test_the_device_that_ran_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
-    plain = complete_skull(*images(), weights(), CompletionOptions("cpu"))
+    plain = complete_skull(a_view(), weights(), CompletionOptions("cpu"))
     assert plain.device == "cpu" and plain.notes == ()
     # A machine whose GPU is too small, seen from here: the device is chosen, and does not hold it.
     monkeypatch.setattr(completion, "choose_device", lambda name: GPU)
-    run = completion.run_network
+    run = completion.occupancy_of
 
-    def on_a_small_gpu(network, coordinates, features, shape, device, belief):
+    def on_a_small_gpu(network, view, channels, residual, device):
         if device.type == "cuda":
             raise torch.OutOfMemoryError(OUT_OF_MEMORY)
-        return run(network, coordinates, features, shape, device, belief)
+        return run(network, view, channels, residual, device)
 
-    monkeypatch.setattr(completion, "run_network", on_a_small_gpu)
+    monkeypatch.setattr(completion, "occupancy_of", on_a_small_gpu)
     monkeypatch.setattr(SparseAutoEncoder, "to", lambda self, device: self)
-    small = complete_skull(*images(), weights(), CompletionOptions("cuda"))
+    small = complete_skull(a_view(), weights(), CompletionOptions("cuda"))
     assert small.device == "cpu" and small.notes == (GPU_TOO_SMALL,)
-    np.testing.assert_array_equal(array_of(small.occupancy), array_of(plain.occupancy))
+    np.testing.assert_array_equal(small.values, plain.values)
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA GPU")
 def test_a_real_gpu_gives_the_same_and_gives_way_when_full() -> None:
-    on_cpu = complete_skull(*images(), weights(), CompletionOptions("cpu"))
-    on_gpu = complete_skull(*images(), weights(), CompletionOptions("cuda"))
+    on_cpu = complete_skull(a_view(), weights(), CompletionOptions("cpu"))
+    on_gpu = complete_skull(a_view(), weights(), CompletionOptions("cuda"))
     assert on_gpu.device == "cuda" and on_gpu.notes == ()
-    np.testing.assert_allclose(
-        array_of(on_gpu.occupancy), array_of(on_cpu.occupancy), rtol=0, atol=1e-4
-    )
+    np.testing.assert_allclose(on_gpu.values, on_cpu.values, rtol=0, atol=1e-4)
     torch.cuda.empty_cache()
     torch.cuda.set_per_process_memory_fraction(0.0)
     try:
-        full = complete_skull(*images(), weights(), CompletionOptions("cuda"))
+        full = complete_skull(a_view(), weights(), CompletionOptions("cuda"))
     finally:
         torch.cuda.set_per_process_memory_fraction(1.0)
     assert full.device == "cpu" and full.notes == (GPU_TOO_SMALL,)

@@ -97,9 +97,13 @@ def test_what_lies_far_away_changes_nothing(seed, spacing):
     skull = (rng.random(shape) < 0.02) & ~true
     skull[0, 0, 0] = True
     pad = [tuple(rng.integers(0, 60, 2)) for _ in range(3)]
-    small = evaluate_implant(*(image(m, spacing) for m in (made, true, skull)))
-    large = evaluate_implant(*(image(np.pad(m, pad), spacing) for m in (made, true, skull)))
-    assert small.as_json() == pytest.approx(large.as_json(), rel=1e-12)
+    centre = rng.uniform(0, 15, 3) * spacing
+    moved = centre + [before * s for (before, _), s in zip(pad[::-1], spacing)]
+    masks = made, true, skull
+    small = evaluate_implant(*(image(m, spacing) for m in masks), centre)
+    large = evaluate_implant(*(image(np.pad(m, pad), spacing) for m in masks), moved)
+    known = [{k: v for k, v in m.as_json().items() if v is not None} for m in (small, large)]
+    assert known[0] == pytest.approx(known[1], rel=1e-9)
 
 
 def test_perfect_implant():
@@ -184,3 +188,46 @@ def test_bad_input_is_one_sentence(what):
     }[what]
     with pytest.raises(SkullImplantError, match=r"\w+; \w+.*\.$"):
         evaluate_implant(true, truth, defective)
+
+
+def cap(spacing_xyz, low_mm, high_mm, cosine, shift_mm=0.0):
+    """The part of a ball's shell around the z axis, and the ball's centre (LPS, mm)."""
+    count = [round(90 / s) for s in spacing_xyz]
+    z, y, x = (np.arange(n) * s for n, s in zip(count[::-1], spacing_xyz[::-1]))
+    centre = np.array([45.0, 45.0, 5.0])
+    dz, dy, dx = np.meshgrid(z - centre[2] - shift_mm, y - centre[1], x - centre[0], indexing="ij")
+    radius = np.sqrt(dx**2 + dy**2 + dz**2)
+    return (radius > low_mm) & (radius < high_mm) & (dz > cosine * radius), centre
+
+
+@pytest.mark.parametrize("spacing_xyz", [(1.0, 1.0, 1.0), (0.7, 0.7, 1.5)])
+def test_outer_error_sees_the_outside_alone(spacing_xyz):
+    shell, centre = cap(spacing_xyz, 60, 66, 0.4)
+    true, _ = cap(spacing_xyz, 60, 66, 0.8)
+    images = image(true, spacing_xyz), image(shell & ~true, spacing_xyz)
+
+    def error(made):
+        metrics = evaluate_implant(image(made, spacing_xyz), *images, centre)
+        return metrics.outer_error_mm, metrics.outer_error95_mm
+
+    assert error(true) == (0.0, 0.0)
+    thick, _ = cap(spacing_xyz, 52, 66, 0.8)
+    assert max(error(thick)) == pytest.approx(0.0, abs=0.3)
+    high, _ = cap(spacing_xyz, 60, 66, 0.8, shift_mm=3.0)
+    mean, most = error(high)
+    # Moved along z, seen at up to 37 degrees from it.
+    assert mean == pytest.approx(2.7, abs=0.4) and most == pytest.approx(3.0, abs=0.5)
+    half = true & (np.arange(true.shape[2]) < true.shape[2] // 2)
+    assert error(half)[0] > 5.0
+
+
+def test_outer_error_is_silent_where_nothing_is_seen():
+    shell, centre = cap((1.0, 1.0, 1.0), 60, 66, 0.4)
+    true, _ = cap((1.0, 1.0, 1.0), 60, 66, 0.8)
+    roof, _ = cap((1.0, 1.0, 1.0), 74, 77, 0.6)
+    covered = evaluate_implant(image(true), image(true), image((shell & ~true) | roof), centre)
+    assert covered.outer_error_mm is None and covered.outer_error95_mm is None
+    skull = image(shell & ~true)
+    empty = evaluate_implant(image(true & False), image(true), skull, centre)
+    assert math.isinf(empty.outer_error_mm) and empty.as_json()["outer_error_mm"] is None
+    assert evaluate_implant(image(true), image(true), skull).outer_error_mm is None

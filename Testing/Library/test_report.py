@@ -166,3 +166,10 @@ def test_it_is_written_whole_or_not_at_all(tmp_path):
     with pytest.raises(KeyError):
         write_report(tmp_path / "other.html", broken, {})
     assert [path.name for path in tmp_path.iterdir()] == ["report.html"]
+
+
+def test_the_expected_error_and_its_reasons_are_told():
+    told = {"expected_hd95_mm": 5.13, "flagged": True, "reasons": ["The brow is <thin>."]}
+    html = report_html(design(confidence=told), {})
+    assert "5.13 mm" in html and "The brow is &lt;thin&gt;." in html
+    assert "Expected error" not in report_html(design(), {})

@@ -369,3 +369,29 @@ def test_engines_are_found_by_name():
     assert sparse.engine_named("torch") is sparse
     with pytest.raises(SkullImplantError, match="no engine 'spconv'"):
         sparse.engine_named("spconv")
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_autocast_rounds_products_and_nothing_else(dtype: torch.dtype) -> None:
+    generator = torch.Generator().manual_seed(0)
+    places = (torch.rand((1, 9, 9, 9), generator=generator) < 0.4).nonzero()
+    features = torch.randn((len(places), 8), generator=generator)
+
+    def results(reduced: bool) -> list[torch.Tensor]:
+        torch.manual_seed(1)
+        down = sparse.Block(sparse.Conv3d(8, 6, 2, stride=2), sparse.BatchNorm(6), sparse.ReLU())
+        up = sparse.GenerativeConvTranspose3d(6, 5, 2)
+        same, last = sparse.Conv3d(5, 4, 3), sparse.Conv3d(4, 2, 1, bias=True)
+        x = SparseTensor(places, features.clone().requires_grad_())
+        with torch.autocast("cpu", dtype, enabled=reduced):
+            y = last(same(up(down(x)))).features
+            loss = (y * torch.linspace(-1, 1, y.numel()).view_as(y)).sum()
+        loss.backward()
+        weights = [p for module in (down, up, same, last) for p in module.parameters()]
+        return [y, x.features.grad, *(p.grad for p in weights)]
+
+    pairs = list(zip(results(False), results(True)))
+    assert not torch.equal(*pairs[0]) and not torch.equal(*pairs[1])
+    for plain, reduced in pairs:
+        assert plain.dtype == reduced.dtype == torch.float32
+        assert (plain - reduced).norm() < 0.03 * plain.norm()

@@ -1,0 +1,193 @@
+"""One case designed as a user's, and measured; kept as a file that says what it was made with."""
+
+import hashlib
+import json
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import SimpleITK as sitk
+
+from .. import __version__
+from ..checksums import sha256_of
+from ..confidence import CONFIDENCE_FILE
+from ..design import DesignOptions, ImplantDesign, design_implant, find_weights
+from ..errors import SkullImplantError
+from ..images import array_of, atomic_path, bounding_box, crop, write_image
+from ..population import POPULATION_FILE, Population, read_population, same_skull
+from ..stages import StageReport, no_report
+from .cases import Case, CaseInput, CaseNotMade
+from .metrics import evaluate_implant
+
+# Rows hold this many digits after the point.
+DIGITS = 4
+# Where weights name the skulls that they owe something to (`training/train.py`).
+TRAINING_KEYS = ("trained_on", "validated_on")
+# Letters of the code's fingerprint that a row shows.
+CODE_LETTERS = 12
+
+
+@dataclass(frozen=True)
+class Trial:
+    """How the cases of one run are designed, and where they are kept.
+
+    `population`: the file with the shape statistics, from which each case's own skull is left out.
+    """
+
+    output: Path
+    options: DesignOptions
+    population: Path = POPULATION_FILE
+
+    def made_with(self, case: Case) -> dict[str, Any]:
+        """Return all that the case's row depends on, the library's code excepted."""
+        options = asdict(self.options)
+        options["model"] = Path(self.options.model).stem
+        return {
+            "version": __version__,
+            "options": options,
+            "model_sha256": _model_sha256(self.options.model),
+            "population_sha256": _file_sha256(self.population),
+            "confidence_sha256": _file_sha256(CONFIDENCE_FILE),
+            "left_out_of_population": list(_population(self.population).skulls_like(case.skull)),
+            **case.identity(),
+        }
+
+    def result_path(self, case: Case) -> Path:
+        """Return where the case's row is kept."""
+        return self._path(case, ".json")
+
+    def implant_path(self, case: Case) -> Path:
+        """Return where the case's implant is kept, cut to its box."""
+        return self._path(case, ".implant.nrrd")
+
+    def _path(self, case: Case, ending: str) -> Path:
+        return self.output / "cases" / f"{case.name}-{Path(self.options.model).stem}{ending}"
+
+    def kept(self, case: Case) -> dict[str, Any] | None:
+        """Return the case's row from an earlier run; None where it was made with anything else."""
+        try:
+            stored = json.loads(self.result_path(case).read_text(encoding="utf-8"))
+            row, made_with = dict(stored["row"]), stored["made_with"]
+        except (OSError, ValueError, KeyError, TypeError):
+            return None
+        if made_with != self.made_with(case):
+            return None
+        if "dice" in row and "error" not in row and not self.implant_path(case).exists():
+            return None
+        return row
+
+    def run(self, case: Case, report: StageReport = no_report) -> None:
+        """Design for the case, measure, and keep row and implant."""
+        try:
+            made = case.load()
+        except CaseNotMade as error:
+            self._keep(case, {**case.facts, "not_made": str(error)})
+            return
+        population = _population_without(
+            self.population, _population(self.population).skulls_like(case.skull)
+        )
+        row, implant = judge(made, self.options, population, report)
+        if implant is not None:
+            box = bounding_box(array_of(implant), 1) if array_of(implant).any() else None
+            write_image(crop(implant, box) if box else implant, self.implant_path(case))
+        self._keep(case, row)
+
+    def _keep(self, case: Case, row: dict[str, Any]) -> None:
+        row = {**row, "code": code_fingerprint()}
+        if any(same_skull(name, case.skull) for name in _skulls_of(self.options.model)):
+            row["seen_in_training"] = True
+        with atomic_path(self.result_path(case)) as temporary:
+            temporary.write_text(
+                json.dumps({"made_with": self.made_with(case), "row": row}, indent=1),
+                encoding="utf-8",
+            )
+
+
+def judge(
+    case: CaseInput,
+    options: DesignOptions,
+    population: Population | None = None,
+    report: StageReport = no_report,
+) -> tuple[dict[str, Any], sitk.Image | None]:
+    """Return facts and measures of one case, and the implant's mask.
+
+    A case for which the tool refuses to design has the overlaps 0, the refusal as `error`, and no
+    implant.
+    """
+    start = time.perf_counter()
+    try:
+        design = design_implant(case.source, options, report, population=population)
+    except SkullImplantError as error:
+        nothing = dict.fromkeys(("dice", "border_dice_10mm", "border_dice_10vox"), 0.0)
+        return {**case.facts, "error": str(error), **nothing, "coverage_2mm": 0.0}, None
+    seconds = time.perf_counter() - start
+    metrics = evaluate_implant(design.implant.mask, case.truth, case.defective, case.centre_mm)
+    peaks = [r.peak_memory_gib for r in design.stages.records if r.peak_memory_gib is not None]
+    row = {
+        **case.facts,
+        **{k: v if v is None else round(v, DIGITS) for k, v in metrics.as_json().items()},
+        **_told_by(design),
+        "seconds": round(seconds, 1),
+        "peak_memory_gib": max(peaks, default=None),
+        "checks_failed": [check.name for check in design.checks if not check.passed],
+    }
+    return row, design.implant.mask
+
+
+def _told_by(design: ImplantDesign) -> dict[str, Any]:
+    """Return what the design says of itself: its source, and whether it flags itself and why."""
+    confidence = design.confidence
+    return {
+        "model": design.model["name"],
+        "model_source": design.model["source"],
+        "flagged": confidence.flagged,
+        "expected_hd95_mm": round(confidence.expected_hd95_mm, 2),
+        "reasons": list(confidence.reasons),
+        "features": {name: round(v, DIGITS) for name, v in confidence.features.items()},
+    }
+
+
+@lru_cache(maxsize=1)
+def code_fingerprint() -> str:
+    """Return a fingerprint of the library's code: rows of two fingerprints may differ by it."""
+    root = Path(__file__).resolve().parents[1]
+    digest = hashlib.sha256()
+    for path in sorted(root.rglob("*.py")):
+        digest.update(path.relative_to(root).as_posix().encode())
+        digest.update(path.read_bytes())
+    return digest.hexdigest()[:CODE_LETTERS]
+
+
+@lru_cache(maxsize=4)
+def _model_sha256(model: str) -> str | None:
+    weights = find_weights(model)
+    return weights.sha256 if weights else None
+
+
+@lru_cache(maxsize=4)
+def _skulls_of(model: str) -> tuple[str, ...]:
+    """Return the skulls that a network's weights were trained on or chosen by, where they say."""
+    weights = find_weights(model)
+    metadata = weights.metadata if weights else {}
+    return tuple(name for key in TRAINING_KEYS for name in metadata.get(key, ()))
+
+
+@lru_cache(maxsize=4)
+def _file_sha256(path: Path) -> str:
+    if not path.is_file():
+        raise SkullImplantError(f"{path} does not exist; check --population.")
+    return sha256_of(path)
+
+
+@lru_cache(maxsize=1)
+def _population(path: Path) -> Population:
+    return read_population(path)
+
+
+@lru_cache(maxsize=1)
+def _population_without(path: Path, names: Sequence[str]) -> Population:
+    """Return the population less those skulls; kept, since what is worked out of it is kept too."""
+    return _population(path).without(names)

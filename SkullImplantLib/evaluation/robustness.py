@@ -1,0 +1,323 @@
+"""The robustness table: what is left of the accuracy when the input is worse than it could be.
+
+The same defects are designed from the input as it is and from each of its degradations
+(`degradations.py`). What is judged, and against what:
+
+- The truth is the piece cut from the complete skull as it was, taken to the grid of the degraded
+  input: it moves with the head, is averaged with the slices and ends with the view.
+- Where the bone threshold is off, the patient's own skull becomes thicker or thinner, by up to half
+  a millimetre a side, and a Dice against the skull as it was falls by definition, however good the
+  completion. The limit therefore judges against the piece as the same threshold sees it in the
+  complete CT: that is what completing an imperfect mask can be asked for. The Dice against the
+  piece as it was stands beside it.
+
+A case fails silently where its Dice falls by more than the limit and nothing told the user so: no
+refusal in a sentence and no flag.
+"""
+
+import json
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import SimpleITK as sitk
+
+from ..bone import automatic_threshold_hu
+from ..design import DesignOptions, design_implant
+from ..errors import SkullImplantError
+from ..images import array_of, atomic_path, image_like
+from ..population import shipped_population
+from ..reading import Input
+from ..skull import SkullOptions, segment_skull
+from ..stages import StageReport, no_report
+from ..training.defects import KINDS, Defect, apply_to_ct, make_defect
+from .cases import SuiteCase, complete_skull, suite_cases
+from .degradations import (
+    Degradation,
+    Landmarks,
+    all_degradations,
+    changed_ct,
+    changed_mask,
+    landmarks_of,
+)
+from .metrics import evaluate_implant
+
+MOST_FALL = 0.05  # of Dice against the same case undegraded
+# One kind of each sort: across the midline, at the side, anywhere. The orbit is another problem.
+ROBUSTNESS_KINDS = ("bilateral", "parietotemporal", "random_1")
+# What is summed up, and which of its values is the worst.
+WORST: dict[str, Callable[[Sequence[float]], float]] = {
+    "dice": min,
+    "fall": max,
+    "hd95_mm": max,
+    "dice_as_it_was": min,
+    "dice_at_best": min,
+}
+HEADER = (
+    "| input | degradation | cases | Dice mean | worst | fall mean | worst | HD95 mm median "
+    "| worst | refused | flagged | silent |"
+)
+
+
+@dataclass(frozen=True)
+class _Broken:
+    """A complete skull with a defect, and the input that shows it."""
+
+    source: Input
+    defect: Defect
+    facts: dict[str, Any]
+
+
+class _Subject:
+    """A complete skull or CT, for all its defects and degradations."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.complete = complete_skull(path)
+        self.kind = self.complete.source.kind
+        self.landmarks: Landmarks = landmarks_of(self.complete.mask)
+        self._at: dict[float, sitk.Image] = {}
+
+    @cached_property
+    def threshold_hu(self) -> float:
+        """The automatic bone threshold of the complete CT."""
+        return automatic_threshold_hu(self.complete.source.image)
+
+    def skull_at(self, shift_hu: float) -> sitk.Image:
+        """Return the complete skull with the bone threshold off by so much."""
+        if shift_hu not in self._at:
+            options = SkullOptions(self.threshold_hu + shift_hu)
+            self._at[shift_hu] = segment_skull(self.complete.source.image, options).mask
+        return self._at[shift_hu]
+
+    def broken(self, case: SuiteCase) -> _Broken:
+        """Return the suite's own case, with the region that was cut out of the complete skull."""
+        seeds = [case.seed, case.number, KINDS.index(case.kind), *case.skull.encode()]
+        rng = np.random.default_rng(seeds)
+        complete = self.complete
+        defect = make_defect(complete.mask, case.kind, rng, pose=complete.pose)
+        image = defect.defective
+        if self.kind == "ct":
+            image = apply_to_ct(complete.source.image, defect, rng)
+        facts = {**case.facts, "input": self.kind, "area_cm2": round(defect.area_cm2, 1)}
+        return _Broken(Input(image, self.kind, "", "a skull of the suite"), defect, facts)
+
+
+def evaluate_robustness(
+    folder: Path,
+    output: Path,
+    kinds: Sequence[str] = ROBUSTNESS_KINDS,
+    defects: int = 1,
+    seed: int = 0,
+    skulls: Sequence[str] | None = None,
+    options: DesignOptions = DesignOptions(clearance_mm=0.0),
+    report: StageReport = no_report,
+    degradations: Sequence[Degradation] | None = None,
+) -> tuple[dict[str, Any], str]:
+    """Cut `defects` of each kind into the complete skulls or CTs of `folder` (or the named ones),
+    and design each from the input as it is and from each degradation of it.
+
+    Returns the data of all rows and a Markdown table; both are written into `output`. Every row is
+    kept as a JSON file there, so that an interrupted run goes on where it stopped; give another
+    folder once the program, the model or the skulls have changed.
+    Raises `SkullImplantError` where the folder holds no skull.
+    """
+    cases = suite_cases([folder], kinds, defects, seed, skulls)
+    chosen = all_degradations() if degradations is None else list(degradations)
+    (output / "cases").mkdir(parents=True, exist_ok=True)
+    rows: list[dict[str, Any]] = []
+    subject: _Subject | None = None
+    for number, case in enumerate(cases):
+        if subject is None or subject.path != case.path:
+            subject = _Subject(case.path)
+        possible = [each for each in chosen if subject.kind in each.inputs]
+        broken: _Broken | None = None
+        for step, degradation in enumerate(possible):
+            done = (number + step / len(possible)) / len(cases)
+            report("robustness", done, f"{case.name}, {degradation.title}")
+            name = f"{case.name}-seed{seed}-{degradation.name}-{Path(options.model).stem}.json"
+            kept = output / "cases" / name
+            if not kept.exists():
+                broken = broken or subject.broken(case)
+                row = _judge(subject, broken, degradation, options)
+                with atomic_path(kept) as temporary:
+                    temporary.write_text(json.dumps(row, indent=1), encoding="utf-8")
+            rows.append(json.loads(kept.read_text(encoding="utf-8")))
+    report("robustness", 1.0, f"{len(rows)} designs")
+    rows = _with_falls(rows)
+    table = table_of(rows, options.model)
+    data = {"rows": rows, "summary": summary_of(rows)}
+    for ending, text in (("json", json.dumps(data, indent=1)), ("md", table + "\n")):
+        with atomic_path(output / f"robustness-{Path(options.model).stem}.{ending}") as temporary:
+            temporary.write_text(text, encoding="utf-8")
+    return data, table
+
+
+def _judge(
+    subject: _Subject, case: _Broken, degradation: Degradation, options: DesignOptions
+) -> dict[str, Any]:
+    """Return the facts and measures of one row; a refusal is a row with Dice 0 and its sentence."""
+    row = {**case.facts, "degradation": degradation.name, "title": degradation.title}
+    degraded = _degraded(subject, case, degradation)
+    if degraded is None:
+        return {**row, "as_is": True}
+    source, truth, defective = degraded
+    first_truth = None
+    if degradation.threshold_hu:
+        first_truth = truth
+        bone = array_of(subject.skull_at(degradation.threshold_hu)) > 0
+        region = array_of(case.defect.region) > 0
+        truth = image_like(bone & region, first_truth)
+        defective = image_like(bone & ~region, first_truth)
+        threshold_hu = subject.threshold_hu + degradation.threshold_hu
+        options = replace(options, bone_threshold_hu=threshold_hu)
+    everybody = shipped_population()
+    others = everybody.without(everybody.skulls_like(row["skull"]))
+    start = time.perf_counter()
+    try:
+        design = design_implant(source, options, population=others)
+    except SkullImplantError as error:
+        return {**row, "error": str(error), "dice": 0.0, "border_dice_10mm": 0.0}
+    seconds = time.perf_counter() - start
+    metrics = evaluate_implant(design.implant.mask, truth, defective)
+    row |= {k: v if v is None else round(v, 4) for k, v in metrics.as_json().items()}
+    if first_truth is not None:
+        against = evaluate_implant(design.implant.mask, first_truth, case.defect.defective)
+        best = evaluate_implant(truth, first_truth, case.defect.defective)
+        row |= {"dice_as_it_was": round(against.dice, 4), "dice_at_best": round(best.dice, 4)}
+    confidence = getattr(design, "confidence", None)
+    return {
+        **row,
+        "flagged": None if confidence is None else bool(confidence.flagged),
+        "notes": list(design.notes),
+        "seconds": round(seconds, 1),
+    }
+
+
+def _degraded(
+    subject: _Subject, case: _Broken, degradation: Degradation
+) -> tuple[Input, sitk.Image, sitk.Image] | None:
+    """Return the degraded input, the truth and the defective skull on its grid; None as is."""
+    image, masks = case.source.image, [case.defect.implant, case.defect.defective]
+    if degradation.spoil:
+        name = [*case.facts["skull"].encode(), *degradation.name.encode()]
+        numbers = [case.facts["seed"], case.facts["number"], KINDS.index(case.facts["kind"])]
+        rng = np.random.default_rng([*numbers, *name])
+        image = degradation.spoil(image, masks[0], masks[1], subject.landmarks, rng)
+    if degradation.change:
+        change_input: Callable[..., sitk.Image | None] = (
+            changed_ct if subject.kind == "ct" else changed_mask
+        )
+        found = [change_input(image, degradation.change, subject.landmarks)]
+        found += [changed_mask(m, degradation.change, subject.landmarks) for m in masks]
+        if found[0] is None:
+            return None
+        image, *masks = (each for each in found if each is not None)
+    return replace(case.source, image=image), masks[0], masks[1]
+
+
+def _with_falls(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return the rows with their fall of Dice against the same case undegraded, and a verdict."""
+
+    def case_of(row: dict[str, Any]) -> tuple[Any, ...]:
+        return tuple(row[key] for key in ("skull", "kind", "number"))
+
+    first = {case_of(row): row["dice"] for row in rows if row["degradation"] == "none"}
+    judged = []
+    for row in rows:
+        if not row.get("as_is") and case_of(row) in first:
+            fall = first[case_of(row)] - row["dice"]
+            told = "error" in row or bool(row.get("flagged"))
+            row = {**row, "fall": round(fall, 4), "silent": bool(fall > MOST_FALL and not told)}
+        judged.append(row)
+    return judged
+
+
+def summary_of(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return one entry a degradation and kind of input, in the order of the rows.
+
+    A refused case counts as refused, not into the means.
+    """
+    groups: dict[tuple[str, str], list[dict[str, Any]]] = {}
+    for row in rows:
+        groups.setdefault((row["input"], row["degradation"]), []).append(row)
+    return [
+        _summary_of_one(some) for _, some in sorted(groups.items(), key=lambda item: item[0][0])
+    ]
+
+
+def _summary_of_one(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    tried = [row for row in rows if not row.get("as_is")]
+    made = [row for row in tried if "error" not in row]
+    entry: dict[str, Any] = {key: rows[0][key] for key in ("input", "degradation", "title")}
+    entry |= {"cases": len(tried), "refused": len(tried) - len(made)}
+    if made and made[0]["flagged"] is not None:
+        entry["flagged"] = sum(row["flagged"] for row in made)
+    entry["silent"] = sum(row.get("silent", False) for row in tried)
+    for key, worst in WORST.items():
+        values = [row[key] for row in made if row.get(key) is not None]
+        if values:
+            entry[f"{key}_mean"] = round(float(np.mean(values)), 3)
+            entry[f"{key}_median"] = round(float(np.median(values)), 3)
+            entry[f"{key}_worst"] = round(float(worst(values)), 3)
+    return entry
+
+
+def table_of(rows: Sequence[dict[str, Any]], model: str) -> str:
+    """Return a line a degradation, the threshold's second truth, and what went wrong: Markdown."""
+    summary = summary_of(rows)
+    lines = [
+        f"Model `{Path(model).stem}`, no clearance, on each degraded input's own grid. Silent: the "
+        f"Dice fell by more than {MOST_FALL} and the case was neither refused nor flagged.",
+        "",
+        HEADER,
+        "|---" * HEADER.count(" |") + "|",
+    ]
+    for s in summary:
+        cells: list[Any] = [s["input"], s["title"], s["cases"] or "as is"]
+        for key, digits in (
+            ("dice_mean", 3),
+            ("dice_worst", 3),
+            ("fall_mean", 3),
+            ("fall_worst", 3),
+        ):
+            cells.append(_cell(s.get(key), digits))
+        cells += [_cell(s.get(key), 2) for key in ("hd95_mm_median", "hd95_mm_worst")]
+        cells += [s["refused"], s.get("flagged", "-"), s["silent"]]
+        lines.append("| " + " | ".join(str(cell) for cell in cells) + " |")
+    shifted = [s for s in summary if "dice_as_it_was_mean" in s]
+    if shifted:
+        lines += [
+            "",
+            "A threshold that is off makes the skull itself thicker or thinner. Against the piece "
+            "as it was, and what a perfect completion of the skull at that threshold would have:",
+            "",
+            "| degradation | Dice mean | worst | at best |",
+            "|---|---|---|---|",
+        ]
+        for s in shifted:
+            keys = ("dice_as_it_was_mean", "dice_as_it_was_worst", "dice_at_best_mean")
+            numbers = " | ".join(_cell(s[key], 3) for key in keys)
+            lines.append(f"| {s['title']} | {numbers} |")
+    told = [f"- {_name_of(row)}: {row['error']}" for row in rows if "error" in row]
+    silent = [
+        f"- {_name_of(row)}: Dice {row['dice']:.3f}, a fall of {row['fall']:.3f}"
+        for row in rows
+        if row.get("silent")
+    ]
+    for title, some in (("Refused:", told), ("Silent falls:", silent)):
+        if some:
+            lines += ["", title, "", *some]
+    return "\n".join(lines)
+
+
+def _name_of(row: dict[str, Any]) -> str:
+    return f"{row['skull']}, {row['kind']} {row['number']}, {row['title']}"
+
+
+def _cell(value: float | None, digits: int) -> str:
+    return "-" if value is None else f"{value:.{digits}f}"

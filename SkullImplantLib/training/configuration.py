@@ -1,0 +1,94 @@
+"""A training's configuration file: JSON with the names of `TrainOptions`, read and written.
+
+What a file leaves out keeps its default, so that a file says what is particular about a training;
+the one that a training writes says everything, so that it can be repeated.
+"""
+
+import json
+import types
+from dataclasses import asdict, fields
+from pathlib import Path
+from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
+
+from ..errors import SkullImplantError
+from ..images import atomic_path
+from .options import TrainOptions
+
+FILE_NAME = "configuration.json"
+
+
+def read_configuration(path: Path) -> dict[str, Any]:
+    """Return the settings of a file, as arguments of `TrainOptions`.
+
+    Raises `SkullImplantError` for a file that is no JSON object, has a name that is none of
+    `TrainOptions`, or a value of another kind than its name asks for.
+    """
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise SkullImplantError(
+            f"The configuration {path} cannot be read; check its name."
+        ) from error
+    except ValueError as error:
+        raise SkullImplantError(
+            f"The configuration {path.name} is not JSON ({error}); start from a {FILE_NAME} that "
+            "a training wrote."
+        ) from error
+    if not isinstance(content, dict):
+        raise SkullImplantError(
+            f'The configuration {path.name} must be one JSON object, like {{"seed": 1}}.'
+        )
+    kinds = get_type_hints(TrainOptions)
+    names = [field.name for field in fields(TrainOptions)]
+    unknown = sorted(set(content) - set(names))
+    if unknown:
+        raise SkullImplantError(
+            f"The configuration {path.name} has the unknown name {', '.join(unknown)}; known are "
+            f"{', '.join(names)}."
+        )
+    return {name: _checked(name, value, kinds[name], path) for name, value in content.items()}
+
+
+def write_configuration(path: Path, options: TrainOptions) -> None:
+    """Write all of `options`; `read_configuration` returns the same."""
+    with atomic_path(path) as temporary:
+        temporary.write_text(json.dumps(asdict(options), indent=2) + "\n", encoding="utf-8")
+
+
+def _checked(name: str, value: Any, kind: Any, path: Path) -> Any:
+    """Return `value` as its annotation `kind` has it: an int for a float becomes one."""
+    for wanted in _alternatives(kind):
+        if get_origin(wanted) is Literal:
+            if value in get_args(wanted):
+                return value
+        elif get_origin(wanted) is tuple:
+            item = get_args(wanted)[0]
+            if isinstance(value, list) and all(isinstance(each, item) for each in value):
+                return tuple(value)
+        elif wanted is float and isinstance(value, (int, float)) and not isinstance(value, bool):
+            return float(value)
+        # Python counts True as a number; a person does not.
+        elif isinstance(value, wanted) and (wanted is bool or not isinstance(value, bool)):
+            return value
+    raise SkullImplantError(
+        f"In the configuration {path.name}, {name} is {json.dumps(value)}; give "
+        f"{' or '.join(_described(wanted) for wanted in _alternatives(kind))}."
+    )
+
+
+def _alternatives(kind: Any) -> tuple[Any, ...]:
+    return get_args(kind) if get_origin(kind) in (types.UnionType, Union) else (kind,)
+
+
+def _described(kind: Any) -> str:
+    if get_origin(kind) is Literal:
+        return " or ".join(json.dumps(value) for value in get_args(kind))
+    if get_origin(kind) is tuple:
+        return "a list of words in quotes"
+    return {
+        int: "a whole number",
+        float: "a number",
+        str: "a word in quotes",
+        bool: "true or false",
+        type(None): "null",
+    }[kind]

@@ -1,0 +1,46 @@
+"""The log of a training, `log.csv`: one row for each validation."""
+
+import csv
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+
+from ..errors import SkullImplantError
+from ..images import atomic_path
+
+
+@dataclass(frozen=True)
+class Row:
+    """One validation: mean loss since the last one, and the mean implant Dice of the held-back
+    skulls on the network's grid, of the network and of the prior alone.
+
+    `minutes` of training since the training was begun, interruptions not counted.
+    """
+
+    iteration: int
+    loss: float
+    network_dice: float
+    prior_dice: float
+    minutes: float
+
+
+def write_log(path: Path, rows: Sequence[Row]) -> None:
+    """Write all rows, whole or not at all."""
+    with atomic_path(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, [field.name for field in fields(Row)])
+        writer.writeheader()
+        writer.writerows(asdict(row) for row in rows)
+
+
+def read_log(path: Path) -> list[Row]:
+    """Return the rows of a log; raises `SkullImplantError` where it is damaged."""
+    try:
+        with path.open(newline="", encoding="utf-8") as file:
+            return [
+                Row(int(row["iteration"]), *(float(row[field.name]) for field in fields(Row)[1:]))
+                for row in csv.DictReader(file)
+            ]
+    except (OSError, KeyError, ValueError, TypeError) as error:
+        raise SkullImplantError(
+            f"The log {path.name} is damaged; train without --resume to start again."
+        ) from error

@@ -1,0 +1,73 @@
+"""What the networks are taught by."""
+
+import torch
+import torch.nn.functional as F
+
+from ..networks.autoencoder import Completion
+
+# The fine stage is judged on voxels without bone this close to what the prior expects in the hole:
+# the missing bone, and the free air and brain on either side of it and of the rim.
+JUDGED_MM = 6.0
+# The depth at which a voxel counts as bone to three quarters, in the overlap of the fine stage.
+SOFTNESS_MM = 0.4
+# Errors of depth count in full this close to the true surface, and less farther away.
+NEAR_SURFACE_MM, FAR_WEIGHT = 2.0, 0.3
+# Truth is known to this depth; deeper or farther out, a prediction is only asked to be there too.
+KNOWN_MM = 3.0
+OVERLAP_WEIGHT = 2.0
+
+
+def autoencoder_loss(
+    completion: Completion, fraction: torch.Tensor, hole: torch.Tensor, hole_weight: float
+) -> torch.Tensor:
+    """Return the sum of the levels' binary cross-entropies, with a soft Dice term on the hole.
+
+    The hole holds a few percent of the voxels. Cross-entropy alone makes thin bone whose place is
+    uncertain too thin, as no voxel of it is then likely; Dice keeps its volume.
+
+    `fraction` (float32) and `hole` (bool), dense (z, y, x): the target's share of each voxel, and
+    where bone is missing. Candidates of coarser levels are judged by "is it in the strided target".
+    """
+    total = fraction.new_zeros(())
+    for level in completion.levels:
+        if len(level.logits) == 0:
+            continue
+        assert level.target is not None
+        if level.stride > 1:
+            total = total + F.binary_cross_entropy_with_logits(level.logits, level.target.float())
+            continue
+        z, y, x = level.coordinates[:, 1:].long().T
+        each = F.binary_cross_entropy_with_logits(level.logits, fraction[z, y, x], reduction="none")
+        total = total + each.mean()
+        in_hole = hole[z, y, x]
+        if hole_weight > 0.0 and bool(in_hole.any()):
+            share = torch.sigmoid(level.logits[in_hole])
+            total = total + hole_weight * (1.0 - soft_dice(share, fraction[z, y, x][in_hole]))
+    return total
+
+
+def refiner_loss(
+    depth_mm: torch.Tensor, true_mm: torch.Tensor, fraction: torch.Tensor
+) -> torch.Tensor:
+    """Return the loss of the fine stage on its judged sites: [N] each.
+
+    The mean error of depth in mm, which places the surface within a voxel, and a soft Dice, which
+    is what the implant is measured by. `fraction`: the part of the voxel that bone fills.
+    """
+    true_mm = true_mm.clamp(-KNOWN_MM, KNOWN_MM)
+    # Deeper than known is no error: the prediction is taken to be as deep as the truth.
+    said = torch.where(
+        true_mm >= KNOWN_MM,
+        depth_mm.clamp(max=KNOWN_MM),
+        torch.where(true_mm <= -KNOWN_MM, depth_mm.clamp(min=-KNOWN_MM), depth_mm),
+    )
+    weight = torch.where(true_mm.abs() <= NEAR_SURFACE_MM, 1.0, FAR_WEIGHT)
+    error = F.smooth_l1_loss(said, true_mm, reduction="none", beta=0.5)
+    error = (error * weight).sum() / weight.sum()
+    overlap = soft_dice(torch.sigmoid(depth_mm / SOFTNESS_MM), fraction)
+    return error + OVERLAP_WEIGHT * (1.0 - overlap)
+
+
+def soft_dice(share: torch.Tensor, truth: torch.Tensor) -> torch.Tensor:
+    """Return the Dice coefficient of two shares, 0 to 1, voxel by voxel (Milletari et al. 2016)."""
+    return 2.0 * (share * truth).sum() / (share.sum() + truth.sum()).clamp(min=1.0)

@@ -1,0 +1,131 @@
+"""The two things that can be trained, with one face: a network's loss on a case, and its bone.
+
+`AutoEncoderTask` is the papers' network on the whole head, `RefinerTask` the fine stage around the
+defect, which starts from the geometric prior.
+"""
+
+from dataclasses import asdict
+from typing import Protocol
+
+import numpy as np
+import torch
+
+from ..errors import SkullImplantError
+from ..networks.applied import autoencoded, refined, refined_depth
+from ..networks.autoencoder import (
+    NAMED_CHANNELS,
+    Configuration,
+    SparseAutoEncoder,
+    named_configuration,
+)
+from ..networks.inputs import CHANNELS
+from ..networks.refiner import RefinerConfiguration, SparseRefiner
+from ..sparse import Sites
+from .cases import Case, Region
+from .losses import JUDGED_MM, autoencoder_loss, refiner_loss
+from .options import FINE, TrainOptions
+
+
+class Task(Protocol):
+    """A network with what it is trained for; `region` is the part of the head that it sees."""
+
+    configuration: Configuration | RefinerConfiguration
+    region: Region
+
+    @property
+    def network(self) -> SparseAutoEncoder | SparseRefiner:
+        """What is trained."""
+
+    def loss(self, case: Case) -> torch.Tensor:
+        """Return the loss on one case, with gradients."""
+
+    def bone(self, case: Case) -> np.ndarray:
+        """Return the completed skull's voxels (z, y, x) on the case's box."""
+
+
+def task_of(options: TrainOptions) -> Task:
+    """Return what `options.network` names, untrained; raises `SkullImplantError` for no network."""
+    unknown = sorted(set(options.channels) - set(CHANNELS))
+    if unknown:
+        raise SkullImplantError(
+            f"There is no input channel '{unknown[0]}'; use some of {', '.join(CHANNELS)}."
+        )
+    if options.network == FINE:
+        return RefinerTask(options)
+    if options.network not in NAMED_CHANNELS:
+        known = ", ".join([FINE, *NAMED_CHANNELS])
+        raise SkullImplantError(f"There is no network '{options.network}'; use one of {known}.")
+    return AutoEncoderTask(options)
+
+
+def _features(options: TrainOptions) -> int:
+    return sum(CHANNELS[name] for name in options.channels)
+
+
+class AutoEncoderTask:
+    """The papers' sparse auto-encoder on the whole head, with the target kept while training."""
+
+    region: Region = "head"
+
+    def __init__(self, options: TrainOptions) -> None:
+        self.options, self.device = options, torch.device(options.device)
+        self.configuration: Configuration | RefinerConfiguration = named_configuration(
+            options.network,
+            in_channels=_features(options),
+            activation=options.activation,
+            skip=options.skip,
+        )
+        generator = torch.Generator().manual_seed(options.seed)
+        self.network = SparseAutoEncoder(**asdict(self.configuration), generator=generator)
+        self.network.to(self.device)
+
+    def loss(self, case: Case) -> torch.Tensor:
+        fraction = torch.from_numpy(case.target).to(self.device)
+        places = torch.nonzero(fraction >= 0.5).int()
+        batch = torch.zeros((len(places), 1), dtype=torch.int32, device=self.device)
+        target = Sites(torch.cat([batch, places], dim=1), stride=1)
+        options = self.options
+        completion = autoencoded(
+            self.network, case.view, options.channels, options.residual, self.device, target
+        )
+        hole = torch.from_numpy(case.view.hole_depth_mm > -JUDGED_MM).to(self.device)
+        return autoencoder_loss(completion, fraction, hole, options.hole_weight)
+
+    def bone(self, case: Case) -> np.ndarray:
+        options = self.options
+        with torch.inference_mode():
+            completion = autoencoded(
+                self.network, case.view, options.channels, options.residual, self.device
+            )
+        finest = completion.levels[-1]
+        bone = np.zeros(case.target.shape, bool)
+        places = finest.coordinates[:, 1:].cpu().numpy().T
+        bone[tuple(places)] = finest.logits.cpu().numpy() > 0.0
+        return bone
+
+
+class RefinerTask:
+    """The sparse U-Net around the defect, which corrects the prior's depth."""
+
+    region: Region = "defect"
+
+    def __init__(self, options: TrainOptions) -> None:
+        self.options, self.device = options, torch.device(options.device)
+        self.configuration: Configuration | RefinerConfiguration = RefinerConfiguration(
+            _features(options)
+        )
+        generator = torch.Generator().manual_seed(options.seed)
+        self.network = SparseRefiner(**asdict(self.configuration), generator=generator)
+        self.network.to(self.device)
+
+    def loss(self, case: Case) -> torch.Tensor:
+        places, depth = refined(self.network, case.view, self.options.channels, self.device)
+        index = tuple(places.cpu().numpy().T)
+        judged = (case.view.from_hole_mm()[index] <= JUDGED_MM) & (case.view.skull[index] < 0.5)
+        chosen = torch.from_numpy(judged).to(self.device)
+        true_mm = torch.from_numpy(case.depth_mm[index][judged]).to(self.device)
+        fraction = torch.from_numpy(case.target[index][judged]).to(self.device)
+        return refiner_loss(depth[chosen], true_mm, fraction)
+
+    def bone(self, case: Case) -> np.ndarray:
+        return refined_depth(self.network, case.view, self.options.channels, self.device) > 0.0
