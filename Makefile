@@ -4,7 +4,7 @@
 PYTHON := .venv/bin/python
 STAMP := .venv/.setup-complete
 DATA ?= ../shared/data
-MODELS ?= prior ch1-prior
+MODELS ?= prior fine
 CT_SKULLS := visible-human-male vismale unc-cthead-ct visible-human-female-ct
 
 help:  ## list what can be made

@@ -19,7 +19,7 @@ from scipy import ndimage
 
 from . import radial
 from .errors import SkullImplantError
-from .images import array_of, index_to_lps_mm
+from .images import array_of
 from .kriging import away_mm
 from .population import OUTER, THICKNESS, Population
 
@@ -45,7 +45,6 @@ AZIMUTH_RAD = np.abs(np.arctan2(radial.DIRECTIONS[..., 0], -radial.DIRECTIONS[..
 BROW = (radial.POLAR_RAD > BROW_POLAR_RAD) & (AZIMUTH_RAD < BROW_AZIMUTH_RAD)
 BASE = (radial.POLAR_RAD > BASE_POLAR_RAD) & ~BROW
 EDGE_PIXELS = 2  # a hole so near the edge of the view may go on beyond it
-VIEW_SLACK_MM = 10.0  # an image may end this close within the outer surface
 
 
 @dataclass(frozen=True)
@@ -170,19 +169,18 @@ class Confidence:
 
 
 def assess(
-    skull: sitk.Image,
     prior: "Prior",
     population: Population,
     departure: Departure | None = None,
     source: str = GEOMETRY,
     trials: Trials | None = None,
 ) -> Confidence:
-    """Return what to think of a design whose hole is the prior's in `skull` (uint8 0/1).
+    """Return what to think of a design whose hole is the prior's.
 
     `departure` is the network's, where one ran; `trials` replaces the shipped ones.
     """
     trials = trials or shipped_trials()
-    features = features_of(skull, prior, population, departure)
+    features = features_of(prior, population, departure)
     expected = trials.expected_hd95_mm(features)
     reasons = unlike_the_trials(features, trials)
     too_far = expected > trials.threshold_mm
@@ -192,7 +190,6 @@ def assess(
 
 
 def features_of(
-    skull: sitk.Image,
     prior: "Prior",
     population: Population,
     departure: Departure | None = None,
@@ -220,7 +217,7 @@ def features_of(
         "brow_share": _mean(BROW[hole], area),
         "base_share": _mean(BASE[hole], area),
         "open_border": float(open_ring.sum() / ring.sum()),
-        "cut_share": float(_beyond_view(skull, prior)[edge].mean()) if edge.any() else 0.0,
+        "cut_share": float((~prior.seen)[edge].mean()) if edge.any() else 0.0,
         "asymmetry_mm": float(np.median(askew_mm)) if len(askew_mm) >= LEAST_PIXELS else 0.0,
         "ring_error_mm": prior.ring_error_mm[OUTER],
         "ring_thickness_error_mm": prior.ring_error_mm[THICKNESS],
@@ -304,15 +301,6 @@ def _were_off(count: int, off: int) -> str:
         f"designs were off by more than {OFF_MM:.0f} mm in {100 * off / count:.0f} % of "
         f"{count} trials"
     )
-
-
-def _beyond_view(skull: sitk.Image, prior: "Prior") -> np.ndarray:
-    """Return the directions in which the image ends within the outer surface."""
-    reach_mm = prior.outer_mm - VIEW_SLACK_MM
-    points = prior.pose.to_patient(radial.DIRECTIONS * reach_mm[..., None])
-    to_index = np.linalg.inv(index_to_lps_mm(skull))
-    index = points @ to_index[:3, :3].T + to_index[:3, 3]
-    return np.any((index < 0) | (index > np.array(skull.GetSize()) - 1), axis=-1)
 
 
 def _mean(values: np.ndarray, weight: np.ndarray) -> float:

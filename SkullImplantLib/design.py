@@ -28,6 +28,7 @@ from .implant import Implant, make_implant
 from .left_out import LeftOut, leave_out
 from .models import PRIOR, require_torch
 from .options import DesignOptions, ImplantOptions, check_lengths
+from .other_side import where_not_denied
 from .population import POPULATION_FILE, Population, shipped_population
 from .prior import Prior, complete_by_prior
 from .progress import Progress
@@ -37,12 +38,13 @@ from .skull import Skull, SkullOptions, clean_skull, segment_skull
 from .stages import StageReport, Stages, no_report
 from .surface import SurfaceOptions, surface_of
 from .symmetry import Pose, estimate_pose, standard_grid
+from .views import defect_view, head_view
 
 if TYPE_CHECKING:
     from .networks.weights import Weights
 
-# The prior's depth is smooth: between voxels of this grid it is known to a hundredth of a mm.
-PRIOR_SPACING_MM = 2.0
+# The prior's depth is smooth, but the hollows that the other side shows are as narrow as this.
+PRIOR_SPACING_MM = 1.5
 # Rearrangement's coarse voxels are this much finer than the network's grid: from voxels as coarse
 # as the network's own the dictionary loses more than it adds (Testing/Benchmarks/rearrangement.py).
 CELLS_PER_NETWORK_VOXEL = 2
@@ -116,7 +118,7 @@ def design_implant(
     with stages.stage("completion") as progress:
         found = _complete(skull.mask, pose, prior, weights, options, progress)
         soft, is_depth, device, network_notes = found
-        soft, is_depth, origin, departure = _trusted(soft, is_depth, prior, weights)
+        soft, is_depth, origin, departure = _trusted(soft, is_depth, skull.mask, prior, weights)
     with stages.stage("rearrangement") as progress:
         hole = prior.hole_on(skull.mask)
         box = _box_around(hole, AROUND_HOLE_MM)
@@ -139,7 +141,7 @@ def design_implant(
         limits = CheckOptions(clearance_mm=options.clearance_mm)
         checks = check_implant(implant.mask, skull.mask, mesh, completed, limits, progress)
         known_shapes = population or shipped_population()
-        confidence = assess(skull.mask, prior, known_shapes, departure, origin)
+        confidence = assess(prior, known_shapes, departure, origin)
     return ImplantDesign(
         skull=skull.mask,
         completed=completed,
@@ -204,10 +206,8 @@ def _complete(
     auto-encoder's occupancy, 0 to 1; whether it is a depth; on which device it was made; and notes.
     """
     if weights is None:
-        # Not as an occupancy: cut off at 0 and 1, it would interpolate to waves on the surface.
-        return prior.depth_on(standard_grid(pose, PRIOR_SPACING_MM)), True, "cpu", ()
+        return _by_prior(skull, prior), True, "cpu", ()
     from .completion import CompletionOptions, complete_skull, grid_and_channels, is_fine
-    from .views import defect_view, head_view
 
     where = CompletionOptions(options.device, options.engine)
     grid = standard_grid(pose, grid_and_channels(weights)[0])
@@ -217,12 +217,22 @@ def _complete(
     view, box = defect_view(skull, prior, grid)
     found = complete_skull(view, weights, where, progress)
     depth = array_of(prior.depth_on(grid)).copy()
-    depth[box] = found.values
+    depth[box] = where_not_denied(found.values, view)
     return image_like(depth, grid), True, found.device, found.notes
 
 
+def _by_prior(skull: sitk.Image, prior: Prior) -> sitk.Image:
+    """Return the prior's depth in mm on the standard grid, less what the other side denies."""
+    grid = standard_grid(prior.pose, PRIOR_SPACING_MM)
+    view, box = defect_view(skull, prior, grid)
+    # Not as an occupancy: cut off at 0 and 1, it would interpolate to waves on the surface.
+    depth = array_of(prior.depth_on(grid)).copy()
+    depth[box] = where_not_denied(depth[box], view)
+    return image_like(depth, grid)
+
+
 def _trusted(
-    soft: sitk.Image, is_depth: bool, prior: Prior, weights: "Weights | None"
+    soft: sitk.Image, is_depth: bool, skull: sitk.Image, prior: Prior, weights: "Weights | None"
 ) -> tuple[sitk.Image, bool, str, Departure | None]:
     """Return the completion to go on with, of `_complete`'s and the prior's: the skull and whether
     it is a depth, whose it is, and how far the network departs from the prior, where one ran.
@@ -232,7 +242,7 @@ def _trusted(
     departure = departure_of(prior.hole_depth_on(soft), soft if is_depth else _depth_of(soft))
     if is_trusted(departure, prior):
         return soft, is_depth, NETWORK, departure
-    return prior.depth_on(standard_grid(prior.pose, PRIOR_SPACING_MM)), True, GEOMETRY, departure
+    return _by_prior(skull, prior), True, GEOMETRY, departure
 
 
 def _depth_of(occupancy: sitk.Image) -> sitk.Image:

@@ -7,8 +7,8 @@ from .errors import SkullImplantError
 
 # The completion by geometry alone: no weights, no torch.
 PRIOR = "prior"
-# What runs unless another model is asked for: the more accurate on held-back skulls, which today is
-# the prior (Testing/Benchmarks/accuracy); the shipped network `ch1-prior` starts from it.
+# What runs unless another model is asked for: the more accurate on skulls left out, at the least
+# cost (Testing/Benchmarks/accuracy). The shipped network `fine` starts from it.
 DEFAULT_MODEL = PRIOR
 # Older ones lack what the networks use.
 TORCH_MINIMUM = "2.6"

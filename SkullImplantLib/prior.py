@@ -42,6 +42,7 @@ NARROWEST_HOLE_MM = 6.0  # sutures and cracks are narrower
 RIM_MM = 4.5  # bone this close to a hole may be bevelled and is predicted as well
 ODD_MM = 12.0  # bone this far from where it is expected is not the vault's
 VIEW_SLACK_MM = 10.0  # an image may end this close within the expected outer surface
+VIEW_EDGE_MM = 1.5  # bone whose outermost point is so near the image's border is cut off there
 
 DEEPEST_MM = 8.0  # depths are clipped to this
 BLOCK = 8  # voxels; blocks that cannot touch the shell are skipped
@@ -53,7 +54,8 @@ class Prior:
     """The vault completed on radial maps (SIZE, SIZE); see `radial.py` for their layout.
 
     `outer_mm`, `inner_mm`: radii of the two tables, observed or, within a hole, predicted.
-    `covered`: where these are known. `hole`: directions where bone is missing.
+    `covered`: where these are known. `hole`: directions where bone is missing. `seen`:
+    where the image reaches as far as the vault.
     `deviation_mm` (2, SIZE, SIZE): posterior standard deviation of outer radius and thickness,
     zero outside the hole. `ring_error_mm` (2,): root mean square error of outer radius and
     thickness in the ring of intact bone around the hole, were it predicted from beyond; zero
@@ -65,6 +67,7 @@ class Prior:
     inner_mm: np.ndarray
     covered: np.ndarray
     hole: np.ndarray
+    seen: np.ndarray
     deviation_mm: np.ndarray
     hole_area_cm2: float
     notes: tuple[str, ...] = ()
@@ -185,10 +188,13 @@ def complete_by_prior(
     )
     known_shapes = population or shipped_population()
     model = expectation(known_shapes)
+    # Where the view ends in bone its outer surface is not seen, nor is bone missing there.
+    ends = bone & ~_within_view(skull, pose, outer + VIEW_EDGE_MM)
+    bone &= ~ends
     maps = np.stack([outer, log_thickness(outer - inner)])
     expected = rough_fit(maps, bone & (radial.POLAR_RAD < VAULT_RAD), model)
     bone &= np.abs(outer - expected[OUTER]) < ODD_MM
-    seen = _within_view(skull, pose, expected[OUTER] - VIEW_SLACK_MM)
+    seen = _within_view(skull, pose, expected[OUTER] - VIEW_SLACK_MM) & ~ends
     hole = _find_holes(bone, seen, known_shapes.share(), expected[OUTER])
     progress(0.4, "Predicting the missing bone")
     reliable = seen & (radial.POLAR_RAD < FLOOR_RAD)
@@ -207,6 +213,7 @@ def complete_by_prior(
         inner_mm=complete.maps[OUTER] - thickness,
         covered=_closed(bone | filled) & reliable,
         hole=hole,
+        seen=seen,
         deviation_mm=complete.deviation_mm,
         hole_area_cm2=float((radial.STERADIANS * expected[OUTER] ** 2)[hole].sum()) / 100,
         notes=tuple(notes),

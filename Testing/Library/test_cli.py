@@ -46,7 +46,7 @@ def test_design_writes_what_the_contract_names(
 ) -> None:
     output = tmp_path / "new" / "folder"
     arguments = ["design", str(case / "ct.nrrd"), "-o", str(output), "--json"]
-    assert main([*arguments, "--model", "ch1-prior", "--progress", "json", *LENGTHS]) == 0
+    assert main([*arguments, "--model", "fine", "--progress", "json", *LENGTHS]) == 0
     printed = capsys.readouterr()
     data = json.loads(printed.out)
     assert {path.name for path in output.iterdir()} == RESULTS
@@ -157,7 +157,7 @@ def _no_defect(case: Path) -> list[str]:
 
 
 def _wrong_device(case: Path) -> list[str]:
-    return [str(case / "defective.nrrd"), "--device", "cuda", "--model", "ch1-prior"]
+    return [str(case / "defective.nrrd"), "--device", "cuda", "--model", "fine"]
 
 
 def _unknown_model(case: Path) -> list[str]:

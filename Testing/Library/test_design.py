@@ -17,7 +17,7 @@ from SkullImplantLib.symmetry import estimate_pose
 
 # The sample patient is no skull of the training set; a completion that works does better than this.
 LEAST_DICE = 0.70
-NETWORK = "ch1-prior"
+NETWORK = "fine"
 STAGES = ["skull", "pose", "prior", "completion", "rearrangement", "implant", "surface", "checks"]
 
 

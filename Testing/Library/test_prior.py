@@ -41,6 +41,7 @@ def shell_prior(outer_mm: np.ndarray, thickness_mm: np.ndarray, pose: Pose = POS
         inner_mm=outer_mm - thickness_mm,
         covered=covered,
         hole=nothing.astype(bool),
+        seen=radial.DISC,
         deviation_mm=np.stack([nothing, nothing]),
         hole_area_cm2=0.0,
     )
@@ -329,3 +330,18 @@ def test_no_skull_of_the_population_has_posts() -> None:
     for name, maps_mm in zip(population.names, population.maps_mm):
         higher_mm = maps_mm[OUTER] - without_posts(maps_mm)[OUTER]
         assert higher_mm[vault].max() < POST_MM + 0.1, name
+
+
+@pytest.mark.parametrize("completed", ["side"], indirect=True)
+def test_bone_cut_off_by_the_view_is_not_believed(skull, completed, others) -> None:
+    """An image that ends within the vault's bone, a few millimetres below the vertex."""
+    defective, whole_view = completed
+    vertex = int(np.argwhere(array_of(skull).any(axis=(1, 2))).max())
+    ending = defective[:, :, : vertex - round(6 / SPACING_MM)]
+    prior = complete_by_prior(ending, POSE, population=others)
+    cut = ~prior.seen & (radial.POLAR_RAD < 0.5)
+    assert cut.any() and not prior.covered[cut].any()
+    both = prior.hole & whole_view.hole
+    assert both.sum() > 0.5 * whole_view.hole.sum()
+    error_mm = np.abs(prior.outer_mm - whole_view.outer_mm)[both]
+    assert np.percentile(error_mm, 95) < 2.0

@@ -66,9 +66,9 @@ def test_what_needs_torch_says_so(patient: SamplePatient, tmp_path: Path) -> Non
     write_image(patient.defective, tmp_path / "skull.nrrd")
     output = tmp_path / "output"
     asked = ("design", tmp_path / "skull.nrrd", "-o", output, "--progress", "none")
-    said = run(*asked, "--model", "ch1-prior", code=2).stderr
+    said = run(*asked, "--model", "fine", code=2).stderr
     assert said == (
-        "skull-implant: The model 'ch1-prior' needs PyTorch, which is not installed; install it "
+        "skull-implant: The model 'fine' needs PyTorch, which is not installed; install it "
         "or use --model prior.\n"
     )
     assert not output.exists()
@@ -80,7 +80,7 @@ def test_too_old_a_torch_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     """Only the number is another one: no second PyTorch is installed for this."""
     monkeypatch.setattr("torch.__version__", "2.5.1+cu121")
     with pytest.raises(SkullImplantError, match=r"needs PyTorch 2\.6 or newer, and 2\.5\.1\+cu121"):
-        models.require_torch("The model 'ch1-prior'")
+        models.require_torch("The model 'fine'")
     for version, enough in (("2.6.0", True), ("2.13.0+cpu", True), ("3.0", True), ("1.13", False)):
         assert models.is_torch_new_enough(version) is enough
 
@@ -107,6 +107,6 @@ def test_help_opens_no_heavy_room() -> None:
 
 
 def test_the_shipped_networks_are_listed() -> None:
-    assert models.shipped_models() == ("ch1-prior",)
+    assert models.shipped_models() == ("fine",)
     assert models.DEFAULT_MODEL == models.PRIOR == "prior"
-    assert not models.model_needs_torch("prior") and models.model_needs_torch("ch1-prior")
+    assert not models.model_needs_torch("prior") and models.model_needs_torch("fine")

@@ -176,7 +176,7 @@ def test_network_without_torch_asks_and_says_what_to_do(
     """No PyTorch here; the extension that would install it has no network."""
     monkeypatch.setitem(__import__("sys").modules, "torch", None)
     before = node_ids(scene)
-    ready._parameterNode.model = "ch1-prior"
+    ready._parameterNode.model = "fine"
     ready.ui.generateButton.click()
     assert ready.logic.run is None
     assert not ready.ui.errorFrame.isHidden()
@@ -189,7 +189,7 @@ def test_too_old_torch_is_named(ready, monkeypatch):
     from SkullImplantPanel import pytorch
 
     monkeypatch.setattr(pytorch, "torchVersion", lambda: "1.13.1+cu117")
-    ready._parameterNode.model = "ch1-prior"
+    ready._parameterNode.model = "fine"
     ready.ui.generateButton.click()
     assert ready.logic.run is None
     assert "1.13.1" in ready.ui.errorLabel.text and "too old" in ready.ui.errorLabel.text

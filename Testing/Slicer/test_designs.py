@@ -236,7 +236,7 @@ def test_network_without_torch(logic, scene, small_ct, monkeypatch, tmp_path):
 
     environment = {**job.environment(), "PYTHONPATH": str(tmp_path)}
     monkeypatch.setattr(job, "environment", lambda: environment)
-    message = failed(logic, scene, inputVolume=small_ct, model="ch1-prior")
+    message = failed(logic, scene, inputVolume=small_ct, model="fine")
     assert "PyTorch" in message and "prior" in message
 
 
@@ -280,7 +280,7 @@ def test_full_disk_when_the_input_is_written(logic, scene, small_ct, tiny_disk):
 def test_crash_on_the_gpu_is_made_good_on_the_cpu(logic, scene, small_ct, wait_until):
     """There is no GPU here: the run is told that it uses one, and then killed."""
     parameters = logic.getParameterNode()
-    parameters.inputVolume, parameters.model = small_ct, "ch1-prior"
+    parameters.inputVolume, parameters.model = small_ct, "fine"
     outcomes, steps = [], []
     logic.startDesign(parameters, outcomes.append, steps.append)
     wait_until(lambda: steps)
@@ -297,7 +297,7 @@ def test_crash_on_the_gpu_is_made_good_on_the_cpu(logic, scene, small_ct, wait_u
     assert "again on the CPU" in outcomes[0].notes[0]
     design = json.loads(outcomes[0].value.design.GetText())
     assert design["parameters"]["device"] == "cpu"
-    assert design["model"]["name"] == "ch1-prior"
+    assert design["model"]["name"] == "fine"
 
 
 def test_input_removed_during_the_run(logic, scene, small_ct, wait_until):
