@@ -38,6 +38,7 @@ from ..images import atomic_path
 # What the error is fitted by: few, each of which grows with it.
 FEATURES = (
     "deviation_mm",
+    "thickness_deviation_mm",
     "ring_error_mm",
     "ring_thickness_error_mm",
     "departure_mm",
