@@ -30,6 +30,7 @@ from .models import PRIOR, require_torch
 from .options import DesignOptions, ImplantOptions, check_lengths
 from .other_side import where_not_denied
 from .population import POPULATION_FILE, Population, shipped_population
+from .pose import Pose, standard_grid
 from .prior import Prior, complete_by_prior
 from .progress import Progress
 from .reading import Input
@@ -37,7 +38,7 @@ from .rearrangement import Rules, apply_rules, learn_rules
 from .skull import Skull, SkullOptions, clean_skull, segment_skull
 from .stages import StageReport, Stages, no_report
 from .surface import SurfaceOptions, surface_of
-from .symmetry import Pose, estimate_pose, standard_grid
+from .symmetry import estimate_pose
 from .views import defect_view, head_view
 
 if TYPE_CHECKING:
@@ -216,18 +217,24 @@ def _complete(
         return image_like(found.values, grid), False, found.device, found.notes
     view, box = defect_view(skull, prior, grid)
     found = complete_skull(view, weights, where, progress)
-    depth = array_of(prior.depth_on(grid)).copy()
-    depth[box] = where_not_denied(found.values, view)
-    return image_like(depth, grid), True, found.device, found.notes
+    depth = _with_box(prior, grid, box, where_not_denied(found.values, view))
+    return depth, True, found.device, found.notes
 
 
 def _by_prior(skull: sitk.Image, prior: Prior) -> sitk.Image:
     """Return the prior's depth in mm on the standard grid, less what the other side denies."""
     grid = standard_grid(prior.pose, PRIOR_SPACING_MM)
     view, box = defect_view(skull, prior, grid)
-    # Not as an occupancy: cut off at 0 and 1, it would interpolate to waves on the surface.
+    return _with_box(prior, grid, box, where_not_denied(view.depth_mm, view))
+
+
+def _with_box(
+    prior: Prior, grid: sitk.Image, box: tuple[slice, slice, slice], depth_mm: np.ndarray
+) -> sitk.Image:
+    """Return the prior's depth in mm on `grid` with `depth_mm` in the box (z, y, x)."""
+    # Not an occupancy: cut off at 0 and 1, it would interpolate to waves on the surface.
     depth = array_of(prior.depth_on(grid)).copy()
-    depth[box] = where_not_denied(depth[box], view)
+    depth[box] = depth_mm
     return image_like(depth, grid)
 
 

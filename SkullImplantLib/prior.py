@@ -7,7 +7,6 @@ describe the vault only: nothing is said below `FLOOR_RAD`.
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 import SimpleITK as sitk
@@ -28,10 +27,8 @@ from .kriging import (
     thickness_mm,
 )
 from .population import OUTER, THICKNESS, Population, shipped_population
+from .pose import Pose
 from .progress import Progress, silent
-
-if TYPE_CHECKING:
-    from .symmetry import Pose
 
 RAY_MM = 1.0  # spacing at which rays are cast: as fine as the maps need
 MOST_STRETCH = 2.3  # sideways, of the map at its edge
@@ -62,7 +59,7 @@ class Prior:
     without a hole. `notes`: one-sentence warnings for the user.
     """
 
-    pose: "Pose"
+    pose: Pose
     outer_mm: np.ndarray
     inner_mm: np.ndarray
     covered: np.ndarray
@@ -173,7 +170,7 @@ def _depth(layers: np.ndarray, points: np.ndarray) -> np.ndarray:
 
 def complete_by_prior(
     skull: sitk.Image,
-    pose: "Pose",
+    pose: Pose,
     progress: Progress = silent,
     population: Population | None = None,
 ) -> Prior:
@@ -221,7 +218,7 @@ def complete_by_prior(
     )
 
 
-def _within_view(skull: sitk.Image, pose: "Pose", reach_mm: np.ndarray) -> np.ndarray:
+def _within_view(skull: sitk.Image, pose: Pose, reach_mm: np.ndarray) -> np.ndarray:
     """Return the directions in which the image reaches as far as `reach_mm`."""
     points = pose.to_patient(radial.DIRECTIONS * reach_mm[..., None])
     to_index = np.linalg.inv(index_to_lps_mm(skull))

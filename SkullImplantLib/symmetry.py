@@ -16,6 +16,7 @@ from . import radial
 from .errors import SkullImplantError
 from .images import array_of, index_to_lps_mm
 from .population import OUTER, Population, shipped_population
+from .pose import Pose
 from .progress import Progress, silent
 
 COARSE_MM = 2.5  # pose needs no more, and a 512x512x512 mask becomes small
@@ -34,47 +35,6 @@ MIRROR_SIZE = 64  # of the small map on which the mid-sagittal plane is refined
 MIRROR_ROUNDS = 5
 LEAST_MIRRORED = 300  # pixels of it that must be known on both sides
 MOST_FILLED = 0.25  # a skull's inside is empty
-
-# The box of the standard frame, mm: the whole vault with margin, and of the base and face what
-# a head CT usually holds.
-BOX_LOW_MM = np.array([-96.0, -120.0, -88.0])
-BOX_HIGH_MM = np.array([96.0, 120.0, 104.0])
-
-
-@dataclass(frozen=True)
-class Pose:
-    """The standard frame of a patient: patient_lps = rotation @ standard + centre_mm.
-
-    Standard frame: origin in the middle of the vault, +x Left, +y Posterior, +z Superior, mm;
-    the plane x = 0 is mid-sagittal. `fit_mm` is the robust residual (median distance of the outer
-    surface from the scaled mean vault).
-    """
-
-    rotation: np.ndarray
-    centre_mm: np.ndarray
-    fit_mm: float
-
-    def to_patient(self, points: np.ndarray) -> np.ndarray:
-        """Take standard-frame points (..., 3) to LPS mm."""
-        return points @ self.rotation.T + self.centre_mm
-
-    def to_standard(self, points: np.ndarray) -> np.ndarray:
-        """Take LPS points (..., 3) in mm to the standard frame."""
-        return (points - self.centre_mm) @ self.rotation
-
-
-def standard_grid(pose: Pose, spacing_mm: float) -> sitk.Image:
-    """Return an empty uint8 image in patient space whose axes are the standard frame's.
-
-    Its voxel edges cover the fixed box `BOX_LOW_MM` to `BOX_HIGH_MM`, so that going to the
-    standard pose and back is resampling between this grid and the patient's.
-    """
-    size = np.ceil((BOX_HIGH_MM - BOX_LOW_MM) / spacing_mm - 1e-6).astype(int)
-    grid = sitk.Image([int(n) for n in size], sitk.sitkUInt8)
-    grid.SetSpacing([float(spacing_mm)] * 3)
-    grid.SetDirection(pose.rotation.ravel().tolist())
-    grid.SetOrigin(pose.to_patient(BOX_LOW_MM + spacing_mm / 2).tolist())
-    return grid
 
 
 def estimate_pose(

@@ -15,11 +15,12 @@ import SimpleITK as sitk
 
 from ..checksums import sha256_of
 from ..errors import SkullImplantError
+from ..pose import Pose
 from ..reading import Input, read_input
 from ..skull import clean_skull, segment_skull
-from ..symmetry import Pose, estimate_pose
+from ..symmetry import estimate_pose
 from ..training.cohort import cases_in
-from ..training.defects import KINDS, apply_to_ct, make_defect
+from ..training.defects import KINDS, Defect, apply_to_ct, make_defect
 
 ENDINGS = (".nii.gz", ".nii", ".nrrd", ".mha", ".mhd")
 
@@ -107,7 +108,8 @@ class SuiteCase:
     def identity(self) -> dict[str, Any]:
         return {**self.facts, "input_sha256": _sha256_of(self.path)}
 
-    def load(self) -> CaseInput:
+    def cut(self) -> tuple[Input, Defect, dict[str, Any]]:
+        """Return the input with the defect, the defect, and what is known of the case."""
         complete = complete_skull(self.path)
         rng = np.random.default_rng(
             [self.seed, self.number, KINDS.index(self.kind), *self.skull.encode()]
@@ -121,8 +123,12 @@ class SuiteCase:
         if source.kind == "ct":
             image = apply_to_ct(source.image, defect, rng)
         facts = {**self.facts, "input": source.kind, "area_cm2": round(defect.area_cm2, 1)}
-        broken = Input(image, source.kind, "", "a skull of the suite")
-        return CaseInput(broken, defect.implant, defect.defective, complete.pose.centre_mm, facts)
+        return Input(image, source.kind, "", "a skull of the suite"), defect, facts
+
+    def load(self) -> CaseInput:
+        source, defect, facts = self.cut()
+        centre_mm = complete_skull(self.path).pose.centre_mm
+        return CaseInput(source, defect.implant, defect.defective, centre_mm, facts)
 
 
 @dataclass(frozen=True)

@@ -34,8 +34,8 @@ from ..population import shipped_population
 from ..reading import Input
 from ..skull import SkullOptions, segment_skull
 from ..stages import StageReport, no_report
-from ..training.defects import KINDS, Defect, apply_to_ct, make_defect
-from .cases import SuiteCase, complete_skull, suite_cases
+from ..training.defects import KINDS, Defect
+from .cases import complete_skull, suite_cases
 from .degradations import (
     Degradation,
     Landmarks,
@@ -94,18 +94,6 @@ class _Subject:
             self._at[shift_hu] = segment_skull(self.complete.source.image, options).mask
         return self._at[shift_hu]
 
-    def broken(self, case: SuiteCase) -> _Broken:
-        """Return the suite's own case, with the region that was cut out of the complete skull."""
-        seeds = [case.seed, case.number, KINDS.index(case.kind), *case.skull.encode()]
-        rng = np.random.default_rng(seeds)
-        complete = self.complete
-        defect = make_defect(complete.mask, case.kind, rng, pose=complete.pose)
-        image = defect.defective
-        if self.kind == "ct":
-            image = apply_to_ct(complete.source.image, defect, rng)
-        facts = {**case.facts, "input": self.kind, "area_cm2": round(defect.area_cm2, 1)}
-        return _Broken(Input(image, self.kind, "", "a skull of the suite"), defect, facts)
-
 
 def evaluate_robustness(
     folder: Path,
@@ -142,7 +130,7 @@ def evaluate_robustness(
             name = f"{case.name}-seed{seed}-{degradation.name}-{Path(options.model).stem}.json"
             kept = output / "cases" / name
             if not kept.exists():
-                broken = broken or subject.broken(case)
+                broken = broken or _Broken(*case.cut())
                 row = _judge(subject, broken, degradation, options)
                 with atomic_path(kept) as temporary:
                     temporary.write_text(json.dumps(row, indent=1), encoding="utf-8")
@@ -189,10 +177,9 @@ def _judge(
         against = evaluate_implant(design.implant.mask, first_truth, case.defect.defective)
         best = evaluate_implant(truth, first_truth, case.defect.defective)
         row |= {"dice_as_it_was": round(against.dice, 4), "dice_at_best": round(best.dice, 4)}
-    confidence = getattr(design, "confidence", None)
     return {
         **row,
-        "flagged": None if confidence is None else bool(confidence.flagged),
+        "flagged": design.confidence.flagged,
         "notes": list(design.notes),
         "seconds": round(seconds, 1),
     }
@@ -255,7 +242,7 @@ def _summary_of_one(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
     made = [row for row in tried if "error" not in row]
     entry: dict[str, Any] = {key: rows[0][key] for key in ("input", "degradation", "title")}
     entry |= {"cases": len(tried), "refused": len(tried) - len(made)}
-    if made and made[0]["flagged"] is not None:
+    if made:
         entry["flagged"] = sum(row["flagged"] for row in made)
     entry["silent"] = sum(row.get("silent", False) for row in tried)
     for key, worst in WORST.items():

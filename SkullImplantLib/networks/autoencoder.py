@@ -25,6 +25,17 @@ DEEPEST_KERNEL = 4  # published: the first decoder level reaches 0..3, so that a
 OTHER_KERNEL = 2
 
 
+def checked_channels(channels: Sequence[int], in_channels: int) -> tuple[int, ...]:
+    """Return channel counts, finest first; raises `SkullImplantError` where they are none."""
+    counts = tuple(int(c) for c in channels)
+    if len(counts) < 2 or min(counts) < 1 or in_channels < 1:
+        raise SkullImplantError(
+            f"A network needs at least two positive channel counts, not {counts} with"
+            f" {in_channels} input channels; correct the configuration."
+        )
+    return counts
+
+
 @dataclass(frozen=True)
 class Configuration:
     """What it takes to build a `SparseAutoEncoder`: its keyword arguments.
@@ -39,12 +50,7 @@ class Configuration:
     skip: Literal["none", "add"] = "none"
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "channels", tuple(int(c) for c in self.channels))
-        if len(self.channels) < 2 or min(self.channels) < 1 or self.in_channels < 1:
-            raise SkullImplantError(
-                f"A network needs at least two positive channel counts, not {self.channels} with"
-                f" {self.in_channels} input channels; correct the configuration."
-            )
+        object.__setattr__(self, "channels", checked_channels(self.channels, self.in_channels))
         if self.activation not in ("relu", "elu") or self.skip not in ("none", "add"):
             raise SkullImplantError(
                 f"Activation '{self.activation}' with skip '{self.skip}' is not known; use relu or"

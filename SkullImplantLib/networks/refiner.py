@@ -18,8 +18,8 @@ import torch
 from torch import nn
 
 from .. import sparse
-from ..errors import SkullImplantError
 from ..sparse.sites import sorted_sites
+from .autoencoder import checked_channels
 
 # Channels from the finest level to the deepest, whose cells are 16 voxels (24 mm) wide.
 FINE_CHANNELS = (16, 24, 32, 48, 64)
@@ -33,12 +33,7 @@ class RefinerConfiguration:
     channels: tuple[int, ...] = FINE_CHANNELS
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "channels", tuple(int(c) for c in self.channels))
-        if len(self.channels) < 2 or min(self.channels) < 1 or self.in_channels < 1:
-            raise SkullImplantError(
-                f"A network needs at least two positive channel counts, not {self.channels} with"
-                f" {self.in_channels} input channels; correct the configuration."
-            )
+        object.__setattr__(self, "channels", checked_channels(self.channels, self.in_channels))
 
 
 class SparseRefiner(nn.Module):

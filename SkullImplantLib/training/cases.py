@@ -19,10 +19,11 @@ from ..errors import SkullImplantError
 from ..images import array_of, atomic_path, fraction_on, image_like
 from ..networks.inputs import View
 from ..population import shipped_population
+from ..pose import standard_grid
 from ..prior import complete_by_prior
 from ..progress import Progress, silent
 from ..skull import clean_skull
-from ..symmetry import estimate_pose, standard_grid
+from ..symmetry import estimate_pose
 from ..views import defect_view, head_view
 from .cohort import SkullFile, read_mask
 from .defects import Vault, cut_defect, index_to_standard, vault_of

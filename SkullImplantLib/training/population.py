@@ -23,10 +23,11 @@ from ..errors import SkullImplantError
 from ..images import array_of, atomic_path, index_to_lps_mm
 from ..kriging import VAULT_RAD
 from ..population import OUTER, Population
+from ..pose import Pose
 from ..radial import POLAR_RAD, fill_nearest, share_of_bone, shell_of
 from ..reading import read_input
 from ..skull import segment_skull
-from ..symmetry import Pose, fit_pose
+from ..symmetry import fit_pose
 
 ROUNDS = 3
 RAY_MM = 1.0  # spacing at which rays are cast

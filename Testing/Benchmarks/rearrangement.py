@@ -26,6 +26,7 @@ from scipy import ndimage
 from scipy.spatial import cKDTree
 
 from SkullImplantLib.images import array_of, bounding_box, crop, fraction_on, image_like, resample
+from SkullImplantLib.pose import Pose, standard_grid
 from SkullImplantLib.rearrangement import (
     PUBLISHED,
     RearrangementOptions,
@@ -33,7 +34,7 @@ from SkullImplantLib.rearrangement import (
     coarsen,
     learn_rules,
 )
-from SkullImplantLib.symmetry import Pose, estimate_pose, standard_grid
+from SkullImplantLib.symmetry import estimate_pose
 from SkullImplantLib.training.defects import make_defect
 
 CASES = [

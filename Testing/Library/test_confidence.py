@@ -27,8 +27,8 @@ from SkullImplantLib.confidence import (
 from SkullImplantLib.errors import SkullImplantError
 from SkullImplantLib.images import image_like
 from SkullImplantLib.population import Population
+from SkullImplantLib.pose import Pose
 from SkullImplantLib.prior import Prior
-from SkullImplantLib.symmetry import Pose
 from SkullImplantLib.training.confidence import (
     FEATURES,
     farthest_good_departure,

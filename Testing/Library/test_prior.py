@@ -11,8 +11,9 @@ from scipy.spatial.transform import Rotation
 from SkullImplantLib import departures, kriging, radial
 from SkullImplantLib.images import array_of, crop, image_like, index_to_lps_mm
 from SkullImplantLib.population import OUTER, THICKNESS, Population, shipped_population
+from SkullImplantLib.pose import Pose, standard_grid
 from SkullImplantLib.prior import Prior, complete_by_prior
-from SkullImplantLib.symmetry import Pose, estimate_pose, standard_grid
+from SkullImplantLib.symmetry import estimate_pose
 from SkullImplantLib.training.defects import make_defect
 from SkullImplantLib.training.population import POST_MM, without_posts
 

@@ -199,7 +199,7 @@ class FakeDesign:
     implant: "FakeDesign | None"
     mask: sitk.Image | None = None
     notes: tuple[str, ...] = ()
-    confidence: FakeConfidence | None = None
+    confidence: FakeConfidence = FakeConfidence(False)
 
 
 @pytest.fixture
@@ -226,7 +226,7 @@ def test_rows_are_kept_resumed_and_judged(
         if len(designed) == 3:  # half of it is gone, and nobody says so
             difference[: len(difference) // 2] = False
             difference[:, :, ::2] = False
-        return FakeDesign(FakeDesign(None, image_like(difference, grid)), None, (), None)
+        return FakeDesign(FakeDesign(None, image_like(difference, grid)))
 
     monkeypatch.setattr(robustness, "design_implant", design)
     chosen = [
@@ -288,7 +288,8 @@ def test_the_truth_of_a_threshold_is_the_bone_that_it_sees(
         if options.bone_threshold_hu:
             whole = subject.skull_at(options.bone_threshold_hu - subject.threshold_hu)
         case = cases.SuiteCase(folder / "anna-ct.nrrd", "anna-ct", "bilateral", 0, 0)
-        region = array_of(subject.broken(case).defect.region) > 0
+        _, defect, _ = case.cut()
+        region = array_of(defect.region) > 0
         piece = image_like((array_of(whole) > 0) & region, whole)
         return FakeDesign(FakeDesign(None, piece), None, (), FakeConfidence(False))
 

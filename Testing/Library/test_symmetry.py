@@ -10,14 +10,9 @@ from scipy.spatial.transform import Rotation
 from SkullImplantLib.errors import SkullImplantError
 from SkullImplantLib.images import array_of, image_like, index_to_lps_mm, resample
 from SkullImplantLib.population import shipped_population
+from SkullImplantLib.pose import BOX_HIGH_MM, BOX_LOW_MM, Pose, standard_grid
 from SkullImplantLib.radial import look_up, to_map
-from SkullImplantLib.symmetry import (
-    BOX_HIGH_MM,
-    BOX_LOW_MM,
-    Pose,
-    estimate_pose,
-    standard_grid,
-)
+from SkullImplantLib.symmetry import estimate_pose
 
 angles = st.floats(-180, 180)
 shifts = st.floats(-300, 300)
