@@ -325,9 +325,11 @@ def _add_evaluate(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") 
 
 def _add_train(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     parser = _verb(
-        verbs, "train", "train the completion network on a folder of skulls", TRAIN_EXAMPLES
+        verbs, "train", "train the completion network on folders of skulls", TRAIN_EXAMPLES
     )
-    parser.add_argument("skulls", type=Path, metavar="FOLDER", help="complete skull masks")
+    parser.add_argument(
+        "skulls", type=Path, nargs="+", metavar="FOLDER", help="complete skulls: masks or CTs"
+    )
     _add_output(parser, "where cases, log, checkpoint, weights and model card go")
     parser.add_argument("--resume", action="store_true", help="go on from the checkpoint")
     parser.add_argument(
@@ -358,11 +360,12 @@ def _add_train(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> 
     add("skip", "skip connections of ch1 and ch2", choices=("none", "add"))
     add("activation", "activation of ch1 and ch2", choices=("relu", "elu"))
     add("hole_weight", "weight of the Dice term of ch1 and ch2", type=_not_negative)
-    add("leave_out", "skulls of the folder that are not used", nargs="+", metavar="NAME")
+    add("leave_out", "skulls of the folders that are not used", nargs="+", metavar="NAME")
+    add("population", "shape statistics for the prior; default: the shipped ones", metavar="FILE")
     add("provenance", "for the model card: where the skulls come from, and their terms")
     add("cases_per_skull", "defects cut into each skull", type=_positive)
     add("flaws", "share of cases with flaws of patients and scanners", type=_not_negative)
-    add("validation_share", "share of the skulls held back", type=_not_negative)
+    add("validation_share", "share of the skulls held back; 0 learns from all", type=_not_negative)
     add("iterations", "one case each", type=_positive)
     add("minutes", "stop after so long at the latest", type=_not_negative)
     add("patience", "stop after so many validations that are no better", type=_positive)

@@ -5,30 +5,32 @@ seconds, a training step less than one; so the prior is computed when the case i
 augmentation deforms both alike.
 """
 
+import hashlib
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
-from functools import partial
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
 import SimpleITK as sitk
 
+from ..checksums import sha256_of
 from ..errors import SkullImplantError
 from ..images import array_of, atomic_path, fraction_on, image_like
 from ..networks.inputs import View
-from ..population import shipped_population
+from ..population import POPULATION_FILE, Population, read_population
 from ..pose import standard_grid
 from ..prior import complete_by_prior
 from ..progress import Progress, silent
-from ..skull import clean_skull
 from ..symmetry import estimate_pose
 from ..views import defect_view, head_view
-from .cohort import SkullFile, read_mask
+from .cohort import SkullFile
 from .defects import Vault, cut_defect, index_to_standard, vault_of
 from .degradation import NO_FLAWS, DegradationOptions, degrade, thickness_change_mm
 
+NAME_LETTERS = 8  # of the checksum of the shape statistics in a case's name
 Region = Literal["head", "defect"]
 # Lengths are kept in 1/16 mm steps of int8, which is finer than any grid trained on.
 STEP_MM = 1.0 / 16.0
@@ -66,6 +68,8 @@ class CaseOptions:
     """Which cases are made: how many a skull, of which part of the head, on which grid.
 
     `flaws`: the share of the cases whose defective skull gets flaws (`degradation.py`).
+    `population`: the file of the prior's shape statistics; the prior of a case knows neither its
+    own skull nor those `left_out`, whose shape would else reach the network through the others.
     """
 
     count: int
@@ -73,13 +77,26 @@ class CaseOptions:
     spacing_mm: float
     seed: int
     flaws: float = 0.0
+    population: Path = POPULATION_FILE
+    left_out: tuple[str, ...] = ()
+
+    def known_shapes(self) -> Population:
+        """Return the shape statistics without the skulls left out."""
+        return _population(self.population).without(self.left_out)
 
     def names(self, skull: str) -> list[str]:
         """Return the file names of a skull's cases, which tell all that they depend on; the kinds
         take turns.
         """
-        made = f"{self.region}-{self.spacing_mm:g}mm-seed{self.seed}-flaws{self.flaws:g}"
+        known = "+".join([sha256_of(self.population), *self.known_shapes().names])
+        shapes = hashlib.sha256(known.encode()).hexdigest()[:NAME_LETTERS]
+        made = f"{self.region}-{self.spacing_mm:g}mm-seed{self.seed}-flaws{self.flaws:g}-{shapes}"
         return [f"{skull}-{TURNS[k % len(TURNS)]}-{k:03d}-{made}.npz" for k in range(self.count)]
+
+
+@lru_cache(maxsize=1)
+def _population(path: Path) -> Population:
+    return read_population(path)
 
 
 def prepare_cases(
@@ -119,7 +136,8 @@ def _prepare_skull(skull: SkullFile, folder: Path, options: CaseOptions) -> None
     names = options.names(skull.name)
     if all((folder / name).exists() for name in names):
         return
-    whole = clean_skull(read_mask(skull.path)).mask
+    whole = skull.read()
+    known_shapes = options.known_shapes().without([skull.name])
     depth_mm = _depth_within(whole)
     complete = _working_copy(whole)
     pose = estimate_pose(complete)
@@ -132,7 +150,7 @@ def _prepare_skull(skull: SkullFile, folder: Path, options: CaseOptions) -> None
             truth = _of_any_thickness(_Truth(complete, whole, depth_mm), rng, options.flaws)
             kind = TURNS[k % len(TURNS)]
             bone = _with_defect(truth.complete, to_standard, vault, kind, rng, options.flaws)
-            _prepare_case(skull.name, bone, truth, options, folder / name)
+            _prepare_case(bone, truth, known_shapes, options, folder / name)
         except SkullImplantError:
             continue
 
@@ -185,15 +203,15 @@ def _with_defect(
 
 
 def _prepare_case(
-    name: str,
     defective: sitk.Image,
     truth: _Truth,
+    known_shapes: Population,
     options: CaseOptions,
     path: Path,
 ) -> None:
     # In use neither pose nor prior has seen the patient's missing bone, nor the patient.
-    pose = estimate_pose(defective)
-    prior = complete_by_prior(defective, pose, population=shipped_population().without([name]))
+    pose = estimate_pose(defective, population=known_shapes)
+    prior = complete_by_prior(defective, pose, population=known_shapes)
     grid = standard_grid(pose, options.spacing_mm)
     if options.region == "head":
         view, box = head_view(defective, prior, grid), (slice(None),) * 3

@@ -16,9 +16,12 @@ HEADER = "header"
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """Where a run stands. `progress` is a plain dictionary (iteration, best score, options)."""
+    """Where a run stands. `average` is of the network's weights; `progress` is a plain dictionary
+    (iteration, best score, options).
+    """
 
     network: dict[str, torch.Tensor]
+    average: dict[str, torch.Tensor]
     optimiser: dict[str, Any]
     progress: dict[str, Any]
 
@@ -26,6 +29,7 @@ class Checkpoint:
 def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
     """Write `checkpoint`, whole or not at all."""
     arrays = {f"network/{k}": v.cpu().numpy() for k, v in checkpoint.network.items()}
+    arrays |= {f"average/{k}": v.cpu().numpy() for k, v in checkpoint.average.items()}
     for index, moments in checkpoint.optimiser["state"].items():
         arrays |= {f"optimiser/{index}/{k}": v.cpu().numpy() for k, v in moments.items()}
     header = {
@@ -39,20 +43,22 @@ def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
 
 def load_checkpoint(path: Path) -> Checkpoint:
     """Read a checkpoint; raises `SkullImplantError` where the file is damaged."""
-    network: dict[str, torch.Tensor] = {}
+    states: dict[str, dict[str, torch.Tensor]] = {"network": {}, "average": {}}
     moments: dict[int, dict[str, torch.Tensor]] = {}
     try:
         with np.load(path, allow_pickle=False) as data:
             header = json.loads(data[HEADER].tobytes())
             for name in data.files:
                 kind, _, rest = name.partition("/")
-                if kind == "network":
-                    network[rest] = torch.from_numpy(data[name])
+                if kind in states:
+                    states[kind][rest] = torch.from_numpy(data[name])
                 elif kind == "optimiser":
                     index, _, moment = rest.partition("/")
                     moments.setdefault(int(index), {})[moment] = torch.from_numpy(data[name])
+        if states["average"].keys() != states["network"].keys():
+            raise KeyError("a network and its average of different makes")
         optimiser = {"state": moments, "param_groups": header["groups"]}
-        return Checkpoint(network, optimiser, header["progress"])
+        return Checkpoint(**states, optimiser=optimiser, progress=header["progress"])
     except (OSError, KeyError, ValueError, EOFError) as error:
         raise SkullImplantError(
             f"The checkpoint {path.name} is damaged; train without --resume to start again."

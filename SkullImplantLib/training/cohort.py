@@ -2,7 +2,7 @@
 
 - SkullBreak: `complete_skull/NNN.nrrd`, `defective_skull/KIND/NNN.nrrd`, `implant/KIND/NNN.nrrd`.
 - SkullFix (AutoImplant 2020, and 2021 task 3): the same without KIND, in `training_set/`.
-- A plain folder: every image in it is a complete skull, named as its file.
+- A plain folder: every image in it is a complete skull, named as its file: a mask, or a CT.
 
 Either set may lie in `train`, `training_set` or the like below the folder given.
 """
@@ -15,6 +15,8 @@ import numpy as np
 import SimpleITK as sitk
 
 from ..errors import SkullImplantError
+from ..reading import read_input
+from ..skull import clean_skull, segment_skull
 
 ENDINGS = (".nii.gz", ".nii", ".nrrd", ".nhdr", ".mha", ".mhd")
 COMPLETE, DEFECTIVE, IMPLANT = "complete_skull", "defective_skull", "implant"
@@ -22,14 +24,21 @@ COMPLETE, DEFECTIVE, IMPLANT = "complete_skull", "defective_skull", "implant"
 
 @dataclass(frozen=True)
 class SkullFile:
-    """A complete skull's mask on disk; nothing but its name and path until it is read."""
+    """A complete skull on disk; nothing but its name and path until it is read."""
 
     name: str
     path: Path
 
     def read(self) -> sitk.Image:
-        """Return the mask as `uint8` 0/1 in its own geometry; see `read_mask`."""
-        return read_mask(self.path)
+        """Return the skull's mask as `uint8` 0/1 in its own geometry, its marrow filled.
+
+        A CT, which is told by Hounsfield units below 0, is segmented. Raises `SkullImplantError`
+        where the file is neither, or holds no skull.
+        """
+        image = _read(self.path)
+        if float(sitk.GetArrayViewFromImage(image).min()) < 0.0:
+            return segment_skull(read_input(self.path, "ct").image).mask
+        return clean_skull(_as_mask(image, self.path)).mask
 
 
 @dataclass(frozen=True)
@@ -57,6 +66,19 @@ def skulls_in(folder: Path) -> list[SkullFile]:
             f"or a data set with a folder {COMPLETE}."
         )
     return [SkullFile(name, path) for name, path in found.items()]
+
+
+def skulls_of(folders: Sequence[Path]) -> list[SkullFile]:
+    """Return the complete skulls of several folders; see `skulls_in`.
+
+    Raises `SkullImplantError` where two have the same name.
+    """
+    found: dict[str, SkullFile] = {}
+    for skull in (skull for folder in folders for skull in skulls_in(folder)):
+        if skull.name in found:
+            raise SkullImplantError(f"Two skulls are called {skull.name}; rename one of them.")
+        found[skull.name] = skull
+    return list(found.values())
 
 
 def cases_in(folder: Path) -> list[CaseFile]:
@@ -98,14 +120,17 @@ def split_skulls(
     """Split into skulls to learn from and skulls held back; whole skulls, so never their defects.
 
     Both lists keep the order given; the split depends on the names and `seed` alone, and at least
-    one skull is on either side. Raises `SkullImplantError` for fewer than two skulls.
+    one skull is on either side, unless the share held back is 0. Raises `SkullImplantError` for
+    fewer than two skulls.
     """
+    if validation_share == 0.0 and skulls:
+        return list(skulls), []
     if len(skulls) < 2:
         raise SkullImplantError(
             "Training needs at least two skulls, one of them to check with; give a larger folder."
         )
     if not 0 < validation_share < 1:
-        raise SkullImplantError("The share of skulls held back must lie between 0 and 1.")
+        raise SkullImplantError("The share of skulls held back must be 0 or lie below 1.")
     names = sorted(skull.name for skull in skulls)
     count = int(np.clip(round(validation_share * len(names)), 1, len(names) - 1))
     held = set(np.random.default_rng(seed).permutation(names)[:count].tolist())
@@ -120,12 +145,19 @@ def read_mask(path: Path) -> sitk.Image:
 
     Raises `SkullImplantError` where the file is not a three-dimensional image or has no spacing.
     """
+    return _as_mask(_read(path), path)
+
+
+def _read(path: Path) -> sitk.Image:
     try:
-        image = sitk.ReadImage(str(path))
+        return sitk.ReadImage(str(path))
     except RuntimeError as error:
         raise SkullImplantError(
             f"Cannot read {path.name} as an image; check that the file is whole."
         ) from error
+
+
+def _as_mask(image: sitk.Image, path: Path) -> sitk.Image:
     if image.GetDimension() == 4 and image.GetSize()[3] == 1:
         image = image[..., 0]
     if image.GetDimension() != 3 or image.GetNumberOfComponentsPerPixel() != 1:

@@ -8,13 +8,13 @@ from typing import Any
 from ..commands import Result, stage_of, use_threads
 from ..models import require_torch
 from ..stages import StageReport
-from .cohort import skulls_in
+from .cohort import skulls_of
 from .configuration import read_configuration, write_configuration
 from .options import TrainOptions, resolved
 
 
 def train_network(options: argparse.Namespace, report: StageReport) -> Result:
-    """`skull-implant train`: a folder of skulls to weights and their model card."""
+    """`skull-implant train`: folders of skulls to weights and their model card."""
     settings = chosen(options)
     if options.write_configuration:
         write_configuration(options.write_configuration, resolved(settings))
@@ -27,7 +27,7 @@ def train_network(options: argparse.Namespace, report: StageReport) -> Result:
     use_threads(options.threads, settings.network)
     start = time.monotonic()
     path = train(
-        skulls_in(options.skulls),
+        skulls_of(options.skulls),
         options.output,
         replace(settings, device=choose_device(settings.device).type),
         options.resume,

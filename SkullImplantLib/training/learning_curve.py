@@ -36,7 +36,7 @@ DICE_LINES = (
 
 
 def draw_learning_curve(rows: Sequence[Row], picture: Path) -> None:
-    """Draw the log of a training, at least one row of it, as a PNG.
+    """Draw the log of a training, at least one row of it, as a PNG; Dice where it was validated.
 
     Raises `ValueError` where there is no row.
     """
@@ -44,9 +44,11 @@ def draw_learning_curve(rows: Sequence[Row], picture: Path) -> None:
         raise ValueError("there is no row to draw")
     image = Image.new("RGB", (SIZE[0] * FINER, SIZE[1] * FINER), PAPER)
     pen = ImageDraw.Draw(image)
-    height = (SIZE[1] - TOP - BOTTOM - BETWEEN) / 2
+    validated = any(math.isfinite(row.network_dice) for row in rows)
+    panels = (LOSS_LINES, DICE_LINES) if validated else (LOSS_LINES,)
+    height = (SIZE[1] - TOP - BOTTOM - BETWEEN * (len(panels) - 1)) / len(panels)
     across = _nice_ticks(0.0, max(row.iteration for row in rows))
-    for number, lines in enumerate((LOSS_LINES, DICE_LINES)):
+    for number, lines in enumerate(panels):
         top = TOP + number * (height + BETWEEN)
         _panel(pen, (LEFT, top, SIZE[0] - RIGHT, top + height), rows, lines, across)
     _text(pen, ((LEFT + SIZE[0] - RIGHT) / 2, SIZE[1] - 16), "iteration", INK, "ms")

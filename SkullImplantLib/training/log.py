@@ -12,7 +12,8 @@ from ..images import atomic_path
 @dataclass(frozen=True)
 class Row:
     """One validation: mean loss since the last one, and the mean implant Dice of the held-back
-    skulls on the network's grid, of the network and of the prior alone.
+    skulls on the network's grid, of the network and of the prior alone; not a number where no skull
+    is held back.
 
     `minutes` of training since the training was begun, interruptions not counted.
     """

@@ -1,5 +1,6 @@
 """The model card that training writes beside the weights: what they are, and what they are not."""
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,8 @@ CARD = """# Model card: {name}
 | Network | {network} |
 | Inputs | {channels} |
 | Grid | {spacing_mm:g} mm in the standard pose of the head |
-| Iterations | best of {trained} at iteration {iteration}, {epochs:.1f} times through the cases |
+| Iterations | {iterations}, {epochs:.1f} times through the cases |
+| Weights | running average over the iterations (`training/average.py`) |
 | Precision | products in {precision}, all else in float32 |
 | Seed | {seed}: of the cases, the weights at the start, their order and augmentation |
 
@@ -38,10 +40,7 @@ licence allows it (SkullBreak and SkullFix, for instance, are non-commercial).
 
 ## Measured in training
 
-Mean implant Dice over the held-back skulls, on the network's own grid: network
-**{network_dice:.3f}**, geometric prior alone {prior_dice:.3f}. The held-back skulls chose the
-iteration, so that unseen skulls score somewhat less; for those, at the CT's resolution, see
-`Testing/Benchmarks/`.
+{measured}
 
 {curve}
 
@@ -60,6 +59,14 @@ The number of training skulls is {small}; where some come from MRI, their inner 
 and they lack orbits and sinuses, so defects that reach the orbit or the skull base are where these
 weights know the least.
 """
+
+VALIDATED = """Mean implant Dice over the held-back skulls, on the network's own grid: network
+**{network_dice:.3f}**, geometric prior alone {prior_dice:.3f}. The held-back skulls chose the
+iteration, so that unseen skulls score somewhat less; for those, at the CT's resolution, see
+`Testing/Benchmarks/`."""
+NOT_VALIDATED = """No skull was held back, so nothing here tells how good these weights are on an
+unseen one. `Testing/Benchmarks/` tells it of weights trained in the same way on some of the skulls
+and measured on the others."""
 
 NETWORKS = {
     FINE: "sparse U-Net around the defect, which corrects the depth of the geometric prior",
@@ -106,7 +113,7 @@ def write_model_card(weights: Path, metadata: dict[str, Any], rows: Sequence[Row
         channels=", ".join(metadata["channels"]),
         spacing_mm=metadata["spacing_mm"],
         iteration=metadata["iteration"],
-        trained=rows[-1].iteration if rows else metadata["iteration"],
+        iterations=_iterations(metadata, rows),
         epochs=metadata["iteration"] / max(count * options["cases_per_skull"], 1),
         seed=options["seed"],
         skulls="1 skull" if count == 1 else f"{count} skulls",
@@ -118,7 +125,9 @@ def write_model_card(weights: Path, metadata: dict[str, Any], rows: Sequence[Row
         if options["flaws"]
         else "All of them are clean.",
         provenance=options.get("provenance") or UNKNOWN_PROVENANCE,
-        **metadata["validation"],
+        measured=VALIDATED.format(**metadata["validation"])
+        if metadata["validation"]
+        else NOT_VALIDATED,
         curve=_curve(rows),
         options=_table(["option", "value"], [[f"`{k}`", _said(v)] for k, v in options.items()]),
         limits=LIMITS.get(network, OF_ANY_NETWORK),
@@ -128,16 +137,27 @@ def write_model_card(weights: Path, metadata: dict[str, Any], rows: Sequence[Row
         temporary.write_text(text, encoding="utf-8")
 
 
+def _iterations(metadata: dict[str, Any], rows: Sequence[Row]) -> str:
+    iteration = metadata["iteration"]
+    if not metadata["validation"]:
+        return f"{iteration}"
+    return f"best of {rows[-1].iteration if rows else iteration} at iteration {iteration}"
+
+
 def _curve(rows: Sequence[Row]) -> str:
     """Return some rows of the log, evenly spaced, the last one among them, as a table."""
     if not rows:
         return ""
     chosen = np.unique(np.linspace(0, len(rows) - 1, min(len(rows), MOST_ROWS)).round().astype(int))
     cells = [
-        [f"{r.iteration}", f"{r.loss:.3f}", f"{r.network_dice:.3f}", f"{r.minutes:.0f}"]
+        [f"{r.iteration}", f"{r.loss:.3f}", _dice(r.network_dice), f"{r.minutes:.0f}"]
         for r in (rows[k] for k in chosen)
     ]
     return _table(["iteration", "training loss", "validation Dice", "minutes"], cells)
+
+
+def _dice(dice: float) -> str:
+    return f"{dice:.3f}" if math.isfinite(dice) else "-"
 
 
 def _table(head: list[str], rows: list[list[str]]) -> str:

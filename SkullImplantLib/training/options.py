@@ -21,12 +21,14 @@ class TrainOptions:
             nothing.
 
     On what:
-        leave_out: names of skulls in the folder that are not used.
+        leave_out: names of skulls in the folder that are not used, nor known to the prior.
+        population: the file of the prior's shape statistics; empty is the shipped one.
         provenance: sentences for the model card: where the skulls come from, whether from CT or
             MRI, and under which terms.
         cases_per_skull: defects cut into each skull.
         flaws: share of the cases that get flaws of patients and scanners (`degradation.py`).
-        validation_share: of the skulls, held back to choose the best iteration.
+        validation_share: of the skulls, held back to choose the best iteration; with 0 all are
+            learnt from, and the last iteration's weights are kept.
 
     How long and how:
         iterations: one case each; the learning rate falls along half a cosine to the last.
@@ -46,6 +48,7 @@ class TrainOptions:
     hole_weight: float = 2.0
     residual: bool = True
     leave_out: tuple[str, ...] = ()
+    population: str = ""
     provenance: str = ""
     cases_per_skull: int = 20
     flaws: float = 0.5

@@ -21,8 +21,10 @@ import torch
 from ..errors import SkullImplantError
 from ..networks.inputs import NOWHERE_MM, View
 from ..networks.weights import save_weights
+from ..population import POPULATION_FILE
 from ..progress import Progress, part, silent
 from .augmentation import AugmentationOptions, augment
+from .average import RunningAverage
 from .cases import Case, CaseOptions, load_case, prepare_cases
 from .checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from .cohort import SkullFile, split_skulls
@@ -75,10 +77,18 @@ def train(
         _wanted(skulls, options.leave_out), options.validation_share, options.seed
     )
     wanted = CaseOptions(
-        options.cases_per_skull, task.region, options.grid_mm, options.seed, options.flaws
+        options.cases_per_skull,
+        task.region,
+        options.grid_mm,
+        options.seed,
+        options.flaws,
+        Path(options.population) if options.population else POPULATION_FILE,
+        options.leave_out,
     )
     made = [
         prepare_cases(some, folder / "cases", wanted, options.jobs, part(progress, *share))
+        if some
+        else []
         for some, share in ((learning, (0.0, 0.3)), (held_back, (0.3, 0.4)))
     ]
     run = _Run(task, made[0], [load_case(path) for path in made[1]], folder, options)
@@ -113,8 +123,9 @@ class _Run:
             task.network.parameters(), lr=options.learning_rate, amsgrad=True
         )
         self.precision = Precision(options.precision, options.device)
+        self.average = RunningAverage(task.network)
         self.iteration = 0
-        self.best: Score | None = None
+        self.best: Score | None = None  # also where nothing is held back to find it by
         self.rows: list[Row] = []
         self.metadata: dict[str, Any] = {}  # of the best weights so far
 
@@ -130,6 +141,7 @@ class _Run:
                 "same ones, or train into another folder."
             )
         self.task.network.load_state_dict(checkpoint.network)
+        self.average.restore(checkpoint.average)
         self.optimiser.load_state_dict(checkpoint.optimiser)
         self.precision.restore(checkpoint.progress["precision"])
         self.iteration = checkpoint.progress["iteration"]
@@ -185,6 +197,7 @@ class _Run:
                 "smaller --learning-rate, or with --precision float32."
             )
         self.precision.descend(loss, self.optimiser)
+        self.average.update(self.task.network, self.iteration)
         return float(loss.detach())
 
     def pace(self) -> float:
@@ -196,13 +209,14 @@ class _Run:
         self, loss: float, minutes: float, learnt_on: list[str], held_back: list[str]
     ) -> None:
         """Validate, log, draw the curve, keep the best weights, and write the checkpoint."""
-        score = self.validate()
-        dice = (score.network_dice, score.prior_dice)
+        with self.average.instead_of(self.task.network):
+            score = self.validate()
+        dice = (score.network_dice, score.prior_dice) if score else (math.nan, math.nan)
         self.rows.append(Row(self.iteration, round(loss, 4), *dice, round(minutes, 2)))
         write_log(self.folder / LOG, self.rows)
         draw_learning_curve(self.rows, self.folder / "learning-curve.png")
         options = json.loads(json.dumps(asdict(self.options)))
-        if self.best is None or score.network_dice >= self.best.network_dice:
+        if not (score and self.best) or score.network_dice >= self.best.network_dice:
             self.best = score
             self.metadata = {
                 "channels": list(self.options.channels),
@@ -213,25 +227,33 @@ class _Run:
                 "iteration": self.iteration,
                 "trained_on": learnt_on,
                 "validated_on": held_back,
-                "validation": asdict(score),
+                "validation": asdict(score) if score else None,
             }
-            state = self.task.network.state_dict()
-            save_weights(self.weights_path, self.task.configuration, state, self.metadata)
+            save_weights(
+                self.weights_path, self.task.configuration, self.average.state, self.metadata
+            )
         # Also where the weights stay: the card tells of the whole training.
         write_model_card(self.weights_path, self.metadata, self.rows)
         progress = {
             "iteration": self.iteration,
-            "best": asdict(self.best),
+            "best": asdict(self.best) if self.best else None,
             "metadata": self.metadata,
             "options": options,
             "precision": self.precision.state(),
         }
         save_checkpoint(
             self.checkpoint_path,
-            Checkpoint(self.task.network.state_dict(), self.optimiser.state_dict(), progress),
+            Checkpoint(
+                self.task.network.state_dict(),
+                self.average.state,
+                self.optimiser.state_dict(),
+                progress,
+            ),
         )
 
-    def validate(self) -> Score:
+    def validate(self) -> Score | None:
+        if not self.checks:
+            return None
         self.task.network.eval()
         dice = []
         for case in self.checks:

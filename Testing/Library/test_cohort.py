@@ -9,11 +9,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from SkullImplantLib.errors import SkullImplantError
+from SkullImplantLib.images import write_image
 from SkullImplantLib.training.cohort import (
     SkullFile,
     cases_in,
     read_mask,
     skulls_in,
+    skulls_of,
     split_skulls,
 )
 
@@ -74,11 +76,29 @@ def test_skullfix_layout_with_and_without_truth(tmp_path):
 
 def test_masks_become_zero_and_one_with_their_geometry(tmp_path):
     path = write(tmp_path / "skull.nrrd", value=255)
-    mask = SkullFile("skull", path).read()
+    mask = read_mask(path)
     assert mask.GetPixelID() == sitk.sitkUInt8
     assert set(np.unique(sitk.GetArrayViewFromImage(mask))) == {0, 1}
     assert mask.GetSpacing() == pytest.approx((0.4, 0.5, 0.75))
     assert mask.GetOrigin() == pytest.approx((-3, 2, 1))
+
+
+def test_a_skull_is_read_from_a_mask_or_a_ct(tmp_path, patient):
+    paths = tmp_path / "mask.nrrd", tmp_path / "ct.nrrd"
+    write_image(patient.defective, paths[0])
+    write_image(patient.ct, paths[1])
+    mask, ct = (sitk.GetArrayViewFromImage(skull.read()) for skull in skulls_in(tmp_path)[::-1])
+    both = (mask & ct).sum()
+    assert mask.any() and 2 * both / (int(mask.sum()) + int(ct.sum())) > 0.9
+
+
+def test_skulls_of_several_folders_have_names_of_their_own(tmp_path):
+    for name in ("one/a", "two/b", "three/a"):
+        write(tmp_path / f"{name}.nrrd")
+    found = skulls_of([tmp_path / "one", tmp_path / "two"])
+    assert [skull.name for skull in found] == ["a", "b"]
+    with pytest.raises(SkullImplantError, match="Two skulls are called a"):
+        skulls_of([tmp_path / "one", tmp_path / "three"])
 
 
 @pytest.mark.parametrize("what", ["missing", "empty", "file only"])

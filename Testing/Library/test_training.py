@@ -16,7 +16,9 @@ from SkullImplantLib.images import write_image
 from SkullImplantLib.networks.autoencoder import Completion, Level
 from SkullImplantLib.networks.inputs import NOWHERE_MM, View, starting_logit, whole_head
 from SkullImplantLib.networks.weights import load_weights
+from SkullImplantLib.population import shipped_population
 from SkullImplantLib.sample import SampleOptions, make_sample_patient
+from SkullImplantLib.training.average import KEPT, RunningAverage
 from SkullImplantLib.training.cases import CaseOptions, load_case, prepare_cases
 from SkullImplantLib.training.cohort import skulls_in
 from SkullImplantLib.training.commands import chosen
@@ -24,6 +26,7 @@ from SkullImplantLib.training.configuration import read_configuration
 from SkullImplantLib.training.log import Row, read_log
 from SkullImplantLib.training.losses import autoencoder_loss, refiner_loss
 from SkullImplantLib.training.options import TrainOptions
+from SkullImplantLib.training.population import save_population
 from SkullImplantLib.training.precision import Precision
 from SkullImplantLib.training.train import WARM_UP, _Run, augmented, train
 
@@ -183,6 +186,51 @@ def test_skulls_may_be_left_out(folder: Path, run_folder: Path) -> None:
         train(skulls_in(folder), run_folder, replace(QUICK, leave_out=("head-1",)))
     with pytest.raises(SkullImplantError, match="no skull named nobody"):
         train(skulls_in(folder), run_folder, replace(QUICK, leave_out=("nobody",)))
+
+
+def test_without_skulls_held_back_all_are_learnt_from(folder: Path, run_folder: Path) -> None:
+    options = replace(FINE, validation_share=0.0)
+    path = train(skulls_in(folder), run_folder, options)
+    weights, card = load_weights(path), path.with_suffix(".md").read_text()
+    assert weights.metadata["trained_on"] == ["head-0", "head-1"]
+    assert weights.metadata["iteration"] == options.iterations
+    assert weights.metadata["validation"] is None
+    assert "No skull was held back" in card and "best of" not in card and "| nan" not in card
+    assert Image.open(run_folder / "learning-curve.png").size[0] > 600
+
+
+def test_the_prior_of_a_case_knows_neither_its_skull_nor_those_left_out(tmp_path: Path) -> None:
+    everybody = shipped_population()
+    options = CaseOptions(1, "defect", 4.0, seed=0)
+    without = replace(options, left_out=everybody.names[:2])
+    assert without.known_shapes().names == everybody.names[2:]
+    other = tmp_path / "population.npz"
+    save_population(everybody.without(everybody.names[:2]), other)
+    names = {
+        some.names("head")[0] for some in (options, without, replace(options, population=other))
+    }
+    # Cases made with other shape statistics are other cases.
+    assert len(names) == 3
+    assert options.names("head") == replace(options, left_out=("nobody",)).names("head")
+
+
+def test_the_average_is_what_is_kept_and_leaves_training_as_it_was() -> None:
+    network = torch.nn.Sequential(torch.nn.Linear(1, 1, bias=False), torch.nn.BatchNorm1d(1))
+    average = RunningAverage(network)
+    values = torch.linspace(-1.0, 3.0, 4000)
+    for iteration, value in enumerate(values):
+        network[0].weight.data.fill_(value)
+        network[1].running_mean.fill_(-value)
+        network[1].num_batches_tracked.fill_(iteration)
+        average.update(network, iteration)
+    # A ramp's average lags behind by the mean age of what it remembers, KEPT / (1 - KEPT).
+    lag = (values[1] - values[0]) * KEPT / (1.0 - KEPT)
+    assert float(average.state["0.weight"]) == pytest.approx(float(values[-1] - lag), abs=0.01)
+    with average.instead_of(network):
+        assert float(network[0].weight) == pytest.approx(float(values[-1] - lag), abs=0.01)
+        assert float(network[1].running_mean) == pytest.approx(float(lag - values[-1]), abs=0.01)
+        assert int(network[1].num_batches_tracked) == 3999
+    assert float(network[0].weight) == 3.0
 
 
 def some_run(options: TrainOptions) -> _Run:
