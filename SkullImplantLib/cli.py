@@ -15,7 +15,7 @@ from typing import Any
 from . import __version__
 from .errors import Cancelled, SkullImplantError
 from .export.folder import trace_remover
-from .models import DEFAULT_MODEL, PRIOR, shipped_models
+from .models import DEFAULT_MODEL, MIRROR, PRIOR, shipped_models
 from .options import DEFECT_KINDS, DEVICES, ENGINES, DesignOptions
 from .terminal import JsonLines, ProgressBar, Quiet
 from .training.options import TrainOptions
@@ -139,7 +139,8 @@ def _add_run(parser: argparse.ArgumentParser) -> None:
         default=DEFAULT_MODEL,
         metavar="NAME|FILE",
         help=f"shipped weights by name ({', '.join(shipped_models())}), a weight file of your own, "
-        f"or `{PRIOR}` for the geometric completion alone (default: {DEFAULT_MODEL})",
+        f"`{PRIOR}` for the geometric completion alone, or `{MIRROR}` for the other side turned "
+        f"over, to compare with (default: {DEFAULT_MODEL})",
     )
 
 
@@ -332,6 +333,9 @@ def _add_train(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> 
     )
     _add_output(parser, "where cases, log, checkpoint, weights and model card go")
     parser.add_argument("--resume", action="store_true", help="go on from the checkpoint")
+    parser.add_argument(
+        "--cases", type=Path, metavar="FOLDER", help="prepared cases, for trainings to share"
+    )
     parser.add_argument(
         "--configuration",
         type=Path,

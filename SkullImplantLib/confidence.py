@@ -27,7 +27,11 @@ if TYPE_CHECKING:
     from .prior import Prior
 
 CONFIDENCE_FILE = Path(__file__).resolve().parent.parent / "Resources" / "confidence.json"
-NETWORK, GEOMETRY = "network", "prior"  # the sources of a completion
+NETWORK, GEOMETRY, MIRRORED = "network", "prior", "mirror"  # the sources of a completion
+NEVER_TRIED = (
+    "The design is the other side of the head turned over, whose error no trial tells; compare it "
+    "with a design of the default model."
+)
 OFF_MM = 4.0  # a design whose HD95 is above this is off
 MOST = 0.9  # of the hole: a value that so much of it stays below; its edge may be odd
 
@@ -140,7 +144,7 @@ class Confidence:
     """What a design says of itself.
 
     `expected_hd95_mm`: the error that half of such designs stay below. `reasons`: a sentence each,
-    none where the design is not flagged. `source`: `network` or `prior`, whichever made it.
+    none where the design is not flagged. `source`: `network`, `prior` or `mirror`, which made it.
     """
 
     expected_hd95_mm: float
@@ -155,6 +159,8 @@ class Confidence:
         if not self.flagged:
             return ()
         reason = self.reasons[0][0].lower() + self.reasons[0][1:]
+        if self.source == MIRRORED:
+            return (f"Look twice: {reason}",)
         return (f"Look twice, the error may be about {self.expected_hd95_mm:.0f} mm: {reason}",)
 
     def as_json(self) -> dict[str, Any]:
@@ -183,6 +189,8 @@ def assess(
     features = features_of(prior, population, departure)
     expected = trials.expected_hd95_mm(features)
     reasons = unlike_the_trials(features, trials)
+    if source == MIRRORED:
+        reasons.insert(0, NEVER_TRIED)
     too_far = expected > trials.threshold_mm
     if too_far or features["cut_share"] > 0.0:
         reasons += _why(features, trials)

@@ -15,6 +15,7 @@ from .checks import Check, CheckOptions, check_implant
 from .checksums import sha256_of
 from .confidence import (
     GEOMETRY,
+    MIRRORED,
     NETWORK,
     Confidence,
     Departure,
@@ -23,10 +24,10 @@ from .confidence import (
     is_trusted,
 )
 from .errors import SkullImplantError
-from .images import array_of, bounding_box, crop, image_like, resample
+from .images import array_of, bounding_box, crop, fraction_on, image_like, resample
 from .implant import Implant, make_implant
 from .left_out import LeftOut, leave_out
-from .models import PRIOR, require_torch
+from .models import MIRROR, model_needs_torch, require_torch
 from .options import DesignOptions, ImplantOptions, check_lengths
 from .other_side import where_not_denied
 from .population import POPULATION_FILE, Population, shipped_population
@@ -46,6 +47,7 @@ if TYPE_CHECKING:
 
 # The prior's depth is smooth, but the hollows that the other side shows are as narrow as this.
 PRIOR_SPACING_MM = 1.5
+MIRROR_SPACING_MM = 1.0  # the mirrored skull's, whose thin bone a coarser grid would lose
 # Rearrangement's coarse voxels are this much finer than the network's grid: from voxels as coarse
 # as the network's own the dictionary loses more than it adds (Testing/Benchmarks/rearrangement.py).
 CELLS_PER_NETWORK_VOXEL = 2
@@ -120,6 +122,8 @@ def design_implant(
         found = _complete(skull.mask, pose, prior, weights, options, progress)
         soft, is_depth, device, network_notes = found
         soft, is_depth, origin, departure = _trusted(soft, is_depth, skull.mask, prior, weights)
+        if options.model == MIRROR:
+            origin = MIRRORED
     with stages.stage("rearrangement") as progress:
         hole = prior.hole_on(skull.mask)
         box = _box_around(hole, AROUND_HOLE_MM)
@@ -183,11 +187,11 @@ def _without(skull: Skull, left_out: LeftOut) -> tuple[Skull, dict[str, Any]]:
 
 
 def find_weights(model: str) -> "Weights | None":
-    """Return the weights that `--model` names: shipped ones, a file's, or None for `prior`.
+    """Return the weights that `--model` names: shipped ones, a file's, or None without a network.
 
     Raises `SkullImplantError` where they are not there, or PyTorch is not.
     """
-    if model == PRIOR:
+    if not model_needs_torch(model):
         return None
     require_torch(f"The model '{Path(model).name}'")
     from .networks.weights import load_weights, shipped_weights
@@ -206,6 +210,8 @@ def _complete(
     """Return the completed skull on the standard grid: the depth within its bone in mm, or an
     auto-encoder's occupancy, 0 to 1; whether it is a depth; on which device it was made; and notes.
     """
+    if options.model == MIRROR:
+        return _mirrored(skull, pose), True, "cpu", ()
     if weights is None:
         return _by_prior(skull, prior), True, "cpu", ()
     from .completion import CompletionOptions, complete_skull, grid_and_channels, is_fine
@@ -219,6 +225,13 @@ def _complete(
     found = complete_skull(view, weights, where, progress)
     depth = _with_box(prior, grid, box, where_not_denied(found.values, view))
     return depth, True, found.device, found.notes
+
+
+def _mirrored(skull: sitk.Image, pose: Pose) -> sitk.Image:
+    """Return the skull turned over on the standard grid, above 0 within its bone as a depth is."""
+    grid = standard_grid(pose, MIRROR_SPACING_MM)
+    share = array_of(fraction_on(skull, grid))[..., ::-1]
+    return image_like(np.ascontiguousarray(share - 0.5, np.float32), grid)
 
 
 def _by_prior(skull: sitk.Image, prior: Prior) -> sitk.Image:

@@ -7,6 +7,8 @@ from .errors import SkullImplantError
 
 # The completion by geometry alone: no weights, no torch.
 PRIOR = "prior"
+# The classic to compare with: the other side of the head, turned over. It fails across the midline.
+MIRROR = "mirror"
 # What runs unless another model is asked for: the more accurate on skulls left out, at the least
 # cost (Testing/Benchmarks/accuracy). The shipped network `fine` starts from it.
 DEFAULT_MODEL = PRIOR
@@ -25,7 +27,7 @@ def shipped_models() -> tuple[str, ...]:
 
 def model_needs_torch(name: str) -> bool:
     """Say whether a model, by name or as a weight file, runs on PyTorch."""
-    return name != PRIOR
+    return name not in (PRIOR, MIRROR)
 
 
 def torch_version() -> str | None:

@@ -31,6 +31,7 @@ def train_network(options: argparse.Namespace, report: StageReport) -> Result:
         options.output,
         replace(settings, device=choose_device(settings.device).type),
         options.resume,
+        options.cases,
         stage_of(report, "training"),
     )
     minutes = round((time.monotonic() - start) / 60.0, 1)

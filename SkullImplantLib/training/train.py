@@ -60,13 +60,15 @@ def train(
     folder: Path,
     options: TrainOptions = TrainOptions(),
     resume: bool = False,
+    cases: Path | None = None,
     progress: Progress = silent,
 ) -> Path:
     """Train a network on `skulls` and return the path of its weights, `weights.npz` in `folder`.
 
     Validation holds back whole skulls, never defects. `folder` receives the prepared cases, the
     options (`configuration.json`), a log (`log.csv`) and its picture, a checkpoint to resume from,
-    the best weights so far and their model card. A run with the same options and seed makes the
+    the best weights so far and their model card. `cases` is where prepared cases are kept instead,
+    for several trainings to share them. A run with the same options and seed makes the
     same weights, also when it was interrupted and resumed. Raises `SkullImplantError` for options
     that make no network or a folder without usable skulls.
     """
@@ -86,7 +88,7 @@ def train(
         options.leave_out,
     )
     made = [
-        prepare_cases(some, folder / "cases", wanted, options.jobs, part(progress, *share))
+        prepare_cases(some, cases or folder / "cases", wanted, options.jobs, part(progress, *share))
         if some
         else []
         for some, share in ((learning, (0.0, 0.3)), (held_back, (0.3, 0.4)))
