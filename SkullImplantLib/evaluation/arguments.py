@@ -1,5 +1,6 @@
 """The words and options of `skull-implant evaluate` and `benchmark`."""
 
+import argparse
 from pathlib import Path
 
 from ..arguments import Verbs, add_output, add_run, add_verb, positive
@@ -44,13 +45,7 @@ def add_evaluate(verbs: Verbs) -> None:
         help="of each kind in each skull of the suite (default: %(default)s)",
     )
     many.add_argument("--seed", type=int, default=0, help="another seed is other defects")
-    many.add_argument(
-        "--population",
-        type=Path,
-        metavar="FILE",
-        help="shape statistics (.npz) instead of the shipped ones; a skull that is in them is left "
-        "out for its own cases",
-    )
+    _add_population(many)
     many.add_argument(
         "--jobs",
         type=positive,
@@ -80,5 +75,16 @@ def add_benchmark(verbs: Verbs) -> None:
     many.add_argument("--kinds", nargs="+", choices=DEFECT_KINDS, metavar="KIND")
     many.add_argument("--defects", type=positive, default=1, metavar="N", help="a kind and skull")
     many.add_argument("--seed", type=int, default=0)
+    _add_population(many)
     add_output(parser, "where the table goes; run again to resume", "robustness")
     add_run(parser)
+
+
+def _add_population(group: "argparse._ArgumentGroup") -> None:
+    group.add_argument(
+        "--population",
+        type=Path,
+        metavar="FILE",
+        help="shape statistics (.npz) instead of the shipped ones; a skull that is in them is left "
+        "out for its own cases",
+    )

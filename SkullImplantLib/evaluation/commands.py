@@ -103,6 +103,7 @@ def _robustness(options: argparse.Namespace, report: StageReport) -> Result:
         options.seed,
         options.skulls,
         replace(EXACT, model=options.model, device=options.device, engine=options.engine),
+        options.population or POPULATION_FILE,
         report,
     )
     return Result(data, table)

@@ -55,6 +55,12 @@ class Trial:
             **case.identity(),
         }
 
+    def known_shapes(self, case: Case) -> Population:
+        """Return the population less the case's own skull."""
+        return _population_without(
+            self.population, _population(self.population).skulls_like(case.skull)
+        )
+
     def result_path(self, case: Case) -> Path:
         """Return where the case's row is kept."""
         return self._path(case, ".json")
@@ -86,10 +92,7 @@ class Trial:
         except CaseNotMade as error:
             self._keep(case, {**case.facts, "not_made": str(error)})
             return
-        population = _population_without(
-            self.population, _population(self.population).skulls_like(case.skull)
-        )
-        row, implant = judge(made, self.options, population, report)
+        row, implant = judge(made, self.options, self.known_shapes(case), report)
         if implant is not None:
             box = bounding_box(array_of(implant), 1) if array_of(implant).any() else None
             write_image(crop(implant, box) if box else implant, self.implant_path(case))

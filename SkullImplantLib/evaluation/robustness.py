@@ -30,7 +30,7 @@ from ..bone import automatic_threshold_hu
 from ..design import DesignOptions, design_implant
 from ..errors import SkullImplantError
 from ..images import array_of, atomic_path, image_like
-from ..population import shipped_population
+from ..population import POPULATION_FILE, Population
 from ..reading import Input
 from ..skull import SkullOptions, segment_skull
 from ..stages import StageReport, no_report
@@ -44,6 +44,7 @@ from .degradations import (
     changed_mask,
     landmarks_of,
 )
+from .judging import Trial
 from .metrics import evaluate_implant
 
 MOST_FALL = 0.05  # of Dice against the same case undegraded
@@ -103,19 +104,22 @@ def evaluate_robustness(
     seed: int = 0,
     skulls: Sequence[str] | None = None,
     options: DesignOptions = DesignOptions(clearance_mm=0.0),
+    population: Path = POPULATION_FILE,
     report: StageReport = no_report,
     degradations: Sequence[Degradation] | None = None,
 ) -> tuple[dict[str, Any], str]:
     """Cut `defects` of each kind into the complete skulls or CTs of `folder` (or the named ones),
     and design each from the input as it is and from each degradation of it.
 
-    Returns the data of all rows and a Markdown table; both are written into `output`. Every row is
-    kept as a JSON file there, so that an interrupted run goes on where it stopped; give another
-    folder once the program, the model or the skulls have changed.
+    `population`: shape statistics; a skull that is in them is left out for its own cases. Returns
+    the data of all rows and a Markdown table; both are written into `output`. Every row is kept as
+    a JSON file there with all that it was made with, the program's code excepted, so that an
+    interrupted run goes on where it stopped and what was made otherwise is made anew.
     Raises `SkullImplantError` where the folder holds no skull.
     """
     cases = suite_cases([folder], kinds, defects, seed, skulls)
     chosen = all_degradations() if degradations is None else list(degradations)
+    trial = Trial(output, options, population)
     (output / "cases").mkdir(parents=True, exist_ok=True)
     rows: list[dict[str, Any]] = []
     subject: _Subject | None = None
@@ -129,12 +133,15 @@ def evaluate_robustness(
             report("robustness", done, f"{case.name}, {degradation.title}")
             name = f"{case.name}-seed{seed}-{degradation.name}-{Path(options.model).stem}.json"
             kept = output / "cases" / name
-            if not kept.exists():
+            made_with = {**trial.made_with(case), "degradation": degradation.name}
+            row = _kept(kept, made_with)
+            if row is None:
                 broken = broken or _Broken(*case.cut())
-                row = _judge(subject, broken, degradation, options)
+                row = _judge(subject, broken, degradation, options, trial.known_shapes(case))
                 with atomic_path(kept) as temporary:
-                    temporary.write_text(json.dumps(row, indent=1), encoding="utf-8")
-            rows.append(json.loads(kept.read_text(encoding="utf-8")))
+                    stored = {"made_with": made_with, "row": row}
+                    temporary.write_text(json.dumps(stored, indent=1), encoding="utf-8")
+            rows.append(row)
     report("robustness", 1.0, f"{len(rows)} designs")
     rows = _with_falls(rows)
     table = table_of(rows, options.model)
@@ -145,8 +152,21 @@ def evaluate_robustness(
     return data, table
 
 
+def _kept(path: Path, made_with: dict[str, Any]) -> dict[str, Any] | None:
+    """Return the row of an earlier run; None where there is none or it was made otherwise."""
+    try:
+        stored = json.loads(path.read_text(encoding="utf-8"))
+        return dict(stored["row"]) if stored["made_with"] == made_with else None
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
 def _judge(
-    subject: _Subject, case: _Broken, degradation: Degradation, options: DesignOptions
+    subject: _Subject,
+    case: _Broken,
+    degradation: Degradation,
+    options: DesignOptions,
+    others: Population,
 ) -> dict[str, Any]:
     """Return the facts and measures of one row; a refusal is a row with Dice 0 and its sentence."""
     row = {**case.facts, "degradation": degradation.name, "title": degradation.title}
@@ -163,8 +183,6 @@ def _judge(
         defective = image_like(bone & ~region, first_truth)
         threshold_hu = subject.threshold_hu + degradation.threshold_hu
         options = replace(options, bone_threshold_hu=threshold_hu)
-    everybody = shipped_population()
-    others = everybody.without(everybody.skulls_like(row["skull"]))
     start = time.perf_counter()
     try:
         design = design_implant(source, options, population=others)
