@@ -250,6 +250,10 @@ def test_rows_are_kept_resumed_and_judged(
     assert json.loads((tmp_path / "out" / "robustness-prior.json").read_text()) == data
     again, same = evaluate_robustness(suite, tmp_path / "out", **run)
     assert len(designed) == 3 and (again, same) == (data, table)
+    # Made with other options, kept rows would tell of something else.
+    run["options"] = DesignOptions(clearance_mm=0.5, model="prior")
+    evaluate_robustness(suite, tmp_path / "out", **run)
+    assert len(designed) == 6
 
 
 def test_a_flag_or_a_refusal_is_no_silent_fall() -> None:
