@@ -122,7 +122,7 @@ class SkullImplantParameterNode:
     clearanceMm - The gap between implant and bone.
     rimSlackMm - How far over the edge of the bone the rim may reach, to fill sharp corners.
     spurMm - Spurs of the implant thinner than this are removed.
-    model - Shipped model by name, or the path of a weight file.
+    model - Shipped model by name, "auto" for the best that runs here, or the path of a weight file.
     device - Where a network runs: auto, cpu or cuda.
     keepResults - Whether earlier results stay in the scene when a new design is made.
     resultSegmentation - The result under review; it refers to the result's other nodes.
@@ -140,7 +140,7 @@ class SkullImplantParameterNode:
     clearanceMm: Annotated[float, WithinRange(0, 5)] = 0.5
     rimSlackMm: Annotated[float, WithinRange(0, 2)] = 0.5
     spurMm: Annotated[float, WithinRange(0, 10)] = 2.5
-    model: str = "prior"
+    model: str = "auto"
     device: str = "auto"
     keepResults: bool = False
     resultSegmentation: vtkMRMLSegmentationNode

@@ -19,7 +19,7 @@ from .evaluation.metrics import evaluate_implant
 from .export.folder import staged_folder
 from .images import voxel_volume_mm3, write_image
 from .left_out import read_left_out
-from .models import PRIOR, model_needs_torch, torch_version
+from .models import PRIOR, may_use_torch, torch_version
 from .options import DesignOptions
 from .progress import Progress, part
 from .reading import Input, read_input
@@ -202,7 +202,7 @@ def use_threads(threads: int | None, model: str = PRIOR) -> None:
     if threads is None:
         return
     sitk.ProcessObject.SetGlobalDefaultNumberOfThreads(threads)
-    if model_needs_torch(model) and torch_version():
+    if may_use_torch(model) and torch_version():
         import torch
 
         torch.set_num_threads(threads)

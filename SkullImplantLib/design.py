@@ -27,7 +27,7 @@ from .errors import SkullImplantError
 from .images import array_of, bounding_box, crop, fraction_on, image_like, resample
 from .implant import Implant, make_implant
 from .left_out import LeftOut, leave_out
-from .models import MIRROR, model_needs_torch, require_torch
+from .models import AUTO, MIRROR, PRIOR, chosen_model, model_needs_torch, require_torch
 from .options import DesignOptions, ImplantOptions, check_lengths
 from .other_side import where_not_denied
 from .population import POPULATION_FILE, Population, shipped_population
@@ -51,6 +51,10 @@ MIRROR_SPACING_MM = 1.0  # the mirrored skull's, whose thin bone a coarser grid 
 # Rearrangement's coarse voxels are this much finer than the network's grid: from voxels as coarse
 # as the network's own the dictionary loses more than it adds (Testing/Benchmarks/rearrangement.py).
 CELLS_PER_NETWORK_VOXEL = 2
+WITHOUT_TORCH = (
+    "The geometric prior made this design, as PyTorch is not installed; with it the sparse network "
+    "would, which is better at the orbit."
+)
 # The completed skull is looked at this far around the hole: the rim and what the implant meets.
 AROUND_HOLE_MM = 12.0
 # The intact skull around the hole that serves as rearrangement's template reaches this far.
@@ -92,6 +96,8 @@ def design_implant(
     whatever `report` raises, `Cancelled` for instance, which stops the work.
     """
     check_lengths(options)
+    asked, options = options.model, replace(options, model=chosen_model(options.model))
+    without_torch = (WITHOUT_TORCH,) if asked == AUTO and options.model == PRIOR else ()
     weights = find_weights(options.model)
     if weights:
         from .completion import choose_device
@@ -159,6 +165,7 @@ def design_implant(
             + skull.notes
             + prior.notes
             + network_notes
+            + without_torch
             + implant.notes
         ),
         bone_threshold_hu=skull.bone_threshold_hu,

@@ -9,9 +9,12 @@ from .errors import SkullImplantError
 PRIOR = "prior"
 # The classic to compare with: the other side of the head, turned over. It fails across the midline.
 MIRROR = "mirror"
-# What runs unless another model is asked for: the more accurate on skulls left out, at the least
-# cost (Testing/Benchmarks/accuracy). The shipped network `fine` starts from it.
-DEFAULT_MODEL = PRIOR
+# The shipped network, which starts from the prior: as good on the vault, and better at the orbit
+# (Testing/Benchmarks/accuracy).
+NETWORK = "fine"
+# What runs unless another model is asked for: the network where PyTorch is there, else the prior.
+AUTO = "auto"
+DEFAULT_MODEL = AUTO
 # Older ones lack what the networks use.
 TORCH_MINIMUM = "2.6"
 
@@ -25,9 +28,22 @@ def shipped_models() -> tuple[str, ...]:
     return tuple(sorted(name for name in checked if name != POPULATION))
 
 
-def model_needs_torch(name: str) -> bool:
-    """Say whether a model, by name or as a weight file, runs on PyTorch."""
+def may_use_torch(name: str) -> bool:
+    """Say whether a model, by name or as a weight file, runs on PyTorch if it is there."""
     return name not in (PRIOR, MIRROR)
+
+
+def model_needs_torch(name: str) -> bool:
+    """Say whether a model, by name or as a weight file, does not run without PyTorch."""
+    return may_use_torch(name) and name != AUTO
+
+
+def chosen_model(name: str) -> str:
+    """Return the model that `auto` stands for on this machine; any other name as it is."""
+    if name != AUTO:
+        return name
+    version = torch_version()
+    return NETWORK if version and is_torch_new_enough(version) else PRIOR
 
 
 def torch_version() -> str | None:

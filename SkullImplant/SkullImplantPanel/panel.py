@@ -190,10 +190,11 @@ class Panel:
 
         box = self.ui.modelComboBox
         box.clear()
+        box.addItem(_("Automatic: {network} where PyTorch is installed, else {prior}").format(
+            network=models.NETWORK, prior=models.PRIOR), models.AUTO)
         for name in (models.PRIOR, *models.shipped_models()):
             note = _("geometric") if name == models.PRIOR else _("sparse network")
-            default = ", " + _("default") if name == models.DEFAULT_MODEL else ""
-            box.addItem(f"{name} ({note}{default})", name)
+            box.addItem(f"{name} ({note})", name)
         box.addItem(_("Weight file…"), OTHER_MODEL)
 
     def onModelChosen(self, index: int) -> None:

@@ -87,7 +87,7 @@ def designRequest(parameters) -> Request:
         segmentIds = inputs.visibleSegmentIds(parameters.leaveOut)
         images[LEFT_OUT] = inputs.snapshotOfSegments(parameters.leaveOut, segmentIds, within=node)
         arguments += ["--leave-out", f"{{folder}}/{LEFT_OUT}"]
-    mayUseGpu = models.model_needs_torch(parameters.model) and parameters.device != "cpu"
+    mayUseGpu = models.may_use_torch(parameters.model) and parameters.device != "cpu"
     return Request("design", node, arguments, images, mayUseGpu=mayUseGpu)
 
 

@@ -7,7 +7,8 @@ from functools import partial
 from ..commands import Result, use_threads
 from ..errors import SkullImplantError
 from ..images import read_mask, same_grid
-from ..models import require_torch
+from ..models import chosen_model, require_torch
+from ..options import DesignOptions
 from ..population import POPULATION_FILE
 from ..stages import StageReport
 from ..training.outlines import KINDS
@@ -48,7 +49,7 @@ def evaluate(options: argparse.Namespace, report: StageReport) -> Result:
     data, table = many(
         options.output,
         kinds=kinds,
-        options=replace(EXACT, model=options.model, device=options.device, engine=options.engine),
+        options=_options(options),
         population=options.population or POPULATION_FILE,
         jobs=options.jobs or threads,
         threads=threads,
@@ -56,6 +57,12 @@ def evaluate(options: argparse.Namespace, report: StageReport) -> Result:
         report=report,
     )
     return Result(data, table)
+
+
+def _options(options: argparse.Namespace) -> DesignOptions:
+    """Return how cases are designed; a table names the model that was really used."""
+    model = chosen_model(options.model)
+    return replace(EXACT, model=model, device=options.device, engine=options.engine)
 
 
 def _evaluate_one(options: argparse.Namespace) -> Result:
@@ -102,7 +109,7 @@ def _robustness(options: argparse.Namespace, report: StageReport) -> Result:
         options.defects,
         options.seed,
         options.skulls,
-        replace(EXACT, model=options.model, device=options.device, engine=options.engine),
+        _options(options),
         options.population or POPULATION_FILE,
         report,
     )

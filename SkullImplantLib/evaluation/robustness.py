@@ -30,6 +30,7 @@ from ..bone import automatic_threshold_hu
 from ..design import DesignOptions, design_implant
 from ..errors import SkullImplantError
 from ..images import array_of, atomic_path, image_like
+from ..models import PRIOR
 from ..population import POPULATION_FILE, Population
 from ..reading import Input
 from ..skull import SkullOptions, segment_skull
@@ -103,7 +104,7 @@ def evaluate_robustness(
     defects: int = 1,
     seed: int = 0,
     skulls: Sequence[str] | None = None,
-    options: DesignOptions = DesignOptions(clearance_mm=0.0),
+    options: DesignOptions = DesignOptions(clearance_mm=0.0, model=PRIOR),
     population: Path = POPULATION_FILE,
     report: StageReport = no_report,
     degradations: Sequence[Degradation] | None = None,

@@ -10,6 +10,7 @@ from typing import Any
 
 from ..design import DesignOptions
 from ..errors import SkullImplantError
+from ..models import PRIOR
 from ..population import POPULATION_FILE
 from ..stages import StageReport, no_report
 from ..training.defects import KINDS
@@ -20,7 +21,7 @@ from .tables import summary_of, table_of, write_tables
 from .workers import processor_count, run_here, run_in_processes
 
 # Without clearance, since the truth is the exact complement.
-EXACT = DesignOptions(clearance_mm=0.0)
+EXACT = DesignOptions(clearance_mm=0.0, model=PRIOR)
 DEFECTS = 2  # of each kind in each skull; ten in all
 # Names of files that a run which was ended may leave behind (`images.atomic_path`).
 LEFT_BEHIND = ".partial-*"

@@ -37,7 +37,10 @@ def test_the_patients_verbs_run(patient: SamplePatient, tmp_path: Path) -> None:
     write_image(patient.ct, tmp_path / "ct.nrrd")
     made, edited, cut = (tmp_path / name for name in ("made", "edited", "cut"))
     quiet = ("--progress", "none", "--json")
-    run("design", tmp_path / "ct.nrrd", "-o", made, "--model", "prior", "--threads", "2", *quiet)
+    made_by = run("design", tmp_path / "ct.nrrd", "-o", made, "--threads", "2", *quiet).stdout
+    design = json.loads(made_by)
+    assert design["model"]["name"] == "prior"
+    assert any("PyTorch is not installed" in note for note in design["notes"])
     data = json.loads(run("update", made, "-o", edited, "--no-report", *quiet).stdout)
     assert data["edited"] and data["model"]["name"] == "prior"
     write_image(patient.complete, tmp_path / "complete.nrrd")
@@ -108,5 +111,17 @@ def test_help_opens_no_heavy_room() -> None:
 
 def test_the_shipped_networks_are_listed() -> None:
     assert models.shipped_models() == ("fine",)
-    assert models.DEFAULT_MODEL == models.PRIOR == "prior"
-    assert not models.model_needs_torch("prior") and models.model_needs_torch("fine")
+    assert models.DEFAULT_MODEL == "auto" and models.NETWORK in models.shipped_models()
+    for name, may, must in (("prior", False, False), ("fine", True, True), ("auto", True, False)):
+        assert (models.may_use_torch(name), models.model_needs_torch(name)) == (may, must)
+
+
+@pytest.mark.parametrize(
+    ("version", "model"), [(None, "prior"), ("1.13.1", "prior"), ("2.13.0+cpu", "fine")]
+)
+def test_auto_is_the_network_where_it_can_run(
+    version: str | None, model: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(models, "torch_version", lambda: version)
+    assert models.chosen_model("auto") == model
+    assert models.chosen_model("mine.npz") == "mine.npz"

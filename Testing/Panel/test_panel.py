@@ -113,11 +113,11 @@ def test_found_devices_are_offered(panel, wait_until):
 def test_weight_file_is_offered_beside_the_shipped_models(panel, tmp_path):
     box = panel.ui.modelComboBox
     names = [box.itemData(index) for index in range(box.count)]
-    assert names[:2] == ["prior", "fine"]
+    assert names[:3] == ["auto", "prior", "fine"]
     panel._parameterNode.model = str(tmp_path / "mine.npz")
     assert box.currentText == "mine.npz"
     panel._parameterNode.model = "prior"
-    assert box.currentIndex == 0
+    assert box.currentIndex == 1
 
 
 # --- review ---------------------------------------------------------------------------------------

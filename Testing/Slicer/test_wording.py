@@ -12,6 +12,7 @@ ELSEWHERE = {
     "dicom_series.py",
     "dicom_study.py",
     "minkowski.py",
+    "arguments.py",
     "cli.py",
     "__main__.py",
     "job.py",
