@@ -1,14 +1,21 @@
 # Everything a newcomer types. `make demo` and `make test` set up what they need by themselves.
-.PHONY: help setup demo panel test test-fast lint screenshots benchmark leave-one-out minkowski clean
+.PHONY: help setup demo panel test test-fast lint screenshots population weights benchmark leave-one-out ablation \
+	minkowski clean
 
 PYTHON := .venv/bin/python
 STAMP := .venv/.setup-complete
 DATA ?= ../shared/data
-MODELS ?= prior fine
+TABLES := Testing/Benchmarks/accuracy
+MODELS ?= prior $(TABLES)/fine.npz
 CT_SKULLS := visible-human-male vismale unc-cthead-ct visible-human-female-ct
+# The recipe of all weights: only the skulls differ.
+RECIPE := --leave-out average-19y --cases-per-skull 14 --flaws 0.25 --iterations 1600 --validate-every 200 --threads 1
+SOURCES := The BrainWeb skulls come from MRI, their inner table rebuilt (McGill University; Aubert-Broche et al. 2006); \
+the Visible Human male and female (US National Library of Medicine, free since 2019), the VisMale teaching volume and \
+the CThead of UNC and Stanford come from CT.
 
 help:  ## list what can be made
-	@grep -hE '^[a-z-]+:.*##' Makefile | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 20
+	@grep -hE '^[a-z-]+:.*##' Makefile | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 22
 
 setup: $(STAMP)  ## create .venv with everything for use and tests
 
@@ -37,19 +44,30 @@ screenshots: setup  ## the pictures of the panel in Resources/Screenshots, made 
 	SKULL_IMPLANT_SCREENSHOTS=Resources/Screenshots QT_QPA_PLATFORM=offscreen \
 		$(PYTHON) -m pytest Testing/Panel/test_screenshots.py
 
+population: setup  ## the prior's shape statistics: the shipped ones, and the tables', which know no test skull
+	$(PYTHON) -m SkullImplantLib.training.population $(DATA)/train $(DATA)/test \
+		--template average-19y -o Resources/population.npz
+	$(PYTHON) -m SkullImplantLib.training.population $(DATA)/train \
+		--template average-19y -o $(TABLES)/population.npz
+
+weights: setup  ## the network's weights: the shipped ones, and the tables', which know no test skull (2 hours)
+	.venv/bin/skull-implant train $(DATA)/train $(DATA)/test -o training/shipped $(RECIPE) --validation-share 0 \
+		--provenance "$(SOURCES)" --jobs 2
+	.venv/bin/skull-implant train $(DATA)/train -o training/fine $(RECIPE) --population $(TABLES)/population.npz \
+		--provenance "$(SOURCES)" --jobs 2
+
 benchmark: setup  ## the committed tables of Testing/Benchmarks, made anew (needs the real skulls)
 	for model in $(MODELS); do \
 		.venv/bin/skull-implant evaluate --suite $(DATA)/test --model $$model --pictures \
-			-o Testing/Benchmarks/accuracy/$$model || exit 1; done
+			--population $(TABLES)/population.npz -o $(TABLES)/$$(basename $$model .npz) || exit 1; done
 	.venv/bin/skull-implant benchmark engine --threads 2
 
 leave-one-out: setup  ## the table of each CT skull with all others known, itself left out
-	mkdir -p Testing/Benchmarks/leave-one-out
-	$(PYTHON) -m SkullImplantLib.training.population $(DATA)/train $(DATA)/test \
-		--template average-19y -o Testing/Benchmarks/leave-one-out/population.npz
 	.venv/bin/skull-implant evaluate --suite $(DATA)/train $(DATA)/test --skulls $(CT_SKULLS) \
-		--population Testing/Benchmarks/leave-one-out/population.npz --model prior \
-		-o Testing/Benchmarks/leave-one-out/prior
+		--model prior -o Testing/Benchmarks/leave-one-out/prior
+
+ablation: setup  ## the table of what each input of the network is worth (2 hours)
+	$(PYTHON) Testing/Benchmarks/ablation.py $(DATA)/train $(DATA)/test -o Testing/Benchmarks/ablation --jobs 2
 
 minkowski: setup  ## build and install MinkowskiEngine (CPU), the optional second engine
 	@sh .ci/install-minkowski

@@ -1,6 +1,7 @@
 """PyTorch for the network models: only through Slicer's PyTorch extension, only with consent.
 
-The automatic model needs none, and uses it where it is there. Looking never imports torch, which takes seconds and locks its files.
+The automatic model needs none, and uses it where it is there. Looking never imports torch, which takes seconds and
+locks its files.
 """
 
 import importlib.metadata

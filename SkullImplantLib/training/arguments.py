@@ -61,6 +61,7 @@ def add_train(verbs: Verbs) -> None:
     add("cases_per_skull", "defects cut into each skull", type=positive)
     add("flaws", "share of cases with flaws of patients and scanners", type=not_negative)
     add("validation_share", "share of the skulls held back; 0 learns from all", type=not_negative)
+    add("start", "weights to start from instead of from nothing", metavar="FILE")
     add("iterations", "one case each", type=positive)
     add("minutes", "stop after so long at the latest", type=not_negative)
     add("patience", "stop after so many validations that are no better", type=positive)

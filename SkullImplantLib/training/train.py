@@ -20,7 +20,7 @@ import torch
 
 from ..errors import SkullImplantError
 from ..networks.inputs import NOWHERE_MM, View
-from ..networks.weights import save_weights
+from ..networks.weights import load_weights, save_weights
 from ..population import POPULATION_FILE
 from ..progress import Progress, part, silent
 from .augmentation import AugmentationOptions, augment
@@ -74,6 +74,7 @@ def train(
     """
     options = resolved(options)
     task = task_of(options)
+    before = _start_from(Path(options.start), task, options) if options.start else {}
     folder.mkdir(parents=True, exist_ok=True)
     learning, held_back = split_skulls(
         _wanted(skulls, options.leave_out), options.validation_share, options.seed
@@ -97,7 +98,11 @@ def train(
     if resume and run.checkpoint_path.exists():
         run.restore(load_checkpoint(run.checkpoint_path))
     write_configuration(folder / FILE_NAME, options)
-    run.go(part(progress, 0.4, 1.0), [s.name for s in learning], [s.name for s in held_back])
+    # What comes of weights owes something to their skulls too.
+    learnt_on = dict.fromkeys([*(s.name for s in learning), *before.get("trained_on", ())])
+    checked_on = dict.fromkeys([*(s.name for s in held_back), *before.get("validated_on", ())])
+    names = list(learnt_on), [name for name in checked_on if name not in learnt_on]
+    run.go(part(progress, 0.4, 1.0), *names)
     return run.weights_path
 
 
@@ -109,6 +114,25 @@ def _wanted(skulls: Sequence[SkullFile], leave_out: Sequence[str]) -> list[Skull
             f"There is no skull named {unknown[0]} to leave out; name some of the folder's."
         )
     return [skull for skull in skulls if skull.name not in leave_out]
+
+
+def _start_from(path: Path, task: Task, options: TrainOptions) -> dict[str, Any]:
+    """Put a file's weights into the network that is to be trained, and return their metadata.
+
+    Raises `SkullImplantError` where they are of another network, or saw other inputs.
+    """
+    weights = load_weights(path)
+    told = weights.metadata.get("channels"), weights.metadata.get("spacing_mm")
+    if weights.configuration != task.configuration or told != (
+        list(options.channels),
+        options.grid_mm,
+    ):
+        raise SkullImplantError(
+            f"The weights {path.name} are of another network, or of one with other inputs; train "
+            "with the options in their model card, or without --start."
+        )
+    task.network.load_state_dict(weights.state)
+    return weights.metadata
 
 
 class _Run:

@@ -72,7 +72,7 @@ GROUPS = ("calvarial, ct", "calvarial, skull", "frontoorbital, ct", "frontoorbit
 MEASURES = (("dice_mean", 3), ("border_dice_10mm_mean", 3), ("hd95_mm_mean", 2))
 HEAD = """# What each input of the network is worth
 
-Made by `Testing/Benchmarks/ablation.py`: two defects of each of five kinds in the two test adults
+Made by `Testing/Benchmarks/ablation.py`: one defect of each of five kinds in the two test adults
 (`skull`) and the two test CTs (`ct`), no clearance, on each input's own grid. Every network was
 trained for {iterations} iterations on the same {cases} defects in each training skull, the best of
 {checks} validations kept. Pose and hole are the prior's in every row, and bone is only added where
@@ -91,6 +91,12 @@ def main() -> None:
     parser.add_argument("--work", type=Path, default=Path("ablation-work"), help="the trainings")
     parser.add_argument("--rows", nargs="+", choices=[e.name for e in ENTRIES], metavar="ROW")
     parser.add_argument("--jobs", type=int, default=1, help="cases at a time")
+    parser.add_argument(
+        "--population",
+        type=Path,
+        default=Path("Testing/Benchmarks/accuracy/population.npz"),
+        help="the prior's shape statistics, without the test skulls",
+    )
     parser.add_argument("--only-train", action="store_true", help="measure nothing yet")
     options = parser.parse_args()
     chosen = [e for e in ENTRIES if options.rows is None or e.name in options.rows]
@@ -98,7 +104,8 @@ def main() -> None:
     for entry in chosen:
         model = entry.name
         if entry.options:
-            model = str(_trained(entry.name, entry.options, options.training, options.work))
+            recipe = replace(entry.options, population=str(options.population))
+            model = str(_trained(entry.name, recipe, options.training, options.work))
         if not options.only_train:
             summaries[entry.name] = _measured(entry.name, model, options)
     if not options.only_train and options.rows is None:
@@ -124,9 +131,13 @@ def _trained(name: str, options: TrainOptions, skulls: Path, work: Path) -> Path
 def _measured(name: str, model: str, options: argparse.Namespace) -> dict[str, Any]:
     print(f"{name}: measuring", flush=True)
     data, _ = evaluate_suite(
-        [options.test], options.work / "measured" / name, options=replace(EXACT, model=model),
+        [options.test],
+        options.work / "measured" / name,
+        defects=1,
+        options=replace(EXACT, model=model),
+        population=options.population,
         jobs=options.jobs,
-    )  # fmt: skip
+    )
     groups: dict[str, Any] = data["summary"]["groups"]
     return groups
 

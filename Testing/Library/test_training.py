@@ -199,6 +199,30 @@ def test_without_skulls_held_back_all_are_learnt_from(folder: Path, run_folder: 
     assert Image.open(run_folder / "learning-curve.png").size[0] > 600
 
 
+def test_a_training_may_start_from_weights_and_tells_of_their_skulls(
+    folder: Path, run_folder: Path, tmp_path: Path
+) -> None:
+    first = train(skulls_in(folder), run_folder, FINE)
+    options = replace(
+        FINE, start=str(first), iterations=1, validation_share=0.0, learning_rate=1e-9
+    )
+    only_one = skulls_in(folder)[:1]
+    second = train(only_one, tmp_path / "on", options, cases=run_folder / "cases")
+    one, two = load_weights(first), load_weights(second)
+    # The average after one iteration is nearly all of it; weights of steps this small are the same.
+    for name, value in one.state.items():
+        if name.endswith("kernel"):
+            assert torch.allclose(value, two.state[name], atol=1e-6), name
+    assert set(two.metadata["trained_on"]) | set(two.metadata["validated_on"]) == {
+        "head-0",
+        "head-1",
+    }
+    with pytest.raises(SkullImplantError, match="of another network"):
+        train(only_one, tmp_path / "other", replace(options, channels=("skull", "prior")))
+    with pytest.raises(SkullImplantError, match="nowhere"):
+        train(only_one, tmp_path / "none", replace(options, start=str(tmp_path / "nowhere.npz")))
+
+
 def test_the_prior_of_a_case_knows_neither_its_skull_nor_those_left_out(tmp_path: Path) -> None:
     everybody = shipped_population()
     options = CaseOptions(1, "defect", 4.0, seed=0)
