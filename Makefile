@@ -8,8 +8,7 @@ DATA ?= ../shared/data
 TABLES := Testing/Benchmarks/accuracy
 MODELS ?= prior $(TABLES)/fine.npz
 CT_SKULLS := visible-human-male vismale unc-cthead-ct visible-human-female-ct
-# The recipe of all weights: only the skulls differ.
-RECIPE := --leave-out average-19y --cases-per-skull 14 --flaws 0.25 --iterations 1600 --validate-every 200 --threads 1
+RECIPE := --leave-out average-19y --flaws 0.25 --threads 1 --jobs 2
 SOURCES := The BrainWeb skulls come from MRI, their inner table rebuilt (McGill University; Aubert-Broche et al. 2006); \
 the Visible Human male and female (US National Library of Medicine, free since 2019), the VisMale teaching volume and \
 the CThead of UNC and Stanford come from CT.
@@ -50,11 +49,11 @@ population: setup  ## the prior's shape statistics: the shipped ones, and the ta
 	$(PYTHON) -m SkullImplantLib.training.population $(DATA)/train \
 		--template average-19y -o $(TABLES)/population.npz
 
-weights: setup  ## the network's weights: the shipped ones, and the tables', which know no test skull (2 hours)
-	.venv/bin/skull-implant train $(DATA)/train $(DATA)/test -o training/shipped $(RECIPE) --validation-share 0 \
-		--provenance "$(SOURCES)" --jobs 2
+weights: setup  ## the network's weights: the tables', which know no test skull, and from them the shipped ones (2 hours)
 	.venv/bin/skull-implant train $(DATA)/train -o training/fine $(RECIPE) --population $(TABLES)/population.npz \
-		--provenance "$(SOURCES)" --jobs 2
+		--cases-per-skull 14 --iterations 5000 --provenance "$(SOURCES)"
+	.venv/bin/skull-implant train $(DATA)/train $(DATA)/test -o training/shipped $(RECIPE) --validation-share 0 \
+		--cases-per-skull 10 --iterations 1500 --learning-rate 5e-4 --start $(TABLES)/fine.npz --provenance "$(SOURCES)"
 
 benchmark: setup  ## the committed tables of Testing/Benchmarks, made anew (needs the real skulls)
 	for model in $(MODELS); do \

@@ -24,8 +24,6 @@ from .metrics import evaluate_implant
 
 # Rows hold this many digits after the point.
 DIGITS = 4
-# Where weights name the skulls that they owe something to (`training/train.py`).
-TRAINING_KEYS = ("trained_on", "validated_on")
 # Letters of the code's fingerprint that a row shows.
 CODE_LETTERS = 12
 
@@ -174,8 +172,7 @@ def _model_sha256(model: str) -> str | None:
 def _skulls_of(model: str) -> tuple[str, ...]:
     """Return the skulls that a network's weights were trained on or chosen by, where they say."""
     weights = find_weights(model)
-    metadata = weights.metadata if weights else {}
-    return tuple(name for key in TRAINING_KEYS for name in metadata.get(key, ()))
+    return weights.skulls() if weights else ()
 
 
 @lru_cache(maxsize=4)

@@ -42,6 +42,14 @@ class Weights:
     metadata: dict[str, Any]
     sha256: str
 
+    def skulls(self) -> tuple[str, ...]:
+        """Return the skulls that the weights owe something to, where they say (`training`): those
+        learnt from, those that chose the iteration, and those of the weights started from.
+        """
+        started_from = self.metadata.get("started_from") or {}
+        lists = [self.metadata.get(key, ()) for key in ("trained_on", "validated_on")]
+        return tuple(dict.fromkeys([*lists[0], *lists[1], *started_from.get("skulls", ())]))
+
     def network(self, engine: str | ModuleType = "torch") -> AnyNetwork:
         """Return the network with these weights, in evaluation mode, on the CPU."""
         module = sparse.engine_named(engine) if isinstance(engine, str) else engine

@@ -30,7 +30,7 @@ from .cohort import SkullFile
 from .defects import Vault, cut_defect, index_to_standard, vault_of
 from .degradation import NO_FLAWS, DegradationOptions, degrade, thickness_change_mm
 
-NAME_LETTERS = 8  # of the checksum of the shape statistics in a case's name
+NAME_LETTERS = 8  # of the checksum of skull and shape statistics in a case's name
 Region = Literal["head", "defect"]
 # Lengths are kept in 1/16 mm steps of int8, which is finer than any grid trained on.
 STEP_MM = 1.0 / 16.0
@@ -82,16 +82,20 @@ class CaseOptions:
 
     def known_shapes(self) -> Population:
         """Return the shape statistics without the skulls left out."""
-        return _population(self.population).without(self.left_out)
+        population = _population(self.population)
+        return population.without([n for out in self.left_out for n in population.skulls_like(out)])
 
-    def names(self, skull: str) -> list[str]:
-        """Return the file names of a skull's cases, which tell all that they depend on; the kinds
-        take turns.
+    def names(self, skull: SkullFile) -> list[str]:
+        """Return the file names of a skull's cases, which tell all that they depend on but the
+        program; the kinds take turns.
         """
-        known = "+".join([sha256_of(self.population), *self.known_shapes().names])
+        names = self.known_shapes().names
+        known = "+".join([sha256_of(self.population), *names, sha256_of(skull.path)])
         shapes = hashlib.sha256(known.encode()).hexdigest()[:NAME_LETTERS]
         made = f"{self.region}-{self.spacing_mm:g}mm-seed{self.seed}-flaws{self.flaws:g}-{shapes}"
-        return [f"{skull}-{TURNS[k % len(TURNS)]}-{k:03d}-{made}.npz" for k in range(self.count)]
+        return [
+            f"{skull.name}-{TURNS[k % len(TURNS)]}-{k:03d}-{made}.npz" for k in range(self.count)
+        ]
 
 
 @lru_cache(maxsize=1)
@@ -122,25 +126,26 @@ def prepare_cases(
         with ProcessPoolExecutor(jobs) as workers:
             for number, _ in enumerate(workers.map(prepare, skulls)):
                 progress(number / len(skulls), f"prepared cases of {skulls[number].name}")
-    files = [folder / name for skull in skulls for name in options.names(skull.name)]
+    files = [folder / name for skull in skulls for name in options.names(skull)]
     files = [path for path in files if path.exists()]
     if not files:
         raise SkullImplantError(
-            "No defect could be cut into any of the skulls; check that they are complete skull "
-            "masks in head orientation."
+            "No defect could be cut into any of the skulls; check that they are complete skulls "
+            "in head orientation."
         )
     return files
 
 
 def _prepare_skull(skull: SkullFile, folder: Path, options: CaseOptions) -> None:
-    names = options.names(skull.name)
+    names = options.names(skull)
     if all((folder / name).exists() for name in names):
         return
     whole = skull.read()
-    known_shapes = options.known_shapes().without([skull.name])
+    known_shapes = options.known_shapes()
+    known_shapes = known_shapes.without(known_shapes.skulls_like(skull.name))
     depth_mm = _depth_within(whole)
     complete = _working_copy(whole)
-    pose = estimate_pose(complete)
+    pose = estimate_pose(complete, population=known_shapes)
     vault, to_standard = vault_of(complete, pose), index_to_standard(complete, pose)
     for k, name in enumerate(names):
         if (folder / name).exists():

@@ -23,6 +23,7 @@ CARD = """# Model card: {name}
 | Grid | {spacing_mm:g} mm in the standard pose of the head |
 | Iterations | {iterations}, {epochs:.1f} times through the cases |
 | Weights | running average over the iterations (`training/average.py`) |
+| Started from | {started_from} |
 | Precision | products in {precision}, all else in float32 |
 | Seed | {seed}: of the cases, the weights at the start, their order and augmentation |
 
@@ -65,8 +66,8 @@ VALIDATED = """Mean implant Dice over the held-back skulls, on the network's own
 iteration, so that unseen skulls score somewhat less; for those, at the CT's resolution, see
 `Testing/Benchmarks/`."""
 NOT_VALIDATED = """No skull was held back, so nothing here tells how good these weights are on an
-unseen one. `Testing/Benchmarks/` tells it of weights trained in the same way on some of the skulls
-and measured on the others."""
+unseen one; train in the same way on some of the skulls and measure on the others to know. For the
+weights that ship, `Testing/Benchmarks/` does."""
 
 NETWORKS = {
     FINE: "sparse U-Net around the defect, which corrects the depth of the geometric prior",
@@ -114,6 +115,7 @@ def write_model_card(weights: Path, metadata: dict[str, Any], rows: Sequence[Row
         spacing_mm=metadata["spacing_mm"],
         iteration=metadata["iteration"],
         iterations=_iterations(metadata, rows),
+        started_from=_started_from(metadata),
         epochs=metadata["iteration"] / max(count * options["cases_per_skull"], 1),
         seed=options["seed"],
         skulls="1 skull" if count == 1 else f"{count} skulls",
@@ -142,6 +144,15 @@ def _iterations(metadata: dict[str, Any], rows: Sequence[Row]) -> str:
     if not metadata["validation"]:
         return f"{iteration}"
     return f"best of {rows[-1].iteration if rows else iteration} at iteration {iteration}"
+
+
+def _started_from(metadata: dict[str, Any]) -> str:
+    before = metadata.get("started_from")
+    if not before:
+        return "nothing"
+    return (
+        f"`{before['name']}` (SHA-256 {before['sha256'][:12]}…), of {', '.join(before['skulls'])}"
+    )
 
 
 def _curve(rows: Sequence[Row]) -> str:

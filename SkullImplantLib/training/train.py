@@ -74,7 +74,7 @@ def train(
     """
     options = resolved(options)
     task = task_of(options)
-    before = _start_from(Path(options.start), task, options) if options.start else {}
+    started_from = _start_from(Path(options.start), task, options) if options.start else None
     folder.mkdir(parents=True, exist_ok=True)
     learning, held_back = split_skulls(
         _wanted(skulls, options.leave_out), options.validation_share, options.seed
@@ -95,14 +95,11 @@ def train(
         for some, share in ((learning, (0.0, 0.3)), (held_back, (0.3, 0.4)))
     ]
     run = _Run(task, made[0], [load_case(path) for path in made[1]], folder, options)
+    run.started_from = started_from
     if resume and run.checkpoint_path.exists():
         run.restore(load_checkpoint(run.checkpoint_path))
     write_configuration(folder / FILE_NAME, options)
-    # What comes of weights owes something to their skulls too.
-    learnt_on = dict.fromkeys([*(s.name for s in learning), *before.get("trained_on", ())])
-    checked_on = dict.fromkeys([*(s.name for s in held_back), *before.get("validated_on", ())])
-    names = list(learnt_on), [name for name in checked_on if name not in learnt_on]
-    run.go(part(progress, 0.4, 1.0), *names)
+    run.go(part(progress, 0.4, 1.0), [s.name for s in learning], [s.name for s in held_back])
     return run.weights_path
 
 
@@ -117,22 +114,25 @@ def _wanted(skulls: Sequence[SkullFile], leave_out: Sequence[str]) -> list[Skull
 
 
 def _start_from(path: Path, task: Task, options: TrainOptions) -> dict[str, Any]:
-    """Put a file's weights into the network that is to be trained, and return their metadata.
+    """Put a file's weights into the network that is to be trained; return what is to be told of
+    them, their skulls above all, to which what comes of them owes something too.
 
     Raises `SkullImplantError` where they are of another network, or saw other inputs.
     """
     weights = load_weights(path)
-    told = weights.metadata.get("channels"), weights.metadata.get("spacing_mm")
-    if weights.configuration != task.configuration or told != (
-        list(options.channels),
-        options.grid_mm,
-    ):
+    wanted = {
+        "channels": list(options.channels),
+        "spacing_mm": options.grid_mm,
+        "residual": options.residual,
+    }
+    told = {name: weights.metadata.get(name) for name in wanted}
+    if weights.configuration != task.configuration or told != wanted:
         raise SkullImplantError(
             f"The weights {path.name} are of another network, or of one with other inputs; train "
             "with the options in their model card, or without --start."
         )
     task.network.load_state_dict(weights.state)
-    return weights.metadata
+    return {"name": path.name, "sha256": weights.sha256, "skulls": list(weights.skulls())}
 
 
 class _Run:
@@ -154,6 +154,7 @@ class _Run:
         self.best: Score | None = None  # also where nothing is held back to find it by
         self.rows: list[Row] = []
         self.metadata: dict[str, Any] = {}  # of the best weights so far
+        self.started_from: dict[str, Any] | None = None
 
     def restore(self, checkpoint: Checkpoint) -> None:
         before = checkpoint.progress["options"]
@@ -253,6 +254,7 @@ class _Run:
                 "iteration": self.iteration,
                 "trained_on": learnt_on,
                 "validated_on": held_back,
+                "started_from": self.started_from,
                 "validation": asdict(score) if score else None,
             }
             save_weights(

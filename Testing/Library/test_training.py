@@ -20,7 +20,7 @@ from SkullImplantLib.population import shipped_population
 from SkullImplantLib.sample import SampleOptions, make_sample_patient
 from SkullImplantLib.training.average import KEPT, RunningAverage
 from SkullImplantLib.training.cases import CaseOptions, load_case, prepare_cases
-from SkullImplantLib.training.cohort import skulls_in
+from SkullImplantLib.training.cohort import SkullFile, skulls_in
 from SkullImplantLib.training.commands import chosen
 from SkullImplantLib.training.configuration import read_configuration
 from SkullImplantLib.training.log import Row, read_log
@@ -213,10 +213,10 @@ def test_a_training_may_start_from_weights_and_tells_of_their_skulls(
     for name, value in one.state.items():
         if name.endswith("kernel"):
             assert torch.allclose(value, two.state[name], atol=1e-6), name
-    assert set(two.metadata["trained_on"]) | set(two.metadata["validated_on"]) == {
-        "head-0",
-        "head-1",
-    }
+    assert two.metadata["trained_on"] == ["head-0"]
+    assert set(two.skulls()) == {"head-0", "head-1"}
+    card = second.with_suffix(".md").read_text()
+    assert one.sha256[:12] in card and "head-1" in card
     with pytest.raises(SkullImplantError, match="of another network"):
         train(only_one, tmp_path / "other", replace(options, channels=("skull", "prior")))
     with pytest.raises(SkullImplantError, match="nowhere"):
@@ -230,12 +230,19 @@ def test_the_prior_of_a_case_knows_neither_its_skull_nor_those_left_out(tmp_path
     assert without.known_shapes().names == everybody.names[2:]
     other = tmp_path / "population.npz"
     save_population(everybody.without(everybody.names[:2]), other)
+    skull, copy = (SkullFile("head", tmp_path / name) for name in ("head.nrrd", "copy.nrrd"))
+    for file in (skull, copy):
+        file.path.write_bytes(b"bone")
     names = {
-        some.names("head")[0] for some in (options, without, replace(options, population=other))
+        some.names(skull)[0] for some in (options, without, replace(options, population=other))
     }
-    # Cases made with other shape statistics are other cases.
+    # Cases made with other shape statistics, or of another skull's bytes, are other cases.
     assert len(names) == 3
-    assert options.names("head") == replace(options, left_out=("nobody",)).names("head")
+    assert options.names(skull) == replace(options, left_out=("nobody",)).names(copy)
+    copy.path.write_bytes(b"another bone")
+    assert options.names(skull) != options.names(copy)
+    with pytest.raises(SkullImplantError, match="missing or damaged"):
+        replace(options, population=tmp_path / "none.npz").names(skull)
 
 
 def test_the_average_is_what_is_kept_and_leaves_training_as_it_was() -> None:
