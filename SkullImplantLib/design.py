@@ -27,7 +27,15 @@ from .errors import SkullImplantError
 from .images import array_of, bounding_box, crop, fraction_on, image_like, resample
 from .implant import Implant, make_implant
 from .left_out import LeftOut, leave_out
-from .models import AUTO, MIRROR, PRIOR, chosen_model, model_needs_torch, require_torch
+from .models import (
+    AUTO,
+    MIRROR,
+    PRIOR,
+    TORCH_MINIMUM,
+    chosen_model,
+    model_needs_torch,
+    require_torch,
+)
 from .options import DesignOptions, ImplantOptions, check_lengths
 from .other_side import where_not_denied
 from .population import POPULATION_FILE, Population, shipped_population
@@ -52,8 +60,8 @@ MIRROR_SPACING_MM = 1.0  # the mirrored skull's, whose thin bone a coarser grid 
 # as the network's own the dictionary loses more than it adds (Testing/Benchmarks/rearrangement.py).
 CELLS_PER_NETWORK_VOXEL = 2
 WITHOUT_TORCH = (
-    "The geometric prior made this design, as PyTorch is not installed; with it the sparse network "
-    "would, which is better at the orbit."
+    f"The geometric prior made this design, as PyTorch {TORCH_MINIMUM} or newer is not installed; "
+    "with it the sparse network would, which is better at the orbit."
 )
 # The completed skull is looked at this far around the hole: the rim and what the implant meets.
 AROUND_HOLE_MM = 12.0

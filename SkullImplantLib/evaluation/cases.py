@@ -15,6 +15,7 @@ import SimpleITK as sitk
 
 from ..checksums import sha256_of
 from ..errors import SkullImplantError
+from ..population import POPULATION_FILE, Population, read_population
 from ..pose import Pose
 from ..reading import Input, read_input
 from ..skull import clean_skull, segment_skull
@@ -67,8 +68,8 @@ class Case(Protocol):
 
 @dataclass(frozen=True)
 class CompleteSkull:
-    """A complete skull or CT as read, its mask, and its pose by the shipped population, so that a
-    defect depends on the skull and the seed alone.
+    """A complete skull or CT as read, its mask, and its pose by the shape statistics at hand, by
+    which defects are placed.
     """
 
     source: Input
@@ -77,23 +78,32 @@ class CompleteSkull:
 
 
 @lru_cache(maxsize=1)
-def complete_skull(path: Path) -> CompleteSkull:
+def complete_skull(path: Path, population: Path = POPULATION_FILE) -> CompleteSkull:
     """Return the complete skull in a file; the last one is kept, for the next of its cases."""
     source = read_input(path)
     segment = segment_skull if source.kind == "ct" else clean_skull
     mask = segment(source.image).mask
-    return CompleteSkull(source, mask, estimate_pose(mask))
+    return CompleteSkull(source, mask, estimate_pose(mask, population=population_in(population)))
+
+
+@lru_cache(maxsize=1)
+def population_in(path: Path) -> Population:
+    """Return the shape statistics in a file; the last ones are kept."""
+    return read_population(path)
 
 
 @dataclass(frozen=True)
 class SuiteCase:
-    """The defect number `number` of a kind in the complete skull or CT in `path`."""
+    """The defect number `number` of a kind in the complete skull or CT in `path`; it depends on the
+    skull, the seed, and the `population` by which the skull's pose is found.
+    """
 
     path: Path
     skull: str
     kind: str
     number: int
     seed: int
+    population: Path = POPULATION_FILE
 
     @property
     def name(self) -> str:
@@ -106,11 +116,12 @@ class SuiteCase:
         }  # fmt: skip
 
     def identity(self) -> dict[str, Any]:
-        return {**self.facts, "input_sha256": _sha256_of(self.path)}
+        placed_by = _sha256_of(self.population)
+        return {**self.facts, "input_sha256": _sha256_of(self.path), "placed_by": placed_by}
 
     def cut(self) -> tuple[Input, Defect, dict[str, Any]]:
         """Return the input with the defect, the defect, and what is known of the case."""
-        complete = complete_skull(self.path)
+        complete = complete_skull(self.path, self.population)
         rng = np.random.default_rng(
             [self.seed, self.number, KINDS.index(self.kind), *self.skull.encode()]
         )
@@ -127,7 +138,7 @@ class SuiteCase:
 
     def load(self) -> CaseInput:
         source, defect, facts = self.cut()
-        centre_mm = complete_skull(self.path).pose.centre_mm
+        centre_mm = complete_skull(self.path, self.population).pose.centre_mm
         return CaseInput(source, defect.implant, defect.defective, centre_mm, facts)
 
 
@@ -175,6 +186,7 @@ def suite_cases(
     defects: int,
     seed: int,
     skulls: Sequence[str] | None = None,
+    population: Path = POPULATION_FILE,
 ) -> list[SuiteCase]:
     """Return `defects` cases of each kind in every skull or CT of the folders, or in the named.
 
@@ -196,7 +208,7 @@ def suite_cases(
             f"There is no skull called {unknown[0]}; there are {', '.join(found)}."
         )
     return [
-        SuiteCase(path, name, kind, number, seed)
+        SuiteCase(path, name, kind, number, seed, population)
         for name, path in found.items()
         if skulls is None or name in skulls
         for kind in kinds

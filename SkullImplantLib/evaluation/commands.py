@@ -7,7 +7,7 @@ from functools import partial
 from ..commands import Result, use_threads
 from ..errors import SkullImplantError
 from ..images import read_mask, same_grid
-from ..models import chosen_model, require_torch
+from ..models import require_torch
 from ..options import DesignOptions
 from ..population import POPULATION_FILE
 from ..stages import StageReport
@@ -60,9 +60,8 @@ def evaluate(options: argparse.Namespace, report: StageReport) -> Result:
 
 
 def _options(options: argparse.Namespace) -> DesignOptions:
-    """Return how cases are designed; a table names the model that was really used."""
-    model = chosen_model(options.model)
-    return replace(EXACT, model=model, device=options.device, engine=options.engine)
+    """Return how cases are designed."""
+    return replace(EXACT, model=options.model, device=options.device, engine=options.engine)
 
 
 def _evaluate_one(options: argparse.Namespace) -> Result:

@@ -4,7 +4,7 @@ import hashlib
 import json
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -17,9 +17,10 @@ from ..confidence import CONFIDENCE_FILE
 from ..design import DesignOptions, ImplantDesign, design_implant, find_weights
 from ..errors import SkullImplantError
 from ..images import array_of, atomic_path, bounding_box, crop, write_image
-from ..population import POPULATION_FILE, Population, read_population, same_skull
+from ..models import chosen_model
+from ..population import POPULATION_FILE, Population, same_skull
 from ..stages import StageReport, no_report
-from .cases import Case, CaseInput, CaseNotMade
+from .cases import Case, CaseInput, CaseNotMade, population_in
 from .metrics import evaluate_implant
 
 # Rows hold this many digits after the point.
@@ -39,6 +40,11 @@ class Trial:
     options: DesignOptions
     population: Path = POPULATION_FILE
 
+    def __post_init__(self) -> None:
+        # A table names the model that was really used.
+        model = chosen_model(self.options.model)
+        object.__setattr__(self, "options", replace(self.options, model=model))
+
     def made_with(self, case: Case) -> dict[str, Any]:
         """Return all that the case's row depends on, the library's code excepted."""
         options = asdict(self.options)
@@ -49,14 +55,14 @@ class Trial:
             "model_sha256": _model_sha256(self.options.model),
             "population_sha256": _file_sha256(self.population),
             "confidence_sha256": _file_sha256(CONFIDENCE_FILE),
-            "left_out_of_population": list(_population(self.population).skulls_like(case.skull)),
+            "left_out_of_population": list(population_in(self.population).skulls_like(case.skull)),
             **case.identity(),
         }
 
     def known_shapes(self, case: Case) -> Population:
         """Return the population less the case's own skull."""
         return _population_without(
-            self.population, _population(self.population).skulls_like(case.skull)
+            self.population, population_in(self.population).skulls_like(case.skull)
         )
 
     def result_path(self, case: Case) -> Path:
@@ -183,11 +189,6 @@ def _file_sha256(path: Path) -> str:
 
 
 @lru_cache(maxsize=1)
-def _population(path: Path) -> Population:
-    return read_population(path)
-
-
-@lru_cache(maxsize=1)
 def _population_without(path: Path, names: Sequence[str]) -> Population:
     """Return the population less those skulls; kept, since what is worked out of it is kept too."""
-    return _population(path).without(names)
+    return population_in(path).without(names)

@@ -77,9 +77,9 @@ class _Broken:
 class _Subject:
     """A complete skull or CT, for all its defects and degradations."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, population: Path = POPULATION_FILE) -> None:
         self.path = path
-        self.complete = complete_skull(path)
+        self.complete = complete_skull(path, population)
         self.kind = self.complete.source.kind
         self.landmarks: Landmarks = landmarks_of(self.complete.mask)
         self._at: dict[float, sitk.Image] = {}
@@ -118,15 +118,16 @@ def evaluate_robustness(
     interrupted run goes on where it stopped and what was made otherwise is made anew.
     Raises `SkullImplantError` where the folder holds no skull.
     """
-    cases = suite_cases([folder], kinds, defects, seed, skulls)
+    cases = suite_cases([folder], kinds, defects, seed, skulls, population)
     chosen = all_degradations() if degradations is None else list(degradations)
     trial = Trial(output, options, population)
+    options = trial.options
     (output / "cases").mkdir(parents=True, exist_ok=True)
     rows: list[dict[str, Any]] = []
     subject: _Subject | None = None
     for number, case in enumerate(cases):
         if subject is None or subject.path != case.path:
-            subject = _Subject(case.path)
+            subject = _Subject(case.path, population)
         possible = [each for each in chosen if subject.kind in each.inputs]
         broken: _Broken | None = None
         for step, degradation in enumerate(possible):

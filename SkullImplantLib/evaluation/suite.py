@@ -48,14 +48,15 @@ def evaluate_suite(
     Args:
         folders: with complete skulls or CTs; `skulls` names those to take, all if not given.
         output: where cases, tables and `pictures` go; cases that are there are not made again.
-        population: shape statistics; a skull that is in them is left out for its own cases.
+        population: shape statistics; they place the defects, and a skull that is in them is left
+            out when its own cases are designed.
         jobs: cases at a time, each in its own process; 1 runs them in this one.
         threads: of all jobs together; as many as there are cores if not given.
 
     Returns the data of all cases and a Markdown table. Raises `SkullImplantError` where there is
     no such skull.
     """
-    cases = suite_cases(folders, kinds, defects, seed, skulls)
+    cases = suite_cases(folders, kinds, defects, seed, skulls, population)
     trial = Trial(output, options, population)
     return _evaluate(cases, trial, jobs, threads, pictures, report)
 

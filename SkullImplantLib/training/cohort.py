@@ -30,15 +30,17 @@ class SkullFile:
     path: Path
 
     def read(self) -> sitk.Image:
-        """Return the skull's mask as `uint8` 0/1 in its own geometry, its marrow filled.
+        """Return the skull's mask as `uint8` 0/1 in its own geometry, marrow filled.
 
-        A CT, which is told by Hounsfield units below 0, is segmented. Raises `SkullImplantError`
-        where the file is neither, or holds no skull.
+        A CT is told from a mask by its values and segmented. Raises `SkullImplantError` where the
+        file is neither, or holds no skull.
         """
-        image = _read(self.path)
-        if float(sitk.GetArrayViewFromImage(image).min()) < 0.0:
-            return segment_skull(read_input(self.path, "ct").image).mask
-        return clean_skull(_as_mask(image, self.path)).mask
+        try:
+            source = read_input(self.path)
+            segment = segment_skull if source.kind == "ct" else clean_skull
+            return segment(source.image).mask
+        except SkullImplantError as error:  # of many files, this one
+            raise SkullImplantError(f"{self.path.name}: {error}") from error
 
 
 @dataclass(frozen=True)
@@ -62,7 +64,7 @@ def skulls_in(folder: Path) -> list[SkullFile]:
     found = _images_in(where / COMPLETE if where else folder)
     if not found:
         raise SkullImplantError(
-            f"There is no skull in {folder}; give a folder of skull masks ({', '.join(ENDINGS)}), "
+            f"There is no skull in {folder}; give a folder of skulls ({', '.join(ENDINGS)}), "
             f"or a data set with a folder {COMPLETE}."
         )
     return [SkullFile(name, path) for name, path in found.items()]
@@ -138,34 +140,6 @@ def split_skulls(
         [skull for skull in skulls if skull.name not in held],
         [skull for skull in skulls if skull.name in held],
     )
-
-
-def read_mask(path: Path) -> sitk.Image:
-    """Return a mask as `uint8` 0/1 whose geometry is sound; every value but 0 is inside.
-
-    Raises `SkullImplantError` where the file is not a three-dimensional image or has no spacing.
-    """
-    return _as_mask(_read(path), path)
-
-
-def _read(path: Path) -> sitk.Image:
-    try:
-        return sitk.ReadImage(str(path))
-    except RuntimeError as error:
-        raise SkullImplantError(
-            f"Cannot read {path.name} as an image; check that the file is whole."
-        ) from error
-
-
-def _as_mask(image: sitk.Image, path: Path) -> sitk.Image:
-    if image.GetDimension() == 4 and image.GetSize()[3] == 1:
-        image = image[..., 0]
-    if image.GetDimension() != 3 or image.GetNumberOfComponentsPerPixel() != 1:
-        raise SkullImplantError(f"{path.name} is not a three-dimensional mask; leave it out.")
-    spacing = np.array(image.GetSpacing())
-    if not (np.isfinite(spacing).all() and (spacing > 0).all()):
-        raise SkullImplantError(f"{path.name} has no voxel spacing; mend its header.")
-    return sitk.Cast(image != 0, sitk.sitkUInt8)
 
 
 def _images_in(folder: Path) -> dict[str, Path]:

@@ -283,7 +283,7 @@ def test_the_truth_of_a_threshold_is_the_bone_that_it_sees(
     folder.mkdir()
     sitk.WriteImage(image_like(filled, patient.ct), str(folder / "anna-ct.nrrd"))
     subject = robustness._Subject(folder / "anna-ct.nrrd")
-    monkeypatch.setattr(robustness, "_Subject", lambda path: subject)
+    monkeypatch.setattr(robustness, "_Subject", lambda path, population: subject)
     seen = []
 
     def design(source, options, population) -> FakeDesign:
