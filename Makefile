@@ -53,7 +53,7 @@ weights: setup  ## the network's weights: the tables', which know no test skull,
 	.venv/bin/skull-implant train $(DATA)/train -o training/fine $(RECIPE) --population $(TABLES)/population.npz \
 		--cases-per-skull 14 --iterations 5000 --provenance "$(SOURCES)"
 	.venv/bin/skull-implant train $(DATA)/train $(DATA)/test -o training/shipped $(RECIPE) --validation-share 0 \
-		--cases-per-skull 10 --iterations 1500 --learning-rate 5e-4 --start $(TABLES)/fine.npz --provenance "$(SOURCES)"
+		--cases-per-skull 7 --iterations 1000 --learning-rate 5e-4 --start $(TABLES)/fine.npz --provenance "$(SOURCES)"
 
 benchmark: setup  ## the committed tables of Testing/Benchmarks, made anew (needs the real skulls)
 	for model in $(MODELS); do \

@@ -19,7 +19,7 @@ from .evaluation.metrics import evaluate_implant
 from .export.folder import staged_folder
 from .images import voxel_volume_mm3, write_image
 from .left_out import read_left_out
-from .models import PRIOR, may_use_torch, torch_version
+from .models import MIRROR, PRIOR, may_use_torch, torch_version
 from .options import DesignOptions
 from .progress import Progress, part
 from .reading import Input, read_input
@@ -139,7 +139,8 @@ def _summary(data: dict[str, Any], folder: Path) -> str:
         f"Implant: {implant['volume_cm3']:.1f} cm³, {implant['area_cm2']:.0f} cm², "
         f"{implant['thickness_mm']:.1f} mm thick, {implant['triangles']} triangles.",
     ]
-    if "confidence" in data:  # of an implant edited by hand nobody knows
+    # Of an implant edited by hand nobody knows, nor of the other side turned over.
+    if data.get("confidence", {}).get("source", MIRROR) != MIRROR:
         expected_mm = data["confidence"]["expected_hd95_mm"]
         lines.append(f"Expected error (HD95): {expected_mm:.1f} mm.")
     lines += [f"Note: {note}" for note in data["notes"]]

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from ..images import atomic_path
+from ..models import MIRROR
 
 TITLE = "Cranial implant proposal"
 SIGNS = {"<=": "at most", ">=": "at least", "=": "exactly"}
@@ -133,6 +134,8 @@ def _confidence(told: Mapping[str, Any] | None) -> str:
         return ""
     kind = "verdict look" if told["flagged"] else "verdict"
     reasons = " ".join(escape(reason) for reason in told["reasons"])
+    if told.get("source") == MIRROR:
+        return f'<p class="{kind}">{reasons}</p>'
     return (
         f'<p class="{kind}">Expected error: {_quantity(told["expected_hd95_mm"], "mm")} (HD95, '
         f"which half of such designs stay below). {reasons}</p>"

@@ -74,6 +74,11 @@ def train(
     """
     options = resolved(options)
     task = task_of(options)
+    if options.patience is not None and options.validation_share == 0.0:
+        raise SkullImplantError(
+            "Without skulls held back nothing tells when to lose patience; give --validation-share "
+            "above 0, or no --patience."
+        )
     started_from = _start_from(Path(options.start), task, options) if options.start else None
     folder.mkdir(parents=True, exist_ok=True)
     learning, held_back = split_skulls(

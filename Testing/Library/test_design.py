@@ -5,7 +5,8 @@ import pytest
 import SimpleITK as sitk
 from scipy import ndimage
 
-from SkullImplantLib.design import PRIOR, DesignOptions, design_implant
+from SkullImplantLib.confidence import NEVER_TRIED
+from SkullImplantLib.design import MIRROR, PRIOR, DesignOptions, design_implant
 from SkullImplantLib.errors import Cancelled, SkullImplantError
 from SkullImplantLib.evaluation.metrics import evaluate_implant
 from SkullImplantLib.images import array_of, same_grid
@@ -43,6 +44,18 @@ def test_ct_to_implant(patient: SamplePatient, model: str) -> None:
     assert health.volume_cm3 == pytest.approx(design.implant.volume_cm3, rel=0.02)
     assert [record.name for record in design.stages.records] == STAGES
     assert design.model["name"] == model and len(design.model["sha256"]) == 64
+
+
+def test_the_other_side_turned_over_says_that_nobody_knows_its_error(
+    patient: SamplePatient,
+) -> None:
+    source = _input(patient.defective, "skull")
+    design = design_implant(source, DesignOptions(clearance_mm=0.0, model=MIRROR))
+    metrics = evaluate_implant(design.implant.mask, patient.implant, patient.defective)
+    assert metrics.dice > LEAST_DICE  # the sample patient's defect lies at one side
+    assert design.model["name"] == design.model["source"] == MIRROR
+    assert design.confidence.flagged and design.confidence.reasons[0] == NEVER_TRIED
+    assert design.notes[0].startswith("Look twice: the design is the other side")
 
 
 def test_the_prior_s_surface_comes_through_without_waves(patient: SamplePatient) -> None:

@@ -197,6 +197,8 @@ def test_without_skulls_held_back_all_are_learnt_from(folder: Path, run_folder: 
     assert weights.metadata["validation"] is None
     assert "No skull was held back" in card and "best of" not in card and "| nan" not in card
     assert Image.open(run_folder / "learning-curve.png").size[0] > 600
+    with pytest.raises(SkullImplantError, match="lose patience"):
+        train(skulls_in(folder), run_folder, replace(options, patience=2))
 
 
 def test_a_training_may_start_from_weights_and_tells_of_their_skulls(
