@@ -124,6 +124,8 @@ def _start_from(path: Path, task: Task, options: TrainOptions) -> dict[str, Any]
 
     Raises `SkullImplantError` where they are of another network, or saw other inputs.
     """
+    if not path.is_file():
+        raise SkullImplantError(f"There is no weight file {path.name}; check the path of --start.")
     weights = load_weights(path)
     wanted = {
         "channels": list(options.channels),

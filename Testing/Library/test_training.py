@@ -221,7 +221,7 @@ def test_a_training_may_start_from_weights_and_tells_of_their_skulls(
     assert one.sha256[:12] in card and "head-1" in card
     with pytest.raises(SkullImplantError, match="of another network"):
         train(only_one, tmp_path / "other", replace(options, channels=("skull", "prior")))
-    with pytest.raises(SkullImplantError, match="nowhere"):
+    with pytest.raises(SkullImplantError, match=r"no weight file nowhere\.npz"):
         train(only_one, tmp_path / "none", replace(options, start=str(tmp_path / "nowhere.npz")))
 
 
