@@ -190,7 +190,7 @@ class Panel:
 
         box = self.ui.modelComboBox
         box.clear()
-        box.addItem(_("Automatic: {network} where PyTorch is installed, else {prior}").format(
+        box.addItem(_("Automatic ({network}, else {prior})").format(
             network=models.NETWORK, prior=models.PRIOR), models.AUTO)
         for name in (models.PRIOR, *models.shipped_models()):
             note = _("geometric") if name == models.PRIOR else _("sparse network")

@@ -260,10 +260,10 @@ def test_the_average_is_what_is_kept_and_leaves_training_as_it_was() -> None:
     lag = (values[1] - values[0]) * KEPT / (1.0 - KEPT)
     assert float(average.state["0.weight"]) == pytest.approx(float(values[-1] - lag), abs=0.01)
     with average.instead_of(network):
-        assert float(network[0].weight) == pytest.approx(float(values[-1] - lag), abs=0.01)
+        assert network[0].weight.item() == pytest.approx(float(values[-1] - lag), abs=0.01)
         assert float(network[1].running_mean) == pytest.approx(float(lag - values[-1]), abs=0.01)
         assert int(network[1].num_batches_tracked) == 3999
-    assert float(network[0].weight) == 3.0
+    assert network[0].weight.item() == 3.0
 
 
 def some_run(options: TrainOptions) -> _Run:
