@@ -10,8 +10,8 @@ MODELS ?= prior $(TABLES)/fine.npz
 CT_SKULLS := visible-human-male vismale unc-cthead-ct visible-human-female-ct
 RECIPE := --leave-out average-19y --flaws 0.25 --threads 1 --jobs 2
 SOURCES := The BrainWeb skulls come from MRI, their inner table rebuilt (McGill University; Aubert-Broche et al. 2006); \
-the Visible Human male and female (US National Library of Medicine, free since 2019), the VisMale teaching volume and \
-the CThead of UNC and Stanford come from CT.
+the Visible Human male (US National Library of Medicine, free since 2019) and the VisMale teaching volume come from CT.
+MORE_SOURCES := $(SOURCES) So do the Visible Human female and the CThead of UNC and Stanford.
 
 help:  ## list what can be made
 	@grep -hE '^[a-z-]+:.*##' Makefile | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 22
@@ -49,11 +49,11 @@ population: setup  ## the prior's shape statistics: the shipped ones, and the ta
 	$(PYTHON) -m SkullImplantLib.training.population $(DATA)/train \
 		--template average-19y -o $(TABLES)/population.npz
 
-weights: setup  ## the network's weights: the tables', which know no test skull, and from them the shipped ones (2 hours)
+weights: setup  ## the network's weights: the tables', which know no test skull, and from them the shipped ones, into training/ (2 hours)
 	.venv/bin/skull-implant train $(DATA)/train -o training/fine $(RECIPE) --population $(TABLES)/population.npz \
 		--cases-per-skull 14 --iterations 5000 --provenance "$(SOURCES)"
 	.venv/bin/skull-implant train $(DATA)/train $(DATA)/test -o training/shipped $(RECIPE) --validation-share 0 \
-		--cases-per-skull 7 --iterations 1000 --learning-rate 5e-4 --start $(TABLES)/fine.npz --provenance "$(SOURCES)"
+		--cases-per-skull 7 --iterations 1000 --learning-rate 5e-4 --start training/fine/weights.npz --provenance "$(MORE_SOURCES)"
 
 benchmark: setup  ## the committed tables of Testing/Benchmarks, made anew (needs the real skulls)
 	for model in $(MODELS); do \

@@ -78,12 +78,8 @@ class Trial:
 
     def kept(self, case: Case) -> dict[str, Any] | None:
         """Return the case's row from an earlier run; None where it was made with anything else."""
-        try:
-            stored = json.loads(self.result_path(case).read_text(encoding="utf-8"))
-            row, made_with = dict(stored["row"]), stored["made_with"]
-        except (OSError, ValueError, KeyError, TypeError):
-            return None
-        if made_with != self.made_with(case):
+        row = kept_row(self.result_path(case), self.made_with(case))
+        if row is None:
             return None
         if "dice" in row and "error" not in row and not self.implant_path(case).exists():
             return None
@@ -106,11 +102,23 @@ class Trial:
         row = {**row, "code": code_fingerprint()}
         if any(same_skull(name, case.skull) for name in _skulls_of(self.options.model)):
             row["seen_in_training"] = True
-        with atomic_path(self.result_path(case)) as temporary:
-            temporary.write_text(
-                json.dumps({"made_with": self.made_with(case), "row": row}, indent=1),
-                encoding="utf-8",
-            )
+        keep_row(self.result_path(case), self.made_with(case), row)
+
+
+def kept_row(path: Path, made_with: dict[str, Any]) -> dict[str, Any] | None:
+    """Return the row of an earlier run; None where there is none or it was made otherwise."""
+    try:
+        stored = json.loads(path.read_text(encoding="utf-8"))
+        return dict(stored["row"]) if stored["made_with"] == made_with else None
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def keep_row(path: Path, made_with: dict[str, Any], row: dict[str, Any]) -> None:
+    """Write a row with all that it was made with, whole or not at all."""
+    with atomic_path(path) as temporary:
+        stored = {"made_with": made_with, "row": row}
+        temporary.write_text(json.dumps(stored, indent=1), encoding="utf-8")
 
 
 def judge(

@@ -45,7 +45,7 @@ from .degradations import (
     changed_mask,
     landmarks_of,
 )
-from .judging import Trial
+from .judging import Trial, keep_row, kept_row
 from .metrics import evaluate_implant
 
 MOST_FALL = 0.05  # of Dice against the same case undegraded
@@ -136,13 +136,11 @@ def evaluate_robustness(
             name = f"{case.name}-seed{seed}-{degradation.name}-{Path(options.model).stem}.json"
             kept = output / "cases" / name
             made_with = {**trial.made_with(case), "degradation": degradation.name}
-            row = _kept(kept, made_with)
+            row = kept_row(kept, made_with)
             if row is None:
                 broken = broken or _Broken(*case.cut())
                 row = _judge(subject, broken, degradation, options, trial.known_shapes(case))
-                with atomic_path(kept) as temporary:
-                    stored = {"made_with": made_with, "row": row}
-                    temporary.write_text(json.dumps(stored, indent=1), encoding="utf-8")
+                keep_row(kept, made_with, row)
             rows.append(row)
     report("robustness", 1.0, f"{len(rows)} designs")
     rows = _with_falls(rows)
@@ -152,15 +150,6 @@ def evaluate_robustness(
         with atomic_path(output / f"robustness-{Path(options.model).stem}.{ending}") as temporary:
             temporary.write_text(text, encoding="utf-8")
     return data, table
-
-
-def _kept(path: Path, made_with: dict[str, Any]) -> dict[str, Any] | None:
-    """Return the row of an earlier run; None where there is none or it was made otherwise."""
-    try:
-        stored = json.loads(path.read_text(encoding="utf-8"))
-        return dict(stored["row"]) if stored["made_with"] == made_with else None
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
 
 
 def _judge(
