@@ -267,7 +267,7 @@ def test_the_command_line_says_what_is_wrong(
     assert "There is no skull called anna; there are sample." in capsys.readouterr().err
     missing = ["--population", str(tmp_path / "none.npz"), "--jobs", "1"]
     assert main(["evaluate", "--suite", str(skulls), *missing, *quiet]) == 2
-    assert "The shape statistics none.npz are missing" in capsys.readouterr().err
+    assert "none.npz does not exist; check --population." in capsys.readouterr().err
     assert main(["evaluate", "--suite", str(tmp_path / "empty"), *quiet]) == 2
     assert "holds no skull" in capsys.readouterr().err
 
