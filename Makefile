@@ -8,7 +8,7 @@ DATA ?= ../shared/data
 TABLES := Testing/Benchmarks/accuracy
 MODELS ?= prior $(TABLES)/fine.npz
 CT_SKULLS := visible-human-male vismale unc-cthead-ct visible-human-female-ct
-RECIPE := --leave-out average-19y --flaws 0.25 --threads 1 --jobs 2
+RECIPE := --leave-out average-19y --areas-cm2 20 120 --flaws 0.25 --threads 1 --jobs 2
 SOURCES := The BrainWeb skulls come from MRI, their inner table rebuilt (McGill University; Aubert-Broche et al. 2006); \
 the Visible Human male (US National Library of Medicine, free since 2019) and the VisMale teaching volume come from CT.
 MORE_SOURCES := $(SOURCES) So do the Visible Human female and the CThead of UNC and Stanford.

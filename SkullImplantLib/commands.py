@@ -28,7 +28,7 @@ from .sample import SamplePatient, make_sample_patient
 from .skull import SkullOptions, clean_skull, segment_skull
 from .stages import StageReport
 from .symmetry import estimate_pose
-from .training.defects import apply_to_ct, make_defect
+from .training.defects import USUAL_CM2, apply_to_ct, make_defect
 
 
 @dataclass(frozen=True)
@@ -166,7 +166,8 @@ def defect(options: argparse.Namespace, report: StageReport) -> Result:
     pose = estimate_pose(skull, stage_of(report, "pose"))
     rng = np.random.default_rng(options.seed)
     kind = "random_1" if options.kind == "random" else options.kind
-    cut = make_defect(skull, kind, rng, pose=pose, area_cm2=options.area_cm2)
+    area_cm2 = USUAL_CM2 if options.area_cm2 is None else options.area_cm2
+    cut = make_defect(skull, kind, rng, pose=pose, area_cm2=area_cm2)
     defective = cut.defective
     if source.kind == "ct":
         defective = apply_to_ct(source.image, cut, rng)

@@ -35,7 +35,7 @@ class SampleOptions:
     noise_hu: float = 14.0
     tilt_degrees: float = 7.0
     defect_kind: str = "parietotemporal"
-    defect_area_cm2: float | None = 70.0
+    defect_area_cm2: float = 70.0
 
 
 @dataclass(frozen=True)

@@ -3,14 +3,15 @@
 import argparse
 from pathlib import Path
 
-from ..arguments import Verbs, add_output, add_run, add_verb, positive
+from ..arguments import Verbs, add_output, add_run, add_verb, not_negative, positive
 from ..options import DEFECT_KINDS
 
 EVALUATE_EXAMPLES = """examples:
   skull-implant evaluate --implant a.nrrd --truth b.nrrd --defective c.nrrd --json
   skull-implant evaluate --cohort SkullBreak/test --json
   skull-implant evaluate --suite skulls -o results --kinds parietotemporal random_1
-  skull-implant evaluate --suite skulls -o results --skulls anna --jobs 4 --pictures"""
+  skull-implant evaluate --suite skulls -o results --skulls anna --jobs 4 --pictures
+  skull-implant evaluate --suite skulls -o large --areas-cm2 120 150"""
 BENCHMARK_EXAMPLES = """examples:
   skull-implant benchmark engine --json
   skull-implant benchmark robustness --suite skulls -o results --model prior"""
@@ -45,6 +46,13 @@ def add_evaluate(verbs: Verbs) -> None:
         help="of each kind in each skull of the suite (default: %(default)s)",
     )
     many.add_argument("--seed", type=int, default=0, help="another seed is other defects")
+    many.add_argument(
+        "--areas-cm2",
+        type=not_negative,
+        nargs=2,
+        metavar=("LEAST", "MOST"),
+        help="of the defects of the suite (default: 20 120)",
+    )
     _add_population(many)
     many.add_argument(
         "--jobs",

@@ -21,7 +21,14 @@ from ..reading import Input, read_input
 from ..skull import clean_skull, segment_skull
 from ..symmetry import estimate_pose
 from ..training.cohort import cases_in
-from ..training.defects import KINDS, Defect, apply_to_ct, make_defect
+from ..training.defects import (
+    KINDS,
+    USUAL_CM2,
+    Defect,
+    apply_to_ct,
+    checked_areas,
+    make_defect,
+)
 
 ENDINGS = (".nii.gz", ".nii", ".nrrd", ".mha", ".mhd")
 
@@ -94,8 +101,9 @@ def population_in(path: Path) -> Population:
 
 @dataclass(frozen=True)
 class SuiteCase:
-    """The defect number `number` of a kind in the complete skull or CT in `path`; it depends on the
-    skull, the seed, and the `population` by which the skull's pose is found.
+    """The defect number `number` of a kind in the complete skull or CT in `path`, its area drawn
+    between `areas_cm2`; it depends on the skull, the seed, and the `population` by which the
+    skull's pose is found.
     """
 
     path: Path
@@ -104,6 +112,7 @@ class SuiteCase:
     number: int
     seed: int
     population: Path = POPULATION_FILE
+    areas_cm2: tuple[float, float] = USUAL_CM2
 
     @property
     def name(self) -> str:
@@ -116,8 +125,12 @@ class SuiteCase:
         }  # fmt: skip
 
     def identity(self) -> dict[str, Any]:
-        placed_by = _sha256_of(self.population)
-        return {**self.facts, "input_sha256": _sha256_of(self.path), "placed_by": placed_by}
+        return {
+            **self.facts,
+            "input_sha256": _sha256_of(self.path),
+            "placed_by": _sha256_of(self.population),
+            "areas_cm2": list(self.areas_cm2),
+        }
 
     def cut(self) -> tuple[Input, Defect, dict[str, Any]]:
         """Return the input with the defect, the defect, and what is known of the case."""
@@ -126,7 +139,7 @@ class SuiteCase:
             [self.seed, self.number, KINDS.index(self.kind), *self.skull.encode()]
         )
         try:
-            defect = make_defect(complete.mask, self.kind, rng, pose=complete.pose)
+            defect = make_defect(complete.mask, self.kind, rng, complete.pose, self.areas_cm2)
         except SkullImplantError as error:
             raise CaseNotMade(str(error)) from error
         source = complete.source
@@ -187,11 +200,14 @@ def suite_cases(
     seed: int,
     skulls: Sequence[str] | None = None,
     population: Path = POPULATION_FILE,
+    areas_cm2: tuple[float, float] = USUAL_CM2,
 ) -> list[SuiteCase]:
     """Return `defects` cases of each kind in every skull or CT of the folders, or in the named.
 
-    Raises `SkullImplantError` where a folder holds no skull or none has a name that is asked for.
+    Raises `SkullImplantError` where a folder holds no skull, none has a name that is asked for, or
+    the areas are none.
     """
+    checked_areas(areas_cm2)
     found: dict[str, Path] = {}
     for folder in folders:
         files = sorted(p for p in folder.glob("*") if p.name.endswith(ENDINGS))
@@ -208,7 +224,7 @@ def suite_cases(
             f"There is no skull called {unknown[0]}; there are {', '.join(found)}."
         )
     return [
-        SuiteCase(path, name, kind, number, seed, population)
+        SuiteCase(path, name, kind, number, seed, population, areas_cm2)
         for name, path in found.items()
         if skulls is None or name in skulls
         for kind in kinds

@@ -11,7 +11,7 @@ from ..models import require_torch
 from ..options import DesignOptions
 from ..population import POPULATION_FILE
 from ..stages import StageReport
-from ..training.outlines import KINDS
+from ..training.defects import KINDS, USUAL_CM2
 from .cases import vault_centre_mm
 from .metrics import Metrics, evaluate_implant
 from .robustness import ROBUSTNESS_KINDS, evaluate_robustness
@@ -44,6 +44,7 @@ def evaluate(options: argparse.Namespace, report: StageReport) -> Result:
             defects=options.defects,
             seed=options.seed,
             skulls=options.skulls,
+            areas_cm2=tuple(options.areas_cm2 or USUAL_CM2),
         )
     )
     data, table = many(

@@ -13,7 +13,7 @@ from ..errors import SkullImplantError
 from ..models import PRIOR
 from ..population import POPULATION_FILE
 from ..stages import StageReport, no_report
-from ..training.defects import KINDS
+from ..training.defects import KINDS, USUAL_CM2
 from .cases import Case, cohort_cases, complete_skull, suite_cases
 from .judging import Trial
 from .pictures import write_pictures
@@ -41,6 +41,7 @@ def evaluate_suite(
     jobs: int = 1,
     threads: int | None = None,
     pictures: bool = False,
+    areas_cm2: tuple[float, float] = USUAL_CM2,
     report: StageReport = no_report,
 ) -> Result:
     """Cut `defects` of each kind into every complete skull or CT of the folders, design, measure.
@@ -52,11 +53,12 @@ def evaluate_suite(
             out when its own cases are designed.
         jobs: cases at a time, each in its own process; 1 runs them in this one.
         threads: of all jobs together; as many as there are cores if not given.
+        areas_cm2: the least and the greatest area of a defect.
 
     Returns the data of all cases and a Markdown table. Raises `SkullImplantError` where there is
     no such skull.
     """
-    cases = suite_cases(folders, kinds, defects, seed, skulls, population)
+    cases = suite_cases(folders, kinds, defects, seed, skulls, population, areas_cm2)
     trial = Trial(output, options, population)
     return _evaluate(cases, trial, jobs, threads, pictures, report)
 

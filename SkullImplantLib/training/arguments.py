@@ -45,7 +45,7 @@ def add_train(verbs: Verbs) -> None:
     # What is not given stays out of the namespace, so that it does not overrule the file.
     def add(name: str, text: str, **how: Any) -> None:
         default = getattr(defaults, name)
-        shown = " ".join(default) if isinstance(default, tuple) else default
+        shown = " ".join(map(_word, default)) if isinstance(default, tuple) else default
         given = "" if shown in (None, "") else f" (default: {shown})"
         parser.add_argument(flag(name), default=argparse.SUPPRESS, help=f"{text}{given}", **how)
 
@@ -59,6 +59,7 @@ def add_train(verbs: Verbs) -> None:
     add("population", "shape statistics for the prior; default: the shipped ones", metavar="FILE")
     add("provenance", "for the model card: where the skulls come from, and their terms")
     add("cases_per_skull", "defects cut into each skull", type=positive)
+    add("areas_cm2", "of the defects", nargs=2, type=not_negative, metavar=("LEAST", "MOST"))
     add("flaws", "share of cases with flaws of patients and scanners", type=not_negative)
     add("validation_share", "share of the skulls held back; 0 learns from all", type=not_negative)
     add("start", "weights to start from instead of from nothing", metavar="FILE")
@@ -73,3 +74,7 @@ def add_train(verbs: Verbs) -> None:
     parser.add_argument(
         "--device", choices=DEVICES, default=argparse.SUPPRESS, help="default: auto"
     )
+
+
+def _word(value: Any) -> str:
+    return f"{value:g}" if isinstance(value, float) else str(value)

@@ -27,7 +27,7 @@ from ..progress import Progress, silent
 from ..symmetry import estimate_pose
 from ..views import defect_view, head_view
 from .cohort import SkullFile
-from .defects import Vault, cut_defect, index_to_standard, vault_of
+from .defects import USUAL_CM2, Vault, cut_defect, index_to_standard, vault_of
 from .degradation import NO_FLAWS, DegradationOptions, degrade, thickness_change_mm
 
 NAME_LETTERS = 8  # of the checksum of skull and shape statistics in a case's name
@@ -67,9 +67,10 @@ class Case:
 class CaseOptions:
     """Which cases are made: how many a skull, of which part of the head, on which grid.
 
-    `flaws`: the share of the cases whose defective skull gets flaws (`degradation.py`).
-    `population`: the file of the prior's shape statistics; the prior of a case knows neither its
-    own skull nor those `left_out`, whose shape would else reach the network through the others.
+    `areas_cm2`: the least and the greatest area of a defect. `flaws`: the share of the cases whose
+    defective skull gets flaws (`degradation.py`). `population`: the file of the prior's shape
+    statistics; the prior of a case knows neither its own skull nor those `left_out`, whose shape
+    would else reach the network through the others.
     """
 
     count: int
@@ -79,6 +80,7 @@ class CaseOptions:
     flaws: float = 0.0
     population: Path = POPULATION_FILE
     left_out: tuple[str, ...] = ()
+    areas_cm2: tuple[float, float] = USUAL_CM2
 
     def known_shapes(self) -> Population:
         """Return the shape statistics without the skulls left out."""
@@ -92,7 +94,11 @@ class CaseOptions:
         names = self.known_shapes().names
         known = "+".join([sha256_of(self.population), *names, sha256_of(skull.path)])
         shapes = hashlib.sha256(known.encode()).hexdigest()[:NAME_LETTERS]
-        made = f"{self.region}-{self.spacing_mm:g}mm-seed{self.seed}-flaws{self.flaws:g}-{shapes}"
+        least, most = self.areas_cm2
+        made = (
+            f"{self.region}-{self.spacing_mm:g}mm-{least:g}to{most:g}cm2-seed{self.seed}"
+            f"-flaws{self.flaws:g}-{shapes}"
+        )
         return [
             f"{skull.name}-{TURNS[k % len(TURNS)]}-{k:03d}-{made}.npz" for k in range(self.count)
         ]
@@ -154,7 +160,7 @@ def _prepare_skull(skull: SkullFile, folder: Path, options: CaseOptions) -> None
         try:
             truth = _of_any_thickness(_Truth(complete, whole, depth_mm), rng, options.flaws)
             kind = TURNS[k % len(TURNS)]
-            bone = _with_defect(truth.complete, to_standard, vault, kind, rng, options.flaws)
+            bone = _with_defect(truth.complete, to_standard, vault, kind, rng, options)
             _prepare_case(bone, truth, known_shapes, options, folder / name)
         except SkullImplantError:
             continue
@@ -192,13 +198,13 @@ def _with_defect(
     vault: Vault,
     kind: str,
     rng: np.random.Generator,
-    flaws: float,
+    options: CaseOptions,
 ) -> sitk.Image:
-    """Return the skull with a defect, and in a share of `flaws` of the cases with flaws too."""
+    """Return the skull with a defect, and in a share of the cases with flaws too."""
     bone = array_of(complete) != 0
-    cut = cut_defect(bone, to_standard, vault, kind, rng)
+    cut = cut_defect(bone, to_standard, vault, kind, rng, options.areas_cm2)
     bone[cut.box] &= ~cut.implant
-    if rng.random() < flaws:
+    if rng.random() < options.flaws:
         hole = np.zeros(bone.shape, bool)
         hole[cut.box] = cut.region
         spacing_mm = complete.GetSpacing()[::-1]

@@ -62,18 +62,26 @@ def _checked(name: str, value: Any, kind: Any, path: Path) -> Any:
             if value in get_args(wanted):
                 return value
         elif get_origin(wanted) is tuple:
-            item = get_args(wanted)[0]
-            if isinstance(value, list) and all(isinstance(each, item) for each in value):
-                return tuple(value)
-        elif wanted is float and isinstance(value, (int, float)) and not isinstance(value, bool):
-            return float(value)
-        # Python counts True as a number; a person does not.
-        elif isinstance(value, wanted) and (wanted is bool or not isinstance(value, bool)):
-            return value
+            item, length = get_args(wanted)[0], len(get_args(wanted))
+            right = isinstance(value, list) and (
+                Ellipsis in get_args(wanted) or len(value) == length
+            )
+            if right and all(_fits(each, item) for each in value):
+                return tuple(item(each) for each in value)
+        elif _fits(value, wanted):
+            return float(value) if wanted is float else value
     raise SkullImplantError(
         f"In the configuration {path.name}, {name} is {json.dumps(value)}; give "
         f"{' or '.join(_described(wanted) for wanted in _alternatives(kind))}."
     )
+
+
+def _fits(value: Any, kind: type) -> bool:
+    """Say whether a value is of a kind; a whole number is a number too."""
+    # Python counts True as a number; a person does not.
+    if isinstance(value, bool):
+        return kind is bool
+    return isinstance(value, (int, float) if kind is float else kind)
 
 
 def _alternatives(kind: Any) -> tuple[Any, ...]:
@@ -84,7 +92,7 @@ def _described(kind: Any) -> str:
     if get_origin(kind) is Literal:
         return " or ".join(json.dumps(value) for value in get_args(kind))
     if get_origin(kind) is tuple:
-        return "a list of words in quotes"
+        return "a list of two numbers" if float in get_args(kind) else "a list of words in quotes"
     return {
         int: "a whole number",
         float: "a number",

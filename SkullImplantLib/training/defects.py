@@ -21,7 +21,7 @@ from .outlines import KINDS, Outline, Vault, draw_outline, vault_from_maps
 
 __all__ = ["KINDS", "Cut", "Defect", "apply_to_ct", "cut_defect", "make_defect", "vault_of"]
 
-SMALLEST_CM2, LARGEST_CM2 = 20.0, 120.0  # in the clinic: median 83, 58 to 120 cm²
+USUAL_CM2 = (20.0, 120.0)  # in the clinic: median 83, 58 to 120 cm²
 DRAWS = 40  # draws before giving up; the first one usually does
 STEEPEST_BEVEL_DEG = 25.0
 MAP_MM = 1.0  # grid on which outlines and walls, which are smooth, are looked at
@@ -68,12 +68,12 @@ def make_defect(
     kind: str,
     rng: np.random.Generator,
     pose: Pose,
-    area_cm2: float | None = None,
+    area_cm2: float | tuple[float, float] = USUAL_CM2,
 ) -> Defect:
     """Cut a defect of one of `KINDS` out of a complete skull (`uint8` mask).
 
-    `area_cm2` of outer surface is drawn log-uniformly between 20 and 120 cm² unless given, and is
-    met within 12 %. Raises `SkullImplantError` where the skull offers no place for such a defect.
+    `area_cm2` of outer surface, or an area drawn log-uniformly between the two given, is met within
+    12 %. Raises `SkullImplantError` where the skull offers no place for such a defect.
     """
     bone = array_of(skull) != 0
     cut = cut_defect(
@@ -121,7 +121,7 @@ def cut_defect(
     vault: Vault,
     kind: str,
     rng: np.random.Generator,
-    area_cm2: float | None = None,
+    area_cm2: float | tuple[float, float] = USUAL_CM2,
 ) -> Cut:
     """Cut a defect out of a skull's mask (z, y, x) whose `vault` is known: the fast core.
 
@@ -131,19 +131,39 @@ def cut_defect(
     """
     if kind not in KINDS:
         raise SkullImplantError(f"There is no kind of defect '{kind}'; use {', '.join(KINDS)}.")
-    if area_cm2 is not None and not area_cm2 > 0:
-        raise SkullImplantError("The area of a defect must be above 0 cm²; 20 to 120 are usual.")
+    least_cm2, most_cm2 = checked_areas(area_cm2)
     for _ in range(DRAWS):
-        drawn_cm2 = float(np.exp(rng.uniform(np.log(SMALLEST_CM2), np.log(LARGEST_CM2))))
+        drawn_cm2 = float(np.exp(rng.uniform(np.log(least_cm2), np.log(most_cm2))))
         bevel_deg = float(rng.uniform(0, STEEPEST_BEVEL_DEG))
-        outline = draw_outline(vault, kind, area_cm2 or drawn_cm2, rng)
+        outline = draw_outline(vault, kind, drawn_cm2, rng)
         cut = outline and _cut_along(skull, to_standard, vault, outline, bevel_deg)
         if cut:
             return cut
     raise SkullImplantError(
-        f"No {kind} defect{f' of {area_cm2:.0f} cm²' if area_cm2 else ''} fits on this skull; try "
-        "another seed, kind or area, and check that the skull is complete."
+        f"No {kind} defect of {_told(least_cm2, most_cm2)} cm² fits on this skull; try another "
+        "seed, kind or area, and check that the skull is complete."
     )
+
+
+def checked_areas(area_cm2: float | tuple[float, float]) -> tuple[float, float]:
+    """Return the least and the greatest area, which are the same where one is given.
+
+    Raises `SkullImplantError` where they are none, or the wrong way round.
+    """
+    least, most = area_cm2 if isinstance(area_cm2, tuple) else (area_cm2, area_cm2)
+    if not least > 0:
+        raise SkullImplantError(
+            "The area of a defect must be above 0 cm²; {:g} to {:g} are usual.".format(*USUAL_CM2)
+        )
+    if least > most:
+        raise SkullImplantError(
+            f"Areas from {least:g} to {most:g} cm² are none; give the smaller one first."
+        )
+    return least, most
+
+
+def _told(least: float, most: float) -> str:
+    return f"{least:g}" if least == most else f"{least:g} to {most:g}"
 
 
 def _cut_along(

@@ -26,6 +26,8 @@ class TrainOptions:
         provenance: sentences for the model card: where the skulls come from, whether from CT or
             MRI, and under which terms.
         cases_per_skull: defects cut into each skull.
+        areas_cm2: the least and the greatest area of a defect; the clinic's are 58 to 120 cm², but
+            a network shall know what lies beyond too.
         flaws: share of the cases that get flaws of patients and scanners (`degradation.py`).
         validation_share: of the skulls, held back to choose the best iteration; with 0 all are
             learnt from, and the last iteration's weights are kept.
@@ -53,6 +55,7 @@ class TrainOptions:
     population: str = ""
     provenance: str = ""
     cases_per_skull: int = 20
+    areas_cm2: tuple[float, float] = (5.0, 150.0)
     flaws: float = 0.5
     validation_share: float = 0.15
     start: str = ""

@@ -29,6 +29,7 @@ from .cases import Case, CaseOptions, load_case, prepare_cases
 from .checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from .cohort import SkullFile, split_skulls
 from .configuration import FILE_NAME, write_configuration
+from .defects import checked_areas
 from .degradation import smooth_noise
 from .learning_curve import draw_learning_curve
 from .log import Row, read_log, write_log
@@ -74,6 +75,7 @@ def train(
     """
     options = resolved(options)
     task = task_of(options)
+    checked_areas(options.areas_cm2)
     if options.patience is not None and options.validation_share == 0.0:
         raise SkullImplantError(
             "Without skulls held back nothing tells when to lose patience; give --validation-share "
@@ -92,6 +94,7 @@ def train(
         options.flaws,
         Path(options.population) if options.population else POPULATION_FILE,
         options.leave_out,
+        options.areas_cm2,
     )
     made = [
         prepare_cases(some, cases or folder / "cases", wanted, options.jobs, part(progress, *share))

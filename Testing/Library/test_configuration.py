@@ -46,6 +46,8 @@ def test_an_unknown_name_is_refused_and_the_known_ones_are_named(tmp_path: Path)
         ("residual", 1, "true or false"),
         ("channels", "skull", "a list of words"),
         ("channels", [1], "a list of words"),
+        ("areas_cm2", [5], "a list of two numbers"),
+        ("areas_cm2", [5, "many"], "a list of two numbers"),
         ("skip", "some", '"none" or "add"'),
         ("network", 1, "a word in quotes"),
     ],

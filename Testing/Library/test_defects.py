@@ -14,6 +14,7 @@ from SkullImplantLib.errors import SkullImplantError
 from SkullImplantLib.images import array_of, image_like, index_to_lps_mm
 from SkullImplantLib.training.defects import (
     KINDS,
+    Cut,
     apply_to_ct,
     cut_defect,
     index_to_standard,
@@ -237,10 +238,26 @@ def test_what_loses_its_hold_goes_with_the_implant():
     pytest.fail("no seed cut the blade off, so that nothing was tested")
 
 
+def test_an_area_is_drawn_between_two_and_one_area_is_the_same_as_twice_it():
+    skull, to_standard, vault = coarse_skull()
+
+    def cut(area_cm2: float | tuple[float, float], seed: int) -> Cut:
+        rng = np.random.default_rng(seed)
+        return cut_defect(skull, to_standard, vault, "random_1", rng, area_cm2)
+
+    areas = [cut((8.0, 16.0), seed).area_cm2 for seed in range(6)]
+    assert all(8.0 / 1.13 < area < 16.0 * 1.13 for area in areas)
+    assert len({round(area, 2) for area in areas}) == len(areas)
+    assert np.array_equal(cut(40.0, 1).implant, cut((40.0, 40.0), 1).implant)
+
+
 def test_what_cannot_be_cut_is_one_sentence():
     skull, to_standard, vault = coarse_skull()
     rng = np.random.default_rng(0)
-    for kind, area_cm2 in (("occipital", 50.0), ("bilateral", 2000.0), ("random_1", -1.0)):
+    impossible: tuple[tuple[str, float | tuple[float, float]], ...] = (
+        ("occipital", 50.0), ("bilateral", 2000.0), ("random_1", -1.0), ("random_2", (60.0, 30.0))
+    )  # fmt: skip
+    for kind, area_cm2 in impossible:
         with pytest.raises(SkullImplantError, match=r"; .*\.$"):
             cut_defect(skull, to_standard, vault, kind, rng, area_cm2)
     grid = grid_around_head(4.0)

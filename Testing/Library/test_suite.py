@@ -127,10 +127,13 @@ def test_cases_made_otherwise_are_made_anew(
     seeded, _ = evaluate_suite([skulls], output, [KIND], 1, seed=7, options=other)
     assert len(designs) == 2
     assert seeded["cases"][0]["area_cm2"] != first["cases"][0]["area_cm2"]
+    small, _ = evaluate_suite([skulls], output, [KIND], 1, areas_cm2=(10.0, 15.0), options=other)
+    assert len(designs) == 3 and 9.0 < small["cases"][0]["area_cm2"] < 17.0
+    seeded, _ = evaluate_suite([skulls], output, [KIND], 1, seed=7, options=other)
     again, _ = evaluate_suite([skulls], output, [KIND], 1, seed=7, options=other)
-    assert len(designs) == 2 and again["cases"] == seeded["cases"]
+    assert len(designs) == 4 and again["cases"] == seeded["cases"]
     evaluate_suite([skulls], output, [KIND], 1, options=PRIOR)
-    assert len(designs) == 3
+    assert len(designs) == 5
 
 
 def test_a_skull_is_left_out_of_the_population(
