@@ -36,6 +36,7 @@ MOST_STRETCH = 2.3  # sideways, of the map at its edge
 USUAL_SHARE, POSSIBLE_SHARE = 0.9, 0.5  # of the population that has bone there
 SMALLEST_HOLE_CM2 = 4.0  # pinholes of temple and vertex, burr holes of drains and sutures are less
 NARROWEST_HOLE_MM = 6.0  # sutures and cracks are narrower
+ASKEW_MM = 6.0  # the edges of a head's own openings, left and right, differ by less
 RIM_MM = 4.5  # bone this close to a hole may be bevelled and is predicted as well
 ODD_MM = 12.0  # bone this far from where it is expected is not the vault's
 VIEW_SLACK_MM = 10.0  # an image may end this close within the expected outer surface
@@ -236,8 +237,9 @@ def _find_holes(
 ) -> np.ndarray:
     """Return the directions of the holes (SIZE, SIZE).
 
-    A hole is a wide bone-free region with more than `SMALLEST_HOLE_CM2` of it where everybody has
-    bone; from there it goes on as far down as most people have bone.
+    A hole is a wide bone-free region with more than `SMALLEST_HOLE_CM2` of it where bone is due:
+    where everybody has it, or where most have it and so has the other side of this head. From there
+    it goes on as far down as most people have bone.
     """
     usual = (share >= USUAL_SHARE) & (radial.POLAR_RAD < VAULT_RAD)
     possible = (share >= POSSIBLE_SHARE) & (radial.POLAR_RAD < FLOOR_RAD)
@@ -247,7 +249,8 @@ def _find_holes(
     core = wide_mm > NARROWEST_HOLE_MM / 2
     opened = free & (away_mm(core & free) <= NARROWEST_HOLE_MM / 2)
     labels, count = ndimage.label(opened, np.ones((3, 3)))
-    area = radial.STERADIANS * outer_mm**2 / 100 * usual
+    due = usual | (possible & (away_mm(~bone[:, ::-1]) > ASKEW_MM))
+    area = radial.STERADIANS * outer_mm**2 / 100 * due
     areas = ndimage.sum(area, labels, np.arange(count + 1))
     holes = np.isin(labels, np.flatnonzero(areas > SMALLEST_HOLE_CM2)) & (labels > 0)
     return ndimage.binary_fill_holes(holes)  # splinters within a hole

@@ -1,5 +1,7 @@
 """The geometric completion: what it closes, how well, and what it leaves alone."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import SimpleITK as sitk
@@ -192,6 +194,23 @@ def test_a_whole_skull_has_no_hole(skull, others) -> None:
 def test_a_burr_hole_is_no_defect(skull, others) -> None:
     drilled = with_cut(skull, (0.5, 0.3, 0.8), 5.0)  # 15 mm across
     assert complete_by_prior(drilled, POSE, population=others).hole_area_cm2 == 0.0
+
+
+def test_where_not_everybody_has_bone_the_other_side_tells_a_hole_from_an_opening(
+    skull, others
+) -> None:
+    axis, mirrored = (0.9, -0.1, 0.3), (-0.9, -0.1, 0.3)
+    bone = others.bone.copy()
+    for one in (axis, mirrored):
+        near = radial.DIRECTIONS @ (np.array(one) / np.linalg.norm(one)) > np.cos(np.deg2rad(25.0))
+        bone[: len(bone) // 3, near] = False
+    fewer = replace(others, bone=bone)
+    one_sided = with_cut(skull, axis, 14.0)
+    hole = complete_by_prior(one_sided, POSE, population=fewer).hole
+    assert radial.DIRECTIONS[hole] @ np.array(axis) / np.linalg.norm(axis) == pytest.approx(1, 0.05)
+    on_both_sides = with_cut(one_sided, mirrored, 14.0)
+    assert complete_by_prior(on_both_sides, POSE, population=fewer).hole_area_cm2 == 0.0
+    assert complete_by_prior(on_both_sides, POSE, population=others).hole_area_cm2 > 0.0
 
 
 def test_two_holes_are_both_closed_and_twice_alike(skull, others) -> None:
