@@ -185,8 +185,14 @@ def assess(
 
     `departure` is the network's, where one ran; `trials` replaces the shipped ones.
     """
+    return judged_by(features_of(prior, population, departure), source, trials)
+
+
+def judged_by(
+    features: dict[str, float], source: str = GEOMETRY, trials: Trials | None = None
+) -> Confidence:
+    """Return what to think of a design with these features (`features_of`), made by `source`."""
     trials = trials or shipped_trials()
-    features = features_of(prior, population, departure)
     expected = trials.expected_hd95_mm(features)
     reasons = unlike_the_trials(features, trials)
     if source == MIRRORED:

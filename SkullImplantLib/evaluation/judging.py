@@ -13,7 +13,7 @@ import SimpleITK as sitk
 
 from .. import __version__
 from ..checksums import sha256_of
-from ..confidence import CONFIDENCE_FILE
+from ..confidence import judged_by, shipped_trials
 from ..design import DesignOptions, ImplantDesign, design_implant, find_weights
 from ..errors import SkullImplantError
 from ..images import array_of, atomic_path, bounding_box, crop, write_image
@@ -46,7 +46,9 @@ class Trial:
         object.__setattr__(self, "options", replace(self.options, model=model))
 
     def made_with(self, case: Case) -> dict[str, Any]:
-        """Return all that the case's row depends on, the library's code excepted."""
+        """Return all that the case's row depends on, the library's code excepted, and what is
+        judged anew from its features whenever it is read.
+        """
         options = asdict(self.options)
         options["model"] = Path(self.options.model).stem
         return {
@@ -54,7 +56,7 @@ class Trial:
             "options": options,
             "model_sha256": _model_sha256(self.options.model),
             "population_sha256": _file_sha256(self.population),
-            "confidence_sha256": _file_sha256(CONFIDENCE_FILE),
+            "most_departure": shipped_trials().most_departure,
             "left_out_of_population": list(population_in(self.population).skulls_like(case.skull)),
             **case.identity(),
         }
@@ -106,10 +108,18 @@ class Trial:
 
 
 def kept_row(path: Path, made_with: dict[str, Any]) -> dict[str, Any] | None:
-    """Return the row of an earlier run; None where there is none or it was made otherwise."""
+    """Return the row of an earlier run; None where there is none or it was made otherwise.
+
+    What the design says of itself is judged anew, by the trials at hand.
+    """
     try:
         stored = json.loads(path.read_text(encoding="utf-8"))
-        return dict(stored["row"]) if stored["made_with"] == made_with else None
+        row = dict(stored["row"])
+        if stored["made_with"] != made_with:
+            return None
+        return (
+            {**row, **_judged(row["features"], row["model_source"])} if "features" in row else row
+        )
     except (OSError, ValueError, KeyError, TypeError):
         return None
 
@@ -154,14 +164,22 @@ def judge(
 
 def _told_by(design: ImplantDesign) -> dict[str, Any]:
     """Return what the design says of itself: its source, and whether it flags itself and why."""
-    confidence = design.confidence
+    features = {name: round(v, DIGITS) for name, v in design.confidence.features.items()}
     return {
         "model": design.model["name"],
         "model_source": design.model["source"],
+        **_judged(features, design.model["source"]),
+        "features": features,
+    }
+
+
+def _judged(features: dict[str, float], source: str) -> dict[str, Any]:
+    """Return whether a design with these features flags itself, why, and its expected error."""
+    confidence = judged_by(features, source)
+    return {
         "flagged": confidence.flagged,
         "expected_hd95_mm": round(confidence.expected_hd95_mm, 2),
         "reasons": list(confidence.reasons),
-        "features": {name: round(v, DIGITS) for name, v in confidence.features.items()},
     }
 
 

@@ -4,6 +4,7 @@ import json
 import multiprocessing
 import os
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import pytest
 from PIL import Image
 
 from SkullImplantLib.cli import main
+from SkullImplantLib.confidence import shipped_trials
 from SkullImplantLib.errors import Cancelled, SkullImplantError
 from SkullImplantLib.evaluation import judging
 from SkullImplantLib.evaluation.cases import SuiteCase
@@ -116,6 +118,16 @@ def test_what_is_missing_is_made(
     data, _ = evaluate_suite([skulls], output, [KIND], 2, options=PRIOR)
     assert len(designs) == 1
     assert measures(data["cases"]) == measures(finished[1]["cases"])
+
+
+def test_what_a_design_says_of_itself_is_judged_anew(
+    skulls: Path, output: Path, finished: Any, designs: list[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    timid = replace(shipped_trials(), threshold_mm=0.1)
+    monkeypatch.setattr("SkullImplantLib.confidence.shipped_trials", lambda: timid)
+    data, _ = evaluate_suite([skulls], output, [KIND], 2, options=PRIOR)
+    assert designs == [] and all(row["flagged"] for row in data["cases"])
+    assert not any(row["flagged"] for row in finished[1]["cases"])
 
 
 def test_cases_made_otherwise_are_made_anew(
