@@ -15,6 +15,7 @@ import vtk
 
 from .images import array_of, bounding_box, crop, same_grid, voxel_volume_mm3
 from .meshes import mesh_health
+from .plate import Sheet, inside, reach_mm, unit
 from .progress import Progress, silent
 
 
@@ -64,8 +65,6 @@ COARSE_MM = 1.2
 NOWHERE_MM = 1e3
 # Bone over or under the implant is looked for this far along the plate's normal.
 OVER_BONE_MM = 10.0
-# Bone is no thicker than this in the vault; what is, is the base.
-THICKEST_MM = 20.0
 # The voxels that are followed along the plate's normal; a sample, for time.
 FOLLOWED_VOXELS = 40_000
 
@@ -99,10 +98,10 @@ def check_implant(
     neighbours = bone[some] & (to_plate > NEIGHBOURS_MM[0]) & (to_plate <= NEIGHBOURS_MM[1])
     progress(0.3, "thickness")
     places, beside = _some_of(plate, spacing), _some_of(neighbours, spacing * stride)
-    sheet = _Sheet.through(places)
+    sheet = Sheet.through(places)
     normals = sheet.normals(places)
-    thickness = _reach_mm(plate, places, normals, spacing).sum(axis=0)
-    around = _reach_mm(bone, beside, sheet.normals(beside), spacing).sum(axis=0)
+    thickness = reach_mm(plate, places, normals, spacing).sum(axis=0)
+    around = reach_mm(bone, beside, sheet.normals(beside), spacing).sum(axis=0)
     # An implant with no bone beside it has no neighbour to differ from.
     bone_mm = _typical_thickness_mm(around if around.size else thickness)
     progress(0.5, "rim")
@@ -191,42 +190,6 @@ def _overlap(overlap_cm3: float) -> Check:
     return _check("overlap with bone", overlap_cm3, "cm³", "=", 0, sentence)
 
 
-@dataclass(frozen=True)
-class _Sheet:
-    """A quadratic surface fitted to a plate: heights over its plane of least spread.
-
-    Fitted along the heights, so that the plate's thickness is not taken for curvature.
-    """
-
-    middle: np.ndarray
-    axes: np.ndarray
-    """Columns: two along the plate, then its mean normal."""
-    slopes: np.ndarray
-    """Of the height: constant, u, v in one row for each of the two axes along the plate."""
-
-    @staticmethod
-    def through(places: np.ndarray) -> "_Sheet":
-        """Return the sheet through points (n, 3)."""
-        middle = places.mean(axis=0)
-        local = places - middle
-        axes = np.linalg.eigh(local.T @ local)[1][:, ::-1]
-        u, v, height = (local @ axes).T
-        terms = np.column_stack([np.ones(len(u)), u, v, u * u, u * v, v * v])
-        _, a, b, c, d, e = np.linalg.lstsq(terms, height, rcond=None)[0]
-        return _Sheet(middle, axes, np.array([[a, 2.0 * c, d], [b, d, 2.0 * e]]))
-
-    def normals(self, places: np.ndarray) -> np.ndarray:
-        """Return the unit normals over or under points (n, 3)."""
-        local = (places - self.middle) @ self.axes
-        u_slope, v_slope = self.slopes @ np.column_stack([np.ones(len(local)), local[:, :2]]).T
-        return _unit(np.column_stack([-u_slope, -v_slope, np.ones(len(local))]) @ self.axes.T)
-
-
-def _unit(vectors: np.ndarray) -> np.ndarray:
-    length: np.ndarray = np.linalg.norm(vectors, axis=-1, keepdims=True)
-    return vectors / np.maximum(length, 1e-9)
-
-
 def _over_bone(
     places: np.ndarray,
     normals: np.ndarray,
@@ -245,7 +208,7 @@ def _over_bone(
     met_mm = np.zeros((2, len(places)))
     for way in np.arange(step, OVER_BONE_MM + step, step):
         for row, side in enumerate((-way, way)):
-            met_mm[row] += step * _at(bone, places + side * normals, spacing)
+            met_mm[row] += step * inside(bone, places + side * normals, spacing)
     share = 100.0 * float((met_mm.max(axis=0) >= bone_mm / 2.0).mean())
     return _check(
         "over intact bone",
@@ -257,32 +220,8 @@ def _over_bone(
     )
 
 
-def _reach_mm(
-    solid: np.ndarray, places: np.ndarray, normals: np.ndarray, spacing: np.ndarray
-) -> np.ndarray:
-    """Return how far `solid` reaches from each place down and up its normal, shape (2, n), mm."""
-    step = float(spacing.min()) / 2.0
-    samples = np.full((2, len(places)), 0.5)
-    for row, side in enumerate((-step, step)):
-        inside = np.ones(len(places), bool)
-        for count in range(1, round(THICKEST_MM / step)):
-            inside &= _at(solid, places + count * side * normals, spacing)
-            if not inside.any():
-                break
-            samples[row] += inside
-    return samples * step
-
-
-def _at(mask: np.ndarray, places: np.ndarray, spacing: np.ndarray) -> np.ndarray:
-    """Return the mask's value at `places` (n, 3; z, y, x; mm); False outside of it."""
-    index = np.rint(places / spacing).astype(int)
-    within = ((index >= 0) & (index < mask.shape)).all(axis=1)
-    index[~within] = 0
-    return np.asarray(mask[tuple(index.T)] & within)
-
-
 def _rim_gap(
-    plate: np.ndarray, bone: np.ndarray, sheet: _Sheet, grid: sitk.Image, options: CheckOptions
+    plate: np.ndarray, bone: np.ndarray, sheet: Sheet, grid: sitk.Image, options: CheckOptions
 ) -> Check:
     """The gap all along the rim: from where, half way through the plate, the implant ends on the
     way to the nearest bone. Half way, because inside and outside of the plate are no rim.
@@ -302,12 +241,12 @@ def _rim_gap(
         slope[:, axis] = rise / (2.0 * spacing[axis])
     distance_mm = to_bone[tuple(near.T)]
     index = near + [part.start for part in box]
-    way = _unit(-slope)
+    way = unit(-slope)
     steps = way / spacing
     steps /= np.maximum(np.abs(steps).max(axis=1, keepdims=True), 1e-9)
-    ends = ~_at(plate, (index + np.rint(steps)) * spacing, spacing)
+    ends = ~inside(plate, (index + np.rint(steps)) * spacing, spacing)
     index, way, distance_mm = index[ends], way[ends], distance_mm[ends]
-    down, up = _reach_mm(plate, index * spacing, sheet.normals(index * spacing), spacing)
+    down, up = reach_mm(plate, index * spacing, sheet.normals(index * spacing), spacing)
     rim = np.minimum(down, up) >= HALF_WAY * (down + up)
     gaps = distance_mm - (np.abs(way) * spacing).max(axis=1)
     # An implant nowhere near bone has no rim; its gap is at least what was looked at.
