@@ -16,6 +16,7 @@ from slicer.i18n import tr as _
 
 from . import inputs, pytorch, review
 from .background import inBackground
+from .choices import Choices
 from .preview import BonePreview, findThreshold
 from .requests import inputNode
 from .results import RESULT_ATTRIBUTE, allResults, checkRow, inputNameOfResult, inputOfResult, nodesOfResult
@@ -28,8 +29,6 @@ GOOD_COLORS, LOOK_COLORS, BAD_COLORS = ("#1f7a33", "#69db7c"), ("#a34f00", "#ffa
 HALF = 128
 # A second click within this time after the first is a double click, and does not mean to cancel.
 DOUBLE_CLICK_S = 0.5
-# Beside shipped models; asks for a file.
-OTHER_MODEL = "…"
 
 
 class Panel:
@@ -46,8 +45,6 @@ class Panel:
         self._preview = BonePreview()
         self._thresholdOf = None  # the volume whose automatic threshold is shown or being found
         self._automaticHu = None
-        self._devices = None
-        self._lookedForDevices = False
         self._installing = False
         self._shownSegmentation = None
         self._shownDesign = None
@@ -55,8 +52,7 @@ class Panel:
         self._shownOpacity = None
         self._updating = False
         self.display = RunDisplay(ui)
-        self._fillModels()
-        self._fillDevices()
+        self.choices = Choices(ui, logic, self.update, self.display.showError)
         ui.resultSelector.addAttribute("vtkMRMLSegmentationNode", RESULT_ATTRIBUTE)
         ui.errorLabel.styleSheet = f"color: {self._color(*BAD_COLORS)};"
         ui.problemLabel.styleSheet = f"color: {self._color(*LOOK_COLORS)};"
@@ -68,9 +64,6 @@ class Panel:
         ui = self.ui
         ui.sampleButton.connect("clicked()", self.onSample)
         ui.previewButton.connect("toggled(bool)", lambda on: self._updatePreview())
-        ui.modelComboBox.connect("activated(int)", self.onModelChosen)
-        ui.deviceComboBox.connect("activated(int)", self.onDeviceChosen)
-        ui.advancedCollapsibleButton.connect("contentsCollapsed(bool)", self.onAdvancedCollapsed)
         ui.generateButton.connect("clicked()", self.onGenerate)
         ui.centreButton.connect("clicked()", self.onCentre)
         ui.editButton.connect("clicked()", self.onEdit)
@@ -185,76 +178,9 @@ class Panel:
 
     # Design
 
-    def _fillModels(self) -> None:
-        from SkullImplantLib import models
-
-        box = self.ui.modelComboBox
-        box.clear()
-        box.addItem(_("Automatic ({network}, else {prior})").format(
-            network=models.NETWORK, prior=models.PRIOR), models.AUTO)
-        for name in (models.PRIOR, *models.shipped_models()):
-            note = _("geometric") if name == models.PRIOR else _("sparse network")
-            box.addItem(f"{name} ({note})", name)
-        box.addItem(_("Weight file…"), OTHER_MODEL)
-
-    def onModelChosen(self, index: int) -> None:
-        """A model was chosen; the last entry asks for a weight file."""
-        model = self.ui.modelComboBox.itemData(index)
-        if model == OTHER_MODEL:
-            model = qt.QFileDialog.getOpenFileName(
-                slicer.util.mainWindow(), _("Choose a weight file"), "", _("Weights (*.npz)"))
-            # Qt returns a pair in some of its Python wrappings.
-            model = model if isinstance(model, str) else model[0]
-        if model:
-            self.parameters.model = str(model)
-        self.update()
-
-    def _fillDevices(self) -> None:
-        """Offer what was found; until then only what is always there."""
-        box = self.ui.deviceComboBox
-        box.clear()
-        found = {device["id"]: device for device in (self._devices or {}).get("devices", [])}
-        gpu = found.get("cuda")
-        best = gpu["name"] if gpu else _("CPU")
-        box.addItem(_("Automatic: {device}").format(device=best) if found else _("Automatic"), "auto")
-        threads = _("{count} threads").format(count=found["cpu"]["threads"]) if "cpu" in found else ""
-        box.addItem(_("CPU") + (f" ({threads})" if threads else ""), "cpu")
-        if gpu:
-            box.addItem(_("GPU: {name} ({memory:.0f} GiB)").format(name=gpu["name"], memory=gpu["memory_gib"]), "cuda")
-
-    def onAdvancedCollapsed(self, collapsed: bool) -> None:
-        if not collapsed:
-            self._lookForDevices()
-
-    def _lookForDevices(self) -> None:
-        """Find once what a network can run on, when somebody wants to know: it takes a process."""
-        from SkullImplantLib.errors import SkullImplantError
-
-        if self._lookedForDevices:
-            return
-        self._lookedForDevices = True
-        try:
-            self.logic.findDevices(self._onDevices)
-        except SkullImplantError as error:
-            self.display.showError(Outcome("failed", str(error)))
-
-    def _onDevices(self, devices: dict | None) -> None:
-        self._devices = devices
-        self._fillDevices()
-        self.update()
-
-    def onDeviceChosen(self, index: int) -> None:
-        self.parameters.device = self.ui.deviceComboBox.itemData(index)
-
     def _updateDesign(self) -> None:
         ui, parameters = self.ui, self.parameters
-        index = ui.modelComboBox.findData(parameters.model)
-        if index < 0:  # a weight file
-            index = ui.modelComboBox.count - 1
-            ui.modelComboBox.insertItem(index, Path(parameters.model).name, parameters.model)
-        ui.modelComboBox.currentIndex = index
-        # A scene from another computer may ask for a GPU that this one does not have.
-        ui.deviceComboBox.currentIndex = max(ui.deviceComboBox.findData(parameters.device), 0)
+        self.choices.show(parameters)
         running, problem = self.logic.run is not None, self.logic.designProblem(parameters)
         button = ui.generateButton
         if running:

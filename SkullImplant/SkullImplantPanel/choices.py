@@ -1,0 +1,110 @@
+"""The boxes from which a design's model and device are chosen."""
+
+from pathlib import Path
+
+import qt
+
+import slicer
+from slicer.i18n import tr as _
+
+from .run import Outcome
+
+# Beside shipped models; asks for a file.
+OTHER_MODEL = "…"
+
+
+class Choices:
+    """What the two boxes offer, and what follows from a choice.
+
+    :param ui: the panel's widgets.
+    :param logic: a ``SkullImplantLogic``, which finds the devices.
+    :param update: called when the panel is to be brought in line with a choice or with what was found.
+    :param showError: called with an ``Outcome`` where devices cannot be looked for.
+    """
+
+    def __init__(self, ui, logic, update, showError) -> None:
+        self.ui = ui
+        self.logic = logic
+        self._update = update
+        self._showError = showError
+        self._parameters = None
+        self._devices = None
+        self._lookedForDevices = False
+        self._fillModels()
+        self._fillDevices()
+        ui.modelComboBox.connect("activated(int)", self._onModelChosen)
+        ui.deviceComboBox.connect("activated(int)", self._onDeviceChosen)
+        ui.advancedCollapsibleButton.connect("contentsCollapsed(bool)", self._onAdvancedCollapsed)
+
+    def show(self, parameters) -> None:
+        """Show what the parameters say; choices go into them from now on."""
+        self._parameters = parameters
+        ui = self.ui
+        index = ui.modelComboBox.findData(parameters.model)
+        if index < 0:  # a weight file
+            index = ui.modelComboBox.count - 1
+            ui.modelComboBox.insertItem(index, Path(parameters.model).name, parameters.model)
+        ui.modelComboBox.currentIndex = index
+        # A scene from another computer may ask for a GPU that this one does not have.
+        ui.deviceComboBox.currentIndex = max(ui.deviceComboBox.findData(parameters.device), 0)
+
+    def _fillModels(self) -> None:
+        from SkullImplantLib import models
+
+        box = self.ui.modelComboBox
+        box.clear()
+        box.addItem(_("Automatic ({network}, else {prior})").format(
+            network=models.NETWORK, prior=models.PRIOR), models.AUTO)
+        for name in (models.PRIOR, *models.shipped_models()):
+            note = _("geometric") if name == models.PRIOR else _("sparse network")
+            box.addItem(f"{name} ({note})", name)
+        box.addItem(_("Weight file…"), OTHER_MODEL)
+
+    def _onModelChosen(self, index: int) -> None:
+        """A model was chosen; the last entry asks for a weight file."""
+        model = self.ui.modelComboBox.itemData(index)
+        if model == OTHER_MODEL:
+            model = qt.QFileDialog.getOpenFileName(
+                slicer.util.mainWindow(), _("Choose a weight file"), "", _("Weights (*.npz)"))
+            # Qt returns a pair in some of its Python wrappings.
+            model = model if isinstance(model, str) else model[0]
+        if model:
+            self._parameters.model = str(model)
+        self._update()
+
+    def _fillDevices(self) -> None:
+        """Offer what was found; until then only what is always there."""
+        box = self.ui.deviceComboBox
+        box.clear()
+        found = {device["id"]: device for device in (self._devices or {}).get("devices", [])}
+        gpu = found.get("cuda")
+        best = gpu["name"] if gpu else _("CPU")
+        box.addItem(_("Automatic: {device}").format(device=best) if found else _("Automatic"), "auto")
+        threads = _("{count} threads").format(count=found["cpu"]["threads"]) if "cpu" in found else ""
+        box.addItem(_("CPU") + (f" ({threads})" if threads else ""), "cpu")
+        if gpu:
+            box.addItem(_("GPU: {name} ({memory:.0f} GiB)").format(name=gpu["name"], memory=gpu["memory_gib"]), "cuda")
+
+    def _onAdvancedCollapsed(self, collapsed: bool) -> None:
+        if not collapsed:
+            self._lookForDevices()
+
+    def _lookForDevices(self) -> None:
+        """Find once what a network can run on, when somebody wants to know: it takes a process."""
+        from SkullImplantLib.errors import SkullImplantError
+
+        if self._lookedForDevices:
+            return
+        self._lookedForDevices = True
+        try:
+            self.logic.findDevices(self._onDevices)
+        except SkullImplantError as error:
+            self._showError(Outcome("failed", str(error)))
+
+    def _onDevices(self, devices: dict | None) -> None:
+        self._devices = devices
+        self._fillDevices()
+        self._update()
+
+    def _onDeviceChosen(self, index: int) -> None:
+        self._parameters.device = self.ui.deviceComboBox.itemData(index)
