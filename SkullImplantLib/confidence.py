@@ -1,9 +1,10 @@
 """How far a design may be off, told from data alone, and which completion is to be trusted.
 
 Features of the hole (where it lies, how sure the prior is, how much bone surrounds it, how far
-network and prior disagree) give an expected error by a monotone fit to trials on known skulls,
-`Resources/confidence.json`, which `python -m SkullImplantLib.training.confidence` makes. A design
-is flagged where that error is too large, or where the case lies beyond what the trials held.
+network and prior disagree) give an expected error by a monotone fit to trials on known skulls, of
+the network or of the prior alone (`Resources/confidence-*.json`), which
+`python -m SkullImplantLib.training.confidence` makes. A design is flagged where that error is too
+large, or where the case lies beyond what the trials held.
 """
 
 import json
@@ -26,7 +27,7 @@ from .population import OUTER, THICKNESS, Population
 if TYPE_CHECKING:
     from .prior import Prior
 
-CONFIDENCE_FILE = Path(__file__).resolve().parent.parent / "Resources" / "confidence.json"
+RESOURCES = Path(__file__).resolve().parent.parent / "Resources"
 NETWORK, GEOMETRY, MIRRORED = "network", "prior", "mirror"  # the sources of a completion
 NEVER_TRIED = (
     "The design is the other side of the head turned over, whose error no trial tells; compare it "
@@ -192,7 +193,7 @@ def judged_by(
     features: dict[str, float], source: str = GEOMETRY, trials: Trials | None = None
 ) -> Confidence:
     """Return what to think of a design with these features (`features_of`), made by `source`."""
-    trials = trials or shipped_trials()
+    trials = trials or shipped_trials(is_networked(features, source))
     expected = trials.expected_hd95_mm(features)
     reasons = unlike_the_trials(features, trials)
     if source == MIRRORED:
@@ -260,7 +261,7 @@ def is_trusted(departure: Departure, prior: "Prior", trials: Trials | None = Non
     It is, unless it departs farther than the trials found good, measured in the prior's own
     deviation in the hole.
     """
-    most = (trials or shipped_trials()).most_departure
+    most = (trials or shipped_trials(networked=True)).most_departure
     return most is None or departures(departure.most_mm, _deviation_mm(prior)) <= most
 
 
@@ -328,13 +329,18 @@ def _quantile(values: np.ndarray, weight: np.ndarray) -> float:
     return float(np.interp(MOST, share, values[order]))
 
 
-@lru_cache(maxsize=1)
-def shipped_trials() -> Trials:
-    """Return what `Resources/confidence.json` says.
+def is_networked(features: Mapping[str, float], source: str) -> bool:
+    """Say whether a network ran, even where the prior was trusted in the end."""
+    return source == NETWORK or features["departure_most_mm"] > 0.0
+
+
+@lru_cache(maxsize=2)
+def shipped_trials(networked: bool) -> Trials:
+    """Return what the trials of the network that ships taught, or those of the prior alone.
 
     Raises `SkullImplantError` where the file is missing or of another make.
     """
-    return read_trials(CONFIDENCE_FILE)
+    return read_trials(RESOURCES / f"confidence-{NETWORK if networked else GEOMETRY}.json")
 
 
 def read_trials(path: Path) -> Trials:

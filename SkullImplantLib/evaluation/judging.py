@@ -56,7 +56,7 @@ class Trial:
             "options": options,
             "model_sha256": _model_sha256(self.options.model),
             "population_sha256": _file_sha256(self.population),
-            "most_departure": shipped_trials().most_departure,
+            "most_departure": shipped_trials(networked=True).most_departure,
             "left_out_of_population": list(population_in(self.population).skulls_like(case.skull)),
             **case.identity(),
         }

@@ -1,4 +1,4 @@
-"""Make `Resources/confidence.json`: what trials on known skulls teach of a design's error.
+"""Make `Resources/confidence-*.json`: what trials on known skulls teach of a design's error.
 
     python -m SkullImplantLib.training.confidence SUITE... -o FILE.json
 
@@ -30,6 +30,7 @@ from ..confidence import (
     Trials,
     conditions_of,
     departures,
+    is_networked,
     unlike_the_trials,
 )
 from ..errors import SkullImplantError
@@ -44,8 +45,7 @@ FEATURES = (
     "departure_mm",
     "departure_most_mm",
 )
-LOW_DICE = 0.60  # a design below is bad, however small its distances
-SENSITIVITY = 0.95  # of the flag, on skulls left out
+SENSITIVITY = 0.90  # of the flag, on skulls left out; higher costs false alarms
 # Errors beyond are fitted as these: below the grid decides, and gross errors are all alike.
 LEAST_MM, MOST_MM = 1.0, 12.0
 RIDGE = 0.05  # of the number of trials: weights that little speaks for stay small
@@ -63,22 +63,16 @@ class Row:
     source: str
     features: Mapping[str, float]
     hd95_mm: float
-    dice: float
 
     @property
     def networked(self) -> bool:
         """Whether a network ran, even where the prior was trusted in the end."""
-        return self.source != GEOMETRY or self.features["departure_most_mm"] > 0.0
+        return is_networked(self.features, self.source)
 
     @property
     def off(self) -> bool:
         """Whether the design was off by more than the flag is there for."""
         return self.hd95_mm > OFF_MM
-
-    @property
-    def bad(self) -> bool:
-        """Whether the flag should have told."""
-        return self.off or self.dice < LOW_DICE
 
 
 @dataclass(frozen=True)
@@ -122,7 +116,6 @@ def _row_of(path: Path) -> Row | None:
         source=str(told.get("model_source", "")),
         features={str(k): float(v) for k, v in told["features"].items()},
         hd95_mm=math.inf if hd95_mm is None else float(hd95_mm),
-        dice=float(told["dice"]),
     )
 
 
@@ -146,8 +139,8 @@ def fit(rows: Sequence[Row]) -> tuple[Trials, LeftOutSkulls]:
                 expected_mm[k] = others.expected_hd95_mm(row.features)
                 unlike[k] = bool(unlike_the_trials(row.features, others))
                 unlike[k] |= row.features["cut_share"] > 0.0
-    bad = np.array([row.bad for row in judged])
-    threshold_mm = threshold_of(expected_mm, bad & ~unlike)
+    off = np.array([row.off for row in judged])
+    threshold_mm = threshold_of(expected_mm, off & ~unlike)
     flagged = (expected_mm > threshold_mm) | unlike
     whole = fitted(judged)
     counts = {"all": _counted(judged, [True] * len(judged)), "flagged": _counted(judged, flagged)}
@@ -158,7 +151,7 @@ def fit(rows: Sequence[Row]) -> tuple[Trials, LeftOutSkulls]:
         whole.intercept, whole.weights, whole.ranges, threshold_mm, counts, most_departure
     )
     return trials, LeftOutSkulls(
-        flagged.tolist(), threshold_mm, _share(flagged, bad), _share(flagged, ~bad)
+        flagged.tolist(), threshold_mm, _share(flagged, off), _share(flagged, ~off)
     )
 
 
@@ -198,14 +191,15 @@ def fitted(rows: Sequence[Row]) -> Trials:
     )
 
 
-def threshold_of(expected_mm: np.ndarray, bad: np.ndarray) -> float:
-    """Return the largest threshold above which `SENSITIVITY` of the bad trials are expected.
+def threshold_of(expected_mm: np.ndarray, off: np.ndarray) -> float:
+    """Return the largest threshold above which `SENSITIVITY` of the trials that are off, are
+    expected.
 
     It lies half-way to the next trial below, and never above what the flag is there for.
     """
-    if not bad.any():
+    if not off.any():
         return OFF_MM
-    worst = np.sort(expected_mm[bad])[::-1]
+    worst = np.sort(expected_mm[off])[::-1]
     least = worst[math.ceil(SENSITIVITY * len(worst)) - 1]
     below = expected_mm[expected_mm < least]
     middle = math.sqrt(least * below.max()) if len(below) else 0.99 * least
@@ -285,11 +279,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 2
     for skull in sorted({row.skull for row in rows}):
         own = [(row, flag) for row, flag in zip(rows, left_out.flagged) if row.skull == skull]
-        caught = sum(flag for row, flag in own if row.bad)
-        alarms = sum(flag for row, flag in own if not row.bad)
-        bad = sum(row.bad for row, _ in own)
+        caught = sum(flag for row, flag in own if row.off)
+        alarms = sum(flag for row, flag in own if not row.off)
+        off = sum(row.off for row, _ in own)
         print(
-            f"{skull:24s} {caught} of {bad} bad caught, {alarms} of {len(own) - bad} good flagged"
+            f"{skull:24s} {caught} of {off} off caught, {alarms} of {len(own) - off} others flagged"
         )
     print(
         f"Skulls left out: sensitivity {left_out.sensitivity:.1%}, false alarms "

@@ -123,8 +123,8 @@ def test_what_is_missing_is_made(
 def test_what_a_design_says_of_itself_is_judged_anew(
     skulls: Path, output: Path, finished: Any, designs: list[Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    timid = replace(shipped_trials(), threshold_mm=0.1)
-    monkeypatch.setattr("SkullImplantLib.confidence.shipped_trials", lambda: timid)
+    timid = replace(shipped_trials(networked=False), threshold_mm=0.1)
+    monkeypatch.setattr("SkullImplantLib.confidence.shipped_trials", lambda networked: timid)
     data, _ = evaluate_suite([skulls], output, [KIND], 2, options=PRIOR)
     assert designs == [] and all(row["flagged"] for row in data["cases"])
     assert not any(row["flagged"] for row in finished[1]["cases"])
