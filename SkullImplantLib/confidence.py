@@ -22,12 +22,12 @@ from . import radial
 from .errors import SkullImplantError
 from .images import array_of
 from .kriging import away_mm
+from .models import RESOURCES
 from .population import OUTER, THICKNESS, Population
 
 if TYPE_CHECKING:
     from .prior import Prior
 
-RESOURCES = Path(__file__).resolve().parent.parent / "Resources"
 NETWORK, GEOMETRY, MIRRORED = "network", "prior", "mirror"  # the sources of a completion
 NEVER_TRIED = (
     "The design is the other side of the head turned over, whose error no trial tells; compare it "
