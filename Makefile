@@ -34,10 +34,11 @@ test: setup lint  ## check style and types, then run every test
 test-fast: setup  ## the tests without the slow ones
 	$(PYTHON) -m pytest Testing -m "not slow"
 
-lint: setup  ## ruff and mypy
+lint: setup  ## ruff, mypy, and the floors of the packages (import-linter)
 	.venv/bin/ruff check SkullImplantLib SkullImplant Testing
 	.venv/bin/ruff format --check SkullImplantLib Testing
 	.venv/bin/mypy
+	.venv/bin/lint-imports
 
 screenshots: setup  ## the pictures of the panel in Resources/Screenshots, made anew
 	SKULL_IMPLANT_SCREENSHOTS=Resources/Screenshots QT_QPA_PLATFORM=offscreen \
@@ -45,7 +46,7 @@ screenshots: setup  ## the pictures of the panel in Resources/Screenshots, made 
 
 population: setup  ## the prior's shape statistics: the shipped ones, and the tables', which know no test skull
 	$(PYTHON) -m SkullImplantLib.training.population $(DATA)/train $(DATA)/test \
-		--template average-19y -o Resources/population.npz
+		--template average-19y -o SkullImplantLib/resources/population.npz
 	$(PYTHON) -m SkullImplantLib.training.population $(DATA)/train \
 		--template average-19y -o $(TABLES)/population.npz
 

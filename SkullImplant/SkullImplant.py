@@ -478,7 +478,7 @@ class SkullImplantLogic(ScriptedLoadableModuleLogic):
 
     @staticmethod
     def _workFolder() -> Path:
-        from SkullImplantLib import job
+        from SkullImplantLib.job import protocol as job
 
         return job.short_work_folder(Path(slicer.app.temporaryPath))
 

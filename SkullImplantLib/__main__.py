@@ -9,7 +9,7 @@ os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
 def main() -> int:
     """Run the command line; the imports wait until here so that `--help` of others is not slow."""
-    from .cli import main as run
+    from .cli.main import main as run
 
     return run()
 

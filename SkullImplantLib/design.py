@@ -11,9 +11,8 @@ import numpy as np
 import SimpleITK as sitk
 import vtk
 
-from .checks import Check, CheckOptions, check_implant
-from .checksums import sha256_of
-from .confidence import (
+from .completion.rearrangement import Rules, apply_rules, learn_rules
+from .completion.trust import (
     GEOMETRY,
     MIRRORED,
     NETWORK,
@@ -23,10 +22,20 @@ from .confidence import (
     departure_of,
     is_trusted,
 )
+from .core.checksums import sha256_of
+from .core.images import array_of, bounding_box, crop, fraction_on, image_like, resample
+from .core.progress import Progress
+from .core.stages import StageReport, Stages, no_report
 from .errors import SkullImplantError
-from .images import array_of, bounding_box, crop, fraction_on, image_like, resample
-from .implant import Implant, make_implant
-from .left_out import LeftOut, leave_out
+from .geometry.frame import Pose, standard_grid
+from .geometry.other_side import where_not_denied
+from .geometry.pose import estimate_pose
+from .geometry.prior import Prior, complete_by_prior
+from .geometry.shape_statistics import POPULATION_FILE, Population, shipped_population
+from .geometry.view import defect_view, head_view
+from .implant.checks import Check, CheckOptions, check_implant
+from .implant.fit import Implant, make_implant
+from .implant.surface import SurfaceOptions, surface_of
 from .models import (
     AUTO,
     MIRROR,
@@ -37,18 +46,9 @@ from .models import (
     require_torch,
 )
 from .options import DesignOptions, ImplantOptions, check_lengths
-from .other_side import where_not_denied
-from .population import POPULATION_FILE, Population, shipped_population
-from .pose import Pose, standard_grid
-from .prior import Prior, complete_by_prior
-from .progress import Progress
-from .reading import Input
-from .rearrangement import Rules, apply_rules, learn_rules
-from .skull import Skull, SkullOptions, clean_skull, segment_skull
-from .stages import StageReport, Stages, no_report
-from .surface import SurfaceOptions, surface_of
-from .symmetry import estimate_pose
-from .views import defect_view, head_view
+from .reading.input import Input
+from .skull.left_out import LeftOut, leave_out
+from .skull.segmentation import Skull, SkullOptions, clean_skull, segment_skull
 
 if TYPE_CHECKING:
     from .networks.weights import Weights
@@ -108,7 +108,7 @@ def design_implant(
     without_torch = (WITHOUT_TORCH,) if asked == AUTO and options.model == PRIOR else ()
     weights = find_weights(options.model)
     if weights:
-        from .completion import choose_device
+        from .completion.network import choose_device
 
         choose_device(options.device)  # a GPU that is not there is told before the long work
     stages = Stages(report)
@@ -229,7 +229,7 @@ def _complete(
         return _mirrored(skull, pose), True, "cpu", ()
     if weights is None:
         return _by_prior(skull, prior), True, "cpu", ()
-    from .completion import CompletionOptions, complete_skull, grid_and_channels, is_fine
+    from .completion.network import CompletionOptions, complete_skull, grid_and_channels, is_fine
 
     where = CompletionOptions(options.device, options.engine)
     grid = standard_grid(pose, grid_and_channels(weights)[0])

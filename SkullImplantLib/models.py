@@ -1,8 +1,8 @@
 """What completes the skull: the models by name, and what each needs to run. Nothing heavy here."""
 
 import re
-from pathlib import Path
 
+from .core import resources
 from .errors import SkullImplantError
 
 # The completion by geometry alone: no weights, no torch.
@@ -17,14 +17,13 @@ AUTO = "auto"
 DEFAULT_MODEL = AUTO
 # Older ones lack what the networks use.
 TORCH_MINIMUM = "2.6"
-
-RESOURCES = Path(__file__).resolve().parent.parent / "Resources"
 POPULATION = "population"  # the prior's statistics: in the resources, but no network
 
 
 def shipped_models() -> tuple[str, ...]:
     """Return the names of the networks that came with the program, in order."""
-    checked = (path.name.removesuffix(".npz.sha256") for path in RESOURCES.glob("*.npz.sha256"))
+    files = resources.RESOURCES.glob("*.npz.sha256")
+    checked = (path.name.removesuffix(".npz.sha256") for path in files)
     return tuple(sorted(name for name in checked if name != POPULATION))
 
 
@@ -36,6 +35,11 @@ def may_use_torch(name: str) -> bool:
 def model_needs_torch(name: str) -> bool:
     """Say whether a model, by name or as a weight file, does not run without PyTorch."""
     return may_use_torch(name) and name != AUTO
+
+
+def uses_torch(name: str) -> bool:
+    """Say whether a model, by name or as a weight file, runs on PyTorch on this machine."""
+    return may_use_torch(name) and torch_version() is not None
 
 
 def chosen_model(name: str) -> str:

@@ -17,7 +17,7 @@ from vtk.util.numpy_support import vtk_to_numpy
 import slicer
 from slicer.i18n import tr as _
 
-from SkullImplantLib.images import index_to_lps_mm
+from SkullImplantLib.core.images import index_to_lps_mm
 
 # From RAS, which MRML uses, to LPS, which files and the library use; and back.
 FLIP_RAS_LPS = np.diag([-1.0, -1.0, 1.0, 1.0])

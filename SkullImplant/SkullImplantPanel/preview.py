@@ -114,8 +114,8 @@ def findThreshold(volumeNode: slicer.vtkMRMLScalarVolumeNode, then: Callable[[fl
 
 
 def _thresholdOf(image: SceneImage) -> float | None:
-    from SkullImplantLib.bone import automatic_threshold_hu
     from SkullImplantLib.errors import SkullImplantError
+    from SkullImplantLib.skull.thresholds import automatic_threshold_hu
 
     try:
         return automatic_threshold_hu(sitk.GetImageFromArray(image.voxels))

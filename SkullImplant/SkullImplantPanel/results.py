@@ -19,7 +19,7 @@ from vtk.util.numpy_support import numpy_to_vtk
 import slicer
 from slicer.i18n import tr as _
 
-from SkullImplantLib.images import array_of, index_to_lps_mm
+from SkullImplantLib.core.images import array_of, index_to_lps_mm
 
 from .inputs import FLIP_RAS_LPS
 

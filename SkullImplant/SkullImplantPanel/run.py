@@ -17,8 +17,8 @@ from typing import Any
 import slicer
 from slicer.i18n import tr as _
 
-from SkullImplantLib import job
 from SkullImplantLib.errors import SkullImplantError
+from SkullImplantLib.job import protocol as job
 
 from .background import inBackground
 from .wording import inPanelWords

@@ -24,8 +24,8 @@ from typing import Any
 import numpy as np
 import torch
 
+from ..core.memory import peak_bytes, restart_peak
 from ..errors import SkullImplantError
-from ..memory import peak_bytes, restart_peak
 from ..networks.autoencoder import Level, SparseAutoEncoder, named_configuration
 from ..sparse import ENGINES, engine_named
 from ..sparse.sites import Lattice

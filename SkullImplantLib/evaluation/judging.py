@@ -12,16 +12,17 @@ from typing import Any
 import SimpleITK as sitk
 
 from .. import __version__
-from ..checksums import sha256_of
-from ..confidence import judged_by, shipped_trials
+from ..completion.trust import judged_by, shipped_trials
+from ..core.checksums import sha256_of
+from ..core.files import atomic_path
+from ..core.images import array_of, bounding_box, crop, write_image
+from ..core.stages import StageReport, no_report
 from ..design import DesignOptions, ImplantDesign, design_implant, find_weights
 from ..errors import SkullImplantError
-from ..images import array_of, atomic_path, bounding_box, crop, write_image
+from ..geometry.shape_statistics import POPULATION_FILE, Population, same_skull
 from ..models import chosen_model
-from ..population import POPULATION_FILE, Population, same_skull
-from ..stages import StageReport, no_report
-from .cases import Case, CaseInput, CaseNotMade, population_in
 from .metrics import evaluate_implant
+from .suite_cases import CaseInput, CaseNotMade, JudgedCase, population_in
 
 # Rows hold this many digits after the point.
 DIGITS = 4
@@ -45,7 +46,7 @@ class Trial:
         model = chosen_model(self.options.model)
         object.__setattr__(self, "options", replace(self.options, model=model))
 
-    def made_with(self, case: Case) -> dict[str, Any]:
+    def made_with(self, case: JudgedCase) -> dict[str, Any]:
         """Return all that the case's row depends on, the library's code excepted, and what is
         judged anew from its features whenever it is read.
         """
@@ -61,24 +62,24 @@ class Trial:
             **case.identity(),
         }
 
-    def known_shapes(self, case: Case) -> Population:
+    def known_shapes(self, case: JudgedCase) -> Population:
         """Return the population less the case's own skull."""
         return _population_without(
             self.population, population_in(self.population).skulls_like(case.skull)
         )
 
-    def result_path(self, case: Case) -> Path:
+    def result_path(self, case: JudgedCase) -> Path:
         """Return where the case's row is kept."""
         return self._path(case, ".json")
 
-    def implant_path(self, case: Case) -> Path:
+    def implant_path(self, case: JudgedCase) -> Path:
         """Return where the case's implant is kept, cut to its box."""
         return self._path(case, ".implant.nrrd")
 
-    def _path(self, case: Case, ending: str) -> Path:
+    def _path(self, case: JudgedCase, ending: str) -> Path:
         return self.output / "cases" / f"{case.name}-{Path(self.options.model).stem}{ending}"
 
-    def kept(self, case: Case) -> dict[str, Any] | None:
+    def kept(self, case: JudgedCase) -> dict[str, Any] | None:
         """Return the case's row from an earlier run; None where it was made with anything else."""
         row = kept_row(self.result_path(case), self.made_with(case))
         if row is None:
@@ -87,7 +88,7 @@ class Trial:
             return None
         return row
 
-    def run(self, case: Case, report: StageReport = no_report) -> None:
+    def run(self, case: JudgedCase, report: StageReport = no_report) -> None:
         """Design for the case, measure, and keep row and implant."""
         try:
             made = case.load()
@@ -100,7 +101,7 @@ class Trial:
             write_image(crop(implant, box) if box else implant, self.implant_path(case))
         self._keep(case, row)
 
-    def _keep(self, case: Case, row: dict[str, Any]) -> None:
+    def _keep(self, case: JudgedCase, row: dict[str, Any]) -> None:
         row = {**row, "code": code_fingerprint()}
         if any(same_skull(name, case.skull) for name in _skulls_of(self.options.model)):
             row["seen_in_training"] = True

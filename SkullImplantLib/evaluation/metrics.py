@@ -14,8 +14,8 @@ import SimpleITK as sitk
 from scipy import ndimage
 from scipy.spatial import cKDTree
 
+from ..core.images import array_of, bounding_box, index_to_lps_mm, same_grid, voxel_volume_mm3
 from ..errors import SkullImplantError
-from ..images import array_of, bounding_box, index_to_lps_mm, same_grid, voxel_volume_mm3
 
 BORDER = 10.0  # width of the border zone: mm, or voxels of the grid; AutoImplant 2021, eq. (1)
 COVERED_MM = 2.0  # clinical tolerance for "the defect is closed here"

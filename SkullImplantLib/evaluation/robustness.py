@@ -1,7 +1,7 @@
 """The robustness table: what is left of the accuracy when the input is worse than it could be.
 
 The same defects are designed from the input as it is and from each of its degradations
-(`degradations.py`). What is judged, and against what:
+(`cases/ct_flaws.py`). What is judged, and against what:
 
 - The truth is the piece cut from the complete skull as it was, taken to the grid of the degraded
   input: it moves with the head, is averaged with the slices and ends with the view.
@@ -26,18 +26,7 @@ from typing import Any
 import numpy as np
 import SimpleITK as sitk
 
-from ..bone import automatic_threshold_hu
-from ..design import DesignOptions, design_implant
-from ..errors import SkullImplantError
-from ..images import array_of, atomic_path, image_like
-from ..models import PRIOR
-from ..population import POPULATION_FILE, Population
-from ..reading import Input
-from ..skull import SkullOptions, segment_skull
-from ..stages import StageReport, no_report
-from ..training.defects import KINDS, Defect
-from .cases import complete_skull, suite_cases
-from .degradations import (
+from ..cases.ct_flaws import (
     Degradation,
     Landmarks,
     all_degradations,
@@ -45,8 +34,20 @@ from .degradations import (
     changed_mask,
     landmarks_of,
 )
+from ..cases.defects import KINDS, Defect
+from ..core.files import atomic_path
+from ..core.images import array_of, image_like
+from ..core.stages import StageReport, no_report
+from ..design import DesignOptions, design_implant
+from ..errors import SkullImplantError
+from ..geometry.shape_statistics import POPULATION_FILE, Population
+from ..models import PRIOR
+from ..reading.input import Input
+from ..skull.segmentation import SkullOptions, segment_skull
+from ..skull.thresholds import automatic_threshold_hu
 from .judging import Trial, keep_row, kept_row
 from .metrics import evaluate_implant
+from .suite_cases import complete_skull, suite_cases
 
 MOST_FALL = 0.05  # of Dice against the same case undegraded
 # One kind of each sort: across the midline, at the side, anywhere. The orbit is another problem.

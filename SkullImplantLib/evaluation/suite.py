@@ -8,15 +8,15 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from ..cases.defects import KINDS, USUAL_CM2
+from ..core.stages import StageReport, no_report
 from ..design import DesignOptions
 from ..errors import SkullImplantError
+from ..geometry.shape_statistics import POPULATION_FILE
 from ..models import PRIOR
-from ..population import POPULATION_FILE
-from ..stages import StageReport, no_report
-from ..training.defects import KINDS, USUAL_CM2
-from .cases import Case, cohort_cases, complete_skull, suite_cases
+from .case_pictures import write_pictures
 from .judging import Trial
-from .pictures import write_pictures
+from .suite_cases import JudgedCase, cohort_cases, complete_skull, suite_cases
 from .tables import summary_of, table_of, write_tables
 from .workers import processor_count, run_here, run_in_processes
 
@@ -81,7 +81,7 @@ def evaluate_cohort(
 
 
 def _evaluate(
-    cases: Sequence[Case],
+    cases: Sequence[JudgedCase],
     trial: Trial,
     jobs: int,
     threads: int | None,

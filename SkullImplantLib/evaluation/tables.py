@@ -13,8 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from ..images import atomic_path
-from ..training.defects import KINDS
+from ..cases.defects import KINDS
+from ..core.files import atomic_path
 
 # Defects of the vault; the orbit's is reported apart, being another problem altogether.
 CALVARIAL_KINDS = tuple(kind for kind in KINDS if kind != "frontoorbital")

@@ -16,10 +16,11 @@ from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from typing import Any, TypeVar
 
-from ..commands import use_threads
+from ..core.stages import StageReport
+from ..core.threads import use_threads
 from ..errors import SkullImplantError
-from ..stages import StageReport
-from .cases import Case
+from ..models import uses_torch
+from .suite_cases import JudgedCase
 
 # Libraries of numerics read these once, when they are loaded.
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
@@ -29,7 +30,7 @@ WORKER_GONE = (
     "A process that worked on a case was ended by the system, most likely because memory ran out; "
     "run the same again with fewer --jobs, it goes on where it stopped."
 )
-AnyCase = TypeVar("AnyCase", bound=Case)
+AnyCase = TypeVar("AnyCase", bound=JudgedCase)
 
 
 def processor_count() -> int:
@@ -202,7 +203,7 @@ def _work(pipe: Connection, run: Any, threads: int, model: str) -> None:
     """Run the cases that come through the pipe, until this process is ended."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the starter's, who ends this one
     threading.Thread(target=_end_with_the_starter, daemon=True).start()
-    use_threads(threads, model)
+    use_threads(threads, uses_torch(model))
     while True:
         try:
             case = pipe.recv()

@@ -7,9 +7,9 @@ from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from ..core.files import remove_folder
+from ..core.processes import is_running
 from ..errors import SkullImplantError
-from ..job import remove_folder
-from ..processes import is_running
 
 STAGING_PREFIX = ".skull-implant-"
 

@@ -7,8 +7,8 @@ import SimpleITK as sitk
 import vtk
 from PIL import Image, ImageDraw, ImageFont
 
-from ..meshes import mesh_health
-from ..progress import Progress, silent
+from ..core.progress import Progress, silent
+from ..implant.meshes import mesh_health
 from .renders import (
     ABOVE,
     FRONT,

@@ -17,7 +17,7 @@ import vtk
 from scipy import ndimage
 from vtk.util.numpy_support import numpy_to_vtk, vtk_to_numpy
 
-from .. import images
+from ..core import images
 
 BONE = np.array([0.97, 0.93, 0.85])
 IMPLANT = np.array([0.10, 0.66, 0.72])
@@ -62,15 +62,15 @@ class PicturesUnavailable(Exception):
 
 
 @dataclass(frozen=True)
-class View:
+class Viewpoint:
     """Where a picture is taken from: `direction` leads from the head to the eye, in LPS."""
 
     direction: tuple[float, float, float]
     up: tuple[float, float, float] = (0.0, 0.0, 1.0)
 
 
-FRONT = View((0.0, -1.0, 0.0))
-ABOVE = View((0.0, 0.0, 1.0), up=(0.0, -1.0, 0.0))
+FRONT = Viewpoint((0.0, -1.0, 0.0))
+ABOVE = Viewpoint((0.0, 0.0, 1.0), up=(0.0, -1.0, 0.0))
 
 
 @cache
@@ -131,7 +131,7 @@ def picture_mesh(skull: sitk.Image) -> vtk.vtkPolyData:
     return mesh
 
 
-def three_quarter_view(skull: vtk.vtkPolyData, implant: vtk.vtkPolyData) -> View:
+def three_quarter_view(skull: vtk.vtkPolyData, implant: vtk.vtkPolyData) -> Viewpoint:
     """Return the view of the implant's outside that shows some of the face, superior up."""
     low, high = np.reshape(implant.GetBounds(), (3, 2)).T
     outward = (low + high) / 2.0 - np.array(skull.GetCenter())
@@ -140,13 +140,13 @@ def three_quarter_view(skull: vtk.vtkPolyData, implant: vtk.vtkPolyData) -> View
     # Towards the face, unless the implant is there already; then towards its own side.
     turned = outward + np.array([0.55 * side * max(0.0, -outward[1]), -0.55, 0.08])
     x, y, z = (float(v) for v in turned / np.linalg.norm(turned))
-    return View((x, y, z))
+    return Viewpoint((x, y, z))
 
 
 def render(
     skull: vtk.vtkPolyData,
     implant: vtk.vtkPolyData,
-    views: Sequence[tuple[View, tuple[int, int]]],
+    views: Sequence[tuple[Viewpoint, tuple[int, int]]],
     lacking: vtk.vtkPolyData | None = None,
     filling: vtk.vtkPolyData | None = None,
 ) -> list[np.ndarray]:
@@ -304,7 +304,7 @@ def _actor(mesh: vtk.vtkPolyData, colour: np.ndarray, specular: float) -> vtk.vt
     return actor
 
 
-def _aim(renderer: vtk.vtkRenderer, skull: vtk.vtkPolyData, view: View, aspect: float) -> None:
+def _aim(renderer: vtk.vtkRenderer, skull: vtk.vtkPolyData, view: Viewpoint, aspect: float) -> None:
     """Place the camera so that the skull fills the picture of this `aspect` (width / height)."""
     direction = np.array(view.direction) / np.linalg.norm(view.direction)
     right = np.cross(view.up, direction)

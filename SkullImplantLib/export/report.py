@@ -10,7 +10,7 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
-from ..images import atomic_path
+from ..core.files import atomic_path
 from ..models import MIRROR
 
 TITLE = "Cranial implant proposal"

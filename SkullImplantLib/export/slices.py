@@ -12,7 +12,7 @@ import SimpleITK as sitk
 from PIL import Image, ImageDraw, ImageFont
 from scipy import ndimage
 
-from .. import images
+from ..core import images
 
 # A wide bone window: level 500, width 2300 HU.
 WINDOW_LOW_HU, WINDOW_HIGH_HU = -650.0, 1650.0

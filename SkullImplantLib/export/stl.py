@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 import vtk
 
-from ..images import atomic_path
-from ..meshes import arrays_of, facet_vectors
+from ..core.files import atomic_path
+from ..implant.meshes import arrays_of, facet_vectors
 
 HEADER = b"SkullImplant proposal for review; SPACE=LPS; UNITS=mm"
 HEADER_BYTES = 80

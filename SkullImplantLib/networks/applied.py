@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 import torch
 
+from ..geometry.view import View
 from ..sparse import Sites
-from .autoencoder import Completion, SparseAutoEncoder
-from .inputs import CORRECTED_MM, View, around_the_hole, starting_logit, whole_head
+from .autoencoder import Decoded, SparseAutoEncoder
+from .inputs import CORRECTED_MM, around_the_hole, starting_logit, whole_head
 from .refiner import SparseRefiner
 
 
@@ -22,7 +23,7 @@ def autoencoded(
     residual: bool,
     device: torch.device,
     target: Sites | None = None,
-) -> Completion:
+) -> Decoded:
     """Return the auto-encoder's levels for a whole head; `target` as in its `forward`.
 
     Where the network is `residual`, its finest logits are added to `inputs.starting_logit`.

@@ -94,7 +94,7 @@ class Level:
 
 
 @dataclass
-class Completion:
+class Decoded:
     """What the network makes of one batch: `levels` from the coarsest to stride 1, and the output.
 
     `coordinates` int32 [M, 4] and `features` [M, 1] (0 to 1, the final layer) are the sites kept
@@ -181,7 +181,7 @@ class SparseAutoEncoder(nn.Module):
         target: Sites | None = None,
         bounds: tuple[int, int, int] | None = None,
         reconstruct: bool = True,
-    ) -> Completion:
+    ) -> Decoded:
         """Complete the skull `x`.
 
         Args:
@@ -199,7 +199,7 @@ class SparseAutoEncoder(nn.Module):
         levels = self.configuration.levels
         targets = _pyramid(target, levels) if target is not None else [None] * levels
         nothing = x.features[:0].sum(1)  # no logits, of the right kind and place
-        completion = Completion()
+        completion = Decoded()
         x, skips = self._encode(x)
         for index, decode in enumerate(self.decoder):
             if len(x.coordinates):

@@ -5,87 +5,23 @@ Training and use share this file, so that both show the networks the same thing.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
-from scipy import ndimage
+
+from ..geometry.view import AROUND_MM, CONTEXT_MM, View
 
 # What a network may be trained on, in the order of its features, and how many features each has.
 CHANNELS = {"skull": 1, "mirror": 2, "prior": 1, "hole": 1, "deviation": 2, "place": 3}
 # Thin temporal bone fills only part of a coarse voxel; it is still bone to the networks.
 THINNEST_FRACTION = 0.3
-# Depth at and below which the prior says nothing; it clips its depths just beyond.
-NOWHERE_MM = 7.9
 # The surest a voxel starts: a logit of +-4, which the network can still talk out of it.
 SUREST = 0.98
 # Voxels this far outside the prior's bone are offered too, so that the network can thicken it.
 OFFERED_MARGIN_VOXELS = 1.0
-# The fine stage corrects the prior this far outside its surface, this far around the missing bone,
-# and looks at the bone that is there this far around it.
-CORRECTED_MM, AROUND_MM, CONTEXT_MM = 4.5, 8.0, 16.0
+# The fine stage corrects the prior this far outside its surface.
+CORRECTED_MM = 4.5
 # Scales that bring features to about one: bone's thickness, a usual deviation, a head's size.
 DEPTH_MM, DEVIATION_MM, HEAD_MM = 4.0, 2.0, 100.0
-
-
-@dataclass(frozen=True)
-class View:
-    """One head on a box of the standard grid, as the networks see it; float32 (z, y, x).
-
-    `skull`, `mirror`: the part of each voxel that bone fills, and that of the head turned over.
-    `depth_mm`: how deep a voxel lies within the vault that the prior expects, hole filled; negative
-    outside the bone, -`NOWHERE_MM` or less where it says nothing. `hole`: bool, in the directions
-    in which bone is missing; `opposite_hole`: where it is missing in the mirror image, which then
-    says nothing. `deviation_mm` (2, z, y, x): standard deviation of the prior's outer
-    radius and thickness there. `low_mm`: of the first voxel in the standard frame, (z, y, x).
-    """
-
-    skull: np.ndarray
-    mirror: np.ndarray
-    depth_mm: np.ndarray
-    hole: np.ndarray
-    opposite_hole: np.ndarray
-    deviation_mm: np.ndarray
-    spacing_mm: float
-    low_mm: tuple[float, float, float]
-
-    @property
-    def hole_depth_mm(self) -> np.ndarray:
-        """The depth within the bone expected in the hole; -8 in other directions."""
-        return np.where(self.hole, self.depth_mm, np.float32(-8.0))
-
-    def from_hole_mm(self) -> np.ndarray:
-        """Return each voxel's distance to the bone that the prior expects in the hole."""
-        missing = self.hole & (self.depth_mm > 0.0)
-        if not missing.any():
-            return np.full(missing.shape, np.inf)
-        return ndimage.distance_transform_edt(~missing) * self.spacing_mm
-
-
-def view_of(
-    skull: np.ndarray,
-    fields: tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray],
-    spacing_mm: float,
-    low_mm: tuple[float, float, float],
-    box: tuple[slice, slice, slice] = (slice(None),) * 3,
-) -> View:
-    """Return the view of a box of the standard grid.
-
-    `skull`: the bone's part of each voxel of the whole standard grid, whose first voxel lies at
-    `low_mm` (z, y, x); its axis x runs across the mid-sagittal plane in its middle. `fields`: the
-    prior's (`Prior.fields_on`) on the box.
-    """
-    depth_mm, hole, opposite_hole, deviation_mm = fields
-    z, y, x = (low + (s.start or 0) * spacing_mm for low, s in zip(low_mm, box))
-    return View(
-        skull=np.ascontiguousarray(skull[box], np.float32),
-        mirror=np.ascontiguousarray(skull[..., ::-1][box], np.float32),
-        depth_mm=depth_mm,
-        hole=hole,
-        opposite_hole=opposite_hole,
-        deviation_mm=deviation_mm,
-        spacing_mm=spacing_mm,
-        low_mm=(z, y, x),
-    )
 
 
 def whole_head(view: View, channels: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:

@@ -18,9 +18,10 @@ import numpy as np
 import torch
 
 from .. import models, sparse
-from ..checksums import sha256_of, verify_checksum
+from ..core import resources
+from ..core.checksums import sha256_of, verify_checksum
+from ..core.files import atomic_path
 from ..errors import SkullImplantError
-from ..images import atomic_path
 from .autoencoder import Configuration, SparseAutoEncoder
 from .refiner import RefinerConfiguration, SparseRefiner
 
@@ -146,7 +147,7 @@ def load_weights(path: Path) -> Weights:
 
 
 def shipped_weights(name: str) -> Weights:
-    """Return the weights `Resources/NAME.npz` that come with the program.
+    """Return the weights `resources/NAME.npz` that come with the program.
 
     Raises:
         SkullImplantError: there are none of that name, or they are damaged.
@@ -155,7 +156,7 @@ def shipped_weights(name: str) -> Weights:
     if name not in shipped:
         known = f"use one of {', '.join(shipped)}" if shipped else "none are installed"
         raise SkullImplantError(f"There are no shipped weights '{name}'; {known}.")
-    return load_weights(models.RESOURCES / f"{name}.npz")
+    return load_weights(resources.RESOURCES / f"{name}.npz")
 
 
 def _network(configuration: AnyConfiguration, engine: ModuleType = sparse) -> AnyNetwork:

@@ -37,15 +37,7 @@ from types import ModuleType
 
 from ..errors import SkullImplantError
 from .functional import add, cat, prune
-from .nn import (
-    ELU,
-    BatchNorm,
-    Block,
-    Conv3d,
-    GenerativeConvTranspose3d,
-    ReLU,
-    Sigmoid,
-)
+from .nn import ELU, BatchNorm, Block, Conv3d, GenerativeConvTranspose3d, ReLU, Sigmoid
 from .sites import Sites
 from .tensor import SparseTensor, from_dense
 

@@ -50,11 +50,6 @@ class SparseTensor:
     def __len__(self) -> int:
         return len(self.sites)
 
-    def __add__(self, other: "SparseTensor") -> "SparseTensor":
-        from .functional import add
-
-        return add(self, other)
-
     def to(self, device: torch.device | str) -> "SparseTensor":
         """Return the tensor on `device`."""
         return SparseTensor.on(self.sites.to(device), self.features.to(device))

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import torch
 
+from ..core.files import atomic_path
 from ..errors import SkullImplantError
-from ..images import atomic_path
 
 HEADER = "header"
 

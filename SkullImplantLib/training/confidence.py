@@ -1,4 +1,4 @@
-"""Make `Resources/confidence-*.json`: what trials on known skulls teach of a design's error.
+"""Make `resources/confidence-*.json`: what trials on known skulls teach of a design's error.
 
     python -m SkullImplantLib.training.confidence SUITE... -o FILE.json
 
@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 from scipy.optimize import nnls
 
-from ..confidence import (
+from ..completion.trust import (
     CONDITIONS,
     GEOMETRY,
     LIMITED,
@@ -33,8 +33,8 @@ from ..confidence import (
     is_networked,
     unlike_the_trials,
 )
+from ..core.files import atomic_path
 from ..errors import SkullImplantError
-from ..images import atomic_path
 
 # What the error is fitted by: few, each of which grows with it.
 FEATURES = (
@@ -55,7 +55,7 @@ DIGITS = 4
 
 
 @dataclass(frozen=True)
-class Row:
+class TrialRow:
     """One trial: the skull, what was known before, and how it came out."""
 
     case: tuple[str, ...]
@@ -85,7 +85,7 @@ class LeftOutSkulls:
     false_alarms: float
 
 
-def read_rows(folders: Sequence[Path]) -> list[Row]:
+def read_rows(folders: Sequence[Path]) -> list[TrialRow]:
     """Return the trials in suites' folders, in order of their files' names; refusals are none.
 
     Raises `SkullImplantError` where a folder has none that knows its features.
@@ -102,7 +102,7 @@ def read_rows(folders: Sequence[Path]) -> list[Row]:
     return rows
 
 
-def _row_of(path: Path) -> Row | None:
+def _row_of(path: Path) -> TrialRow | None:
     try:
         told: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))["row"]
     except (OSError, ValueError, KeyError) as error:
@@ -110,7 +110,7 @@ def _row_of(path: Path) -> Row | None:
     if "error" in told or "not_made" in told or not told.get("features"):
         return None
     hd95_mm = told["hd95_mm"]
-    return Row(
+    return TrialRow(
         case=tuple(str(told.get(k, "")) for k in ("skull", "kind", "number", "degradation")),
         skull=str(told["skull"]),
         source=str(told.get("model_source", "")),
@@ -119,7 +119,7 @@ def _row_of(path: Path) -> Row | None:
     )
 
 
-def fit(rows: Sequence[Row]) -> tuple[Trials, LeftOutSkulls]:
+def fit(rows: Sequence[TrialRow]) -> tuple[Trials, LeftOutSkulls]:
     """Return what the trials teach, and how it did on skulls that were left out.
 
     Raises `SkullImplantError` for trials on fewer than `LEAST_SKULLS` skulls.
@@ -155,7 +155,7 @@ def fit(rows: Sequence[Row]) -> tuple[Trials, LeftOutSkulls]:
     )
 
 
-def judged_rows(rows: Sequence[Row]) -> list[Row]:
+def judged_rows(rows: Sequence[TrialRow]) -> list[TrialRow]:
     """Return the trials of the model that ships: of a case made by network and by prior, and by
     nothing else, the network's.
     """
@@ -163,7 +163,7 @@ def judged_rows(rows: Sequence[Row]) -> list[Row]:
     return [row for row in rows if row.networked or row.case not in networks]
 
 
-def fitted(rows: Sequence[Row]) -> Trials:
+def fitted(rows: Sequence[TrialRow]) -> Trials:
     """Return weights, intercept and ranges; the threshold is not yet known."""
     names = [name for name in FEATURES if all(name in row.features for row in rows)]
     x = np.array([[row.features[name] for name in names] for row in rows])
@@ -206,7 +206,7 @@ def threshold_of(expected_mm: np.ndarray, off: np.ndarray) -> float:
     return round(min(float(middle), OFF_MM), DIGITS)
 
 
-def farthest_good_departure(rows: Sequence[Row]) -> float | None:
+def farthest_good_departure(rows: Sequence[TrialRow]) -> float | None:
     """Return the departure, in deviations of the prior, beyond which the prior did better than the
     network in all; None where too few trials speak for any.
     """
@@ -229,7 +229,7 @@ def farthest_good_departure(rows: Sequence[Row]) -> float | None:
     return round((pairs[best - 1][0] + pairs[best][0]) / 2, DIGITS)
 
 
-def _counted(rows: Sequence[Row], chosen: Iterable[bool]) -> tuple[int, int]:
+def _counted(rows: Sequence[TrialRow], chosen: Iterable[bool]) -> tuple[int, int]:
     """Return how many trials are chosen, and how many of them were off."""
     own = [row.off for row, yes in zip(rows, chosen) if yes]
     return len(own), sum(own)
@@ -239,7 +239,7 @@ def _share(flagged: np.ndarray, of: np.ndarray) -> float:
     return float(flagged[of].mean()) if of.any() else math.nan
 
 
-def as_json(trials: Trials, rows: Sequence[Row], left_out: LeftOutSkulls) -> dict[str, Any]:
+def as_json(trials: Trials, rows: Sequence[TrialRow], left_out: LeftOutSkulls) -> dict[str, Any]:
     """Return the file's contents: what `confidence.read_trials` reads, and where it comes from."""
     return {
         "intercept": trials.intercept,

@@ -10,9 +10,9 @@ from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
+from ..core.files import atomic_path
 from ..errors import SkullImplantError
-from ..images import atomic_path
-from .options import TrainOptions
+from .training_options import TrainOptions
 
 FILE_NAME = "configuration.json"
 

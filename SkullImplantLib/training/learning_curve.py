@@ -7,8 +7,8 @@ from pathlib import Path
 
 from PIL import Image, ImageDraw, ImageFont
 
-from ..images import atomic_path
-from .log import Row
+from ..core.files import atomic_path
+from .log import LogRow
 
 SIZE = (960, 720)  # pixels of the picture
 FINER = 2  # drawn so many times larger and made smaller, which smooths the lines
@@ -35,7 +35,7 @@ DICE_LINES = (
 )
 
 
-def draw_learning_curve(rows: Sequence[Row], picture: Path) -> None:
+def draw_learning_curve(rows: Sequence[LogRow], picture: Path) -> None:
     """Draw the log of a training, at least one row of it, as a PNG; Dice where it was validated.
 
     Raises `ValueError` where there is no row.
@@ -59,7 +59,7 @@ def draw_learning_curve(rows: Sequence[Row], picture: Path) -> None:
 def _panel(
     pen: ImageDraw.ImageDraw,
     frame: tuple[float, float, float, float],
-    rows: Sequence[Row],
+    rows: Sequence[LogRow],
     lines: tuple[Line, ...],
     across: list[float],
 ) -> None:

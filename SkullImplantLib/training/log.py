@@ -5,12 +5,12 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
+from ..core.files import atomic_path
 from ..errors import SkullImplantError
-from ..images import atomic_path
 
 
 @dataclass(frozen=True)
-class Row:
+class LogRow:
     """One validation: mean loss since the last one, and the mean implant Dice of the held-back
     skulls on the network's grid, of the network and of the prior alone; not a number where no skull
     is held back.
@@ -25,20 +25,22 @@ class Row:
     minutes: float
 
 
-def write_log(path: Path, rows: Sequence[Row]) -> None:
+def write_log(path: Path, rows: Sequence[LogRow]) -> None:
     """Write all rows, whole or not at all."""
     with atomic_path(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, [field.name for field in fields(Row)])
+        writer = csv.DictWriter(file, [field.name for field in fields(LogRow)])
         writer.writeheader()
         writer.writerows(asdict(row) for row in rows)
 
 
-def read_log(path: Path) -> list[Row]:
+def read_log(path: Path) -> list[LogRow]:
     """Return the rows of a log; raises `SkullImplantError` where it is damaged."""
     try:
         with path.open(newline="", encoding="utf-8") as file:
             return [
-                Row(int(row["iteration"]), *(float(row[field.name]) for field in fields(Row)[1:]))
+                LogRow(
+                    int(row["iteration"]), *(float(row[field.name]) for field in fields(LogRow)[1:])
+                )
                 for row in csv.DictReader(file)
             ]
     except (OSError, KeyError, ValueError, TypeError) as error:

@@ -3,7 +3,7 @@
 import torch
 import torch.nn.functional as F
 
-from ..networks.autoencoder import Completion
+from ..networks.autoencoder import Decoded
 
 # The fine stage is judged on voxels without bone this close to what the prior expects in the hole:
 # the missing bone, and the free air and brain on either side of it and of the rim.
@@ -18,7 +18,7 @@ OVERLAP_WEIGHT = 2.0
 
 
 def autoencoder_loss(
-    completion: Completion, fraction: torch.Tensor, hole: torch.Tensor, hole_weight: float
+    completion: Decoded, fraction: torch.Tensor, hole: torch.Tensor, hole_weight: float
 ) -> torch.Tensor:
     """Return the sum of the levels' binary cross-entropies, with a soft Dice term on the hole.
 

@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from ..checksums import write_checksum
-from ..images import atomic_path
-from .log import Row
-from .options import FINE
+from ..core.checksums import write_checksum
+from ..core.files import atomic_path
+from .log import LogRow
+from .training_options import FINE
 
 CARD = """# Model card: {name}
 
@@ -87,14 +87,14 @@ UNKNOWN_PROVENANCE = (
 )
 FLAWS = (
     "In {share:.0%} of the cases the skull was given flaws of patients and scanners at random "
-    "(healed\nrims, pores, metal, thick slices and others; see `training/degradation.py`), and "
+    "(healed\nrims, pores, metal, thick slices and others; see `cases/mask_flaws.py`), and "
     "bone was made\nthicker or thinner."
 )
 FEW_SKULLS = 100
 MOST_ROWS = 12  # of the learning curve in the card; the log has them all
 
 
-def write_model_card(weights: Path, metadata: dict[str, Any], rows: Sequence[Row] = ()) -> None:
+def write_model_card(weights: Path, metadata: dict[str, Any], rows: Sequence[LogRow] = ()) -> None:
     """Write `NAME.md` and the checksum `NAME.npz.sha256` beside the weight file `NAME.npz`.
 
     `metadata`: as training writes it into the weights. `rows`: the log up to now.
@@ -139,7 +139,7 @@ def write_model_card(weights: Path, metadata: dict[str, Any], rows: Sequence[Row
         temporary.write_text(text, encoding="utf-8")
 
 
-def _iterations(metadata: dict[str, Any], rows: Sequence[Row]) -> str:
+def _iterations(metadata: dict[str, Any], rows: Sequence[LogRow]) -> str:
     iteration = metadata["iteration"]
     if not metadata["validation"]:
         return f"{iteration}"
@@ -155,7 +155,7 @@ def _started_from(metadata: dict[str, Any]) -> str:
     )
 
 
-def _curve(rows: Sequence[Row]) -> str:
+def _curve(rows: Sequence[LogRow]) -> str:
     """Return some rows of the log, evenly spaced, the last one among them, as a table."""
     if not rows:
         return ""

@@ -1,4 +1,4 @@
-"""Make `Resources/population.npz`: the radial maps of the skulls in a folder, in standard pose.
+"""Make `resources/population.npz`: the radial maps of the skulls in a folder, in standard pose.
 
     python -m SkullImplantLib.training.population FOLDER... -o FILE.npz [--template NAME]
 
@@ -19,15 +19,15 @@ import numpy as np
 import SimpleITK as sitk
 from scipy import ndimage
 
+from ..core.files import atomic_path
+from ..core.images import array_of, index_to_lps_mm
 from ..errors import SkullImplantError
-from ..images import array_of, atomic_path, index_to_lps_mm
-from ..kriging import VAULT_RAD
-from ..population import OUTER, Population
-from ..pose import Pose
-from ..radial import POLAR_RAD, fill_nearest, share_of_bone, shell_of
-from ..reading import read_input
-from ..skull import segment_skull
-from ..symmetry import fit_pose
+from ..geometry.frame import Pose
+from ..geometry.pose import fit_pose
+from ..geometry.radial import POLAR_RAD, VAULT_RAD, fill_nearest, share_of_bone, shell_of
+from ..geometry.shape_statistics import OUTER, Population
+from ..reading.input import read_input
+from ..skull.segmentation import segment_skull
 
 ROUNDS = 3
 RAY_MM = 1.0  # spacing at which rays are cast

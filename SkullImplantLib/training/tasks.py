@@ -21,9 +21,9 @@ from ..networks.autoencoder import (
 from ..networks.inputs import CHANNELS
 from ..networks.refiner import RefinerConfiguration, SparseRefiner
 from ..sparse import Sites
-from .cases import Case, Region
 from .losses import JUDGED_MM, autoencoder_loss, refiner_loss
-from .options import FINE, TrainOptions
+from .prepared import Region, TrainingCase
+from .training_options import FINE, TrainOptions
 
 
 class Task(Protocol):
@@ -36,10 +36,10 @@ class Task(Protocol):
     def network(self) -> SparseAutoEncoder | SparseRefiner:
         """What is trained."""
 
-    def loss(self, case: Case) -> torch.Tensor:
+    def loss(self, case: TrainingCase) -> torch.Tensor:
         """Return the loss on one case, with gradients."""
 
-    def bone(self, case: Case) -> np.ndarray:
+    def bone(self, case: TrainingCase) -> np.ndarray:
         """Return the completed skull's voxels (z, y, x) on the case's box."""
 
 
@@ -79,7 +79,7 @@ class AutoEncoderTask:
         self.network = SparseAutoEncoder(**asdict(self.configuration), generator=generator)
         self.network.to(self.device)
 
-    def loss(self, case: Case) -> torch.Tensor:
+    def loss(self, case: TrainingCase) -> torch.Tensor:
         fraction = torch.from_numpy(case.target).to(self.device)
         places = torch.nonzero(fraction >= 0.5).int()
         batch = torch.zeros((len(places), 1), dtype=torch.int32, device=self.device)
@@ -91,7 +91,7 @@ class AutoEncoderTask:
         hole = torch.from_numpy(case.view.hole_depth_mm > -JUDGED_MM).to(self.device)
         return autoencoder_loss(completion, fraction, hole, options.hole_weight)
 
-    def bone(self, case: Case) -> np.ndarray:
+    def bone(self, case: TrainingCase) -> np.ndarray:
         options = self.options
         with torch.inference_mode():
             completion = autoencoded(
@@ -118,7 +118,7 @@ class RefinerTask:
         self.network = SparseRefiner(**asdict(self.configuration), generator=generator)
         self.network.to(self.device)
 
-    def loss(self, case: Case) -> torch.Tensor:
+    def loss(self, case: TrainingCase) -> torch.Tensor:
         places, depth = refined(self.network, case.view, self.options.channels, self.device)
         index = tuple(places.cpu().numpy().T)
         judged = (case.view.from_hole_mm()[index] <= JUDGED_MM) & (case.view.skull[index] < 0.5)
@@ -127,5 +127,5 @@ class RefinerTask:
         fraction = torch.from_numpy(case.target[index][judged]).to(self.device)
         return refiner_loss(depth[chosen], true_mm, fraction)
 
-    def bone(self, case: Case) -> np.ndarray:
+    def bone(self, case: TrainingCase) -> np.ndarray:
         return refined_depth(self.network, case.view, self.options.channels, self.device) > 0.0

@@ -18,26 +18,26 @@ from typing import Any
 import numpy as np
 import torch
 
+from ..cases.cohort import SkullFile, split_skulls
+from ..cases.defects import checked_areas
+from ..cases.mask_flaws import smooth_noise
+from ..core.progress import Progress, part, silent
 from ..errors import SkullImplantError
-from ..networks.inputs import NOWHERE_MM, View
+from ..geometry.shape_statistics import POPULATION_FILE
+from ..geometry.view import NOWHERE_MM, View
 from ..networks.weights import load_weights, save_weights
-from ..population import POPULATION_FILE
-from ..progress import Progress, part, silent
 from .augmentation import AugmentationOptions, augment
 from .average import RunningAverage
-from .cases import Case, CaseOptions, load_case, prepare_cases
 from .checkpoint import Checkpoint, load_checkpoint, save_checkpoint
-from .cohort import SkullFile, split_skulls
 from .configuration import FILE_NAME, write_configuration
-from .defects import checked_areas
-from .degradation import smooth_noise
 from .learning_curve import draw_learning_curve
-from .log import Row, read_log, write_log
+from .log import LogRow, read_log, write_log
 from .losses import JUDGED_MM
 from .model_card import write_model_card
-from .options import TrainOptions, resolved
 from .precision import Precision
+from .prepared import CaseOptions, TrainingCase, load_case, prepare_cases
 from .tasks import Task, task_of
+from .training_options import TrainOptions, resolved
 
 LOG = "log.csv"
 WARM_UP = 50  # iterations; Adam knows little of the gradients' size at first
@@ -149,7 +149,12 @@ class _Run:
     """One training run: what must survive from one iteration to the next."""
 
     def __init__(
-        self, task: Task, cases: list[Path], checks: list[Case], folder: Path, options: TrainOptions
+        self,
+        task: Task,
+        cases: list[Path],
+        checks: list[TrainingCase],
+        folder: Path,
+        options: TrainOptions,
     ) -> None:
         self.task, self.cases, self.checks = task, cases, checks
         self.folder, self.options = folder, options
@@ -162,7 +167,7 @@ class _Run:
         self.average = RunningAverage(task.network)
         self.iteration = 0
         self.best: Score | None = None  # also where nothing is held back to find it by
-        self.rows: list[Row] = []
+        self.rows: list[LogRow] = []
         self.metadata: dict[str, Any] = {}  # of the best weights so far
         self.started_from: dict[str, Any] | None = None
 
@@ -249,7 +254,7 @@ class _Run:
         with self.average.instead_of(self.task.network):
             score = self.validate()
         dice = (score.network_dice, score.prior_dice) if score else (math.nan, math.nan)
-        self.rows.append(Row(self.iteration, round(loss, 4), *dice, round(minutes, 2)))
+        self.rows.append(LogRow(self.iteration, round(loss, 4), *dice, round(minutes, 2)))
         write_log(self.folder / LOG, self.rows)
         draw_learning_curve(self.rows, self.folder / "learning-curve.png")
         options = json.loads(json.dumps(asdict(self.options)))
@@ -303,7 +308,7 @@ class _Run:
         return Score(round(float(network), 4), round(float(prior), 4))
 
 
-def augmented(case: Case, rng: np.random.Generator) -> Case:
+def augmented(case: TrainingCase, rng: np.random.Generator) -> TrainingCase:
     """Return the case deformed, everything on it alike, and turned over every other time.
 
     Mirror image and prior are a little worse than they were: the one laid on less exactly, the

@@ -16,12 +16,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from SkullImplantLib.cases.cohort import skulls_in
+from SkullImplantLib.core.files import atomic_path
 from SkullImplantLib.evaluation.suite import EXACT, evaluate_suite
-from SkullImplantLib.images import atomic_path
 from SkullImplantLib.models import MIRROR, PRIOR
-from SkullImplantLib.training.cohort import skulls_in
-from SkullImplantLib.training.options import TrainOptions
 from SkullImplantLib.training.train import train
+from SkullImplantLib.training.training_options import TrainOptions
 
 # A budget that all rows can share on two cores within an hour and a half.
 BUDGET = TrainOptions(

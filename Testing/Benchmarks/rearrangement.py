@@ -25,17 +25,24 @@ import SimpleITK as sitk
 from scipy import ndimage
 from scipy.spatial import cKDTree
 
-from SkullImplantLib.images import array_of, bounding_box, crop, fraction_on, image_like, resample
-from SkullImplantLib.pose import Pose, standard_grid
-from SkullImplantLib.rearrangement import (
+from SkullImplantLib.cases.defects import make_defect
+from SkullImplantLib.completion.rearrangement import (
     PUBLISHED,
     RearrangementOptions,
     apply_rules,
     coarsen,
     learn_rules,
 )
-from SkullImplantLib.symmetry import estimate_pose
-from SkullImplantLib.training.defects import make_defect
+from SkullImplantLib.core.images import (
+    array_of,
+    bounding_box,
+    crop,
+    fraction_on,
+    image_like,
+    resample,
+)
+from SkullImplantLib.geometry.frame import Pose, standard_grid
+from SkullImplantLib.geometry.pose import estimate_pose
 
 CASES = [
     ("visible-human-male", "parietotemporal"),

@@ -8,11 +8,7 @@ import pytest
 # Before torch is imported: threads that spin while they wait make it slow on a busy machine.
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
-from SkullImplantLib.sample import (
-    SampleOptions,
-    SamplePatient,
-    make_sample_patient,
-)
+from SkullImplantLib.cases.sample import SampleOptions, SamplePatient, make_sample_patient
 
 PROJECT = Path(__file__).resolve().parents[2]
 

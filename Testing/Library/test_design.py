@@ -5,16 +5,16 @@ import pytest
 import SimpleITK as sitk
 from scipy import ndimage
 
-from SkullImplantLib.confidence import NEVER_TRIED
+from SkullImplantLib.cases.sample import SamplePatient
+from SkullImplantLib.completion.trust import NEVER_TRIED
+from SkullImplantLib.core.images import array_of, same_grid
 from SkullImplantLib.design import MIRROR, PRIOR, DesignOptions, design_implant
 from SkullImplantLib.errors import Cancelled, SkullImplantError
 from SkullImplantLib.evaluation.metrics import evaluate_implant
-from SkullImplantLib.images import array_of, same_grid
-from SkullImplantLib.meshes import arrays_of, mesh_health
-from SkullImplantLib.prior import complete_by_prior
-from SkullImplantLib.reading import Input
-from SkullImplantLib.sample import SamplePatient
-from SkullImplantLib.symmetry import estimate_pose
+from SkullImplantLib.geometry.pose import estimate_pose
+from SkullImplantLib.geometry.prior import complete_by_prior
+from SkullImplantLib.implant.meshes import arrays_of, mesh_health
+from SkullImplantLib.reading.input import Input
 
 # The sample patient is no skull of the training set; a completion that works does better than this.
 LEAST_DICE = 0.70

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from SkullImplantLib import models
+from SkullImplantLib.cases.sample import SamplePatient
+from SkullImplantLib.core.images import write_image
 from SkullImplantLib.errors import SkullImplantError
-from SkullImplantLib.images import write_image
-from SkullImplantLib.sample import SamplePatient
 
 # What Python says where a package is not there; and no module may have brought it along.
 WITHOUT_TORCH = """
@@ -90,7 +90,8 @@ def test_too_old_a_torch_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
 
 # What the Slicer module uses within its own process.
 IN_PROCESS = (
-    "bone", "errors", "export.stl", "images", "job", "models", "options", "surface",
+    "core.images", "errors", "export.stl", "implant.surface", "job.protocol", "models", "options",
+    "skull.thresholds",
 )  # fmt: skip
 
 
@@ -102,7 +103,7 @@ def test_rooms_used_in_another_process_bring_no_torch(name: str) -> None:
 
 def test_help_opens_no_heavy_room() -> None:
     code = (
-        "import sys; from SkullImplantLib.cli import build_parser; build_parser(); "
+        "import sys; from SkullImplantLib.cli.main import build_parser; build_parser(); "
         "heavy = {'torch', 'numpy', 'scipy', 'SimpleITK', 'vtk'} & set(sys.modules); "
         "assert not heavy, heavy"
     )

@@ -40,17 +40,15 @@ def file_of(url: str) -> str:
 
 def test_every_file_of_the_library_is_installed():
     of_library = files_below("SkullImplantLib") - {"SkullImplantLib/CMakeLists.txt"}
-    weights = {name for name in files_below("Resources") if name.count("/") == 1}
     assert set(library("SCRIPTS")) == {name for name in of_library if name.endswith(".py")}
-    assert set(library("RESOURCES")) == weights | {
-        name for name in of_library if not name.endswith(".py")
-    }
-    assert "SkullImplantLib/py.typed" in library("RESOURCES")
+    assert set(library("RESOURCES")) == {name for name in of_library if not name.endswith(".py")}
+    assert {"SkullImplantLib/py.typed", "SkullImplantLib/resources/fine.npz"} <= set(
+        library("RESOURCES")
+    )
 
 
-def test_library_and_weights_keep_their_places_beside_the_module():
-    # Files go to DESTINATION_DIR under the names they have from SOURCE_DIR: with the extension's
-    # root as source, `Resources` comes to stand beside `SkullImplantLib`, where the library looks.
+def test_the_library_keeps_its_place_beside_the_module():
+    # Files go to DESTINATION_DIR under the names they have from SOURCE_DIR, the extension's root.
     modules = "${Slicer_QTSCRIPTEDMODULES_LIB_DIR}"
     assert library("SOURCE_DIR") == ["${SkullImplant_SOURCE_DIR}"]
     assert library("DESTINATION_DIR") == ["${CMAKE_BINARY_DIR}/" + modules]

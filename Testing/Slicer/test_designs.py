@@ -15,8 +15,8 @@ import vtk
 from scipy import ndimage
 
 from module_fixtures import SMALL_SPACING_MM, ijk_to_ras, node_ids, turned
-from SkullImplantLib.images import write_image
-from SkullImplantLib.sample import SampleOptions, make_sample_patient
+from SkullImplantLib.cases.sample import SampleOptions, make_sample_patient
+from SkullImplantLib.core.images import write_image
 
 EXACT_MM = 1e-3
 
@@ -232,7 +232,7 @@ def test_network_without_torch(logic, scene, small_ct, monkeypatch, tmp_path):
     blocked = tmp_path / "torch"
     blocked.mkdir()
     (blocked / "__init__.py").write_text("raise ImportError('No module named torch', name='torch')")
-    from SkullImplantLib import job
+    from SkullImplantLib.job import protocol as job
 
     environment = {**job.environment(), "PYTHONPATH": str(tmp_path)}
     monkeypatch.setattr(job, "environment", lambda: environment)

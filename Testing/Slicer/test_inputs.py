@@ -14,7 +14,7 @@ from module_fixtures import ijk_to_ras, turned
 
 sys.path.append(str(Path(__file__).resolve().parents[1] / "Library"))
 from dicom_files import AXIAL, SAGITTAL, write_series
-from SkullImplantLib.reading import read_input
+from SkullImplantLib.reading.input import read_input
 
 EXACT_MM = 1e-3
 

@@ -17,8 +17,8 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 
-from SkullImplantLib.images import write_image
-from SkullImplantLib.sample import SampleOptions, make_sample_patient
+from SkullImplantLib.cases.sample import SampleOptions, make_sample_patient
+from SkullImplantLib.core.images import write_image
 from slicer_host.host import Host, start
 
 PROJECT = Path(__file__).resolve().parents[2]

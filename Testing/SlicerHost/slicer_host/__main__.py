@@ -105,7 +105,7 @@ def _load_sample_patient(host) -> None:
     """Make the sample patient, with the window alive meanwhile, and load its CT."""
     import SimpleITK
 
-    from SkullImplantLib.sample import make_sample_patient
+    from SkullImplantLib.cases.sample import make_sample_patient
 
     with ThreadPoolExecutor(max_workers=1) as executor:
         patient = executor.submit(make_sample_patient)

@@ -1,0 +1,105 @@
+"""What the verbs of the command line have in common: the frame of a verb, and shared options."""
+
+import argparse
+from pathlib import Path
+from typing import TypeAlias
+
+from ..models import DEFAULT_MODEL, MIRROR, NETWORK, PRIOR, shipped_models
+from ..options import DEVICES, ENGINES
+
+Verbs: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
+
+
+def add_verb(
+    verbs: Verbs,
+    name: str,
+    text: str,
+    examples: str,
+) -> argparse.ArgumentParser:
+    parser = verbs.add_parser(
+        name,
+        help=text,
+        description=text[0].upper() + text[1:] + ".",
+        epilog=examples,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument(
+        "--json", action="store_true", help="print one JSON object and nothing else"
+    )
+    parser.add_argument(
+        "--progress",
+        choices=("bar", "json", "none"),
+        default="bar",
+        help="how progress is shown on standard error (default: bar)",
+    )
+    parser.add_argument("--threads", type=positive, metavar="N", help="processor threads to use")
+    return parser
+
+
+def add_output(parser: argparse.ArgumentParser, text: str, default: str | None = None) -> None:
+    parser.add_argument(
+        "-o",
+        "--output",
+        type=Path,
+        required=default is None,
+        default=default,
+        metavar="FOLDER",
+        help=text,
+    )
+
+
+def add_run(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--device", choices=DEVICES, default="auto", help="default: auto")
+    parser.add_argument(
+        "--engine",
+        choices=ENGINES,
+        default="torch",
+        help="sparse engine (default: torch, our own; minkowski needs `make minkowski`)",
+    )
+    parser.add_argument(
+        "--model",
+        default=DEFAULT_MODEL,
+        metavar="NAME|FILE",
+        help=f"shipped weights by name ({', '.join(shipped_models())}), a weight file of your own, "
+        f"`{PRIOR}` for the geometric completion alone, or `{MIRROR}` for the other side turned "
+        f"over, to compare with (default: {DEFAULT_MODEL}, which is {NETWORK} where PyTorch is "
+        f"installed, else {PRIOR})",
+    )
+
+
+def add_input(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "input", type=Path, metavar="INPUT", help="DICOM folder, or NRRD, NIfTI or MHA file"
+    )
+    parser.add_argument(
+        "--input",
+        dest="kind_of_input",
+        choices=("auto", "ct", "skull"),
+        default="auto",
+        help="a CT in HU or a binary skull; by default told from the content",
+    )
+    parser.add_argument("--series", metavar="UID", help="the DICOM series, where there are several")
+    parser.add_argument(
+        "--bone-threshold",
+        type=float,
+        metavar="HU",
+        help="bone threshold in HU (default: found from the image)",
+    )
+
+
+def flag(name: str) -> str:
+    return "--" + name.replace("_", "-")
+
+
+def positive(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError("must be 1 or more")
+    return number
+
+
+def not_negative(text: str) -> float:
+    number = float(text)
+    if not 0.0 <= number < float("inf"):
+        raise argparse.ArgumentTypeError("must be 0 or more")
+    return number

@@ -1,0 +1,185 @@
+"""What the verbs that a patient meets do, from parsed options to a result to print.
+
+Those that measure and train have rooms of their own: `evaluation_commands.py` and
+`training_commands.py`.
+"""
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import SimpleITK as sitk
+
+from ..cases.defects import USUAL_CM2, apply_to_ct, make_defect
+from ..cases.sample import SamplePatient, make_sample_patient
+from ..core.images import voxel_volume_mm3, write_image
+from ..core.progress import part
+from ..core.stages import StageReport
+from ..core.threads import use_threads
+from ..design import design_implant
+from ..evaluation.metrics import evaluate_implant
+from ..export.folder import staged_folder
+from ..export.results import RESULT_FILES, write_results, write_update
+from ..geometry.pose import estimate_pose
+from ..models import MIRROR, PRIOR, uses_torch
+from ..options import DesignOptions
+from ..reading.input import Input, read_input
+from ..skull.left_out import read_left_out
+from ..skull.segmentation import SkullOptions, clean_skull, segment_skull
+from ..update import update_design
+from .devices import find_devices
+from .result import Result, stage_of
+
+
+def design(options: argparse.Namespace, report: StageReport) -> Result:
+    """`skull-implant design`: CT or skull to a result folder."""
+    use_threads(options.threads, uses_torch(options.model))
+    left_out = read_left_out(options.leave_out) if options.leave_out else None
+    source = _read(options, report)
+    settings = DesignOptions(
+        bone_threshold_hu=options.bone_threshold,
+        clearance_mm=options.clearance_mm,
+        rim_slack_mm=options.rim_slack_mm,
+        spur_mm=options.spur_mm,
+        model=options.model,
+        device=options.device,
+        engine=options.engine,
+    )
+    with staged_folder(options.output, RESULT_FILES) as folder:
+        found = design_implant(source, settings, report, left_out)
+        data = write_results(found, source, settings, folder, not options.no_report)
+    return Result(data, _summary(data, options.output))
+
+
+def update(options: argparse.Namespace, report: StageReport) -> Result:
+    """`skull-implant update`: mesh and check an implant anew that was edited by hand."""
+    use_threads(options.threads)
+    edited = update_design(options.result, options.input, options.clearance_mm, report)
+    with staged_folder(options.output, RESULT_FILES) as folder:
+        data = write_update(edited, folder, not options.no_report)
+    return Result(data, _summary(data, options.output))
+
+
+def sample(options: argparse.Namespace, report: StageReport) -> Result:
+    """`skull-implant sample`: the sample patient's CT and answer."""
+    use_threads(options.threads)
+    with staged_folder(options.output) as folder:
+        patient = _make_sample(options.seed, folder, report)
+    data = {"seed": options.seed, "answer_volume_cm3": round(_volume_cm3(patient.implant), 2)}
+    return Result(data, f"The sample patient was written to {options.output}.")
+
+
+def _make_sample(seed: int, folder: Path, report: StageReport) -> SamplePatient:
+    """Make the sample patient, and write its CT and the answer."""
+    progress = stage_of(report, "sample patient")
+    patient = make_sample_patient(seed, progress=part(progress, 0.0, 0.8))
+    progress(0.8, "writing the sample patient")
+    write_image(patient.ct, folder / "sample-ct.nrrd")
+    write_image(patient.implant, folder / "sample-answer.nrrd")
+    progress(1.0, "sample patient written")
+    return patient
+
+
+def demo(options: argparse.Namespace, report: StageReport) -> Result:
+    """`skull-implant demo`: the sample patient, end to end, and how near the answer it came."""
+    use_threads(options.threads, uses_torch(options.model))
+    settings = DesignOptions(model=options.model, device=options.device, engine=options.engine)
+    with staged_folder(options.output) as folder:
+        patient = _make_sample(options.seed, folder, report)
+        source = read_input(folder / "sample-ct.nrrd", "ct")
+        found = design_implant(source, settings, report)
+        data = write_results(found, source, settings, folder)
+        metrics = evaluate_implant(found.implant.mask, patient.implant, patient.defective)
+    data["against_the_answer"] = metrics.as_json()
+    text = _summary(data, options.output) + (
+        f"\nAgainst the piece that was taken out: Dice {metrics.dice:.3f}, "
+        f"HD95 {metrics.hd95_mm:.2f} mm (a phantom made by formulas, no evidence of accuracy)."
+    )
+    return Result(data, text)
+
+
+def devices(options: argparse.Namespace, report: StageReport) -> Result:
+    """`skull-implant devices`: where a network can run on this machine."""
+    data = find_devices()
+    if data["torch"] is None:
+        torch = f"PyTorch is not installed; the model '{PRIOR}' runs without it."
+    else:
+        torch = f"PyTorch {data['torch']}" + ("" if data["torch_ok"] else ", too old")
+    lines = [
+        f"{device['id']:<6} {device['name']}, "
+        + (f"{device['threads']} threads" if "threads" in device else f"{device['memory_gib']} GiB")
+        for device in data["devices"]
+    ]
+    return Result(data, "\n".join([*lines, torch]))
+
+
+def _read(options: argparse.Namespace, report: StageReport) -> Input:
+    progress = stage_of(report, "reading")
+    source = read_input(options.input, options.kind_of_input, options.series, progress)
+    progress(1.0, source.description)
+    return source
+
+
+def _summary(data: dict[str, Any], folder: Path) -> str:
+    implant = data["implant"]
+    lines = [
+        f"Implant: {implant['volume_cm3']:.1f} cm³, {implant['area_cm2']:.0f} cm², "
+        f"{implant['thickness_mm']:.1f} mm thick, {implant['triangles']} triangles.",
+    ]
+    # Of an implant edited by hand nobody knows, nor of the other side turned over.
+    if data.get("confidence", {}).get("source", MIRROR) != MIRROR:
+        expected_mm = data["confidence"]["expected_hd95_mm"]
+        lines.append(f"Expected error (HD95): {expected_mm:.1f} mm.")
+    lines += [f"Note: {note}" for note in data["notes"]]
+    lines += [f"Look at: {check['sentence']}" for check in data["checks"] if not check["passed"]]
+    seconds = sum(stage["seconds"] for stage in data["stages"])
+    passed = sum(check["passed"] for check in data["checks"])
+    lines += [
+        f"{passed} of {len(data['checks'])} checks passed; {seconds:.0f} s; written to {folder}.",
+        data["disclaimer"],
+    ]
+    return "\n".join(lines)
+
+
+def defect(options: argparse.Namespace, report: StageReport) -> Result:
+    """`skull-implant defect`: cut a craniectomy, and keep the answer."""
+    use_threads(options.threads)
+    source = _read(options, report)
+    if source.kind == "ct":
+        threshold = SkullOptions(bone_threshold_hu=options.bone_threshold)
+        skull = segment_skull(source.image, threshold, stage_of(report, "skull")).mask
+    else:
+        skull = clean_skull(source.image, stage_of(report, "skull")).mask
+    pose = estimate_pose(skull, stage_of(report, "pose"))
+    rng = np.random.default_rng(options.seed)
+    kind = "random_1" if options.kind == "random" else options.kind
+    area_cm2 = USUAL_CM2 if options.area_cm2 is None else options.area_cm2
+    cut = make_defect(skull, kind, rng, pose=pose, area_cm2=area_cm2)
+    defective = cut.defective
+    if source.kind == "ct":
+        defective = apply_to_ct(source.image, cut, rng)
+    with staged_folder(options.output) as folder:
+        progress = stage_of(report, "export")
+        write_image(defective, folder / "defective.nrrd")
+        progress(0.5)
+        write_image(cut.implant, folder / "implant.nrrd")
+        write_image(skull, folder / "complete.nrrd")
+        progress(1.0)
+    data = {
+        "kind": kind,
+        "seed": options.seed,
+        "area_cm2": round(cut.area_cm2, 1),
+        "volume_cm3": round(_volume_cm3(cut.implant), 2),
+    }
+    return Result(
+        data,
+        f"A {kind} defect of {data['area_cm2']} cm² ({data['volume_cm3']} cm³ of bone) was cut; "
+        f"written to {options.output}.",
+    )
+
+
+def _volume_cm3(mask: sitk.Image) -> float:
+    statistics = sitk.StatisticsImageFilter()
+    statistics.Execute(mask)
+    return float(statistics.GetSum()) * voxel_volume_mm3(mask) / 1000.0

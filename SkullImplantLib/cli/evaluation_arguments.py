@@ -1,0 +1,98 @@
+"""The words and options of `skull-implant evaluate` and `benchmark`."""
+
+import argparse
+from pathlib import Path
+
+from ..options import DEFECT_KINDS
+from .arguments import Verbs, add_output, add_run, add_verb, not_negative, positive
+
+EVALUATE_EXAMPLES = """examples:
+  skull-implant evaluate --implant a.nrrd --truth b.nrrd --defective c.nrrd --json
+  skull-implant evaluate --cohort SkullBreak/test --json
+  skull-implant evaluate --suite skulls -o results --kinds parietotemporal random_1
+  skull-implant evaluate --suite skulls -o results --skulls anna --jobs 4 --pictures
+  skull-implant evaluate --suite skulls -o large --areas-cm2 120 150"""
+BENCHMARK_EXAMPLES = """examples:
+  skull-implant benchmark engine --json
+  skull-implant benchmark robustness --suite skulls -o results --model prior"""
+
+
+def add_evaluate(verbs: Verbs) -> None:
+    parser = add_verb(verbs, "evaluate", "measure how good implants are", EVALUATE_EXAMPLES)
+    case = parser.add_argument_group("one case")
+    case.add_argument("--implant", type=Path, metavar="FILE", help="the implant to judge")
+    case.add_argument("--truth", type=Path, metavar="FILE", help="the piece that was taken out")
+    case.add_argument("--defective", type=Path, metavar="FILE", help="the skull without it")
+    many = parser.add_argument_group("many cases")
+    many.add_argument(
+        "--cohort", type=Path, metavar="FOLDER", help="SkullBreak or SkullFix, in its own layout"
+    )
+    many.add_argument(
+        "--suite",
+        type=Path,
+        nargs="+",
+        metavar="FOLDER",
+        help="complete skulls or CTs, to cut defects into",
+    )
+    many.add_argument(
+        "--skulls", nargs="+", metavar="NAME", help="of the suite, only these (default: all)"
+    )
+    many.add_argument("--kinds", nargs="+", choices=DEFECT_KINDS, metavar="KIND")
+    many.add_argument(
+        "--defects",
+        type=positive,
+        default=2,
+        metavar="N",
+        help="of each kind in each skull of the suite (default: %(default)s)",
+    )
+    many.add_argument("--seed", type=int, default=0, help="another seed is other defects")
+    many.add_argument(
+        "--areas-cm2",
+        type=not_negative,
+        nargs=2,
+        metavar=("LEAST", "MOST"),
+        help="of the defects of the suite (default: 20 120)",
+    )
+    _add_population(many)
+    many.add_argument(
+        "--jobs",
+        type=positive,
+        metavar="J",
+        help="cases at a time, which share the threads (default: as many as threads)",
+    )
+    many.add_argument(
+        "--pictures", action="store_true", help="draw the best, median and worst case of each kind"
+    )
+    add_output(parser, "where the tables of many cases go; run again to resume", "evaluation")
+    add_run(parser)
+
+
+def add_benchmark(verbs: Verbs) -> None:
+    parser = add_verb(
+        verbs,
+        "benchmark",
+        "measure the sparse engines' speed and memory, or how accuracy bears a worse input",
+        BENCHMARK_EXAMPLES,
+    )
+    parser.add_argument("what", choices=("engine", "robustness"))
+    many = parser.add_argument_group("robustness")
+    many.add_argument(
+        "--suite", type=Path, metavar="FOLDER", help="complete skulls or CTs, to cut defects into"
+    )
+    many.add_argument("--skulls", nargs="+", metavar="NAME", help="only these (default: all)")
+    many.add_argument("--kinds", nargs="+", choices=DEFECT_KINDS, metavar="KIND")
+    many.add_argument("--defects", type=positive, default=1, metavar="N", help="a kind and skull")
+    many.add_argument("--seed", type=int, default=0)
+    _add_population(many)
+    add_output(parser, "where the table goes; run again to resume", "robustness")
+    add_run(parser)
+
+
+def _add_population(group: "argparse._ArgumentGroup") -> None:
+    group.add_argument(
+        "--population",
+        type=Path,
+        metavar="FILE",
+        help="shape statistics (.npz) instead of the shipped ones; a skull that is in them is left "
+        "out for its own cases",
+    )

@@ -1,0 +1,117 @@
+"""What `skull-implant evaluate` and `skull-implant benchmark` do."""
+
+import argparse
+from dataclasses import replace
+from functools import partial
+
+from ..cases.defects import KINDS, USUAL_CM2
+from ..core.images import read_mask, same_grid
+from ..core.stages import StageReport
+from ..core.threads import use_threads
+from ..errors import SkullImplantError
+from ..evaluation.metrics import Metrics, evaluate_implant
+from ..evaluation.robustness import ROBUSTNESS_KINDS, evaluate_robustness
+from ..evaluation.suite import EXACT, evaluate_cohort, evaluate_suite
+from ..evaluation.suite_cases import vault_centre_mm
+from ..evaluation.workers import processor_count
+from ..geometry.shape_statistics import POPULATION_FILE
+from ..models import require_torch, uses_torch
+from ..options import DesignOptions
+from .result import Result
+
+
+def evaluate(options: argparse.Namespace, report: StageReport) -> Result:
+    """`skull-implant evaluate`: one case, a data set in its own layout, or the suite."""
+    use_threads(options.threads, uses_torch(options.model))
+    chosen = [
+        bool(options.implant or options.truth or options.defective),
+        bool(options.cohort),
+        bool(options.suite),
+    ]
+    if sum(chosen) != 1:
+        raise SkullImplantError(
+            "Say what to evaluate: --implant with --truth and --defective, or --cohort, or --suite."
+        )
+    if chosen[0]:
+        return _evaluate_one(options)
+    kinds = tuple("random_1" if k == "random" else k for k in options.kinds or KINDS)
+    threads = options.threads or processor_count()
+    many = (
+        partial(evaluate_cohort, options.cohort)
+        if chosen[1]
+        else partial(
+            evaluate_suite,
+            options.suite,
+            defects=options.defects,
+            seed=options.seed,
+            skulls=options.skulls,
+            areas_cm2=tuple(options.areas_cm2 or USUAL_CM2),
+        )
+    )
+    data, table = many(
+        options.output,
+        kinds=kinds,
+        options=_options(options),
+        population=options.population or POPULATION_FILE,
+        jobs=options.jobs or threads,
+        threads=threads,
+        pictures=options.pictures,
+        report=report,
+    )
+    return Result(data, table)
+
+
+def _options(options: argparse.Namespace) -> DesignOptions:
+    """Return how cases are designed."""
+    return replace(EXACT, model=options.model, device=options.device, engine=options.engine)
+
+
+def _evaluate_one(options: argparse.Namespace) -> Result:
+    if not (options.implant and options.truth and options.defective):
+        raise SkullImplantError("One case needs all of --implant, --truth and --defective.")
+    implant, truth, defective = (
+        read_mask(path) for path in (options.implant, options.truth, options.defective)
+    )
+    for path, image in ((options.truth, truth), (options.defective, defective)):
+        if not same_grid(implant, image):
+            raise SkullImplantError(
+                f"{path.name} does not lie on the grid of {options.implant.name}; evaluate masks "
+                "of one image."
+            )
+    centre_mm = vault_centre_mm(defective)
+    metrics: Metrics = evaluate_implant(implant, truth, defective, centre_mm)
+    data = metrics.as_json()
+    lines = (f"{k:<20} {'-' if v is None else format(v, '.4f')}" for k, v in data.items())
+    return Result(data, "\n".join(lines))
+
+
+def benchmark(options: argparse.Namespace, report: StageReport) -> Result:
+    """`skull-implant benchmark`: the engines' time and memory, or the robustness table."""
+    if options.what == "robustness":
+        return _robustness(options, report)
+    require_torch("The benchmark of the engines", otherwise="")
+    from ..evaluation.benchmark_engine import benchmark_engines, table_of
+
+    rows = benchmark_engines(threads=options.threads)
+    return Result({"rows": rows}, table_of(rows))
+
+
+def _robustness(options: argparse.Namespace, report: StageReport) -> Result:
+    if not options.suite:
+        raise SkullImplantError(
+            "The robustness benchmark needs --suite, a folder of skulls or CTs."
+        )
+    use_threads(options.threads, uses_torch(options.model))
+    kinds = tuple("random_1" if k == "random" else k for k in options.kinds or ROBUSTNESS_KINDS)
+    data, table = evaluate_robustness(
+        options.suite,
+        options.output,
+        kinds,
+        options.defects,
+        options.seed,
+        options.skulls,
+        _options(options),
+        options.population or POPULATION_FILE,
+        report,
+    )
+    return Result(data, table)

@@ -1,0 +1,241 @@
+"""The command line `skull-implant`: its words and options, and how it ends."""
+
+import argparse
+import json
+import signal
+import sys
+import traceback
+from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
+from importlib import import_module
+from pathlib import Path
+from types import FrameType
+
+from .. import __version__
+from ..errors import Cancelled, SkullImplantError
+from ..export.folder import trace_remover
+from ..options import DEFECT_KINDS, DesignOptions
+from .arguments import Verbs, add_input, add_output, add_run, add_verb, flag, not_negative
+from .evaluation_arguments import add_benchmark, add_evaluate
+from .terminal import JsonLines, ProgressBar, Quiet
+from .training_arguments import add_train
+from .watch import ending_with_the_starter
+
+OK, BUG, USER_ERROR, CANCELLED = 0, 1, 2, 130
+
+# Where each verb is found: the room and the function. Rooms are opened when they are used, so that
+# help comes at once, and what needs no torch runs without it.
+VERBS = {
+    "demo": (".commands", "demo"),
+    "sample": (".commands", "sample"),
+    "design": (".commands", "design"),
+    "update": (".commands", "update"),
+    "defect": (".commands", "defect"),
+    "devices": (".commands", "devices"),
+    "evaluate": (".evaluation_commands", "evaluate"),
+    "train": (".training_commands", "train_network"),
+    "benchmark": (".evaluation_commands", "benchmark"),
+}
+
+DESIGN_EXAMPLES = """examples:
+  skull-implant design ct-folder -o implant            a DICOM folder
+  skull-implant design head.nrrd -o implant --clearance-mm 0.3
+  skull-implant design skull.nii.gz -o implant --input skull --model prior
+  skull-implant design head.nrrd -o implant --leave-out plates.nrrd
+  skull-implant design head.nrrd -o implant --json | jq .checks"""
+UPDATE_EXAMPLES = """examples:
+  skull-implant update implant -o implant              implant/implant.nrrd was edited by hand
+  skull-implant update implant -o edited --input head.nrrd --clearance-mm 0.3"""
+DEFECT_EXAMPLES = """examples:
+  skull-implant defect head.nrrd -o case --kind bilateral --seed 3
+  skull-implant design case/defective.nrrd -o implant
+  skull-implant evaluate --implant implant/implant.nrrd --truth case/implant.nrrd \\
+                         --defective implant/skull.nrrd"""
+OUT_OF_MEMORY = "Not enough memory for this image; close other programs or crop the CT to the head."
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """Return the parser of the whole command line."""
+    parser = argparse.ArgumentParser(
+        prog="skull-implant",
+        description="From a head CT with a hole in the skull to a printable implant. The result is "
+        "a proposal for review by a qualified person, not a medical device.",
+    )
+    parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
+    verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
+    _add_demo(verbs)
+    _add_sample(verbs)
+    _add_design(verbs)
+    _add_update(verbs)
+    _add_defect(verbs)
+    _add_devices(verbs)
+    add_evaluate(verbs)
+    add_train(verbs)
+    add_benchmark(verbs)
+    return parser
+
+
+def _add_demo(verbs: Verbs) -> None:
+    parser = add_verb(
+        verbs,
+        "demo",
+        "design an implant for the built-in sample patient, and compare it with the answer",
+        "examples:\n  skull-implant demo\n  skull-implant demo -o somewhere --seed 7",
+    )
+    add_output(parser, "where to write (default: demo-output)", "demo-output")
+    parser.add_argument("--seed", type=int, default=0, help="another seed is another patient")
+    add_run(parser)
+
+
+def _add_sample(verbs: Verbs) -> None:
+    parser = add_verb(
+        verbs,
+        "sample",
+        "write the CT of the built-in sample patient, and the answer",
+        "examples:\n  skull-implant sample -o sample\n  skull-implant sample -o sample --seed 7",
+    )
+    add_output(parser, "where to write sample-ct.nrrd and sample-answer.nrrd")
+    parser.add_argument("--seed", type=int, default=0, help="another seed is another patient")
+
+
+def _add_design(verbs: Verbs) -> None:
+    parser = add_verb(
+        verbs,
+        "design",
+        "complete the skull of a head CT and write the implant as a printable STL",
+        DESIGN_EXAMPLES,
+    )
+    add_input(parser)
+    add_output(parser, "where to write skull, completed skull, implant, pictures and report")
+    parser.add_argument(
+        "--leave-out",
+        type=Path,
+        metavar="FILE",
+        help="a mask: bone inside it counts as removed (hardware, loose fragments, bone to resect)",
+    )
+    for name, text in (
+        ("clearance_mm", "gap between implant and bone"),
+        ("rim_slack_mm", "how far the rim may reach over the edge of the bone"),
+        ("spur_mm", "spurs of the implant thinner than this are removed"),
+    ):
+        parser.add_argument(
+            flag(name),
+            type=not_negative,
+            default=getattr(DesignOptions, name),
+            metavar="MM",
+            help=f"{text} (default: %(default)s)",
+        )
+    add_run(parser)
+    _add_no_report(parser)
+
+
+def _add_no_report(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--no-report", action="store_true", help="no pictures and report, only masks, STL and JSON"
+    )
+
+
+def _add_update(verbs: Verbs) -> None:
+    parser = add_verb(
+        verbs,
+        "update",
+        "mesh and check an implant anew that was edited by hand",
+        UPDATE_EXAMPLES,
+    )
+    parser.add_argument(
+        "result",
+        type=Path,
+        metavar="RESULT",
+        help="a folder that `design` wrote, with implant.nrrd as edited",
+    )
+    add_output(parser, "where to write the result; may be the same folder")
+    parser.add_argument(
+        "--input", type=Path, metavar="CT", help="the CT it was designed for, for the pictures"
+    )
+    parser.add_argument(
+        "--clearance-mm",
+        type=not_negative,
+        metavar="MM",
+        help="gap that the checks allow (default: what the design was made with)",
+    )
+    _add_no_report(parser)
+
+
+def _add_devices(verbs: Verbs) -> None:
+    add_verb(
+        verbs,
+        "devices",
+        "list where a network can run on this machine",
+        "examples:\n  skull-implant devices --json",
+    )
+
+
+def _add_defect(verbs: Verbs) -> None:
+    parser = add_verb(
+        verbs, "defect", "cut a craniectomy into a complete skull or its CT", DEFECT_EXAMPLES
+    )
+    add_input(parser)
+    add_output(parser, "where to write defective.nrrd, implant.nrrd and complete.nrrd")
+    parser.add_argument("--kind", choices=DEFECT_KINDS, default="random")
+    parser.add_argument("--seed", type=int, default=0, help="another seed is another defect")
+    parser.add_argument(
+        "--area-cm2",
+        type=not_negative,
+        metavar="CM2",
+        help="outer area (default: 20 to 120, drawn)",
+    )
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line and return its exit code."""
+    options = build_parser().parse_args(arguments)
+    signal.signal(signal.SIGTERM, _stop)
+    show = {"bar": ProgressBar, "json": JsonLines, "none": Quiet}[options.progress]()
+    watching: AbstractContextManager[None] = nullcontext()
+    if options.progress == "json":
+        # Asked before the run makes anything: what is not there now may go again.
+        watching = ending_with_the_starter(trace_remover(getattr(options, "output", None)))
+    with watching:
+        try:
+            show.begin()
+            return _run(options, show)
+        except SkullImplantError as error:
+            return _fail(options, show, str(error), USER_ERROR)
+        except (KeyboardInterrupt, Cancelled):
+            return _fail(options, show, "Cancelled.", CANCELLED)
+        except Exception as error:
+            if _is_out_of_memory(error):
+                return _fail(options, show, OUT_OF_MEMORY, USER_ERROR)
+            traceback.print_exc()
+            sentence = f"Internal error: {type(error).__name__}: {' '.join(str(error).split())}"
+            return _fail(options, show, sentence, BUG)
+
+
+def _run(options: argparse.Namespace, show: Quiet) -> int:
+    room, function = VERBS[options.verb]
+    result = getattr(import_module(room, __package__), function)(options, show)
+    show.close()
+    print(json.dumps(result.data, indent=2, allow_nan=False) if options.json else result.text)
+    sys.stdout.flush()
+    show.end()
+    return OK
+
+
+def _fail(options: argparse.Namespace, show: Quiet, sentence: str, code: int) -> int:
+    show.close()
+    if options.json:
+        print(json.dumps({"error": sentence}), flush=True)
+    show.fail(sentence, code)
+    return code
+
+
+def _is_out_of_memory(error: Exception) -> bool:
+    """Say whether memory ran out; ITK and torch tell it in words alone."""
+    return isinstance(error, MemoryError) or (
+        isinstance(error, RuntimeError) and "allocate memory" in str(error).lower()
+    )
+
+
+def _stop(number: int, frame: FrameType | None) -> None:
+    """End on SIGTERM as on Ctrl-C, so that nothing half-written is left."""
+    raise KeyboardInterrupt

@@ -1,0 +1,99 @@
+"""How progress looks on a terminal: a bar for people, JSON lines for programs."""
+
+import json
+import os
+import sys
+import time
+from contextlib import suppress
+from typing import Any, TextIO
+
+from ..errors import Cancelled
+
+BAR_CELLS = 28
+# A bar redrawn more often than this only flickers.
+REDRAW_SECONDS = 0.1
+
+
+class Quiet:
+    """No progress at all, and a failure in one sentence."""
+
+    def __init__(self, stream: TextIO | None = None) -> None:
+        self._stream = stream or sys.stderr
+
+    def __call__(self, stage: str, fraction: float, message: str = "") -> None:
+        """Take in a step; what a `StageReport` does."""
+
+    def begin(self) -> None:
+        """The run begins."""
+
+    def close(self) -> None:
+        """No more steps will come."""
+
+    def end(self) -> None:
+        """The run ended well."""
+
+    def fail(self, sentence: str, code: int) -> None:
+        """The run ended badly, with this exit code."""
+        self._stream.write(f"skull-implant: {sentence}\n")
+
+
+class ProgressBar(Quiet):
+    """One line per stage on a terminal; one line per finished stage in a log file."""
+
+    def __init__(self, stream: TextIO | None = None) -> None:
+        super().__init__(stream)
+        self._live = self._stream.isatty()
+        self._stage = ""
+        self._start = self._last = 0.0
+
+    def __call__(self, stage: str, fraction: float, message: str = "") -> None:
+        now = time.monotonic()
+        if stage != self._stage:
+            self._stage, self._start, self._last = stage, now, 0.0
+        done = fraction >= 1.0
+        if not done and (not self._live or now - self._last < REDRAW_SECONDS):
+            return
+        self._last = now
+        seconds = now - self._start
+        if self._live:
+            cells = "█" * int(fraction * BAR_CELLS)
+            line = f"{stage:<14} {cells:<{BAR_CELLS}} {fraction:4.0%} {seconds:6.1f} s  {message}"
+            self._stream.write("\r\x1b[2K" + line[:118] + ("\n" if done else ""))
+        else:
+            self._stream.write(f"{stage:<14} {seconds:6.1f} s\n")
+        self._stream.flush()
+        if done:
+            self._stage = ""
+
+    def close(self) -> None:
+        """Leave an unfinished bar behind on its own line."""
+        if self._live and self._stage:
+            self._stream.write("\n")
+
+
+class JsonLines(Quiet):
+    """A line of JSON (ASCII) for everything, for a calling program: `job.protocol.JobProgress`.
+
+    First `{"pid": ...}`; then the steps, `{"stage": ..., "fraction": ..., "message": ...}`; and in
+    the end `{"done": true}`, or `{"error": SENTENCE, "code": EXIT_CODE}`.
+    """
+
+    def __call__(self, stage: str, fraction: float, message: str = "") -> None:
+        self._write({"stage": stage, "fraction": round(fraction, 4), "message": message})
+
+    def begin(self) -> None:
+        self._write({"pid": os.getpid()})
+
+    def end(self) -> None:
+        self._write({"done": True})
+
+    def fail(self, sentence: str, code: int) -> None:
+        with suppress(Cancelled):
+            self._write({"error": sentence, "code": code})
+
+    def _write(self, told: dict[str, Any]) -> None:
+        try:
+            self._stream.write(json.dumps(told) + "\n")
+            self._stream.flush()
+        except BrokenPipeError:
+            raise Cancelled from None  # the calling program does not listen any more

@@ -1,0 +1,55 @@
+"""What `skull-implant train` does."""
+
+import argparse
+import time
+from dataclasses import fields, replace
+from typing import Any
+
+from ..cases.cohort import skulls_of
+from ..core.stages import StageReport
+from ..core.threads import use_threads
+from ..models import require_torch
+from ..training.configuration import read_configuration, write_configuration
+from ..training.training_options import TrainOptions, resolved
+from .result import Result, stage_of
+
+
+def train_network(options: argparse.Namespace, report: StageReport) -> Result:
+    """`skull-implant train`: folders of skulls to weights and their model card."""
+    settings = chosen(options)
+    if options.write_configuration:
+        write_configuration(options.write_configuration, resolved(settings))
+        named = {"configuration": str(options.write_configuration)}
+        return Result(named, f"The options are in {options.write_configuration}; nothing trained.")
+    require_torch("Training", otherwise="")
+    from ..completion.network import choose_device
+    from ..training.train import train
+
+    use_threads(options.threads, torch=True)
+    start = time.monotonic()
+    path = train(
+        skulls_of(options.skulls),
+        options.output,
+        replace(settings, device=choose_device(settings.device).type),
+        options.resume,
+        options.cases,
+        stage_of(report, "training"),
+    )
+    minutes = round((time.monotonic() - start) / 60.0, 1)
+    data = {"weights": str(path), "minutes": minutes}
+    return Result(data, f"Weights, model card and log are in {options.output} ({minutes} minutes).")
+
+
+def chosen(options: argparse.Namespace) -> TrainOptions:
+    """Return the defaults, changed by the configuration file, changed by the command line.
+
+    The parser leaves out what was not given, so that a file is not overruled by defaults.
+    """
+    settings: dict[str, Any] = {"device": "auto"}
+    if options.configuration:
+        settings |= read_configuration(options.configuration)
+    for field in fields(TrainOptions):
+        if hasattr(options, field.name):
+            value = getattr(options, field.name)
+            settings[field.name] = tuple(value) if isinstance(value, list) else value
+    return TrainOptions(**settings)

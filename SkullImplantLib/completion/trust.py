@@ -1,0 +1,369 @@
+"""How far a design may be off, told from data alone, and which completion is to be trusted.
+
+Features of the hole (where it lies, how sure the prior is, how much bone surrounds it, how far
+network and prior disagree) give an expected error by a monotone fit to trials on known skulls, of
+the network or of the prior alone (`resources/confidence-*.json`), which
+`python -m SkullImplantLib.training.confidence` makes. A design is flagged where that error is too
+large, or where the case lies beyond what the trials held.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import SimpleITK as sitk
+from scipy import ndimage
+
+from ..core.images import array_of
+from ..core.resources import RESOURCES
+from ..errors import SkullImplantError
+from ..geometry import radial
+from ..geometry.radial import away_mm
+from ..geometry.shape_statistics import OUTER, THICKNESS, Population
+
+if TYPE_CHECKING:
+    from ..geometry.prior import Prior
+
+NETWORK, GEOMETRY, MIRRORED = "network", "prior", "mirror"  # the sources of a completion
+NEVER_TRIED = (
+    "The design is the other side of the head turned over, whose error no trial tells; compare it "
+    "with a design of the default model."
+)
+OFF_MM = 4.0  # a design whose HD95 is above this is off
+MOST = 0.9  # of the hole: a value that so much of it stays below; its edge may be odd
+
+LEAST_DEVIATION_MM = 0.25  # no prediction of a surface is surer than half a voxel
+
+# The ring of bone that holds the implant, measured from the hole: nearer, the prior predicts too.
+RING_MM = (4.5, 12.0)
+NEAR_MM = 20.0  # bone whose symmetry tells of the hole's
+LEAST_PIXELS = 50  # of that bone on both sides, fewer tell nothing
+# Towards the brow and the orbits' roofs, and towards the skull's base, as seen from the vault's
+# middle: polar angle from the vertex, and azimuth from straight ahead.
+BROW_POLAR_RAD, BROW_AZIMUTH_RAD = np.deg2rad(80.0), np.deg2rad(60.0)
+BASE_POLAR_RAD = np.deg2rad(95.0)
+AZIMUTH_RAD = np.abs(np.arctan2(radial.DIRECTIONS[..., 0], -radial.DIRECTIONS[..., 1]))
+BROW = (radial.POLAR_RAD > BROW_POLAR_RAD) & (AZIMUTH_RAD < BROW_AZIMUTH_RAD)
+BASE = (radial.POLAR_RAD > BASE_POLAR_RAD) & ~BROW
+EDGE_PIXELS = 2  # a hole so near the edge of the view may go on beyond it
+
+
+@dataclass(frozen=True)
+class Departure:
+    """How far a network's surface lies from the prior's in the hole, mm: the mean, and what 95 % of
+    the surface stay below.
+    """
+
+    mean_mm: float
+    most_mm: float
+
+
+@dataclass(frozen=True)
+class Condition:
+    """A circumstance that a reason names: a feature above `above`.
+
+    `what` begins the sentence, `advice` ends it.
+    """
+
+    feature: str
+    above: float
+    what: str
+    advice: str
+
+
+ELSEWHERE = "compare it with the other side before use"
+# In the order in which they are told; a limit is where the circumstance is plainly there.
+CONDITIONS = {
+    "view": Condition(
+        "cut_share", 0.0, "The defect reaches the edge of the image",
+        "take a CT that shows all of it if there is one",
+    ),
+    "orbit": Condition(
+        "brow_share", 0.15, "The defect reaches the orbit or the brow",
+        "compare the brow with the other side before use",
+    ),
+    "base": Condition(
+        "base_share", 0.15, "The defect reaches down towards the skull base",
+        "compare its lower edge with the other side before use",
+    ),
+    "border": Condition(
+        "open_border", 0.15, "Bone is missing along part of the defect's border",
+        "look at the implant's rim there before use",
+    ),
+    "disagreement": Condition(
+        "departure_most_mm", 3.0, "The network and the geometric prediction disagree", ELSEWHERE
+    ),
+    "misfit": Condition(
+        "ring_thickness_error_mm", 1.5, "The bone around the defect is thicker or thinner than "
+        "the geometric prediction makes it", "compare the implant's thickness with the bone's",
+    ),
+    "variable": Condition(
+        "spread_mm", 4.0, "The defect lies where skulls differ much from one another", ELSEWHERE
+    ),
+}  # fmt: skip
+# A design is unlike the trials where such a feature is above this many times the largest of theirs.
+LIMITED = {
+    "area_cm2": (1.25, "The hole of {value:.0f} cm² is larger than those of the trials (up to "
+                 "{high:.0f} cm²), so its error is not known; judge the design by eye."),
+    "pose_fit_mm": (2.0, "The vault departs from usual shapes by {value:.1f} mm, more than those "
+                    "of the trials (up to {high:.1f} mm); judge the design by eye."),
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Trials:
+    """What the trials taught: log(HD95 in mm) is about `intercept` + sum of `weights` x features.
+
+    `ranges`: the least and the greatest of each feature. `threshold_mm`: designs expected to be off
+    by more are flagged. `counts`: of the trials with a condition, by its name, of those that the
+    fit flags (`flagged`) and of all (`all`): how many, and how many were off by `OFF_MM` or more.
+    `most_departure`: a network farther from the prior than so many of its deviations is not
+    trusted; None where no trial tells.
+    """
+
+    intercept: float
+    weights: Mapping[str, float]
+    ranges: Mapping[str, tuple[float, float]]
+    threshold_mm: float
+    counts: Mapping[str, tuple[int, int]]
+    most_departure: float | None = None
+
+    def expected_hd95_mm(self, features: Mapping[str, float]) -> float:
+        """Return the error that half of such designs stay below, from features within range."""
+        total = self.intercept
+        for name, weight in self.weights.items():
+            total += weight * float(np.clip(features[name], *self.ranges[name]))
+        return float(np.exp(total))
+
+
+@dataclass(frozen=True)
+class Confidence:
+    """What a design says of itself.
+
+    `expected_hd95_mm`: the error that half of such designs stay below. `reasons`: a sentence each,
+    none where the design is not flagged. `source`: `network`, `prior` or `mirror`, which made it.
+    """
+
+    expected_hd95_mm: float
+    flagged: bool
+    reasons: tuple[str, ...]
+    source: str
+    features: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def warning(self) -> tuple[str, ...]:
+        """The one sentence for the user, where there is something to warn of."""
+        if not self.flagged:
+            return ()
+        reason = self.reasons[0][0].lower() + self.reasons[0][1:]
+        if self.source == MIRRORED:
+            return (f"Look twice: {reason}",)
+        return (f"Look twice, the error may be about {self.expected_hd95_mm:.0f} mm: {reason}",)
+
+    def as_json(self) -> dict[str, Any]:
+        """Return what `design.json` says."""
+        return {
+            "expected_hd95_mm": round(self.expected_hd95_mm, 2),
+            "flagged": self.flagged,
+            "reasons": list(self.reasons),
+            "source": self.source,
+            "features": {name: round(value, 4) for name, value in self.features.items()},
+        }
+
+
+def assess(
+    prior: "Prior",
+    population: Population,
+    departure: Departure | None = None,
+    source: str = GEOMETRY,
+    trials: Trials | None = None,
+) -> Confidence:
+    """Return what to think of a design whose hole is the prior's.
+
+    `departure` is the network's, where one ran; `trials` replaces the shipped ones.
+    """
+    return judged_by(features_of(prior, population, departure), source, trials)
+
+
+def judged_by(
+    features: dict[str, float], source: str = GEOMETRY, trials: Trials | None = None
+) -> Confidence:
+    """Return what to think of a design with these features (`features_of`), made by `source`."""
+    trials = trials or shipped_trials(is_networked(features, source))
+    expected = trials.expected_hd95_mm(features)
+    reasons = unlike_the_trials(features, trials)
+    if source == MIRRORED:
+        reasons.insert(0, NEVER_TRIED)
+    too_far = expected > trials.threshold_mm
+    if too_far or features["cut_share"] > 0.0:
+        reasons += _why(features, trials)
+    return Confidence(expected, bool(reasons), tuple(reasons), source, features)
+
+
+def features_of(
+    prior: "Prior",
+    population: Population,
+    departure: Departure | None = None,
+) -> dict[str, float]:
+    """Return what tells of the error, by name; lengths in mm, shares of the hole's area or border.
+
+    The hole must not be empty. Without a network its departure is 0.
+    """
+    hole, outer = prior.hole, prior.outer_mm
+    area = (radial.STERADIANS * outer**2)[hole]
+    away = away_mm(hole)
+    ring = (away > RING_MM[0]) & (away <= RING_MM[1]) & radial.DISC
+    open_ring = ring & ~prior.covered
+    edge = ndimage.binary_dilation(hole, iterations=EDGE_PIXELS) & ~hole
+    known = prior.covered & ~hole
+    paired = known & known[:, ::-1] & (away <= NEAR_MM)
+    askew_mm = np.abs(outer - outer[:, ::-1])[paired]
+    return {
+        "area_cm2": prior.hole_area_cm2,
+        "pose_fit_mm": prior.pose.fit_mm,
+        "deviation_mm": _mean(prior.deviation_mm[OUTER][hole], area),
+        "deviation_most_mm": _quantile(prior.deviation_mm[OUTER][hole], area),
+        "thickness_deviation_mm": _mean(prior.deviation_mm[THICKNESS][hole], area),
+        "spread_mm": _quantile(population.spread_mm()[hole], area),
+        "brow_share": _mean(BROW[hole], area),
+        "base_share": _mean(BASE[hole], area),
+        "open_border": float(open_ring.sum() / ring.sum()),
+        "cut_share": float((~prior.seen)[edge].mean()) if edge.any() else 0.0,
+        "asymmetry_mm": float(np.median(askew_mm)) if len(askew_mm) >= LEAST_PIXELS else 0.0,
+        "ring_error_mm": prior.ring_error_mm[OUTER],
+        "ring_thickness_error_mm": prior.ring_error_mm[THICKNESS],
+        "departure_mm": departure.mean_mm if departure else 0.0,
+        "departure_most_mm": departure.most_mm if departure else 0.0,
+    }
+
+
+def departure_of(before: sitk.Image, after: sitk.Image) -> Departure:
+    """Return how far the surface of `after` lies from that of `before`.
+
+    Both are depths within bone (mm) on one grid; `before` is the prior's in the hole alone
+    (`Prior.hole_depth_on`). Near its surface a change of depth is a shift of the surface.
+    """
+    depth = array_of(before)
+    near = np.abs(depth) < before.GetSpacing()[0]
+    if not near.any():
+        return Departure(0.0, 0.0)
+    shift_mm = np.abs(array_of(after)[near] - depth[near])
+    return Departure(float(shift_mm.mean()), float(np.percentile(shift_mm, 95)))
+
+
+def is_trusted(departure: Departure, prior: "Prior", trials: Trials | None = None) -> bool:
+    """Say whether a network that departs so from the prior is to be trusted more than the prior.
+
+    It is, unless it departs farther than the trials found good, measured in the prior's own
+    deviation in the hole.
+    """
+    most = (trials or shipped_trials(networked=True)).most_departure
+    return most is None or departures(departure.most_mm, _deviation_mm(prior)) <= most
+
+
+def departures(most_mm: float, deviation_mm: float) -> float:
+    """Return a network's departure in deviations of the prior."""
+    return most_mm / max(deviation_mm, LEAST_DEVIATION_MM)
+
+
+def _deviation_mm(prior: "Prior") -> float:
+    area = radial.STERADIANS * prior.outer_mm**2
+    return _mean(prior.deviation_mm[OUTER][prior.hole], area[prior.hole])
+
+
+def unlike_the_trials(features: Mapping[str, float], trials: Trials) -> list[str]:
+    """Return a sentence for each feature that lies beyond what the trials held."""
+    found = []
+    for name, (times, sentence) in LIMITED.items():
+        high, value = trials.ranges[name][1], features[name]
+        if value > times * high:
+            found.append(sentence.format(value=value, high=high))
+    return found
+
+
+def conditions_of(features: Mapping[str, float]) -> list[str]:
+    """Return the names of the conditions that hold, in the order in which they are told."""
+    return [
+        name for name, c in CONDITIONS.items() if features.get(c.feature, 0.0) > c.above
+    ]  # fmt: skip
+
+
+def _why(features: Mapping[str, float], trials: Trials) -> list[str]:
+    """Return a sentence for each condition under which designs were off more often than usual."""
+    count, off = trials.counts["all"]
+    usual = off / max(count, 1)
+    reasons = []
+    for name in conditions_of(features):
+        condition = CONDITIONS[name]
+        count, off = trials.counts.get(name, (0, 0))
+        if not count:
+            reasons.append(f"{condition.what}, which no trial did; {condition.advice}.")
+        elif off / count > usual:
+            reasons.append(f"{condition.what}, where {_were_off(count, off)}; {condition.advice}.")
+    if not reasons:
+        counts = _were_off(*trials.counts["flagged"])
+        reasons.append(f"The bone around the hole says little of its shape, and {counts} "
+                       f"in such cases; {ELSEWHERE}.")  # fmt: skip
+    return reasons
+
+
+def _were_off(count: int, off: int) -> str:
+    return (
+        f"designs were off by more than {OFF_MM:.0f} mm in {100 * off / count:.0f} % of "
+        f"{count} trials"
+    )
+
+
+def _mean(values: np.ndarray, weight: np.ndarray) -> float:
+    return float((values * weight).sum() / weight.sum())
+
+
+def _quantile(values: np.ndarray, weight: np.ndarray) -> float:
+    """Return the value that `MOST` of the weight stays below."""
+    order = np.argsort(values, kind="stable")
+    share = np.cumsum(weight[order]) / weight.sum()
+    return float(np.interp(MOST, share, values[order]))
+
+
+def is_networked(features: Mapping[str, float], source: str) -> bool:
+    """Say whether a network ran, even where the prior was trusted in the end."""
+    return source == NETWORK or features["departure_most_mm"] > 0.0
+
+
+@lru_cache(maxsize=2)
+def shipped_trials(networked: bool) -> Trials:
+    """Return what the trials of the network that ships taught, or those of the prior alone.
+
+    Raises `SkullImplantError` where the file is missing or of another make.
+    """
+    return read_trials(RESOURCES / f"confidence-{NETWORK if networked else GEOMETRY}.json")
+
+
+def read_trials(path: Path) -> Trials:
+    """Return the trials in a file that `training.confidence` wrote.
+
+    Raises `SkullImplantError` where the file is missing or of another make.
+    """
+    try:
+        stored = json.loads(path.read_text(encoding="utf-8"))
+        trials = Trials(
+            intercept=float(stored["intercept"]),
+            weights={str(k): float(v) for k, v in stored["weights"].items()},
+            ranges={str(k): (float(a), float(b)) for k, (a, b) in stored["ranges"].items()},
+            threshold_mm=float(stored["threshold_mm"]),
+            counts={str(k): (int(a), int(b)) for k, (a, b) in stored["counts"].items()},
+            most_departure=stored["most_departure"],
+        )
+        if not {*trials.weights, *LIMITED} <= set(trials.ranges):
+            raise ValueError("a range is missing")
+        if not {"all", "flagged"} <= set(trials.counts):
+            raise ValueError("a count is missing")
+    except (OSError, KeyError, ValueError, TypeError, AttributeError) as error:
+        raise SkullImplantError(
+            f"The record of trials {path.name} is missing or damaged; install the program again."
+        ) from error
+    return trials

@@ -1,0 +1,148 @@
+"""The ground that every stage stands on: images with their geometry, and arrays taken from them.
+
+Images are `SimpleITK.Image` in LPS millimetres; arrays are indexed (z, y, x). Points are (x, y, z)
+in LPS millimetres, as SimpleITK gives them.
+"""
+
+from pathlib import Path
+
+import numpy as np
+import SimpleITK as sitk
+
+from ..errors import SkullImplantError
+from .files import atomic_path
+
+
+class _KeptBuffer:
+    """A buffer for numpy to view that keeps its image alive, which SimpleITK's view does not."""
+
+    def __init__(self, image: sitk.Image) -> None:
+        self.image = image
+        self.__array_interface__ = sitk.GetArrayViewFromImage(image).__array_interface__
+
+
+def array_of(image: sitk.Image) -> np.ndarray:
+    """Return the voxels of `image` as a read-only view, shape (z, y, x); it outlives `image`."""
+    array = np.asarray(_KeptBuffer(image))
+    array.flags.writeable = False
+    return array
+
+
+def image_like(array: np.ndarray, reference: sitk.Image) -> sitk.Image:
+    """Return `array` (z, y, x), of the shape of `reference`, as an image with its geometry.
+
+    A boolean array becomes a `uint8` mask.
+    """
+    if array.shape != reference.GetSize()[::-1]:
+        raise ValueError(f"array {array.shape} does not fit an image {reference.GetSize()[::-1]}")
+    image = sitk.GetImageFromArray(array.astype(np.uint8) if array.dtype == bool else array)
+    image.CopyInformation(reference)
+    return image
+
+
+def image_at(array: np.ndarray, grid: sitk.Image, start_zyx: tuple[int, int, int]) -> sitk.Image:
+    """Return `array` (z, y, x) as an image whose first voxel is voxel `start_zyx` of `grid`."""
+    image = sitk.GetImageFromArray(array.astype(np.uint8) if array.dtype == bool else array)
+    image.SetSpacing(grid.GetSpacing())
+    image.SetDirection(grid.GetDirection())
+    image.SetOrigin(grid.TransformIndexToPhysicalPoint([int(i) for i in start_zyx[::-1]]))
+    return image
+
+
+def index_to_lps_mm(image: sitk.Image) -> np.ndarray:
+    """Return the 4x4 matrix that takes a voxel index (x, y, z, 1) to a point in LPS mm."""
+    matrix = np.eye(4)
+    matrix[:3, :3] = np.reshape(image.GetDirection(), (3, 3)) * np.asarray(image.GetSpacing())
+    matrix[:3, 3] = image.GetOrigin()
+    return matrix
+
+
+def voxel_volume_mm3(image: sitk.Image) -> float:
+    """Return the volume of one voxel in mm³."""
+    return float(np.prod(image.GetSpacing()))
+
+
+def same_grid(a: sitk.Image, b: sitk.Image, tolerance_mm: float = 1e-3) -> bool:
+    """Say whether two images have the same size and every corner in the same place."""
+    if a.GetSize() != b.GetSize():
+        return False
+    corners = np.array(np.meshgrid(*[(0, n - 1) for n in a.GetSize()])).reshape(3, -1)
+    corners = np.vstack([corners, np.ones(corners.shape[1])])
+    apart = (index_to_lps_mm(a) - index_to_lps_mm(b)) @ corners
+    return bool(np.abs(apart).max() <= tolerance_mm)
+
+
+def bounding_box(mask: np.ndarray, margin: int | tuple[int, int, int] = 0) -> tuple[slice, ...]:
+    """Return slices (z, y, x) around the non-zero voxels, widened by `margin` voxels per axis.
+
+    Raises `ValueError` where the mask is empty.
+    """
+    margins = (margin,) * 3 if isinstance(margin, int) else margin
+    box = []
+    for axis in range(3):
+        others = tuple(k for k in range(3) if k != axis)
+        used = np.flatnonzero(mask.any(axis=others))
+        if used.size == 0:
+            raise ValueError("the mask is empty")
+        start = max(int(used[0]) - margins[axis], 0)
+        box.append(slice(start, min(int(used[-1]) + 1 + margins[axis], mask.shape[axis])))
+    return tuple(box)
+
+
+def crop(image: sitk.Image, box: tuple[slice, ...]) -> sitk.Image:
+    """Return the part of `image` in `box`, slices (z, y, x), in its place in space."""
+    start = [int(s.start) for s in box[::-1]]
+    return sitk.RegionOfInterest(image, [int(s.stop - s.start) for s in box[::-1]], start)
+
+
+def resample(
+    image: sitk.Image,
+    grid: sitk.Image,
+    interpolator: int = sitk.sitkLinear,
+    outside: float = 0.0,
+    pixel_type: int = sitk.sitkUnknown,
+) -> sitk.Image:
+    """Return `image` sampled on the geometry of `grid`, both lying in the same LPS space."""
+    return sitk.Resample(image, grid, sitk.Transform(), interpolator, outside, pixel_type)
+
+
+def read_mask(path: Path) -> sitk.Image:
+    """Return a mask from a file (uint8; every non-zero voxel is 1); it may be small or empty.
+
+    Raises `SkullImplantError` where it cannot be read or is not one volume.
+    """
+    if not path.is_file():
+        raise SkullImplantError(f"{path} does not exist; check the path.")
+    try:
+        image = sitk.ReadImage(str(path))
+    except RuntimeError as error:
+        raise SkullImplantError(
+            f"{path.name} cannot be read as an image; check the file."
+        ) from error
+    if image.GetDimension() != 3 or image.GetNumberOfComponentsPerPixel() != 1:
+        raise SkullImplantError(f"{path.name} is not a mask in three dimensions; check the file.")
+    return image != 0
+
+
+def write_image(image: sitk.Image, path: Path) -> None:
+    """Write `image` compressed, in the format of the path's ending, whole or not at all."""
+    with atomic_path(Path(path)) as temporary:
+        try:
+            sitk.WriteImage(image, str(temporary), useCompression=True)
+        except RuntimeError as error:
+            raise SkullImplantError(
+                f"Cannot write {Path(path).name}; check free space and permissions."
+            ) from error
+
+
+def fraction_on(mask: sitk.Image, grid: sitk.Image) -> sitk.Image:
+    """Return, as float32 on `grid`, which part of each of its voxels the 0/1 `mask` fills.
+
+    The mask is averaged in blocks of about half the grid's spacing and then interpolated, which
+    keeps thin bone where plain sampling of a coarse grid would drop it.
+    """
+    half_mm = 0.5 * min(grid.GetSpacing())
+    blocks = [max(1, min(round(half_mm / s), n)) for s, n in zip(mask.GetSpacing(), mask.GetSize())]
+    white = sitk.BinaryThreshold(mask, 1, 255, 255, 0)
+    filled = resample(sitk.BinShrink(white, blocks), grid, pixel_type=sitk.sitkFloat32)
+    return filled / 255.0

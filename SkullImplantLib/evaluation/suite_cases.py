@@ -1,0 +1,244 @@
+"""The cases that accuracy is measured on: inputs with a hole whose filling is known.
+
+A suite's case is cut into a complete skull, or into the CT itself, so that segmentation is judged
+too; a cohort's case lies on disk. A case is a small description that any process can load.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache, lru_cache
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import SimpleITK as sitk
+
+from ..cases.cohort import cases_in
+from ..cases.defects import KINDS, USUAL_CM2, Defect, apply_to_ct, checked_areas, make_defect
+from ..core.checksums import sha256_of
+from ..errors import SkullImplantError
+from ..geometry.frame import Pose
+from ..geometry.pose import estimate_pose
+from ..geometry.shape_statistics import POPULATION_FILE, Population, read_population
+from ..reading.input import Input, read_input
+from ..skull.segmentation import clean_skull, segment_skull
+
+ENDINGS = (".nii.gz", ".nii", ".nrrd", ".mha", ".mhd")
+
+
+class CaseNotMade(SkullImplantError):
+    """The skull offers no place for the defect that was drawn: no case, and nobody's failure."""
+
+
+@dataclass(frozen=True)
+class CaseInput:
+    """One case to judge: an input with a hole, the piece that fills it, the skull without it, the
+    vault's centre (LPS, mm; None where it is not known), and what is known of it.
+    """
+
+    source: Input
+    truth: sitk.Image
+    defective: sitk.Image
+    centre_mm: np.ndarray | None
+    facts: dict[str, Any]
+
+
+class JudgedCase(Protocol):
+    """A case by name; `skull` names the skull, whose cases one process reads once."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def skull(self) -> str: ...
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """What is known of the case before it is loaded: its row begins so."""
+        ...
+
+    def identity(self) -> dict[str, Any]:
+        """Return what the case depends on: another value is another case."""
+        ...
+
+    def load(self) -> CaseInput:
+        """Make the case. Raises `CaseNotMade`, or `SkullImplantError` for an unreadable file."""
+        ...
+
+
+@dataclass(frozen=True)
+class CompleteSkull:
+    """A complete skull or CT as read, its mask, and its pose by the shape statistics at hand, by
+    which defects are placed.
+    """
+
+    source: Input
+    mask: sitk.Image
+    pose: Pose
+
+
+@lru_cache(maxsize=1)
+def complete_skull(path: Path, population: Path = POPULATION_FILE) -> CompleteSkull:
+    """Return the complete skull in a file; the last one is kept, for the next of its cases."""
+    source = read_input(path)
+    segment = segment_skull if source.kind == "ct" else clean_skull
+    mask = segment(source.image).mask
+    return CompleteSkull(source, mask, estimate_pose(mask, population=population_in(population)))
+
+
+@lru_cache(maxsize=1)
+def population_in(path: Path) -> Population:
+    """Return the shape statistics in a file; the last ones are kept."""
+    return read_population(path)
+
+
+@dataclass(frozen=True)
+class SuiteCase:
+    """The defect number `number` of a kind in the complete skull or CT in `path`, its area drawn
+    between `areas_cm2`; it depends on the skull, the seed, and the `population` by which the
+    skull's pose is found.
+    """
+
+    path: Path
+    skull: str
+    kind: str
+    number: int
+    seed: int
+    population: Path = POPULATION_FILE
+    areas_cm2: tuple[float, float] = USUAL_CM2
+
+    @property
+    def name(self) -> str:
+        return f"{self.skull}-{self.kind}-{self.number}"
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        return {
+            "skull": self.skull, "kind": self.kind, "number": self.number, "seed": self.seed
+        }  # fmt: skip
+
+    def identity(self) -> dict[str, Any]:
+        return {
+            **self.facts,
+            "input_sha256": _sha256_of(self.path),
+            "placed_by": _sha256_of(self.population),
+            "areas_cm2": list(self.areas_cm2),
+        }
+
+    def cut(self) -> tuple[Input, Defect, dict[str, Any]]:
+        """Return the input with the defect, the defect, and what is known of the case."""
+        complete = complete_skull(self.path, self.population)
+        rng = np.random.default_rng(
+            [self.seed, self.number, KINDS.index(self.kind), *self.skull.encode()]
+        )
+        try:
+            defect = make_defect(complete.mask, self.kind, rng, complete.pose, self.areas_cm2)
+        except SkullImplantError as error:
+            raise CaseNotMade(str(error)) from error
+        source = complete.source
+        image = defect.defective
+        if source.kind == "ct":
+            image = apply_to_ct(source.image, defect, rng)
+        facts = {**self.facts, "input": source.kind, "area_cm2": round(defect.area_cm2, 1)}
+        return Input(image, source.kind, "", "a skull of the suite"), defect, facts
+
+    def load(self) -> CaseInput:
+        source, defect, facts = self.cut()
+        centre_mm = complete_skull(self.path, self.population).pose.centre_mm
+        return CaseInput(source, defect.implant, defect.defective, centre_mm, facts)
+
+
+@dataclass(frozen=True)
+class CohortCase:
+    """A case of a data set on disk; `kind` is `unnamed` where the data set has none."""
+
+    defective: Path
+    implant: Path
+    skull: str
+    kind: str
+
+    @property
+    def name(self) -> str:
+        return f"{self.skull}-{self.kind}".replace("/", "-")
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        return {"skull": self.skull, "kind": self.kind, "input": "skull"}
+
+    def identity(self) -> dict[str, Any]:
+        return {
+            **self.facts,
+            "input_sha256": _sha256_of(self.defective),
+            "truth_sha256": _sha256_of(self.implant),
+        }
+
+    def load(self) -> CaseInput:
+        source = read_input(self.defective, "skull")
+        truth = sitk.ReadImage(str(self.implant)) != 0
+        return CaseInput(source, truth, source.image, vault_centre_mm(source.image), self.facts)
+
+
+def vault_centre_mm(skull: sitk.Image) -> np.ndarray | None:
+    """Return the centre (LPS, mm) of a skull's vault; None where the mask is no skull."""
+    try:
+        return estimate_pose(skull).centre_mm
+    except SkullImplantError:
+        return None
+
+
+def suite_cases(
+    folders: Sequence[Path],
+    kinds: Sequence[str],
+    defects: int,
+    seed: int,
+    skulls: Sequence[str] | None = None,
+    population: Path = POPULATION_FILE,
+    areas_cm2: tuple[float, float] = USUAL_CM2,
+) -> list[SuiteCase]:
+    """Return `defects` cases of each kind in every skull or CT of the folders, or in the named.
+
+    Raises `SkullImplantError` where a folder holds no skull, none has a name that is asked for, or
+    the areas are none.
+    """
+    checked_areas(areas_cm2)
+    found: dict[str, Path] = {}
+    for folder in folders:
+        files = sorted(p for p in folder.glob("*") if p.name.endswith(ENDINGS))
+        if not files:
+            raise SkullImplantError(f"{folder} holds no skull or CT (NRRD, NIfTI or MHA files).")
+        for path in files:
+            name = path.name[: -len(next(e for e in ENDINGS if path.name.endswith(e)))]
+            if name in found:
+                raise SkullImplantError(f"Two skulls are called {name}; rename one of them.")
+            found[name] = path
+    unknown = sorted(set(skulls or ()) - set(found))
+    if unknown:
+        raise SkullImplantError(
+            f"There is no skull called {unknown[0]}; there are {', '.join(found)}."
+        )
+    return [
+        SuiteCase(path, name, kind, number, seed, population, areas_cm2)
+        for name, path in found.items()
+        if skulls is None or name in skulls
+        for kind in kinds
+        for number in range(defects)
+    ]
+
+
+def cohort_cases(folder: Path, kinds: Sequence[str]) -> list[CohortCase]:
+    """Return the cases of a SkullBreak or SkullFix folder whose truth is there, of these kinds."""
+    return [
+        CohortCase(case.defective, case.implant, case.skull, case.kind or "unnamed")
+        for case in cases_in(folder)
+        if case.implant is not None and (case.kind is None or case.kind in kinds)
+    ]
+
+
+def _sha256_of(path: Path) -> str:
+    return _sha256_at(path, path.stat().st_mtime_ns)
+
+
+@cache
+def _sha256_at(path: Path, changed_ns: int) -> str:
+    """Return a file's checksum; `changed_ns` makes a changed file another one."""
+    return sha256_of(path)

@@ -1,0 +1,109 @@
+"""What is known of skulls in general: the radial maps of a few, their mean and how they vary.
+
+Read from `resources/population.npz`, which `python -m SkullImplantLib.training.population` makes.
+"""
+
+import zipfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+from scipy import ndimage
+
+from ..core.resources import RESOURCES
+from ..errors import SkullImplantError
+from .radial import MEAN_RADIUS_MM, POLAR_RAD, SIZE
+
+POPULATION_FILE = RESOURCES / "population.npz"
+OUTER, THICKNESS = 0, 1  # the channels of a skull's maps
+SMOOTHING_PIXELS = 3
+
+
+@dataclass(frozen=True, eq=False)
+class Population:
+    """Radial maps of intact skulls in the standard pose; mm.
+
+    `names`   the skulls; `maps_mm` (skulls, 2, SIZE, SIZE), channel 0 outer radius, 1 thickness;
+    `bone`    (skulls, SIZE, SIZE) bool, where there is vault bone; elsewhere maps are filled.
+    """
+
+    names: tuple[str, ...]
+    maps_mm: np.ndarray
+    bone: np.ndarray
+
+    def without(self, names: Sequence[str]) -> "Population":
+        """Return the population less the named skulls (to test on them)."""
+        keep = [i for i, name in enumerate(self.names) if name not in names]
+        return Population(tuple(self.names[i] for i in keep), self.maps_mm[keep], self.bone[keep])
+
+    def mean_mm(self) -> np.ndarray:
+        """Return the mean maps (2, SIZE, SIZE), left-right symmetric."""
+        mean = self.maps_mm.mean(axis=0)
+        return (mean + mean[..., ::-1]) / 2
+
+    def factors_mm(self) -> np.ndarray:
+        """Return F (2 skulls, 2, SIZE, SIZE) such that F'F is the covariance of the maps.
+
+        The skulls and their mirror images are the sample.
+        """
+        both = np.concatenate([self.maps_mm, self.maps_mm[..., ::-1]])
+        return (both - self.mean_mm()) / np.sqrt(max(len(both) - 2, 1))
+
+    def share(self) -> np.ndarray:
+        """Return the share of skulls with bone in a direction, smoothed, (SIZE, SIZE)."""
+        share = self.bone.mean(axis=0)
+        return ndimage.uniform_filter((share + share[:, ::-1]) / 2, SMOOTHING_PIXELS)
+
+    def spread_mm(self) -> np.ndarray:
+        """Return the standard deviation of the outer radius, size taken out, (SIZE, SIZE)."""
+        outer = self.maps_mm[:, OUTER]
+        size = np.median(outer[:, np.pi / 2 > POLAR_RAD], axis=1)
+        sized = outer / size[:, None, None] * MEAN_RADIUS_MM
+        spread = np.concatenate([sized, sized[..., ::-1]]).std(axis=0)
+        return ndimage.uniform_filter(spread, SMOOTHING_PIXELS)
+
+    def skulls_like(self, name: str) -> tuple[str, ...]:
+        """Return the names of this population that mean the skull `name`."""
+        return tuple(own for own in self.names if same_skull(own, name))
+
+
+def same_skull(one: str, other: str) -> bool:
+    """Say whether two names mean one skull: a CT may be called as its mask, with `-ct` behind."""
+    return one.lower().removesuffix("-ct") == other.lower().removesuffix("-ct")
+
+
+@lru_cache(maxsize=1)
+def shipped_population() -> Population:
+    """Return the population in `resources/population.npz`.
+
+    Raises `SkullImplantError` where the file is missing or of another make.
+    """
+    return read_population(POPULATION_FILE)
+
+
+def read_population(path: Path) -> Population:
+    """Return the population in a file that `training.population` wrote.
+
+    Raises `SkullImplantError` where the file is missing or of another make.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as stored:
+            population = Population(
+                tuple(str(name) for name in stored["names"]),
+                stored["maps_mm"].astype(np.float32),
+                stored["bone"].astype(bool),
+            )
+        if population.maps_mm.shape[1:] != (2, SIZE, SIZE):
+            raise ValueError("another map size")
+    except (OSError, KeyError, ValueError, TypeError, zipfile.BadZipFile) as error:
+        mend = (
+            "install the program again"
+            if path == POPULATION_FILE
+            else "make them with `python -m SkullImplantLib.training.population`"
+        )
+        raise SkullImplantError(
+            f"The shape statistics {path.name} are missing or damaged; {mend}."
+        ) from error
+    return population

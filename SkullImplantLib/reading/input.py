@@ -1,0 +1,393 @@
+"""Whatever the user gives (a DICOM folder or an image file) to one checked image of a known kind.
+
+A CT comes out in Hounsfield units, a skull as a mask. Geometry is kept as it is: any orientation,
+handedness and spacing; the stages after work in physical space.
+"""
+
+import re
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import SimpleITK as sitk
+
+from ..core.images import array_of, image_like, index_to_lps_mm
+from ..core.progress import Progress, part, silent
+from ..errors import SkullImplantError
+from .dicom_series import OUTSIDE_HU, read_series
+from .dicom_study import is_dicom
+from .headers import ImageHeader, read_header
+from .voxel_data import NOT_FINITE, check_data
+
+# Finer than any scanner, and coarser than any head CT from which an implant could be made.
+MIN_SPACING_MM, MAX_SPACING_MM = 0.05, 10.0
+# Thicker slices than this lose the rim of a defect; the usual advice is 1 mm.
+THICK_SLICES_MM = 3.0
+# A 1024^3 image, a head at 0.25 mm; beyond it the stages after would not fit into memory.
+MAX_VOXELS = 2**30
+MAX_BYTES = 4 * 2**30
+# A piece of a skull smaller than this has neither a mirror side nor a vault to go by.
+MIN_VOXELS_PER_AXIS = 20
+MIN_EXTENT_MM, MIN_THIRD_EXTENT_MM = 80.0, 40.0
+# Cosine between axes; over a head of 250 mm the points are within 0.25 mm.
+DIRECTION_TOLERANCE = 1e-3
+# Of the place of any corner between the header read here and ITK's reading of it.
+CORNER_TOLERANCE_MM = 0.1
+# Between two positions in one header, before it is worth a word.
+DISAGREEMENT_MM = 1.0
+
+# Air outside the head or in the sinuses, and bone; a head CT holds at least this share of each.
+AIR_BELOW_HU, BONE_ABOVE_HU = -500.0, 250.0
+MIN_SHARE = 1e-3
+# A skull and what lies around it; even a mask cropped to the skull is half air and brain.
+MAX_BONE_SHARE = 0.5
+
+_SKULL_SEGMENT = re.compile(r"skull|bone|crani", re.IGNORECASE)
+
+Kind = Literal["ct", "skull"]
+
+
+@dataclass(frozen=True)
+class Input:
+    """A checked input.
+
+    image: a CT in HU (int16, or float32 where values do not fit), or a skull mask (uint8, 0/1).
+    sha256: in hex; of the file's bytes (of a header with its voxels in a second file: the header's
+    bytes, then the other file's), or of the bytes of the DICOM files in slice order.
+    description: what it was, without patient data. notes: warnings, a sentence each.
+    """
+
+    image: sitk.Image
+    kind: Kind
+    sha256: str
+    description: str
+    notes: tuple[str, ...] = ()
+
+
+def read_input(
+    path: Path,
+    kind: Literal["auto", "ct", "skull"] = "auto",
+    series_uid: str | None = None,
+    progress: Progress = silent,
+) -> Input:
+    """Read a DICOM folder or an NRRD, NIfTI or MetaImage file, and check it.
+
+    With kind "auto" a CT and a skull mask are told apart by their values; otherwise the input is
+    taken as said. `series_uid` chooses a series of a DICOM folder. Raises `SkullImplantError` for
+    everything that is not one usable image.
+    """
+    path = Path(path)
+    try:
+        with _warnings_off():
+            if path.is_dir():
+                return _read_folder(path, kind, series_uid, progress)
+            return _read_file(path, kind, series_uid, progress)
+    except FileNotFoundError as error:
+        raise SkullImplantError(f"{path} does not exist; check the path.") from error
+    except OSError as error:
+        raise SkullImplantError(
+            f"{path.name} cannot be read ({error.strerror}); check its permissions and the disk."
+        ) from error
+
+
+@contextmanager
+def _warnings_off() -> Iterator[None]:
+    """Keep the warnings of ITK and pydicom off standard error; what matters is checked here."""
+    shown = sitk.ProcessObject.GetGlobalWarningDisplay()
+    sitk.ProcessObject.SetGlobalWarningDisplay(False)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        sitk.ProcessObject.SetGlobalWarningDisplay(shown)
+
+
+def _read_folder(path: Path, kind: str, series_uid: str | None, progress: Progress) -> Input:
+    if kind == "skull":
+        raise SkullImplantError(
+            "A DICOM folder is read as a CT; leave out --input skull or give a mask file."
+        )
+    series = read_series(path, series_uid, part(progress, 0.0, 0.9))
+    notes = series.notes + _check_geometry(series.image)
+    image, more = _hounsfield(series.image, forced=kind == "ct")
+    progress(1.0, "input read")
+    description = f"DICOM series of {series.image.GetDepth()} slices, {_shape(image)}"
+    return Input(image, "ct", series.sha256, description, notes + more)
+
+
+def _read_file(path: Path, kind: str, series_uid: str | None, progress: Progress) -> Input:
+    if series_uid is not None:
+        raise SkullImplantError(f"{path.name} is not a DICOM folder; leave out --series.")
+    if path.stat().st_size == 0:
+        raise SkullImplantError(f"{path.name} is empty; copy it again from its source.")
+    if is_dicom(path):
+        raise SkullImplantError(
+            f"{path.name} is a single DICOM file; give the folder that holds the whole series."
+        )
+    header = read_header(path)
+    _check_size(header)
+    segment = _segment(header)
+    sha256 = check_data(path, header, part(progress, 0.0, 0.4))
+    image = _pixels(path, header)
+    notes = header.notes + _check_geometry(image, header)
+    progress(0.8, "input read")
+    if segment is not None:
+        image = _segment_mask(image, *segment)
+    elif image.GetNumberOfComponentsPerPixel() > 1:
+        raise SkullImplantError(
+            f"{path.name} has several values per voxel (colour or vectors); give a CT or a mask."
+        )
+    if segment is not None and kind == "ct":
+        raise SkullImplantError(
+            f"{path.name} is a segmentation, not a CT; leave out --input ct or give the CT."
+        )
+    image, found, more = _told_apart(image, kind)
+    progress(1.0, "input read")
+    return Input(image, found, sha256, f"{header.format} file, {_shape(image)}", notes + more)
+
+
+def _check_size(header: ImageHeader) -> None:
+    """Refuse, before voxels are loaded, what is not one volume of bearable size."""
+    voxels = int(np.prod(header.size, dtype=object))
+    if voxels > MAX_VOXELS or header.data_bytes > MAX_BYTES:
+        raise SkullImplantError(
+            f"The image is too large ({voxels / 1e9:.1f} billion voxels); crop it to the head or "
+            "resample it to 0.4 mm."
+        )
+    if sum(n > 1 for n in header.size) < 3:
+        raise SkullImplantError(
+            f"The image is not a volume (size {_times(header.size)}); give a 3-D image."
+        )
+
+
+def _pixels(path: Path, header: ImageHeader) -> sitk.Image:
+    """Load the voxels as a 3-D image; extra axes of length one are dropped."""
+    reader = sitk.ImageFileReader()
+    reader.SetImageIO(header.image_io)
+    reader.SetFileName(str(path))
+    try:
+        image = reader.Execute()
+    except RuntimeError as error:
+        raise SkullImplantError(
+            f"{path.name} cannot be decoded as {header.format}; export the image again, best as "
+            "NRRD."
+        ) from error
+    size = list(image.GetSize())
+    if any(n > 1 for n in size[3:]):
+        raise SkullImplantError(
+            f"{path.name} holds {int(np.prod(size[3:]))} volumes (several points in time?); save "
+            "the one to use as a 3-D image."
+        )
+    if len(size) < 3:
+        raise SkullImplantError(
+            f"{path.name} is not a volume (size {_times(tuple(size))}); give a 3-D image."
+        )
+    if len(size) > 3:
+        image = sitk.Extract(image, size[:3] + [0] * (len(size) - 3))
+    if image.GetNumberOfComponentsPerPixel() == 1 and "vector" in image.GetPixelIDTypeAsString():
+        image = sitk.VectorIndexSelectionCast(image, 0)
+    if "complex" in image.GetPixelIDTypeAsString():
+        raise SkullImplantError(f"{path.name} has complex voxels; give a CT or a mask.")
+    try:
+        for key in image.GetMetaDataKeys():  # may name the patient, and would travel to the outputs
+            image.EraseMetaData(key)
+    except TypeError:  # a key that is no UTF-8 cannot be erased
+        image = image_like(array_of(image), image)
+    return image
+
+
+def _check_geometry(image: sitk.Image, header: ImageHeader | None = None) -> tuple[str, ...]:
+    """Check that the image is a plausible volume in LPS mm, and return notes about it."""
+    spacing = np.asarray(image.GetSpacing())
+    size = np.asarray(image.GetSize())
+    matrix = index_to_lps_mm(image)
+    if not np.isfinite(matrix).all():
+        raise SkullImplantError(
+            "The image's position or orientation is not a finite number; export it again."
+        )
+    direction = np.reshape(image.GetDirection(), (3, 3))
+    if np.abs(direction.T @ direction - np.eye(3)).max() > DIRECTION_TOLERANCE:
+        raise SkullImplantError(
+            "The image's axes are not at right angles (sheared, as by a gantry tilt); resample it "
+            "to a rectangular grid."
+        )
+    if spacing.min() < MIN_SPACING_MM or spacing.max() > MAX_SPACING_MM:
+        raise SkullImplantError(
+            f"The voxel size {_times(spacing)} mm is not plausible for a head CT "
+            f"({MIN_SPACING_MM:g} to {MAX_SPACING_MM:g} mm); check the image's spacing."
+        )
+    extent = np.sort(size * spacing)
+    if (
+        extent[1] < MIN_EXTENT_MM
+        or extent[0] < MIN_THIRD_EXTENT_MM
+        or size.min() < MIN_VOXELS_PER_AXIS
+    ):
+        raise SkullImplantError(
+            f"The image is too small for a skull ({_times(size)} voxels, "
+            f"{_times(np.round(size * spacing))} mm); give the whole head, or check its spacing."
+        )
+    notes = _check_against(header, image) if header else ()
+    if spacing.max() > THICK_SLICES_MM:
+        notes += (
+            f"The slices are {spacing.max():.1f} mm apart; the implant's edge will be rough: "
+            "slices of 1 mm or less are advised.",
+        )
+    return notes
+
+
+def _check_against(header: ImageHeader, image: sitk.Image) -> tuple[str, ...]:
+    """Check ITK's geometry against what the header states; see `image_headers`."""
+    contradiction = SkullImplantError(
+        "The file's header contradicts itself about the voxel size or the orientation; export "
+        "the image again, best as NRRD."
+    )
+    if not np.allclose(header.spacing_mm[:3], image.GetSpacing(), rtol=1e-3):
+        raise contradiction
+    last = np.asarray(image.GetSize()) - 1
+    corners = np.array([[*(last * bits), 1.0] for bits in np.ndindex(2, 2, 2)]).T
+    read = index_to_lps_mm(image)
+    apart_mm = [float(np.abs((read - claim) @ corners).max()) for claim in header.claims]
+    if apart_mm and min(apart_mm) > CORNER_TOLERANCE_MM:
+        raise contradiction
+    if apart_mm and max(apart_mm) > DISAGREEMENT_MM:
+        return (
+            f"The file's header states two positions up to {max(apart_mm):.0f} mm apart; the one "
+            "that ITK prefers was used.",
+        )
+    return ()
+
+
+def _segment(header: ImageHeader) -> tuple[int, float] | None:
+    """Return the layer and the label of the skull in a segmentation written by 3D Slicer.
+
+    None where the file is no such segmentation. The segment is the only one, or the one whose
+    name speaks of skull or bone.
+    """
+    fields = header.fields or {}
+    numbers = sorted(
+        int(found.group(1))
+        for key in fields
+        if (found := re.fullmatch(r"Segment(\d+)_(?:ID|Name)", key))
+    )
+    if not (numbers := sorted(set(numbers))):
+        return None
+    names = [fields.get(f"Segment{n}_Name") or fields.get(f"Segment{n}_ID", "") for n in numbers]
+    skulls = [n for n, name in zip(numbers, names) if _SKULL_SEGMENT.search(name)]
+    if len(numbers) == 1:
+        skulls = numbers
+    if len(skulls) != 1:
+        raise SkullImplantError(
+            f"The segmentation holds the segments {', '.join(repr(n[:40]) for n in names[:12])}; "
+            "name the skull's one 'skull', or save only that one."
+        )
+    (chosen,) = skulls
+    # Before layers existed each segment was a component of its own, with the label 1.
+    return (
+        int(fields.get(f"Segment{chosen}_Layer", numbers.index(chosen))),
+        float(fields.get(f"Segment{chosen}_LabelValue", 1)),
+    )
+
+
+def _segment_mask(image: sitk.Image, layer: int, label: float) -> sitk.Image:
+    components = image.GetNumberOfComponentsPerPixel()
+    if not 0 <= layer < components:
+        raise SkullImplantError(
+            "The segmentation's header does not fit its voxels; save it again from 3D Slicer."
+        )
+    if components > 1:
+        image = sitk.VectorIndexSelectionCast(image, layer)
+    return image == label
+
+
+def _told_apart(image: sitk.Image, kind: str) -> tuple[sitk.Image, Kind, tuple[str, ...]]:
+    """Return the image as what it is: a CT in HU or a skull mask, by its values or as told."""
+    lowest, highest = _range(image)
+    if lowest == highest:
+        raise SkullImplantError(
+            "The mask is empty (every voxel is 0); check which image was exported."
+            if highest == 0
+            else f"Every voxel of the image has the same value ({highest:g}); check the export."
+        )
+    two_valued = all(((s == lowest) | (s == highest)).all() for s in _slabs(image))
+    if two_valued and kind == "ct":
+        raise SkullImplantError(
+            "The image holds only two values, so it is a mask and no CT; leave out --input ct."
+        )
+    if two_valued and ((lowest == 0 and highest > 0) or kind == "skull"):
+        mask = image > lowest
+        share = sum(int(np.count_nonzero(s)) for s in _slabs(mask)) / mask.GetNumberOfPixels()
+        if share > MAX_BONE_SHARE:
+            raise SkullImplantError(
+                f"The mask fills {share:.0%} of the image; if it marks the background, invert it."
+            )
+        return mask, "skull", ()
+    if kind == "skull":
+        raise SkullImplantError(
+            f"The image is not a mask (values from {lowest:g} to {highest:g}, more than two); "
+            "save the skull alone as 0 and 1, or leave out --input skull."
+        )
+    ct, notes = _hounsfield(image, forced=kind == "ct")
+    return ct, "ct", notes
+
+
+def _hounsfield(image: sitk.Image, forced: bool) -> tuple[sitk.Image, tuple[str, ...]]:
+    """Return a CT as int16 HU (float32 where that would lose values), and notes.
+
+    Values that are not Hounsfield units are an error, or where `forced` a note.
+    """
+    lowest, highest = _range(image)
+    voxels = image.GetNumberOfPixels()
+    air = sum(int(np.count_nonzero(s < AIR_BELOW_HU)) for s in _slabs(image)) / voxels
+    bone = sum(int(np.count_nonzero(s > BONE_ABOVE_HU)) for s in _slabs(image)) / voxels
+    plausible = air >= MIN_SHARE and bone >= MIN_SHARE
+    notes: tuple[str, ...] = ()
+    if not plausible:
+        values = f"The values (from {lowest:g} to {highest:g}) are"
+        units = f"Hounsfield units of a head (air near -1000, bone above {BONE_ABOVE_HU:g})"
+        lost = ", but for a lost offset of 1024" if lowest >= 0 and highest > 1500 else ""
+        if not forced:
+            raise SkullImplantError(
+                f"{values} neither {units}{lost} nor a mask of two values; export the CT in HU, "
+                "or say what the image is with --input ct|skull."
+            )
+        notes = (f"{values} not {units}; the image was taken as a CT because --input says so.",)
+    exact = np.issubdtype(array_of(image).dtype, np.integer)
+    if highest > np.iinfo(np.int16).max or not (plausible or exact):
+        return sitk.Cast(image, sitk.sitkFloat32), notes
+    if image.GetPixelID() != sitk.sitkInt16:
+        whole = np.empty(array_of(image).shape, np.int16)
+        for z, plane in enumerate(array_of(image)):
+            whole[z] = np.maximum(np.rint(plane), OUTSIDE_HU)
+        return image_like(whole, image), notes
+    if lowest < OUTSIDE_HU:
+        image = sitk.Clamp(image, lowerBound=OUTSIDE_HU)
+    return image, notes
+
+
+def _range(image: sitk.Image) -> tuple[float, float]:
+    """Return the lowest and highest value; voxels that are no number are an error."""
+    if any(not np.isfinite(s).all() for s in _slabs(image) if s.dtype.kind == "f"):
+        raise SkullImplantError(NOT_FINITE)
+    extremes = [(s.min(), s.max()) for s in _slabs(image)]
+    return float(min(low for low, _ in extremes)), float(max(high for _, high in extremes))
+
+
+def _slabs(image: sitk.Image) -> Iterator[np.ndarray]:
+    """Yield the voxels (z, y, x) a few slices at a time, so that temporaries stay small."""
+    array = array_of(image)
+    for start in range(0, len(array), 16):
+        yield array[start : start + 16]
+
+
+def _shape(image: sitk.Image) -> str:
+    spacing = " x ".join(f"{s:.2f}" for s in image.GetSpacing())
+    return f"{_times(image.GetSize())} voxels of {spacing} mm"
+
+
+def _times(numbers: "tuple[int, ...] | np.ndarray") -> str:
+    return " x ".join(f"{n:g}" for n in numbers)

@@ -1,0 +1,111 @@
+"""Whether the voxel data of an image file is all there and undamaged, seen in one streaming pass.
+
+ITK does not tell: it fills a cut-off NIfTI with zeros, turns its NaNs into 0 and passes over the
+checksum of a compressed MetaImage.
+"""
+
+import hashlib
+import math
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+
+from ..core.progress import Progress, silent
+from ..errors import SkullImplantError
+from .headers import ImageHeader
+
+CHUNK_BYTES = 4 << 20
+# Of compressed data, which may unpack to a thousand times as much.
+INFLATE_BYTES = 64 << 10
+# As zlib tells its own format from gzip's.
+_WINDOW_BITS = {"gzip": 16 + zlib.MAX_WBITS, "zlib": zlib.MAX_WBITS}
+
+NOT_FINITE = (
+    "The image has voxels that are not numbers (NaN or infinite); export it again with a number "
+    "there, such as -1024."
+)
+
+
+def check_data(path: Path, header: ImageHeader, progress: Progress = silent) -> str:
+    """See that all voxel data of `path` is there and undamaged, and return the SHA-256 in hex.
+
+    The digest is of the file's bytes; where the voxels lie in a file of their own, of the
+    header file's bytes followed by that file's. Raises `SkullImplantError` where data is missing,
+    a checksum of the compression fails, or there are NaNs that ITK would hide.
+    """
+    digest = hashlib.sha256()
+    if header.data != path:
+        digest.update(path.read_bytes())
+    total = max(header.data.stat().st_size, 1)
+    voxels = _Voxels(header)
+    place = 0
+    try:
+        for chunk in _chunks(header.data):
+            digest.update(chunk)
+            voxels.add(chunk[max(header.offset - place, 0) :])
+            place += len(chunk)
+            progress(place / total, "checking the file")
+    except zlib.error as error:
+        raise SkullImplantError(
+            f"{path.name} is damaged (its compressed data does not decode); copy it again from "
+            "its source."
+        ) from error
+    missing = header.data_bytes - voxels.bytes
+    if header.encoding != "text" and (missing > 0 or not voxels.ended):
+        raise SkullImplantError(
+            f"{path.name} is cut short ({max(missing, 0) / header.data_bytes:.1%} of its voxels "
+            "are missing); copy it again from its source."
+        )
+    if not voxels.finite:
+        raise SkullImplantError(NOT_FINITE)
+    return digest.hexdigest()
+
+
+def _chunks(path: Path) -> Iterator[bytes]:
+    with path.open("rb") as file:
+        while chunk := file.read(CHUNK_BYTES):
+            yield chunk
+
+
+class _Voxels:
+    """Sees an image's data, given in chunks, unpacked: how many bytes, and whether finite."""
+
+    def __init__(self, header: ImageHeader) -> None:
+        self.bytes = 0
+        self.finite = True
+        self._floats = header.floats
+        self._ahead = b""
+        if header.floats is not None:
+            self._skip = header.data_bytes - math.prod(header.size) * header.floats.itemsize
+        bits = _WINDOW_BITS.get(header.encoding)
+        self._stream = zlib.decompressobj(bits) if bits else None
+
+    @property
+    def ended(self) -> bool:
+        """Whether compressed data reached its end, where its checksum is; plain data always has."""
+        return self._stream is None or self._stream.eof
+
+    def add(self, chunk: bytes) -> None:
+        """See one more chunk; raises `zlib.error` where it does not decode."""
+        if self._stream is None:
+            self._see(chunk)
+            return
+        for start in range(0, len(chunk), INFLATE_BYTES):
+            if self._stream.eof:  # whatever follows the stream is not data
+                return
+            self._see(self._stream.decompress(chunk[start : start + INFLATE_BYTES]))
+
+    def _see(self, data: bytes) -> None:
+        self.bytes += len(data)
+        if self._floats is None:
+            return
+        data = self._ahead + data
+        if self._skip:
+            skipped = min(self._skip, len(data))
+            self._skip -= skipped
+            data = data[skipped:]
+        whole = len(data) - len(data) % self._floats.itemsize
+        self._ahead = data[whole:]
+        self.finite &= bool(np.isfinite(np.frombuffer(data[:whole], self._floats)).all())

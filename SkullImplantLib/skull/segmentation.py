@@ -1,0 +1,173 @@
+"""From a head CT to the skull: which voxels are bone, and which bright things are not the skull.
+
+The path is told once in `segment_skull`: thresholds from the CT's own histogram; a coarse model of
+the head (`head.py`); then, in the head's box only, bone connected with the cranial cavity, without
+streaks, spine and posts, with diploe and marrow filled. `clean_skull` walks the second half of the
+path for a mask that somebody else made.
+
+Every length is in millimetres, so that spacing and orientation do not matter; up is the patient's
+superior direction (+S of LPS), from which a head may be tilted.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import SimpleITK as sitk
+
+from ..core.images import (
+    array_of,
+    bounding_box,
+    crop,
+    image_like,
+    voxel_volume_mm3,
+)
+from ..core.progress import Progress, silent
+from ..errors import SkullImplantError
+from .head import Head, above, find_head
+from .marrow import fill_marrow
+from .not_skull import pieces_of_skull, remove_posts, remove_spine, remove_streaks
+from .thresholds import bone_in, without_noise
+
+MIN_METAL_MM3 = 100.0  # a small filling; less is enamel
+THICK_SLICES_MM = 1.5  # above: thin temporal and orbital bone is lost to partial volume
+VIEW_CUT_MM2 = 100.0  # so much vault on the image's border is a cut, not a touch
+
+
+@dataclass(frozen=True)
+class SkullOptions:
+    """How to find bone: a fixed threshold in the CT's units, or None for the automatic one."""
+
+    bone_threshold_hu: float | None = None
+
+
+@dataclass(frozen=True)
+class Skull:
+    """A skull mask (uint8 0/1, on the grid of the input), its threshold and notes for the user.
+
+    `bone_threshold_hu` is None where the input was a mask.
+    """
+
+    mask: sitk.Image
+    bone_threshold_hu: float | None
+    notes: tuple[str, ...]
+
+
+def segment_skull(
+    ct: sitk.Image, options: SkullOptions = SkullOptions(), progress: Progress = silent
+) -> Skull:
+    """Return the skull in a head CT, on the CT's grid.
+
+    The mask holds cranium and face, with diploe and marrow filled, and with sinuses, orbits,
+    foramina and any hole in the vault open. Table, headrest, wires, posts on the vault, the
+    cervical spine, loose fragments and streaks around dental metal are not in it. The mandible
+    stays where it touches the skull, at the joint or the teeth, because a cut there would be
+    arbitrary and no implant of the vault depends on it; otherwise it goes with the loose pieces.
+
+    Raises `SkullImplantError` where the image has no bone or does not look like a head.
+    """
+    progress(0.0, "Reading grey levels")
+    ct, levels, notes = without_noise(ct, options.bone_threshold_hu)
+    progress(0.1, "Finding the head")
+    bright = ct > levels.bone
+    if not array_of(bright).any():
+        raise SkullImplantError(
+            f"No bone was found above {levels.bone:.0f} HU; check that the image is a CT in HU, "
+            "or give another --bone-threshold."
+        )
+    head = find_head(bright)
+    box = head.box_on(ct)
+    del bright
+    region = crop(ct, box)
+    grey = array_of(region)
+    progress(0.3, "Separating bone from soft tissue")
+    mask = bone_in(region, levels)
+    metal = grey >= levels.metal
+    if metal.sum() * voxel_volume_mm3(ct) > MIN_METAL_MM3:
+        notes += ("Metal was found in the image: check the bone near it for streaks.",)
+        remove_streaks(mask, metal, region, head)
+    del metal
+    progress(0.5, "Removing what is not skull")
+    remove_spine(mask, region, head, grey)
+    mask, loose = pieces_of_skull(mask, region, head)
+    remove_posts(mask, region, head)
+    progress(0.7, "Filling diploe")
+    fill_marrow(mask, region, head, grey > levels.air, grey > levels.thin)
+    mask, _ = pieces_of_skull(mask, region, head)
+    progress(0.95, "Checking the view")
+    notes += loose + _notes_on_view(mask, ct, box, head)
+    skull = _put_back(mask, ct, box)
+    progress(1.0, "Skull found")
+    return Skull(skull, levels.bone, notes)
+
+
+def clean_skull(mask: sitk.Image, progress: Progress = silent) -> Skull:
+    """Return a given skull mask with diploe filled, without spine, posts and loose pieces.
+
+    Every non-zero voxel of `mask` counts as bone. The grid is kept. Each step looks only some
+    millimetres around a voxel, and none can close or round a hole in the vault, so that a complete
+    skull and the same skull with a defect come out equal away from the defect.
+
+    Raises `SkullImplantError` where the mask is empty, full or does not look like a skull.
+    """
+    progress(0.0, "Checking the skull mask")
+    if mask.GetDimension() != 3 or mask.GetNumberOfComponentsPerPixel() != 1:
+        raise SkullImplantError("The skull mask is not a 3-D image; give a whole volume.")
+    full = mask != 0
+    if not array_of(full).any():
+        raise SkullImplantError("The skull mask is empty; check that it is the right file.")
+    if array_of(full).all():
+        raise SkullImplantError("Every voxel of the skull mask is set; give a mask of bone only.")
+    head = find_head(full)
+    box = bounding_box(array_of(full), 1)
+    region = crop(full, box)
+    del full
+    bone = array_of(region) != 0
+    progress(0.3, "Removing what is not skull")
+    remove_spine(bone, region, head, None)
+    bone, notes = pieces_of_skull(bone, region, head)
+    remove_posts(bone, region, head)
+    progress(0.6, "Filling diploe")
+    fill_marrow(bone, region, head)
+    bone, _ = pieces_of_skull(bone, region, head)
+    progress(0.95, "Checking the view")
+    notes += _notes_on_view(bone, mask, box, head)
+    skull = _put_back(bone, mask, box)
+    progress(1.0, "Skull mask ready")
+    return Skull(skull, None, notes)
+
+
+# --- the result -------------------------------------------------------------------------------
+
+
+def _notes_on_view(
+    mask: np.ndarray, image: sitk.Image, box: tuple[slice, ...], head: Head
+) -> tuple[str, ...]:
+    """Return notes on thick slices, and on a vault that the field of view cuts off."""
+    notes: tuple[str, ...] = ()
+    thickest = max(image.GetSpacing())
+    if thickest > THICK_SLICES_MM:
+        notes += (f"Slices are {thickest:.1f} mm apart: thin bone may be missing, 1 mm is better.",)
+    spacing = image.GetSpacing()[::-1]
+    region, cut_mm2 = crop(image, box), 0.0
+    for axis, (limits, size) in enumerate(zip(box, image.GetSize()[::-1])):
+        pixel_mm2 = float(np.prod(np.delete(spacing, axis)))
+        for side, at_border in ((0, limits.start == 0), (-1, limits.stop == size)):
+            if not at_border:
+                continue
+            index = range(mask.shape[axis])[side]
+            slab = tuple(
+                slice(index, index + 1) if k == axis else slice(0, n)
+                for k, n in enumerate(mask.shape)
+            )
+            high = above(region, head.up, head.centre_mm, slab)
+            cut_mm2 += float((mask[slab] & high).sum()) * pixel_mm2
+    if cut_mm2 > VIEW_CUT_MM2:
+        notes += ("The field of view cuts off part of the vault: only the part in view is known.",)
+    return notes
+
+
+def _put_back(mask: np.ndarray, grid: sitk.Image, box: tuple[slice, ...]) -> sitk.Image:
+    """Return `mask`, which fills `box` of `grid`, as a uint8 image on `grid`."""
+    full = np.zeros(grid.GetSize()[::-1], np.uint8)
+    full[box] = mask
+    return image_like(full, grid)

@@ -1,0 +1,82 @@
+"""How a network is trained: what a person can choose, without the code that obeys."""
+
+from dataclasses import dataclass, replace
+from typing import Literal
+
+FINE = "fine"  # the sparse U-Net around the defect; the others are auto-encoders of the whole head
+FINE_SPACING_MM, COARSE_SPACING_MM = 1.5, 2.0
+
+
+@dataclass(frozen=True)
+class TrainOptions:
+    """How a network is trained.
+
+    What is trained:
+        network: `fine`, or a published auto-encoder, `ch1` or `ch2`.
+        channels: what it sees (`networks.inputs.CHANNELS`).
+        spacing_mm: of its grid; None is 1.5 for `fine` and 2 for an auto-encoder.
+        activation, skip, hole_weight, residual: of the auto-encoders alone. `hole_weight` is the
+            weight of the Dice term on the hole, 0 is the papers' loss. `residual`: the finest level
+            adds to the prior's belief (`networks.inputs.starting_logit`) instead of beginning from
+            nothing.
+
+    On what:
+        leave_out: names of skulls in the folder that are not used, nor known to the prior.
+        population: the file of the prior's shape statistics; empty is the shipped one.
+        provenance: sentences for the model card: where the skulls come from, whether from CT or
+            MRI, and under which terms.
+        cases_per_skull: defects cut into each skull.
+        areas_cm2: the least and the greatest area of a defect; the clinic's are 58 to 120 cm², but
+            a network shall know what lies beyond too.
+        flaws: share of the cases that get flaws of patients and scanners (`cases/mask_flaws.py`).
+        validation_share: of the skulls, held back to choose the best iteration; with 0 all are
+            learnt from, and the last iteration's weights are kept.
+
+    How long and how:
+        start: a weight file to start from instead of from nothing, of the same network and inputs:
+            weights of many skulls learn a hospital's few in less time.
+        iterations: one case each; the learning rate falls along half a cosine to the last.
+        minutes: stop after so long even if iterations are left; None is never.
+        patience: stop after so many validations without a better one; None is never.
+        validate_every: iterations.
+        precision: of the products; `auto` is bfloat16 on a GPU that has it, and float32 elsewhere.
+        seed: of defects, weights, order and augmentation.
+        jobs: skulls prepared at the same time.
+    """
+
+    network: str = FINE
+    channels: tuple[str, ...] = ("skull", "mirror", "prior", "hole", "deviation", "place")
+    spacing_mm: float | None = None
+    activation: Literal["relu", "elu"] = "relu"
+    skip: Literal["none", "add"] = "add"
+    hole_weight: float = 2.0
+    residual: bool = True
+    leave_out: tuple[str, ...] = ()
+    population: str = ""
+    provenance: str = ""
+    cases_per_skull: int = 20
+    areas_cm2: tuple[float, float] = (5.0, 150.0)
+    flaws: float = 0.5
+    validation_share: float = 0.15
+    start: str = ""
+    iterations: int = 3000
+    minutes: float | None = None
+    patience: int | None = None
+    validate_every: int = 250
+    learning_rate: float = 1e-3
+    precision: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
+    seed: int = 0
+    device: str = "cpu"
+    jobs: int = 1
+
+    @property
+    def grid_mm(self) -> float:
+        """The spacing of the network's grid, also where it was left to the network."""
+        if self.spacing_mm is not None:
+            return self.spacing_mm
+        return FINE_SPACING_MM if self.network == FINE else COARSE_SPACING_MM
+
+
+def resolved(options: TrainOptions) -> TrainOptions:
+    """Return the options with what depends on others filled in."""
+    return replace(options, spacing_mm=options.grid_mm)

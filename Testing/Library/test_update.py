@@ -1,0 +1,196 @@
+"""An implant edited by hand is meshed and checked anew, with what is known of its design."""
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import SimpleITK as sitk
+
+from SkullImplantLib.cases.sample import SamplePatient
+from SkullImplantLib.cli.main import main
+from SkullImplantLib.core.images import array_of, image_like, write_image
+from SkullImplantLib.implant.meshes import mesh_health
+from SkullImplantLib.update import EDITED_NOTE
+from stl_files import read
+
+QUIET = ["--progress", "none", "--json"]
+
+
+@pytest.fixture(scope="module")
+def designed(patient: SamplePatient, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A design as the command line leaves it, with pictures, and the CT beside it."""
+    folder = tmp_path_factory.mktemp("designed")
+    write_image(patient.ct, folder / "ct.nrrd")
+    arguments = ["design", str(folder / "ct.nrrd"), "-o", str(folder / "result")]
+    assert main([*arguments, "--clearance-mm", "0.8", "--progress", "none"]) == 0
+    return folder
+
+
+@pytest.fixture
+def result(designed: Path, tmp_path: Path) -> Path:
+    """A copy of the design, to be edited."""
+    return Path(shutil.copytree(designed / "result", tmp_path / "result"))
+
+
+def edit(path: Path, change: Callable[[np.ndarray], np.ndarray]) -> float:
+    """Change a mask on disk, and return its volume in cm³."""
+    image = sitk.ReadImage(str(path))
+    changed = change(sitk.GetArrayFromImage(image).astype(bool))
+    write_image(image_like(changed, image), path)
+    return float(changed.sum() * np.prod(image.GetSpacing()) / 1000.0)
+
+
+def grown(mask: np.ndarray) -> np.ndarray:
+    image = sitk.GetImageFromArray(mask.astype(np.uint8))
+    return array_of(sitk.BinaryDilate(image, [1, 1, 1])) > 0
+
+
+def lower_half(mask: np.ndarray) -> np.ndarray:
+    planes = np.flatnonzero(mask.any(axis=(1, 2)))
+    mask[int(planes.mean()) :] = False
+    return mask
+
+
+def with_a_crumb(mask: np.ndarray) -> np.ndarray:
+    mask[2:6, 2:6, 2:6] = True
+    return mask
+
+
+def update(capsys: pytest.CaptureFixture[str], *arguments: str | Path) -> dict:
+    assert main(["update", *map(str, arguments), *QUIET]) == 0
+    return json.loads(capsys.readouterr().out)
+
+
+def test_an_edit_gets_its_own_mesh_and_checks(
+    designed: Path, result: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    old = json.loads((result / "design.json").read_text())
+    volume_cm3 = edit(result / "implant.nrrd", lower_half)
+    new = tmp_path / "new"
+    data = update(capsys, result, "-o", new, "--input", designed / "ct.nrrd")
+    assert {p.name for p in new.iterdir()} == {p.name for p in result.iterdir()}
+    assert data == json.loads((new / "design.json").read_text())
+    assert data["edited"] is True and data["notes"] == [*old["notes"], EDITED_NOTE]
+    for key in ("input", "model", "parameters", "device"):
+        assert data[key] == old[key]
+    assert data["parameters"]["clearance_mm"] == 0.8
+    assert data["implant"]["volume_cm3"] == pytest.approx(volume_cm3, abs=0.01)
+    assert data["implant"]["hole_area_cm2"] == old["implant"]["hole_area_cm2"]
+    checks = {check["name"]: check for check in data["checks"]}
+    assert list(checks) == [check["name"] for check in old["checks"]]
+    assert not checks["defect closed"]["passed"]
+    assert mesh_health(read(new / "implant.stl")).volume_cm3 == pytest.approx(volume_cm3, rel=0.02)
+    assert (new / "preview.png").read_bytes() != (result / "preview.png").read_bytes()
+    assert EDITED_NOTE in (new / "report.html").read_text()
+
+
+def test_the_checks_see_overlap_and_crumbs(
+    result: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    edit(result / "implant.nrrd", grown)
+    edit(result / "implant.nrrd", with_a_crumb)
+    data = update(capsys, result, "-o", result, "--no-report", "--clearance-mm", "0.2")
+    checks = {check["name"]: check for check in data["checks"]}
+    assert checks["pieces"]["value"] == 2 and not checks["pieces"]["passed"]
+    assert checks["overlap with bone"]["value"] > 0 and not data["passed"]
+    assert data["parameters"]["clearance_mm"] == 0.2
+    # In place, and nothing of the design's own pictures stays beside the edited implant.
+    assert not (result / "preview.png").exists() and not (result / "report.html").exists()
+    assert data["edited"] and EDITED_NOTE in data["notes"]
+    again = update(capsys, result, "-o", result, "--no-report")
+    assert again["notes"].count(EDITED_NOTE) == 1
+    assert again["parameters"]["clearance_mm"] == 0.2
+
+
+def test_it_works_without_the_designs_account(
+    result: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (result / "design.json").unlink()
+    data = update(capsys, result, "-o", tmp_path / "new")
+    assert data["parameters"]["clearance_mm"] == 0.5
+    assert data["model"] == {"name": None, "sha256": None} and data["input"]["sha256"] is None
+    assert data["notes"] == [EDITED_NOTE]
+
+
+def _no_implant(result: Path) -> None:
+    (result / "implant.nrrd").unlink()
+
+
+def _no_result(result: Path) -> None:
+    shutil.rmtree(result)
+
+
+def _everything_erased(result: Path) -> None:
+    edit(result / "implant.nrrd", np.zeros_like)
+
+
+def _other_grid(result: Path) -> None:
+    image = sitk.ReadImage(str(result / "implant.nrrd"))
+    write_image(sitk.RegionOfInterest(image, [n - 1 for n in image.GetSize()]), result / "i.nrrd")
+    (result / "i.nrrd").replace(result / "implant.nrrd")
+
+
+def _no_image(result: Path) -> None:
+    (result / "skull.nrrd").write_text("not an image")
+
+
+def _damaged_account(result: Path) -> None:
+    (result / "design.json").write_text('{"parameters":')
+
+
+def _other_account(result: Path) -> None:
+    (result / "design.json").write_text('{"parameters": 3}')
+
+
+def _odd_clearance(result: Path) -> None:
+    (result / "design.json").write_text('{"parameters": {"clearance_mm": "wide"}}')
+
+
+FAULTS = {
+    _no_implant: "implant.nrrd does not exist",
+    _no_result: "does not exist",
+    _everything_erased: "implant.nrrd is empty",
+    _other_grid: "does not lie on the grid",
+    _no_image: "skull.nrrd cannot be read",
+    _damaged_account: "design.json is damaged",
+    _other_account: "design.json is not one of this program",
+    _odd_clearance: "no usable clearance",
+}
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_what_cannot_be_updated_is_one_sentence(
+    fault: Callable[[Path], None],
+    result: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    fault(result)
+    assert main(["update", str(result), "-o", str(tmp_path / "new"), "--progress", "none"]) == 2
+    said = capsys.readouterr().err
+    assert FAULTS[fault] in said and len(said.strip().splitlines()) == 1
+    assert not (tmp_path / "new").exists()
+
+
+def test_a_mistyped_clearance_is_named(result: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    arguments = ["update", str(result), "-o", str(result), "--clearance-mm", "80"]
+    assert main([*arguments, "--progress", "none"]) == 2
+    assert "80 mm makes no implant" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("size", [1, 2])
+def test_a_tiny_rest_of_an_implant_is_judged_too(
+    size: int, result: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def almost_erased(mask: np.ndarray) -> np.ndarray:
+        z, y, x = np.argwhere(mask)[0]
+        rest = np.zeros_like(mask)
+        rest[z : z + size, y : y + size, x : x + size] = True
+        return rest
+
+    edit(result / "implant.nrrd", almost_erased)
+    data = update(capsys, result, "-o", result, "--no-report")
+    assert not data["passed"]
