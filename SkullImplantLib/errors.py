@@ -1,13 +1,66 @@
-"""The two exceptions that a stage raises on purpose; anything else is a bug."""
+"""The exceptions that a stage raises on purpose; anything else is a bug."""
+
+from enum import StrEnum
+
+
+class Remedy(StrEnum):
+    """What would mend an error, where the way to it is another in each program that shows it.
+
+    Command line, panel and Python each put it into their own words.
+    """
+
+    LOWER_THRESHOLD = "lower-threshold"
+    OTHER_THRESHOLD = "other-threshold"
+    INPUT_IS_NO_CT = "input-is-no-ct"  # it was said to be one
+    INPUT_IS_NO_SKULL = "input-is-no-skull"  # it was said to be one
+    SAY_WHAT_INPUT_IS = "say-what-input-is"
+    OTHER_SERIES = "other-series"
+    NO_SERIES = "no-series"
+    OTHER_WEIGHTS = "other-weights"
+    USE_PRIOR = "use-prior"
+    USE_CPU = "use-cpu"
+    USE_TORCH_ENGINE = "use-torch-engine"
+    GIVE_CLEARANCE = "give-clearance"
+    OTHER_POPULATION = "other-population"
+    FEWER_JOBS = "fewer-jobs"
+    TRAIN_ANEW = "train-anew"
+    TRAIN_GENTLER = "train-gentler"
+    TRAIN_WITH_VALIDATION = "train-with-validation"
+    TRAIN_FROM_NOTHING = "train-from-nothing"
 
 
 class SkullImplantError(Exception):
     """Something the user can mend.
 
-    The message is one sentence that says what is wrong and what to do. The command line prints
-    it and exits with 2. It never contains a patient's name or identifier.
+    The message is one sentence that says what is wrong and, where every program does it alike, what
+    to do; `remedy` is what to do where they differ. The command line prints both and exits with 2.
+    It never contains a patient's name or identifier.
     """
+
+    def __init__(self, message: str, remedy: Remedy | None = None) -> None:
+        super().__init__(message)
+        self.remedy = remedy
+
+
+class NoPlaceForDefect(SkullImplantError):
+    """This draw finds no place for a defect in this skull; another draw or skull may."""
+
+
+class DiskError(SkullImplantError):
+    """A file or folder cannot be written: the disk is full, or it is not allowed."""
+
+
+class OutOfMemory(SkullImplantError):
+    """The computer's memory does not suffice for this input."""
 
 
 class Cancelled(Exception):
     """The user stopped the work; raised out of a progress callback (exit code 130)."""
+
+
+def with_remedy(message: str, remedy: str | None) -> str:
+    """Return one sentence of a message and a remedy in words, "give another threshold" say."""
+    if not remedy:
+        return message
+    joint = ", or " if ";" in message else "; "
+    return f"{message.rstrip().removesuffix('.')}{joint}{remedy}."
