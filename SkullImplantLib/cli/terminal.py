@@ -20,7 +20,9 @@ class Quiet:
     def __init__(self, stream: TextIO | None = None) -> None:
         self._stream = stream or sys.stderr
 
-    def __call__(self, stage: str, fraction: float, message: str = "") -> None:
+    def __call__(
+        self, stage: str, fraction: float, message: str = "", device: str | None = None
+    ) -> None:
         """Take in a step; what a `StageReport` does."""
 
     def begin(self) -> None:
@@ -46,7 +48,9 @@ class ProgressBar(Quiet):
         self._stage = ""
         self._start = self._last = 0.0
 
-    def __call__(self, stage: str, fraction: float, message: str = "") -> None:
+    def __call__(
+        self, stage: str, fraction: float, message: str = "", device: str | None = None
+    ) -> None:
         now = time.monotonic()
         if stage != self._stage:
             self._stage, self._start, self._last = stage, now, 0.0
@@ -74,12 +78,15 @@ class ProgressBar(Quiet):
 class JsonLines(Quiet):
     """A line of JSON (ASCII) for everything, for a calling program: `job.protocol.JobProgress`.
 
-    First `{"pid": ...}`; then the steps, `{"stage": ..., "fraction": ..., "message": ...}`; and in
-    the end `{"done": true}`, or `{"error": SENTENCE, "code": EXIT_CODE}`.
+    First `{"pid": ...}`; then the steps, `{"stage": ..., "fraction": ..., "message": ...}`, with a
+    `"device"` where a network runs; and in the end `{"done": true}`, or `{"error": SENTENCE, "code": EXIT_CODE}`.
     """
 
-    def __call__(self, stage: str, fraction: float, message: str = "") -> None:
-        self._write({"stage": stage, "fraction": round(fraction, 4), "message": message})
+    def __call__(
+        self, stage: str, fraction: float, message: str = "", device: str | None = None
+    ) -> None:
+        told = {"stage": stage, "fraction": round(fraction, 4), "message": message}
+        self._write(told if device is None else {**told, "device": device})
 
     def begin(self) -> None:
         self._write({"pid": os.getpid()})

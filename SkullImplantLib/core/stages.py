@@ -13,12 +13,16 @@ ALMOST = 0.999
 
 
 class StageReport(Protocol):
-    """Receives the stage's name, the fraction of it done and a message; may raise `Cancelled`."""
+    """Receives the stage's name, the fraction of it done, a message, and the device that the stage
+    works on where it is not plainly the processor; may raise `Cancelled`.
+    """
 
-    def __call__(self, stage: str, fraction: float, message: str = "") -> None: ...
+    def __call__(
+        self, stage: str, fraction: float, message: str = "", device: str | None = None
+    ) -> None: ...
 
 
-def no_report(stage: str, fraction: float, message: str = "") -> None:
+def no_report(stage: str, fraction: float, message: str = "", device: str | None = None) -> None:
     """Report nothing."""
 
 
@@ -39,12 +43,16 @@ class Stages:
     records: list[StageRecord] = field(default_factory=list)
 
     @contextmanager
-    def stage(self, name: str) -> Iterator[Progress]:
-        """Run a block as the stage `name`: yields its progress, and records time and memory."""
+    def stage(self, name: str, device: str | None = None) -> Iterator[Progress]:
+        """Run a block as the stage `name`: yields its progress, and records time and memory.
+
+        `device`: where a network of this stage runs, which is told with its progress.
+        """
+        where = {} if device is None else {"device": device}
 
         def progress(fraction: float, message: str = "") -> None:
             # The one report of 1 is the stage's own, once its time and memory are known.
-            self.report(name, min(max(fraction, 0.0), ALMOST), message)
+            self.report(name, min(max(fraction, 0.0), ALMOST), message, **where)
 
         restart_peak()
         start = time.perf_counter()
@@ -54,7 +62,7 @@ class Stages:
         peak = peak_bytes()
         gib = None if peak is None else round(peak / BYTES_PER_GIB, 3)
         self.records.append(StageRecord(name, round(seconds, 3), gib))
-        self.report(name, 1.0)
+        self.report(name, 1.0, **where)
 
     def as_list(self) -> list[dict[str, Any]]:
         """Return the records as plain dictionaries for `design.json`."""

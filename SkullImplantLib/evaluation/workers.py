@@ -193,7 +193,9 @@ class _StageNames:
     def __init__(self, tell: Callable[[str], None], case: str) -> None:
         self._tell, self._case, self._stage = tell, case, ""
 
-    def __call__(self, stage: str, fraction: float, message: str = "") -> None:
+    def __call__(
+        self, stage: str, fraction: float, message: str = "", device: str | None = None
+    ) -> None:
         if stage != self._stage:
             self._stage = stage
             self._tell(f"{self._case}: {stage}")
