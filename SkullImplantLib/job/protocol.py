@@ -1,16 +1,19 @@
 """A run of the library in another process, seen from the program that starts it.
 
 For programs with a window, which must neither wait nor fall with the run (the Slicer module): how
-to start it, what its lines mean, what to say when it ends badly, and how to end it at once.
-Standard library only, and importable in a moment.
+to start it, what its lines mean, and what to say when it ends badly. Standard library only, and
+importable in a moment. How to end it at once is in `process_tree`, where it works in `work_folder`.
 """
 
 import json
 import os
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+
+from ..errors import Remedy, with_remedy
+from .stage_table import STAGE_SECONDS, STAGE_TITLES
 
 # Set for the run, which ends by itself once the process of this id is gone; see `cli/watch.py`.
 WATCHED_PROCESS_VARIABLE = "SKULL_IMPLANT_WATCHED_PROCESS"
@@ -19,44 +22,15 @@ PACKAGE = __package__.split(".")[0]
 CANCELLED_CODE = 130
 # A full disk leaves less than this.
 LEAST_FREE_BYTES = 16 * 2**20
-LOG_LINES = 20
+# What `--verbose` tells of a design is some dozens of lines; what others print may be any number.
+LOG_LINES = 200
 
-STAGE_TITLES = {
-    "sample patient": "Making the sample patient",
-    "reading": "Reading the image",
-    "skull": "Finding the skull",
-    "pose": "Finding the head's position",
-    "prior": "Predicting the missing bone",
-    "completion": "Completing the skull",
-    "rearrangement": "Refining the completed skull",
-    "implant": "Fitting the implant",
-    "surface": "Making the surface",
-    "checks": "Checking the implant",
-    "export": "Writing the results",
-}
-# Typical seconds of each stage, for a head CT of 0.55 mm on two processor cores, in their order.
-DESIGN_SECONDS = {
-    "reading": 1.5,
-    "skull": 3.5,
-    "pose": 0.8,
-    "prior": 1.4,
-    "completion": 2.0,
-    "rearrangement": 1.4,
-    "implant": 1.5,
-    "surface": 0.4,
-    "checks": 0.7,
-    "export": 4.5,
-}
-STAGE_SECONDS = {
-    "design": DESIGN_SECONDS,
-    "sample": {"sample patient": 18.0},
-    "demo": {"sample patient": 18.0, **DESIGN_SECONDS},
-    "update": {"reading": 1.0, "surface": 0.4, "checks": 0.7, "export": 4.5},
-    "defect": {"reading": 1.5, "skull": 3.5, "pose": 0.8, "export": 4.0},
-    "devices": {},
-}
 # What a verb's run is called in a sentence, where it is not the verb itself.
-NOUNS = {"sample": "making of the sample patient", "devices": "search for devices"}
+NOUNS = {
+    "sample": "making of the sample patient",
+    "devices": "search for devices",
+    "report": "making of the report",
+}
 
 
 def library_folder() -> Path:
@@ -87,12 +61,16 @@ def environment() -> dict[str, str]:
 
 @dataclass(frozen=True)
 class Step:
-    """A step of the run: `fraction` of the stage done, and `overall` of the run; 0 to 1."""
+    """A step of the run: `fraction` of the stage done, and `overall` of the run; 0 to 1.
+
+    `device` is where a network runs in this stage ("cpu", "cuda"), None where there is none.
+    """
 
     stage: str
     fraction: float
     message: str
     overall: float
+    device: str | None = None
 
     @property
     def title(self) -> str:
@@ -103,9 +81,10 @@ class Step:
 class JobProgress:
     """What the lines of a run have told so far.
 
-    `pid` of the process that works (a launcher may stand between); `error`, its sentence, and
-    `error_code`, where it ended badly; `done` where it ended well; `log`, the last lines that are
-    no progress.
+    `pid` of the process that works (a launcher may stand between). Where it ended badly, `error` is
+    the sentence without the remedy, `remedy` what would mend it, and `error_code` the exit code;
+    without a remedy that is known here, `error` is the sentence in the command line's words. `done`
+    where it ended well. `log` holds the last lines that are no progress.
     """
 
     def __init__(self, verb: str = "design") -> None:
@@ -113,6 +92,7 @@ class JobProgress:
         self.log: deque[str] = deque(maxlen=LOG_LINES)
         self.pid: int | None = None
         self.error: str | None = None
+        self.remedy: Remedy | None = None
         self.error_code: int | None = None
         self.done = False
         self._seconds = STAGE_SECONDS.get(verb, {})
@@ -128,11 +108,16 @@ class JobProgress:
             told = {}
         match told:
             case {"stage": str(stage), "fraction": int() | float() as fraction}:
-                return self._step(stage, float(fraction), str(told.get("message", "")))
+                device = told.get("device")
+                message = str(told.get("message", ""))
+                return self._step(stage, float(fraction), message, device and str(device))
             case {"pid": int(pid)}:
                 self.pid = pid
             case {"error": str(error)}:
-                self.error = error
+                self.remedy = _remedy(told.get("remedy"))
+                # What another version's remedy would be, only the whole sentence says.
+                known = self.remedy is not None or told.get("remedy") is None
+                self.error = str(told.get("message") or error) if known else error
                 code = told.get("code")
                 self.error_code = code if isinstance(code, int) else self.error_code
             case {"done": True}:
@@ -143,7 +128,7 @@ class JobProgress:
                     self.log.append(line.rstrip())
         return None
 
-    def _step(self, stage: str, fraction: float, message: str) -> Step:
+    def _step(self, stage: str, fraction: float, message: str, device: str | None) -> Step:
         fraction = min(max(fraction, 0.0), 1.0)
         total = sum(self._seconds.values())
         if stage in self._seconds:
@@ -151,20 +136,32 @@ class JobProgress:
             overall = (before + fraction * self._seconds[stage]) / total
             # Only ever onward, also where a stage that was not expected comes in between.
             self._overall = max(self._overall, min(overall, 1.0))
-        return Step(stage, fraction, message, self._overall)
+        return Step(stage, fraction, message, self._overall, device)
 
 
-def explain_exit(code: int, progress: JobProgress, free_bytes: int | None = None) -> str:
+def _remedy(told: object) -> Remedy | None:
+    """Return the remedy of that value; None for none, and for one of another version."""
+    return next((remedy for remedy in Remedy if remedy == told), None)
+
+
+def explain_exit(
+    code: int,
+    progress: JobProgress,
+    free_bytes: int | None = None,
+    remedies: Mapping[Remedy, str] | None = None,
+) -> str:
     """Return one sentence for a surgeon on why a run did not give a result.
 
     code: the exit code as the system gave it (POSIX: negative for a signal). free_bytes: what is
-    left on the disk that the run wrote to, where that is known.
+    left on the disk that the run wrote to, where that is known. remedies: how the program that
+    started the run words each remedy; one that is not among them is left out.
     """
     noun = NOUNS.get(progress.verb, progress.verb)
     if code == CANCELLED_CODE or progress.error_code == CANCELLED_CODE:
         return f"The {noun} was cancelled."
     if progress.error and progress.error_code != 1:
-        return progress.error
+        words = (remedies or {}).get(progress.remedy) if progress.remedy else None
+        return with_remedy(progress.error, words)
     if free_bytes is not None and free_bytes < LEAST_FREE_BYTES:
         return f"The {noun} failed because the disk is full; free some space, then try again."
     if code == 0:

@@ -1,26 +1,20 @@
-"""A run in another process: its lines, its ends in words, and ending a tree of real processes."""
+"""A run in another process: how it is started, its lines, and its ends in words."""
 
+import json
 import os
-import signal
 import subprocess
 import sys
-import time
-from pathlib import Path
 
 import pytest
 
-from SkullImplantLib.errors import SkullImplantError
+from SkullImplantLib.errors import Remedy
 from SkullImplantLib.job import protocol as job
 from SkullImplantLib.job.protocol import JobProgress, explain_exit
-
-posix_only = pytest.mark.skipif(os.name != "posix", reason="signals and /proc are POSIX's")
-# Generous against the contract's 0.3 s, for a busy machine.
-AT_ONCE_S = 0.3
 
 
 def test_it_opens_in_a_moment_and_without_the_heavy_packages() -> None:
     code = (
-        "import sys, time; start = time.process_time(); import SkullImplantLib.job; "
+        "import sys, time; start = time.process_time(); import SkullImplantLib.job.protocol; "
         "seconds = time.process_time() - start; "
         "assert not {'torch', 'numpy', 'SimpleITK', 'vtk', 'scipy'} & set(sys.modules); "
         "print(seconds)"
@@ -35,7 +29,7 @@ def test_the_command_runs_the_library_in_its_folder() -> None:
     arguments = job.command(sys.executable, "design", ["--help"])
     assert arguments[:4] == [sys.executable, "-m", "SkullImplantLib", "design"]
     assert arguments[-2:] == ["--progress", "json"]
-    assert (job.library_folder() / "SkullImplantLib" / "job.py").is_file()
+    assert (job.library_folder() / "SkullImplantLib" / "__main__.py").is_file()
     environment = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"} | job.environment()
     run = subprocess.run(
         arguments, cwd=job.library_folder(), env=environment, capture_output=True, text=True
@@ -60,9 +54,44 @@ def test_lines_become_steps_and_the_whole_goes_only_onward() -> None:
     assert progress.feed('{"done": true}') is None and progress.done
 
 
+def test_a_step_tells_where_a_network_runs() -> None:
+    progress = JobProgress()
+    line = {"stage": "completion", "fraction": 0.5, "message": "completing the skull"}
+    for device in ("cuda", "cpu", None):
+        step = progress.feed(json.dumps(line | ({"device": device} if device else {})))
+        assert step and step.device == device
+
+
+@pytest.mark.parametrize(
+    ("line", "error", "remedy"),
+    [
+        ({"error": "Too dark; give --x.", "message": "Too dark.", "remedy": "use-cpu"},
+         "Too dark.", Remedy.USE_CPU),
+        ({"error": "Too dark.", "message": "Too dark.", "remedy": None}, "Too dark.", None),
+        ({"error": "Too dark; give --x."}, "Too dark; give --x.", None),
+        ({"error": "Too dark; give --x.", "message": "Too dark.", "remedy": "unheard-of"},
+         "Too dark; give --x.", None),
+    ],
+)  # fmt: skip
+def test_an_error_is_read_with_its_remedy(
+    line: dict[str, str | None], error: str, remedy: Remedy | None
+) -> None:
+    progress = JobProgress()
+    assert progress.feed(json.dumps({**line, "code": 2})) is None
+    assert (progress.error, progress.remedy, progress.error_code) == (error, remedy, 2)
+
+
+def test_a_remedy_is_said_in_the_words_of_the_program_that_started_the_run() -> None:
+    line = {"error": "It is dark; give --x.", "message": "It is dark.", "remedy": "use-cpu"}
+    progress = _ended(json.dumps({**line, "code": 2}))
+    words = {Remedy.USE_CPU: "choose the CPU"}
+    assert explain_exit(2, progress, None, words) == "It is dark; choose the CPU."
+    assert explain_exit(2, progress) == "It is dark."
+
+
 def test_what_is_no_progress_is_kept_as_the_log() -> None:
     progress = JobProgress()
-    lines = [f"line {i}" for i in range(30)]
+    lines = [f"line {i}" for i in range(job.LOG_LINES + 10)]
     strange = ["3", "[1, 2]", '{"stage": 3}', '{"stage": "skull", "fraction": "x"}', "{"]
     for line in [*lines, "", "  \n", *strange]:
         assert progress.feed(line) is None
@@ -70,11 +99,6 @@ def test_what_is_no_progress_is_kept_as_the_log() -> None:
     progress.feed('{"error": "The CT is empty; check the file.", "code": 2}')
     assert progress.error == "The CT is empty; check the file." and progress.error_code == 2
     assert len(progress.log) == job.LOG_LINES
-
-
-@pytest.mark.parametrize("verb", sorted(job.STAGE_SECONDS))
-def test_every_stage_has_a_title(verb: str) -> None:
-    assert set(job.STAGE_SECONDS[verb]) <= set(job.STAGE_TITLES)
 
 
 def _ended(line: str = "") -> JobProgress:
@@ -108,123 +132,9 @@ def test_every_end_is_one_sentence(
     assert "KeyError" not in said
 
 
-def _wait_for(condition, seconds: float = 10.0) -> bool:
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        if condition():
-            return True
-        time.sleep(0.02)
-    return False
-
-
-def _runs(pid: int) -> bool:
-    """Say whether a process runs; one that is dead but not collected does not."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except OSError:
-        return False
-
-
-# A launcher whose child does the work with a child of its own; SIGTERM moves none of them.
-TREE = """
-import os, signal, subprocess, sys, time
-from pathlib import Path
-signal.signal(signal.SIGTERM, signal.SIG_IGN)
-folder, depth = Path(sys.argv[1]), int(sys.argv[2])
-child = subprocess.Popen([sys.executable, __file__, str(folder), str(depth - 1)]) if depth else None
-(folder / f"part-{depth}").write_text(str(os.getpid()))
-os.rename(folder / f"part-{depth}", folder / f"pid-{depth}")
-time.sleep(60)
-"""
-
-
-@posix_only
-@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="the test looks into /proc")
-@pytest.mark.parametrize("listing", ["proc", "ps"])
-def test_a_launcher_and_all_below_it_end_at_once(
-    listing: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    script = tmp_path / "tree with space) (.py"
-    script.write_text(TREE)
-    launcher = subprocess.Popen(
-        ["sh", "-c", '"$0" "$1" "$2" 2; exit 0', sys.executable, str(script), str(tmp_path)]
-    )
-    try:
-        assert _wait_for(lambda: len(list(tmp_path.glob("pid-*"))) == 3)
-        pids = [int(path.read_text()) for path in tmp_path.glob("pid-*")]
-        if listing == "ps":
-            monkeypatch.setattr(job, "PROCESS_TABLE", tmp_path / "no-proc")
-        start = time.monotonic()
-        job.end_process_tree(launcher.pid)
-        assert time.monotonic() - start < AT_ONCE_S
-        assert launcher.wait(5) == -signal.SIGKILL
-        assert _wait_for(lambda: not any(map(_runs, pids)), 1.0)
-    finally:
-        launcher.kill()
-    job.end_process_tree(launcher.pid)  # gone already
-
-
-def test_no_process_above_or_itself_is_ended() -> None:
-    for pid in (0, 1, -1, os.getpid()):
-        with pytest.raises(ValueError, match="not one to end"):
-            job.end_process_tree(pid)
-
-
-@posix_only
-def test_windows_is_asked_to_end_the_tree_by_force(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """On another system a script takes the place of Windows' command and notes what it is asked."""
-    taskkill = tmp_path / "taskkill"
-    taskkill.write_text(f'#!/bin/sh\necho "$@" > "{tmp_path}/asked"\n')
-    taskkill.chmod(0o755)
-    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
-    job._end_tree_by_taskkill(4321)
-    end = time.monotonic() + 10.0
-    while not (tmp_path / "asked").exists() or not (tmp_path / "asked").read_text():
-        assert time.monotonic() < end
-        time.sleep(0.01)
-    assert (tmp_path / "asked").read_text().split() == ["/PID", "4321", "/T", "/F"]
-
-
 def test_a_crash_behind_slicers_launcher_is_told_as_a_crash() -> None:
     """The launcher ends with 1 whatever became of its child, which had told that it works."""
     progress = JobProgress()
     progress.feed('{"pid": 4321}')
     progress.feed("error: [python-real] exit abnormally - Report the problem.")
     assert "ended by the system" in explain_exit(1, progress)
-
-
-def test_a_work_folder_is_short_and_goes_with_read_only_files(tmp_path: Path) -> None:
-    base = tmp_path / "Ünïcode base"
-    one, two = job.short_work_folder(base), job.short_work_folder(base)
-    assert one != two and one.parent == base and len(one.name) <= 20
-    (one / "deep").mkdir()
-    (one / "deep" / "file").write_text("x")
-    (one / "deep" / "file").chmod(0o444)
-    (one / "deep").chmod(0o555)
-    assert job.remove_folder(one) and not one.exists()
-    assert job.remove_folder(one)  # gone already
-    assert two.exists()
-
-
-def test_a_work_folder_left_by_a_process_that_is_gone_is_removed(tmp_path: Path) -> None:
-    gone = subprocess.Popen([sys.executable, "-c", ""])
-    gone.wait()
-    left = tmp_path / f"si{gone.pid}-abc"
-    left.mkdir()
-    (left / "input.nrrd").write_text("a patient")
-    mine, others = job.short_work_folder(tmp_path), tmp_path / "site-packages"
-    others.mkdir()
-    job.short_work_folder(tmp_path)
-    assert not left.exists()
-    assert mine.exists() and others.exists()
-
-
-def test_a_folder_that_cannot_be_made_or_removed_is_told(tmp_path: Path) -> None:
-    (tmp_path / "file").write_text("")
-    with pytest.raises(SkullImplantError, match="working folder"):
-        job.short_work_folder(tmp_path / "file")
-    start = time.monotonic()
-    assert not job.remove_folder(tmp_path / "file", patience_s=0.2)
-    assert time.monotonic() - start < 1.0
