@@ -20,7 +20,8 @@ from ..core.threads import use_threads
 from ..design import design_implant
 from ..evaluation.metrics import evaluate_implant
 from ..export.folder import staged_folder
-from ..export.results import RESULT_FILES, write_results, write_update
+from ..export.renders import try_rendering
+from ..export.results import RESULT_FILES, write_files, write_pictures
 from ..geometry.pose import estimate_pose
 from ..models import MIRROR, PRIOR, uses_torch
 from ..options import DesignOptions
@@ -46,9 +47,11 @@ def design(options: argparse.Namespace, report: StageReport) -> Result:
         device=options.device,
         engine=options.engine,
     )
+    if not options.no_report:
+        try_rendering()
     with staged_folder(options.output, RESULT_FILES) as folder:
         found = design_implant(source, settings, report, left_out)
-        data = write_results(found, source, settings, folder, not options.no_report)
+        data = write_files(found, folder, not options.no_report)
     return Result(data, _summary(data, options.output))
 
 
@@ -57,8 +60,17 @@ def update(options: argparse.Namespace, report: StageReport) -> Result:
     use_threads(options.threads)
     edited = update_design(options.result, options.input, options.clearance_mm, report)
     with staged_folder(options.output, RESULT_FILES) as folder:
-        data = write_update(edited, folder, not options.no_report)
+        data = write_files(edited, folder, not options.no_report)
     return Result(data, _summary(data, options.output))
+
+
+def report(options: argparse.Namespace, progress: StageReport) -> Result:
+    """`skull-implant report`: the pictures and the report of a design that has none."""
+    use_threads(options.threads)
+    try_rendering()
+    output = options.output or options.result
+    data = write_pictures(options.result, options.input, output, progress)
+    return Result(data, f"The pictures and the report were written to {output}.")
 
 
 def sample(options: argparse.Namespace, report: StageReport) -> Result:
@@ -85,12 +97,13 @@ def demo(options: argparse.Namespace, report: StageReport) -> Result:
     """`skull-implant demo`: the sample patient, end to end, and how near the answer it came."""
     use_threads(options.threads, uses_torch(options.model))
     settings = DesignOptions(model=options.model, device=options.device, engine=options.engine)
+    try_rendering()
     with staged_folder(options.output) as folder:
         patient = _make_sample(options.seed, folder, report)
         source = read_input(folder / "sample-ct.nrrd", "ct")
         found = design_implant(source, settings, report)
-        data = write_results(found, source, settings, folder)
-        metrics = evaluate_implant(found.implant.mask, patient.implant, patient.defective)
+        data = write_files(found, folder)
+        metrics = evaluate_implant(found.implant, patient.implant, patient.defective)
     data["against_the_answer"] = metrics.as_json()
     text = _summary(data, options.output) + (
         f"\nAgainst the piece that was taken out: Dice {metrics.dice:.3f}, "

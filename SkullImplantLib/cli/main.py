@@ -12,7 +12,7 @@ from pathlib import Path
 from types import FrameType
 
 from .. import __version__
-from ..errors import Cancelled, SkullImplantError
+from ..errors import Cancelled, SkullImplantError, expected
 from ..export.folder import trace_remover
 from ..options import DEFECT_KINDS, DesignOptions
 from .arguments import Verbs, add_input, add_output, add_run, add_verb, flag, not_negative
@@ -20,6 +20,7 @@ from .evaluation_arguments import add_benchmark, add_evaluate
 from .terminal import JsonLines, ProgressBar, Quiet
 from .training_arguments import add_train
 from .watch import ending_with_the_starter
+from .wording import sentence_of
 
 OK, BUG, USER_ERROR, CANCELLED = 0, 1, 2, 130
 
@@ -30,6 +31,7 @@ VERBS = {
     "sample": (".commands", "sample"),
     "design": (".commands", "design"),
     "update": (".commands", "update"),
+    "report": (".commands", "report"),
     "defect": (".commands", "defect"),
     "devices": (".commands", "devices"),
     "evaluate": (".evaluation_commands", "evaluate"),
@@ -46,12 +48,14 @@ DESIGN_EXAMPLES = """examples:
 UPDATE_EXAMPLES = """examples:
   skull-implant update implant -o implant              implant/implant.nrrd was edited by hand
   skull-implant update implant -o edited --input head.nrrd --clearance-mm 0.3"""
+REPORT_EXAMPLES = """examples:
+  skull-implant report implant --input head.nrrd       implant was designed with --no-report
+  skull-implant report implant -o pictures"""
 DEFECT_EXAMPLES = """examples:
   skull-implant defect head.nrrd -o case --kind bilateral --seed 3
   skull-implant design case/defective.nrrd -o implant
   skull-implant evaluate --implant implant/implant.nrrd --truth case/implant.nrrd \\
                          --defective implant/skull.nrrd"""
-OUT_OF_MEMORY = "Not enough memory for this image; close other programs or crop the CT to the head."
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -67,6 +71,7 @@ def build_parser() -> argparse.ArgumentParser:
     _add_sample(verbs)
     _add_design(verbs)
     _add_update(verbs)
+    _add_report(verbs)
     _add_defect(verbs)
     _add_devices(verbs)
     add_evaluate(verbs)
@@ -161,6 +166,25 @@ def _add_update(verbs: Verbs) -> None:
     _add_no_report(parser)
 
 
+def _add_report(verbs: Verbs) -> None:
+    parser = add_verb(
+        verbs, "report", "draw the pictures and write the report of a design", REPORT_EXAMPLES
+    )
+    parser.add_argument(
+        "result", type=Path, metavar="RESULT", help="a folder that `design` or `update` wrote"
+    )
+    parser.add_argument(
+        "--input", type=Path, metavar="CT", help="the CT it was designed for, for the pictures"
+    )
+    parser.add_argument(
+        "-o",
+        "--output",
+        type=Path,
+        metavar="FOLDER",
+        help="where preview.png and report.html go (default: RESULT)",
+    )
+
+
 def _add_devices(verbs: Verbs) -> None:
     add_verb(
         verbs,
@@ -199,16 +223,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         try:
             show.begin()
             return _run(options, show)
-        except SkullImplantError as error:
-            return _fail(options, show, str(error), USER_ERROR)
         except (KeyboardInterrupt, Cancelled):
-            return _fail(options, show, "Cancelled.", CANCELLED)
+            return _fail(options, show, SkullImplantError("Cancelled."), CANCELLED)
         except Exception as error:
-            if _is_out_of_memory(error):
-                return _fail(options, show, OUT_OF_MEMORY, USER_ERROR)
+            if told := expected(error):
+                return _fail(options, show, told, USER_ERROR)
             traceback.print_exc()
             sentence = f"Internal error: {type(error).__name__}: {' '.join(str(error).split())}"
-            return _fail(options, show, sentence, BUG)
+            return _fail(options, show, SkullImplantError(sentence), BUG)
 
 
 def _run(options: argparse.Namespace, show: Quiet) -> int:
@@ -221,19 +243,13 @@ def _run(options: argparse.Namespace, show: Quiet) -> int:
     return OK
 
 
-def _fail(options: argparse.Namespace, show: Quiet, sentence: str, code: int) -> int:
+def _fail(options: argparse.Namespace, show: Quiet, error: SkullImplantError, code: int) -> int:
+    """Tell of an error and return the exit code."""
     show.close()
     if options.json:
-        print(json.dumps({"error": sentence}), flush=True)
-    show.fail(sentence, code)
+        print(json.dumps({"error": sentence_of(error)}), flush=True)
+    show.fail(error, code)
     return code
-
-
-def _is_out_of_memory(error: Exception) -> bool:
-    """Say whether memory ran out; ITK and torch tell it in words alone."""
-    return isinstance(error, MemoryError) or (
-        isinstance(error, RuntimeError) and "allocate memory" in str(error).lower()
-    )
 
 
 def _stop(number: int, frame: FrameType | None) -> None:

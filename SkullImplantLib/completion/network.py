@@ -14,7 +14,7 @@ import torch
 from scipy.special import expit
 
 from ..core.progress import Progress, silent
-from ..errors import SkullImplantError
+from ..errors import Remedy, SkullImplantError
 from ..geometry.view import View
 from ..networks.applied import autoencoded, refined_depth
 from ..networks.autoencoder import SparseAutoEncoder
@@ -27,7 +27,7 @@ Found = TypeVar("Found")
 
 
 @dataclass(frozen=True)
-class CompletionOptions:
+class NetworkPlace:
     """Where and with what the network runs."""
 
     device: str = "auto"
@@ -35,7 +35,7 @@ class CompletionOptions:
 
 
 @dataclass(frozen=True)
-class Completion:
+class NetworkOutput:
     """What a network made of a view, float32 (z, y, x) on its box, and the device it ran on.
 
     Of the fine stage `values` are the depth within the completed skull's surface in mm, of an
@@ -56,7 +56,7 @@ def choose_device(name: str) -> torch.device:
         return torch.device("cpu")
     if not torch.cuda.is_available():
         raise SkullImplantError(
-            "No CUDA GPU was found; use --device cpu, or install a PyTorch built for your GPU."
+            "No CUDA GPU was found; install a PyTorch built for your GPU.", Remedy.USE_CPU
         )
     return torch.device("cuda")
 
@@ -106,13 +106,13 @@ def is_fine(weights: Weights) -> bool:
     return isinstance(weights.configuration, RefinerConfiguration)
 
 
-def complete_skull(
+def run_network(
     view: View,
     weights: Weights,
-    options: CompletionOptions = CompletionOptions(),
+    options: NetworkPlace = NetworkPlace(),
     progress: Progress = silent,
-) -> Completion:
-    """Return the completed skull on the view's box.
+) -> NetworkOutput:
+    """Return what the network makes of the view, on its box.
 
     The view lies on the standard grid of the spacing the weights were trained at: of the box around
     the defect for the fine stage, else of the whole head. Where an auto-encoder offers no candidate
@@ -137,7 +137,7 @@ def complete_skull(
     progress(0.2, "completing the skull")
     values, ran_on = on_device_or_cpu(run, device)
     progress(1.0, "skull completed")
-    return Completion(values, ran_on.type, () if ran_on == device else (GPU_TOO_SMALL,))
+    return NetworkOutput(values, ran_on.type, () if ran_on == device else (GPU_TOO_SMALL,))
 
 
 def occupancy_of(

@@ -12,17 +12,20 @@ from typing import Any
 import SimpleITK as sitk
 
 from .. import __version__
+from ..completion.complete import find_weights
 from ..completion.trust import judged_by, shipped_trials
 from ..core.checksums import sha256_of
 from ..core.files import atomic_path
 from ..core.images import array_of, bounding_box, crop, write_image
 from ..core.stages import StageReport, no_report
-from ..design import DesignOptions, ImplantDesign, design_implant, find_weights
-from ..errors import SkullImplantError
+from ..design import Design, design_implant
+from ..errors import DiskError, NoPlaceForDefect, OutOfMemory, Remedy, SkullImplantError
 from ..geometry.shape_statistics import POPULATION_FILE, Population, same_skull
 from ..models import chosen_model
+from ..options import DesignOptions
+from .evaluation_options import EXACT
 from .metrics import evaluate_implant
-from .suite_cases import CaseInput, CaseNotMade, JudgedCase, population_in
+from .suite_cases import CaseInput, JudgedCase, population_in
 
 # Rows hold this many digits after the point.
 DIGITS = 4
@@ -38,7 +41,7 @@ class Trial:
     """
 
     output: Path
-    options: DesignOptions
+    options: DesignOptions = EXACT
     population: Path = POPULATION_FILE
 
     def __post_init__(self) -> None:
@@ -92,7 +95,7 @@ class Trial:
         """Design for the case, measure, and keep row and implant."""
         try:
             made = case.load()
-        except CaseNotMade as error:
+        except NoPlaceForDefect as error:
             self._keep(case, {**case.facts, "not_made": str(error)})
             return
         row, implant = judge(made, self.options, self.known_shapes(case), report)
@@ -141,16 +144,19 @@ def judge(
     """Return facts and measures of one case, and the implant's mask.
 
     A case for which the tool refuses to design has the overlaps 0, the refusal as `error`, and no
-    implant.
+    implant. Raises `DiskError` and `OutOfMemory`, which tell of the computer and not of the case.
     """
     start = time.perf_counter()
     try:
         design = design_implant(case.source, options, report, population=population)
+    except (DiskError, OutOfMemory):
+        raise
     except SkullImplantError as error:
         nothing = dict.fromkeys(("dice", "border_dice_10mm", "border_dice_10vox"), 0.0)
         return {**case.facts, "error": str(error), **nothing, "coverage_2mm": 0.0}, None
     seconds = time.perf_counter() - start
-    metrics = evaluate_implant(design.implant.mask, case.truth, case.defective, case.centre_mm)
+    implant = design.implant
+    metrics = evaluate_implant(implant, case.truth, case.defective, case.centre_mm)
     peaks = [r.peak_memory_gib for r in design.stages.records if r.peak_memory_gib is not None]
     row = {
         **case.facts,
@@ -160,16 +166,18 @@ def judge(
         "peak_memory_gib": max(peaks, default=None),
         "checks_failed": [check.name for check in design.checks if not check.passed],
     }
-    return row, design.implant.mask
+    return row, implant
 
 
-def _told_by(design: ImplantDesign) -> dict[str, Any]:
+def _told_by(design: Design) -> dict[str, Any]:
     """Return what the design says of itself: its source, and whether it flags itself and why."""
-    features = {name: round(v, DIGITS) for name, v in design.confidence.features.items()}
+    confidence, source = design.confidence, design.model.source
+    assert confidence is not None and source is not None  # only an edited design does not know
+    features = {name: round(v, DIGITS) for name, v in confidence.features.items()}
     return {
-        "model": design.model["name"],
-        "model_source": design.model["source"],
-        **_judged(features, design.model["source"]),
+        "model": design.model.name,
+        "model_source": source,
+        **_judged(features, source),
         "features": features,
     }
 
@@ -211,7 +219,7 @@ def _skulls_of(model: str) -> tuple[str, ...]:
 @lru_cache(maxsize=4)
 def _file_sha256(path: Path) -> str:
     if not path.is_file():
-        raise SkullImplantError(f"{path} does not exist; check --population.")
+        raise SkullImplantError(f"{path} does not exist.", Remedy.OTHER_POPULATION)
     return sha256_of(path)
 
 

@@ -19,7 +19,7 @@ import json
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -35,23 +35,25 @@ from ..cases.ct_flaws import (
     landmarks_of,
 )
 from ..cases.defects import KINDS, Defect
+from ..cases.skull_folder import SkullFile
 from ..core.files import atomic_path
 from ..core.images import array_of, image_like
 from ..core.stages import StageReport, no_report
-from ..design import DesignOptions, design_implant
-from ..errors import SkullImplantError
-from ..geometry.shape_statistics import POPULATION_FILE, Population
-from ..models import PRIOR
+from ..design import design_implant
+from ..errors import DiskError, NoPlaceForDefect, OutOfMemory, SkullImplantError
+from ..geometry.shape_statistics import Population
+from ..options import DesignOptions
 from ..reading.input import Input
 from ..skull.segmentation import SkullOptions, segment_skull
 from ..skull.thresholds import automatic_threshold_hu
+from .evaluation_options import SuiteOptions
 from .judging import Trial, keep_row, kept_row
 from .metrics import evaluate_implant
-from .suite_cases import complete_skull, suite_cases
+from .suite_cases import CompleteSkull, SuiteCase, complete_skull, suite_cases
 
 MOST_FALL = 0.05  # of Dice against the same case undegraded
 # One kind of each sort: across the midline, at the side, anywhere. The orbit is another problem.
-ROBUSTNESS_KINDS = ("bilateral", "parietotemporal", "random_1")
+ROBUSTNESS_SUITE = SuiteOptions(("bilateral", "parietotemporal", "random_1"), defects=1)
 # What is summed up, and which of its values is the worst.
 WORST: dict[str, Callable[[Sequence[float]], float]] = {
     "dice": min,
@@ -78,11 +80,10 @@ class _Broken:
 class _Subject:
     """A complete skull or CT, for all its defects and degradations."""
 
-    def __init__(self, path: Path, population: Path = POPULATION_FILE) -> None:
-        self.path = path
-        self.complete = complete_skull(path, population)
-        self.kind = self.complete.source.kind
-        self.landmarks: Landmarks = landmarks_of(self.complete.mask)
+    def __init__(self, complete: CompleteSkull) -> None:
+        self.complete = complete
+        self.kind = complete.source.kind
+        self.landmarks: Landmarks = landmarks_of(complete.mask)
         self._at: dict[float, sitk.Image] = {}
 
     @cached_property
@@ -98,59 +99,80 @@ class _Subject:
         return self._at[shift_hu]
 
 
+@lru_cache(maxsize=1)
+def subject_of(skull: SkullFile, population: Path) -> _Subject:
+    """Return the subject in a file; the last one is kept, for the next of its cases."""
+    return _Subject(complete_skull(skull, population))
+
+
 def evaluate_robustness(
     folder: Path,
-    output: Path,
-    kinds: Sequence[str] = ROBUSTNESS_KINDS,
-    defects: int = 1,
-    seed: int = 0,
-    skulls: Sequence[str] | None = None,
-    options: DesignOptions = DesignOptions(clearance_mm=0.0, model=PRIOR),
-    population: Path = POPULATION_FILE,
-    report: StageReport = no_report,
+    trial: Trial,
+    suite: SuiteOptions = ROBUSTNESS_SUITE,
     degradations: Sequence[Degradation] | None = None,
+    report: StageReport = no_report,
 ) -> tuple[dict[str, Any], str]:
-    """Cut `defects` of each kind into the complete skulls or CTs of `folder` (or the named ones),
-    and design each from the input as it is and from each degradation of it.
+    """Cut the defects of `suite` into the complete skulls or CTs of `folder`, and design each from
+    the input as it is and from each degradation of it, all if not given.
 
-    `population`: shape statistics; a skull that is in them is left out for its own cases. Returns
-    the data of all rows and a Markdown table; both are written into `output`. Every row is kept as
-    a JSON file there with all that it was made with, the program's code excepted, so that an
-    interrupted run goes on where it stopped and what was made otherwise is made anew.
-    Raises `SkullImplantError` where the folder holds no skull.
+    `trial` says how cases are designed and where rows go. Returns the data of all rows and a
+    Markdown table; both are written there too. Every row is kept as a JSON file with all that it
+    was made with, the program's code excepted, so that an interrupted run goes on where it stopped
+    and what was made otherwise is made anew. Defects without a place on their skull are left out
+    and counted. Raises `SkullImplantError` where the folder holds no skull.
     """
-    cases = suite_cases([folder], kinds, defects, seed, skulls, population)
+    cases = suite_cases([folder], suite, trial.population)
     chosen = all_degradations() if degradations is None else list(degradations)
-    trial = Trial(output, options, population)
-    options = trial.options
-    (output / "cases").mkdir(parents=True, exist_ok=True)
+    (trial.output / "cases").mkdir(parents=True, exist_ok=True)
     rows: list[dict[str, Any]] = []
-    subject: _Subject | None = None
+    not_made: list[str] = []
     for number, case in enumerate(cases):
-        if subject is None or subject.path != case.path:
-            subject = _Subject(case.path, population)
-        possible = [each for each in chosen if subject.kind in each.inputs]
-        broken: _Broken | None = None
-        for step, degradation in enumerate(possible):
-            done = (number + step / len(possible)) / len(cases)
-            report("robustness", done, f"{case.name}, {degradation.title}")
-            name = f"{case.name}-seed{seed}-{degradation.name}-{Path(options.model).stem}.json"
-            kept = output / "cases" / name
-            made_with = {**trial.made_with(case), "degradation": degradation.name}
-            row = kept_row(kept, made_with)
-            if row is None:
-                broken = broken or _Broken(*case.cut())
-                row = _judge(subject, broken, degradation, options, trial.known_shapes(case))
-                keep_row(kept, made_with, row)
-            rows.append(row)
+
+        def told(done: float, what: str, before: int = number) -> None:
+            report("robustness", (before + done) / len(cases), what)
+
+        try:
+            rows += _rows_of(case, trial, chosen, told)
+        except NoPlaceForDefect:
+            not_made.append(case.name)
+    subject_of.cache_clear()
     report("robustness", 1.0, f"{len(rows)} designs")
     rows = _with_falls(rows)
-    table = table_of(rows, options.model)
-    data = {"rows": rows, "summary": summary_of(rows)}
+    model = Path(trial.options.model).stem
+    table = table_of(rows, trial.options.model, len(not_made))
+    data = {"rows": rows, "summary": summary_of(rows), "not_made": not_made}
     for ending, text in (("json", json.dumps(data, indent=1)), ("md", table + "\n")):
-        with atomic_path(output / f"robustness-{Path(options.model).stem}.{ending}") as temporary:
+        with atomic_path(trial.output / f"robustness-{model}.{ending}") as temporary:
             temporary.write_text(text, encoding="utf-8")
     return data, table
+
+
+def _rows_of(
+    case: SuiteCase,
+    trial: Trial,
+    degradations: Sequence[Degradation],
+    told: Callable[[float, str], None],
+) -> list[dict[str, Any]]:
+    """Return a case's row for each degradation of its input, from an earlier run where it is kept.
+
+    Raises `NoPlaceForDefect` where the skull offers none for the case's defect.
+    """
+    subject = subject_of(SkullFile(case.skull, case.path), case.population)
+    possible = [each for each in degradations if subject.kind in each.inputs]
+    rows: list[dict[str, Any]] = []
+    broken: _Broken | None = None
+    for step, degradation in enumerate(possible):
+        told(step / len(possible), f"{case.name}, {degradation.title}")
+        model = Path(trial.options.model).stem
+        name = f"{case.name}-seed{case.seed}-{degradation.name}-{model}.json"
+        made_with = {**trial.made_with(case), "degradation": degradation.name}
+        row = kept_row(trial.output / "cases" / name, made_with)
+        if row is None:
+            broken = broken or _Broken(*case.cut())
+            row = _judge(subject, broken, degradation, trial.options, trial.known_shapes(case))
+            keep_row(trial.output / "cases" / name, made_with, row)
+        rows.append(row)
+    return rows
 
 
 def _judge(
@@ -178,18 +200,20 @@ def _judge(
     start = time.perf_counter()
     try:
         design = design_implant(source, options, population=others)
+    except (DiskError, OutOfMemory):
+        raise
     except SkullImplantError as error:
         return {**row, "error": str(error), "dice": 0.0, "border_dice_10mm": 0.0}
     seconds = time.perf_counter() - start
-    metrics = evaluate_implant(design.implant.mask, truth, defective)
+    metrics = evaluate_implant(design.implant, truth, defective)
     row |= {k: v if v is None else round(v, 4) for k, v in metrics.as_json().items()}
     if first_truth is not None:
-        against = evaluate_implant(design.implant.mask, first_truth, case.defect.defective)
+        against = evaluate_implant(design.implant, first_truth, case.defect.defective)
         best = evaluate_implant(truth, first_truth, case.defect.defective)
         row |= {"dice_as_it_was": round(against.dice, 4), "dice_at_best": round(best.dice, 4)}
     return {
         **row,
-        "flagged": design.confidence.flagged,
+        "flagged": design.confidence is not None and design.confidence.flagged,
         "notes": list(design.notes),
         "seconds": round(seconds, 1),
     }
@@ -264,8 +288,11 @@ def _summary_of_one(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
     return entry
 
 
-def table_of(rows: Sequence[dict[str, Any]], model: str) -> str:
-    """Return a line a degradation, the threshold's second truth, and what went wrong: Markdown."""
+def table_of(rows: Sequence[dict[str, Any]], model: str, not_made: int = 0) -> str:
+    """Return a line a degradation, the threshold's second truth, and what went wrong: Markdown.
+
+    not_made: how many defects found no place on their skull.
+    """
     summary = summary_of(rows)
     lines = [
         f"Model `{Path(model).stem}`, no clearance, on each degraded input's own grid. Silent: the "
@@ -300,6 +327,8 @@ def table_of(rows: Sequence[dict[str, Any]], model: str) -> str:
             keys = ("dice_as_it_was_mean", "dice_as_it_was_worst", "dice_at_best_mean")
             numbers = " | ".join(_cell(s[key], 3) for key in keys)
             lines.append(f"| {s['title']} | {numbers} |")
+    if not_made:
+        lines += ["", f"{not_made} defects found no place on their skull."]
     told = [f"- {_name_of(row)}: {row['error']}" for row in rows if "error" in row]
     silent = [
         f"- {_name_of(row)}: Dice {row['dice']:.3f}, a fall of {row['fall']:.3f}"

@@ -74,15 +74,35 @@ ABOVE = Viewpoint((0.0, 0.0, 1.0), up=(0.0, -1.0, 0.0))
 
 
 @cache
-def rendering_works() -> bool:
-    """Say whether VTK can draw here, by letting a child process try (about a second, once)."""
+def try_rendering() -> "subprocess.Popen[bytes] | None":
+    """Let a child process try whether VTK can draw here, which takes about a second, once.
+
+    Begun early it has ended when `rendering_works` asks for its answer. Returns None where it could
+    not be started.
+    """
     try:
-        child = subprocess.run(
-            [sys.executable, "-c", _PROBE], capture_output=True, timeout=PROBE_SECONDS, check=False
+        return subprocess.Popen(
+            [sys.executable, "-c", _PROBE],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
         )
-    except (OSError, subprocess.TimeoutExpired):
+    except OSError:
+        return None
+
+
+@cache
+def rendering_works() -> bool:
+    """Say whether VTK can draw here."""
+    child = try_rendering()
+    if child is None:
         return False
-    return child.returncode == 0
+    try:
+        return child.wait(PROBE_SECONDS) == 0
+    except subprocess.TimeoutExpired:
+        child.kill()
+        child.wait()
+        return False
 
 
 def picture_mesh(skull: sitk.Image) -> vtk.vtkPolyData:

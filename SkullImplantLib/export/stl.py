@@ -7,9 +7,11 @@ many readers take for the text format.
 from pathlib import Path
 
 import numpy as np
-import vtk
+from vtkmodules.vtkCommonDataModel import vtkPolyData
+from vtkmodules.vtkIOGeometry import vtkSTLReader
 
 from ..core.files import atomic_path
+from ..errors import SkullImplantError
 from ..implant.meshes import arrays_of, facet_vectors
 
 HEADER = b"SkullImplant proposal for review; SPACE=LPS; UNITS=mm"
@@ -17,7 +19,7 @@ HEADER_BYTES = 80
 FACET = np.dtype([("normal", "<f4", 3), ("corners", "<f4", (3, 3)), ("attribute", "<u2")])
 
 
-def write_stl(mesh: vtk.vtkPolyData, path: Path) -> None:
+def write_stl(mesh: vtkPolyData, path: Path) -> None:
     """Write the triangles of `mesh` (LPS mm) to `path` as binary STL, whole or not at all.
 
     Raises `SkullImplantError` where the folder cannot be written, `ValueError` for a mesh that is
@@ -35,3 +37,24 @@ def write_stl(mesh: vtk.vtkPolyData, path: Path) -> None:
         file.write(HEADER.ljust(HEADER_BYTES, b" "))
         file.write(np.array([len(facets)], "<u4").tobytes())
         file.write(facets.tobytes())
+
+
+def read_stl(path: Path) -> vtkPolyData:
+    """Return the mesh (LPS mm) in an STL file that `write_stl` wrote.
+
+    Raises `SkullImplantError` where it is missing, damaged or of something else.
+    """
+    facets = 0
+    if path.is_file():
+        with path.open("rb") as file:
+            beginning = file.read(HEADER_BYTES + 4)
+        if beginning.startswith(HEADER) and len(beginning) == HEADER_BYTES + 4:
+            facets = int.from_bytes(beginning[HEADER_BYTES:], "little")
+    if not facets or path.stat().st_size != HEADER_BYTES + 4 + facets * FACET.itemsize:
+        raise SkullImplantError(
+            f"{path.name} is missing, damaged or of another program; design or update again."
+        )
+    reader = vtkSTLReader()
+    reader.SetFileName(str(path))
+    reader.Update()
+    return reader.GetOutput()

@@ -9,8 +9,8 @@ import torch
 from SkullImplantLib.completion import network as completion
 from SkullImplantLib.completion.network import (
     GPU_TOO_SMALL,
-    CompletionOptions,
-    complete_skull,
+    NetworkPlace,
+    run_network,
     occupancy_of,
     on_device_or_cpu,
 )
@@ -101,15 +101,15 @@ def fine_weights() -> Weights:
 
 def test_the_untrained_fine_stage_is_the_prior_and_a_trained_one_moves_its_surface() -> None:
     view, weights = a_view(), fine_weights()
-    np.testing.assert_array_equal(complete_skull(view, weights).values, view.depth_mm)
+    np.testing.assert_array_equal(run_network(view, weights).values, view.depth_mm)
     weights.state["final.bias"] += 0.75
-    depth = complete_skull(view, weights).values
+    depth = run_network(view, weights).values
     near = view.from_hole_mm() <= 4.0
     np.testing.assert_allclose(depth[near], np.maximum(view.depth_mm[near], -4.5) + 0.75, atol=1e-6)
 
 
 def test_the_device_that_ran_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
-    plain = complete_skull(a_view(), weights(), CompletionOptions("cpu"))
+    plain = run_network(a_view(), weights(), NetworkPlace("cpu"))
     assert plain.device == "cpu" and plain.notes == ()
     # A machine whose GPU is too small, seen from here: the device is chosen, and does not hold it.
     monkeypatch.setattr(completion, "choose_device", lambda name: GPU)
@@ -122,21 +122,21 @@ def test_the_device_that_ran_is_reported(monkeypatch: pytest.MonkeyPatch) -> Non
 
     monkeypatch.setattr(completion, "occupancy_of", on_a_small_gpu)
     monkeypatch.setattr(SparseAutoEncoder, "to", lambda self, device: self)
-    small = complete_skull(a_view(), weights(), CompletionOptions("cuda"))
+    small = run_network(a_view(), weights(), NetworkPlace("cuda"))
     assert small.device == "cpu" and small.notes == (GPU_TOO_SMALL,)
     np.testing.assert_array_equal(small.values, plain.values)
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA GPU")
 def test_a_real_gpu_gives_the_same_and_gives_way_when_full() -> None:
-    on_cpu = complete_skull(a_view(), weights(), CompletionOptions("cpu"))
-    on_gpu = complete_skull(a_view(), weights(), CompletionOptions("cuda"))
+    on_cpu = run_network(a_view(), weights(), NetworkPlace("cpu"))
+    on_gpu = run_network(a_view(), weights(), NetworkPlace("cuda"))
     assert on_gpu.device == "cuda" and on_gpu.notes == ()
     np.testing.assert_allclose(on_gpu.values, on_cpu.values, rtol=0, atol=1e-4)
     torch.cuda.empty_cache()
     torch.cuda.set_per_process_memory_fraction(0.0)
     try:
-        full = complete_skull(a_view(), weights(), CompletionOptions("cuda"))
+        full = run_network(a_view(), weights(), NetworkPlace("cuda"))
     finally:
         torch.cuda.set_per_process_memory_fraction(1.0)
     assert full.device == "cpu" and full.notes == (GPU_TOO_SMALL,)

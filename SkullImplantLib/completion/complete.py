@@ -1,0 +1,224 @@
+"""The skull is completed around its hole, by whom the design chose: one answer for all of them."""
+
+import math
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import SimpleITK as sitk
+
+from ..core.images import array_of, crop, fraction_on, image_like, resample
+from ..core.progress import Progress, silent
+from ..geometry.frame import standard_grid
+from ..geometry.hole import Hole, box_around
+from ..geometry.other_side import where_not_denied
+from ..geometry.prior import Prior
+from ..geometry.view import defect_view, head_view
+from ..models import MIRROR, model_needs_torch, require_torch
+from .rearrangement import Rules, apply_rules, learn_rules
+from .trust import GEOMETRY, MIRRORED, NETWORK, Departure, departure_of, is_trusted
+
+if TYPE_CHECKING:
+    from ..networks.weights import Weights
+
+# The prior's depth is smooth, but the hollows that the other side shows are as narrow as this.
+PRIOR_SPACING_MM = 1.5
+MIRROR_SPACING_MM = 1.0  # the mirrored skull's, whose thin bone a coarser grid would lose
+# Rearrangement's coarse voxels are this much finer than the network's grid: from voxels as coarse
+# as the network's own the dictionary loses more than it adds (Testing/Benchmarks/rearrangement.py).
+CELLS_PER_NETWORK_VOXEL = 2
+# The completion counts so far around the hole. Nor does rearrangement learn from bone this near:
+# a cut edge is no anatomy.
+RIM_MM = 6.0
+# Rearrangement works on this much around the hole.
+AROUND_HOLE_MM = 12.0
+# The intact skull around the hole that serves as rearrangement's template reaches this far.
+TEMPLATE_MM = 60.0
+
+
+@dataclass(frozen=True)
+class Choice:
+    """Who completes the skull, and where: the model's name, its weights (None without a network),
+    the device and the sparse engine.
+    """
+
+    model: str
+    weights: "Weights | None" = None
+    device: str = "auto"
+    engine: str = "torch"
+
+
+@dataclass(frozen=True)
+class Completed:
+    """The completed skull around the hole, whoever completed it.
+
+    depth_mm: float32, positive within the completed skull's bone, on a grid and of a resolution of
+        its own that holds the hole and `RIM_MM` around it. In mm near the surface, where it is 0;
+        how far from it a value is still a depth depends on the source.
+    source: `network`, `prior` or `mirror`. device: where it was made.
+    departure: how far the network's surface lies from the prior's, where one ran.
+    notes: one-sentence warnings.
+    """
+
+    depth_mm: sitk.Image
+    source: str
+    device: str = "cpu"
+    departure: Departure | None = None
+    notes: tuple[str, ...] = ()
+
+    def filled(self, skull: sitk.Image, hole: Hole) -> sitk.Image:
+        """Return the completed skull (uint8 0/1) on the box of the hole.
+
+        It is `skull` (the whole one), and within `RIM_MM` of the hole also what is completed.
+        """
+        region = crop(skull, hole.box)
+        near = hole.within(RIM_MM)
+        depth = array_of(resample(self.depth_mm, crop(region, near), outside=-1.0))
+        filled = array_of(region).copy()
+        filled[near] |= (depth > 0.0) & (_distance_mm(crop(hole.mask, near)) < RIM_MM)
+        return image_like(filled, region)
+
+
+def find_weights(model: str) -> "Weights | None":
+    """Return the weights that a model's name means: shipped ones, a file's, or None without a
+    network.
+
+    Raises `SkullImplantError` where they are not there, or PyTorch is not.
+    """
+    if not model_needs_torch(model):
+        return None
+    require_torch(f"The model '{Path(model).name}'")
+    from ..networks.weights import load_weights, shipped_weights
+
+    return load_weights(Path(model)) if model.endswith(".npz") else shipped_weights(model)
+
+
+def complete(
+    skull: sitk.Image, prior: Prior, hole: Hole, choice: Choice, progress: Progress = silent
+) -> Completed:
+    """Return the completed skull around the hole.
+
+    skull: uint8 mask, with the hole. Where a network strays too far from the prior to be trusted
+    (`trust.py`), the prior's answer is returned. Raises `SkullImplantError` where the device or
+    engine is missing or the weights do not fit.
+    """
+    if choice.model == MIRROR:
+        return Completed(_mirrored(skull, prior), MIRRORED)
+    if choice.weights is None:
+        return Completed(_by_prior(skull, prior), GEOMETRY)
+    found = _by_network(skull, prior, hole, choice, choice.weights, progress)
+    assert found.departure is not None
+    if is_trusted(found.departure, prior):
+        return found
+    return replace(found, depth_mm=_by_prior(skull, prior), source=GEOMETRY)
+
+
+def _by_prior(skull: sitk.Image, prior: Prior) -> sitk.Image:
+    """Return the prior's depth in mm around the hole, less what the other side denies."""
+    grid = standard_grid(prior.pose, PRIOR_SPACING_MM)
+    view, (z, y, x) = defect_view(skull, prior, grid)
+    return image_like(where_not_denied(view.depth_mm, view), grid[x, y, z])
+
+
+def _mirrored(skull: sitk.Image, prior: Prior) -> sitk.Image:
+    """Return the skull turned over, as a depth in mm; a true one within half a voxel only."""
+    grid = standard_grid(prior.pose, MIRROR_SPACING_MM)
+    share = array_of(fraction_on(skull, grid))[..., ::-1]
+    depth = ((share - 0.5) * MIRROR_SPACING_MM).astype(np.float32)
+    return image_like(np.ascontiguousarray(depth), grid)
+
+
+def _by_network(
+    skull: sitk.Image,
+    prior: Prior,
+    hole: Hole,
+    choice: Choice,
+    weights: "Weights",
+    progress: Progress,
+) -> Completed:
+    """Return what the network makes of the skull, and how far that departs from the prior.
+
+    The fine stage answers with a depth. An auto-encoder answers with the occupancy of coarse
+    voxels, which voxel rearrangement brings to the resolution of the patient's own grid.
+    """
+    from .network import NetworkPlace, grid_and_channels, is_fine, run_network
+
+    where = NetworkPlace(choice.device, choice.engine)
+    grid = standard_grid(prior.pose, grid_and_channels(weights)[0])
+    if is_fine(weights):
+        view, (z, y, x) = defect_view(skull, prior, grid)
+        found = run_network(view, weights, where, progress)
+        depth = image_like(where_not_denied(found.values, view), grid[x, y, z])
+        departure = departure_of(prior.hole_depth_on(depth), depth)
+    else:
+        found = run_network(head_view(skull, prior, grid), weights, where, progress)
+        occupancy = image_like(found.values, grid)
+        departure = departure_of(prior.hole_depth_on(grid), _depth_of(occupancy > 0.5))
+        depth = _depth_of(rearranged(occupancy, skull, hole))
+    return Completed(depth, NETWORK, found.device, departure, found.notes)
+
+
+def _depth_of(bone: sitk.Image) -> sitk.Image:
+    """Return the depth (float32, mm) within the surface of a mask, half a voxel off its centres."""
+    distance = sitk.SignedMaurerDistanceMap(bone, False, False, True)
+    return sitk.Cast(min(bone.GetSpacing()) / 2 - distance, sitk.sitkFloat32)
+
+
+def rearranged(occupancy: sitk.Image, skull: sitk.Image, hole: Hole) -> sitk.Image:
+    """Return an occupancy refined to the skull's grid (uint8 0/1), around the hole.
+
+    By voxel rearrangement, whose template is the patient's own intact skull around the hole.
+    """
+    cell_mm = occupancy.GetSpacing()[0] / CELLS_PER_NETWORK_VOXEL
+    z, y, x = (max(1, round(cell_mm / s)) for s in skull.GetSpacing()[::-1])
+    factor = (z, y, x)
+    target = crop(hole.mask, hole.within(AROUND_HOLE_MM))
+    coarse_grid = _blocks_of(target, factor)
+    coarse = array_of(resample(occupancy, coarse_grid)) > 0.5
+    interpolated = resample(occupancy, _cells_of(coarse_grid, target, factor))
+    rules = _rules_of(skull, hole, factor)
+    share = apply_rules(coarse, rules, interpolated=array_of(interpolated))
+    fine = share[tuple(slice(0, n) for n in target.GetSize()[::-1])] > 0.5
+    return image_like(fine, target)
+
+
+def _blocks_of(fine: sitk.Image, factor: tuple[int, int, int]) -> sitk.Image:
+    """Return the empty grid whose voxels are blocks of `factor` (z, y, x) voxels of `fine`."""
+    blocks = factor[::-1]
+    size = [math.ceil(n / f) for n, f in zip(fine.GetSize(), blocks)]
+    grid = sitk.Image(size, sitk.sitkUInt8)
+    grid.SetSpacing([s * f for s, f in zip(fine.GetSpacing(), blocks)])
+    grid.SetDirection(fine.GetDirection())
+    grid.SetOrigin(fine.TransformContinuousIndexToPhysicalPoint([(f - 1) / 2.0 for f in blocks]))
+    return grid
+
+
+def _cells_of(blocks: sitk.Image, fine: sitk.Image, factor: tuple[int, int, int]) -> sitk.Image:
+    """Return the empty grid of all fine voxels within `blocks`, which may reach beyond `fine`."""
+    size = [n * f for n, f in zip(blocks.GetSize(), factor[::-1])]
+    grid = sitk.Image(size, sitk.sitkUInt8)
+    grid.SetSpacing(fine.GetSpacing())
+    grid.SetDirection(fine.GetDirection())
+    grid.SetOrigin(fine.GetOrigin())
+    return grid
+
+
+def _rules_of(skull: sitk.Image, hole: Hole, factor: tuple[int, int, int]) -> Rules:
+    """Learn from the patient's own intact bone around the hole, but not from the cut edge."""
+    missing = sitk.Paste(
+        sitk.Image(skull.GetSize(), sitk.sitkUInt8),
+        hole.mask,
+        hole.mask.GetSize(),
+        [0, 0, 0],
+        [part.start for part in hole.box[::-1]],
+    )
+    missing.CopyInformation(skull)
+    box = box_around(missing, TEMPLATE_MM)
+    intact = _distance_mm(crop(missing, box)) > RIM_MM
+    return learn_rules(array_of(crop(skull, box)) > 0, factor, valid=intact)
+
+
+def _distance_mm(mask: sitk.Image) -> np.ndarray:
+    """Return each voxel's distance to the mask in mm, negative within it; (z, y, x)."""
+    return array_of(sitk.SignedMaurerDistanceMap(mask, False, False, True))
