@@ -1,3 +1,72 @@
-"""Design of patient-specific cranial implants from a head CT."""
+"""Design of patient-specific cranial implants from a head CT.
+
+A CT becomes a skull, the skull is completed, the difference is the implant, the implant is fitted,
+smoothed, meshed, checked and exported:
+
+    from SkullImplantLib import DesignOptions, design_implant, read_input, write_design
+
+    design = design_implant(read_input("head.nrrd"), DesignOptions(clearance_mm=0.5))
+    write_design(design, "result")
+
+The output is a proposal for review by a qualified person, not a medical device.
+
+read_input      a CT (DICOM folder, NRRD, NIfTI, MetaImage) or a skull mask, read and checked
+design_implant  the implant for it
+update_design   the design of a result folder whose implant was edited by hand
+write_design    masks, STL, pictures, report and design.json into a folder
+"""
+
+import logging
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .design import Design, design_implant
+    from .errors import Cancelled, Remedy, SkullImplantError
+    from .export.results import write_design
+    from .options import DesignOptions
+    from .reading.input import Input, read_input
+    from .update import update_design
 
 __version__ = "0.1.0"
+__all__ = [
+    "Cancelled",
+    "Design",
+    "DesignOptions",
+    "Input",
+    "Remedy",
+    "SkullImplantError",
+    "design_implant",
+    "read_input",
+    "update_design",
+    "write_design",
+]
+# Where each name is at home. Nothing is imported before it is asked for (PEP 562), so that what
+# needs only a version or an error comes at once and without VTK or PyTorch.
+HOMES = {
+    "Cancelled": ".errors",
+    "Design": ".design",
+    "DesignOptions": ".options",
+    "Input": ".reading.input",
+    "Remedy": ".errors",
+    "SkullImplantError": ".errors",
+    "design_implant": ".design",
+    "read_input": ".reading.input",
+    "update_design": ".update",
+    "write_design": ".export.results",
+}
+
+# A library says nothing unless its user wants to hear it.
+logging.getLogger(__name__).addHandler(logging.NullHandler())
+
+
+def __getattr__(name: str) -> Any:
+    if name not in HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    found = getattr(import_module(HOMES[name], __name__), name)
+    globals()[name] = found
+    return found
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
