@@ -1,6 +1,10 @@
 """The exceptions that a stage raises on purpose; anything else is a bug."""
 
+import errno
 from enum import StrEnum
+
+# What a write says where there is no room left, on the disk or within the user's share of it.
+NO_SPACE = {errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC)}
 
 
 class Remedy(StrEnum):
@@ -17,6 +21,7 @@ class Remedy(StrEnum):
     OTHER_SERIES = "other-series"
     NO_SERIES = "no-series"
     OTHER_WEIGHTS = "other-weights"
+    OTHER_START = "other-start"  # weights to train on from
     USE_PRIOR = "use-prior"
     USE_CPU = "use-cpu"
     USE_TORCH_ENGINE = "use-torch-engine"
@@ -52,6 +57,26 @@ class DiskError(SkullImplantError):
 
 class OutOfMemory(SkullImplantError):
     """The computer's memory does not suffice for this input."""
+
+
+def expected(error: Exception) -> SkullImplantError | None:
+    """Return what a full memory or disk is to the user, whatever raised it; None for other errors.
+
+    ITK and torch tell of memory in words alone.
+    """
+    if isinstance(error, SkullImplantError):
+        return error
+    if isinstance(error, MemoryError) or (
+        isinstance(error, RuntimeError) and "allocate memory" in str(error).lower()
+    ):
+        return OutOfMemory(
+            "Not enough memory for this image; close other programs or crop the CT to the head."
+        )
+    if isinstance(error, OSError) and error.errno in NO_SPACE:
+        return DiskError(
+            "There is no space left on the disk; free some, or choose another place to write to."
+        )
+    return None
 
 
 class Cancelled(Exception):

@@ -3,7 +3,7 @@
 import re
 
 from .core import resources
-from .errors import SkullImplantError
+from .errors import Remedy, SkullImplantError
 
 # The completion by geometry alone: no weights, no torch.
 PRIOR = "prior"
@@ -68,18 +68,20 @@ def _numbers(version: str) -> list[int]:
     return [int(number) for number in re.findall(r"\d+", version)[:2]]
 
 
-def require_torch(asking: str, otherwise: str = f" or use --model {PRIOR}") -> None:
+def require_torch(asking: str, remedy: Remedy | None = Remedy.USE_PRIOR) -> None:
     """Raise `SkullImplantError` where PyTorch, new enough, is not there.
 
-    asking: what needs it, the beginning of the sentence. otherwise: what else to do, its end.
+    asking: what needs it, the beginning of the sentence. remedy: what else would do, for a model
+    the prior.
     """
     version = torch_version()
     if version is None:
         raise SkullImplantError(
-            f"{asking} needs PyTorch, which is not installed; install it{otherwise}."
+            f"{asking} needs PyTorch, which is not installed; install it.", remedy
         )
     if not is_torch_new_enough(version):
         raise SkullImplantError(
             f"{asking} needs PyTorch {TORCH_MINIMUM} or newer, and {version} is installed; "
-            f"update it{otherwise}."
+            "update it.",
+            remedy,
         )

@@ -89,7 +89,7 @@ def benchmark(options: argparse.Namespace, report: StageReport) -> Result:
     """`skull-implant benchmark`: the engines' time and memory, or the robustness table."""
     if options.what == "robustness":
         return _robustness(options, report)
-    require_torch("The benchmark of the engines", otherwise="")
+    require_torch("The benchmark of the engines", remedy=None)
     from ..evaluation.benchmark_engine import benchmark_engines, table_of
 
     rows = benchmark_engines(threads=options.threads)

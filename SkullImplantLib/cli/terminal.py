@@ -7,7 +7,8 @@ import time
 from contextlib import suppress
 from typing import Any, TextIO
 
-from ..errors import Cancelled
+from ..errors import Cancelled, SkullImplantError
+from .wording import sentence_of
 
 BAR_CELLS = 28
 # A bar redrawn more often than this only flickers.
@@ -34,9 +35,9 @@ class Quiet:
     def end(self) -> None:
         """The run ended well."""
 
-    def fail(self, sentence: str, code: int) -> None:
+    def fail(self, error: SkullImplantError, code: int) -> None:
         """The run ended badly, with this exit code."""
-        self._stream.write(f"skull-implant: {sentence}\n")
+        self._stream.write(f"skull-implant: {sentence_of(error)}\n")
 
 
 class ProgressBar(Quiet):
@@ -79,7 +80,9 @@ class JsonLines(Quiet):
     """A line of JSON (ASCII) for everything, for a calling program: `job.protocol.JobProgress`.
 
     First `{"pid": ...}`; then the steps, `{"stage": ..., "fraction": ..., "message": ...}`, with a
-    `"device"` where a network runs; and in the end `{"done": true}`, or `{"error": SENTENCE, "code": EXIT_CODE}`.
+    `"device"` where a network runs; and in the end `{"done": true}`, or
+    `{"error": SENTENCE, "code": EXIT_CODE, "message": ..., "remedy": ...}`: the message is the
+    sentence without its remedy, which is a value of `Remedy` or null.
     """
 
     def __call__(
@@ -94,9 +97,10 @@ class JsonLines(Quiet):
     def end(self) -> None:
         self._write({"done": True})
 
-    def fail(self, sentence: str, code: int) -> None:
+    def fail(self, error: SkullImplantError, code: int) -> None:
+        told = {"error": sentence_of(error), "code": code}
         with suppress(Cancelled):
-            self._write({"error": sentence, "code": code})
+            self._write({**told, "message": str(error), "remedy": error.remedy})
 
     def _write(self, told: dict[str, Any]) -> None:
         try:

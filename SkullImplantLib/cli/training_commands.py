@@ -5,7 +5,7 @@ import time
 from dataclasses import fields, replace
 from typing import Any
 
-from ..cases.cohort import skulls_of
+from ..cases.skull_folder import skulls_of
 from ..core.stages import StageReport
 from ..core.threads import use_threads
 from ..models import require_torch
@@ -21,7 +21,7 @@ def train_network(options: argparse.Namespace, report: StageReport) -> Result:
         write_configuration(options.write_configuration, resolved(settings))
         named = {"configuration": str(options.write_configuration)}
         return Result(named, f"The options are in {options.write_configuration}; nothing trained.")
-    require_torch("Training", otherwise="")
+    require_torch("Training", remedy=None)
     from ..completion.network import choose_device
     from ..training.train import train
 

@@ -3,7 +3,7 @@
 import hashlib
 from pathlib import Path
 
-from ..errors import SkullImplantError
+from ..errors import Remedy, SkullImplantError
 from .files import atomic_path
 
 
@@ -38,9 +38,7 @@ def verify_checksum(path: Path, required: bool = True) -> None:
             raise SkullImplantError(f"{path.name} has no checksum {beside.name}; install it again.")
         return
     if not path.exists():
-        raise SkullImplantError(
-            f"There is no weight file {path.name}; check the path given to --model."
-        )
+        raise SkullImplantError(f"There is no weight file {path.name}.", Remedy.OTHER_WEIGHTS)
     words = beside.read_text(encoding="utf-8", errors="replace").split()
     if not words or words[0].lower() != sha256_of(path):
         raise SkullImplantError(

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from ..errors import SkullImplantError
+from ..errors import DiskError
 
 
 def remove_folder(path: Path, patience_s: float = 0.5) -> bool:
@@ -46,13 +46,13 @@ def atomic_path(path: Path) -> Iterator[Path]:
     """Yield a temporary path beside `path`, and rename it to `path` once the block has ended well.
 
     The temporary name keeps the ending, which tells writers the format. On any exception the
-    temporary file is removed. Raises `SkullImplantError` where the folder cannot be written.
+    temporary file is removed. Raises `DiskError` where the folder or the file cannot be written.
     """
     suffix = "".join(path.suffixes[-2:]) if path.name.endswith(".nii.gz") else path.suffix
     try:
         handle, name = tempfile.mkstemp(prefix=".partial-", suffix=suffix, dir=path.parent)
     except OSError as error:
-        raise SkullImplantError(
+        raise DiskError(
             f"Cannot write into {path.parent} ({error.strerror}); choose a folder that exists, "
             "is writable and has free space."
         ) from error
@@ -63,7 +63,7 @@ def atomic_path(path: Path) -> Iterator[Path]:
         temporary.chmod(0o644)
         os.replace(temporary, path)
     except OSError as error:
-        raise SkullImplantError(
+        raise DiskError(
             f"Cannot write {path.name} ({error.strerror}); check free space and permissions."
         ) from error
     finally:

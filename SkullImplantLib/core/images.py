@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import SimpleITK as sitk
 
-from ..errors import SkullImplantError
+from ..errors import DiskError, SkullImplantError
 from .files import atomic_path
 
 
@@ -40,13 +40,26 @@ def image_like(array: np.ndarray, reference: sitk.Image) -> sitk.Image:
     return image
 
 
-def image_at(array: np.ndarray, grid: sitk.Image, start_zyx: tuple[int, int, int]) -> sitk.Image:
-    """Return `array` (z, y, x) as an image whose first voxel is voxel `start_zyx` of `grid`."""
-    image = sitk.GetImageFromArray(array.astype(np.uint8) if array.dtype == bool else array)
-    image.SetSpacing(grid.GetSpacing())
-    image.SetDirection(grid.GetDirection())
-    image.SetOrigin(grid.TransformIndexToPhysicalPoint([int(i) for i in start_zyx[::-1]]))
-    return image
+def straighten_axes(image: sitk.Image) -> None:
+    """Make the direction matrix of `image` one that ITK can work with, in place.
+
+    It becomes the nearest orthonormal matrix (its polar factor), of the same handedness, without
+    cosines that are only rounding; the origin stays. What is orthonormal already stays as it is.
+    Raises `SkullImplantError` for axes that are sheared, missing or not numbers.
+    """
+    direction = np.reshape(image.GetDirection(), (3, 3))
+    if not np.isfinite(direction).all():
+        raise SkullImplantError("The image's orientation is not a finite number; export it again.")
+    off = float(np.abs(direction.T @ direction - np.eye(3)).max())
+    if off > DIRECTION_TOLERANCE:
+        raise SkullImplantError(
+            "The image's axes are not at right angles (sheared, as by a gantry tilt); resample it "
+            "to a rectangular grid."
+        )
+    if off > ORTHONORMAL:
+        left, _, right = np.linalg.svd(direction)
+        direction = left @ right
+    image.SetDirection(np.where(np.abs(direction) < LEAST_COSINE, 0.0, direction).ravel().tolist())
 
 
 def index_to_lps_mm(image: sitk.Image) -> np.ndarray:
@@ -125,12 +138,16 @@ def read_mask(path: Path) -> sitk.Image:
 
 
 def write_image(image: sitk.Image, path: Path) -> None:
-    """Write `image` compressed, in the format of the path's ending, whole or not at all."""
+    """Write `image` compressed, in the format of the path's ending, whole or not at all.
+
+    Raises `DiskError` where it cannot be written.
+    """
     with atomic_path(Path(path)) as temporary:
         try:
             sitk.WriteImage(image, str(temporary), useCompression=True)
+    straighten_axes(image)
         except RuntimeError as error:
-            raise SkullImplantError(
+            raise DiskError(
                 f"Cannot write {Path(path).name}; check free space and permissions."
             ) from error
 

@@ -18,7 +18,7 @@ from typing import Any, TypeVar
 
 from ..core.stages import StageReport
 from ..core.threads import use_threads
-from ..errors import SkullImplantError
+from ..errors import OutOfMemory, Remedy, expected
 from ..models import uses_torch
 from .suite_cases import JudgedCase
 
@@ -27,8 +27,7 @@ THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"
 # On Windows an interrupt is seen only between waits.
 WAKE_S = 0.5
 WORKER_GONE = (
-    "A process that worked on a case was ended by the system, most likely because memory ran out; "
-    "run the same again with fewer --jobs, it goes on where it stopped."
+    "A process that worked on a case was ended by the system, most likely because memory ran out."
 )
 AnyCase = TypeVar("AnyCase", bound=JudgedCase)
 
@@ -85,7 +84,7 @@ def run_in_processes(
                 if kind == "message":
                     told(text, done)
                 elif kind == "refused":
-                    raise SkullImplantError(text)
+                    raise text
                 elif kind == "failed":
                     raise RuntimeError(f"a case failed in its process:\n{text}")
                 else:
@@ -138,13 +137,13 @@ class _Worker:
         try:
             self.pipe.send(case)
         except (BrokenPipeError, ConnectionError) as error:
-            raise SkullImplantError(WORKER_GONE) from error
+            raise OutOfMemory(WORKER_GONE, Remedy.FEWER_JOBS) from error
 
-    def receive(self) -> tuple[str, str]:
+    def receive(self) -> tuple[str, Any]:
         try:
             kind, text = self.pipe.recv()
         except (EOFError, ConnectionError) as error:
-            raise SkullImplantError(WORKER_GONE) from error
+            raise OutOfMemory(WORKER_GONE, Remedy.FEWER_JOBS) from error
         return kind, text
 
 
@@ -213,10 +212,9 @@ def _work(pipe: Connection, run: Any, threads: int, model: str) -> None:
             return
         try:
             run(case, _StageNames(lambda text: pipe.send(("message", text)), case.name))
-        except SkullImplantError as error:
-            pipe.send(("refused", str(error)))
-        except Exception:
-            pipe.send(("failed", traceback.format_exc()))
+        except Exception as error:
+            refusal = expected(error)
+            pipe.send(("refused", refusal) if refusal else ("failed", traceback.format_exc()))
         else:
             pipe.send(("done", case.name))
 

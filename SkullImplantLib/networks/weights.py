@@ -21,7 +21,7 @@ from .. import models, sparse
 from ..core import resources
 from ..core.checksums import sha256_of, verify_checksum
 from ..core.files import atomic_path
-from ..errors import SkullImplantError
+from ..errors import Remedy, SkullImplantError
 from .autoencoder import Configuration, SparseAutoEncoder
 from .refiner import RefinerConfiguration, SparseRefiner
 
@@ -121,9 +121,8 @@ def load_weights(path: Path) -> Weights:
             surplus = set(stored.files) - set(expected) - {HEADER}
             metadata = dict(header["metadata"])
     except FileNotFoundError as error:
-        raise SkullImplantError(
-            f"There is no weight file {path.name}; check the path given to --model."
-        ) from error
+        missing = f"There is no weight file {path.name}."
+        raise SkullImplantError(missing, Remedy.OTHER_WEIGHTS) from error
     except (
         OSError,
         EOFError,

@@ -13,7 +13,7 @@ import pydicom
 import SimpleITK as sitk
 
 from ..core.progress import Progress, part, silent
-from ..errors import SkullImplantError
+from ..errors import Remedy, SkullImplantError
 from .dicom_study import DicomSeries, choose_series, find_series, notes_on_choice, numbers
 
 # Nothing is thinner than air: what a scanner writes outside its circle becomes this.
@@ -184,16 +184,16 @@ def _sorted(slices: list[_Slice]) -> list[_Slice]:
     if any(np.abs(s.orientation - first.orientation).max() > ORIENTATION_TOLERANCE for s in slices):
         kinds = len({tuple(np.round(s.orientation.ravel(), 2) + 0.0) for s in slices})
         raise SkullImplantError(
-            f"The CT series mixes slices of {max(kinds, 2)} orientations; separate them, or choose "
-            "another series with --series."
+            f"The CT series mixes slices of {max(kinds, 2)} orientations; separate them.",
+            Remedy.OTHER_SERIES,
         )
     if any(
         s.size != first.size or not np.allclose(s.spacing_mm, first.spacing_mm, rtol=1e-4)
         for s in slices
     ):
         raise SkullImplantError(
-            "The CT series mixes slices of several sizes or pixel spacings; separate them, or "
-            "choose another series with --series."
+            "The CT series mixes slices of several sizes or pixel spacings; separate them.",
+            Remedy.OTHER_SERIES,
         )
     return sorted(slices, key=lambda s: float(s.position_mm @ first.normal))
 

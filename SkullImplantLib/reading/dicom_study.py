@@ -211,7 +211,7 @@ def notes_on_choice(chosen: DicomSeries, series: list[DicomSeries]) -> tuple[str
     if others:
         notes += (
             f"The folder holds {others + 1} CT series; the one with {len(chosen.headers)} slices "
-            "was used (--series chooses another).",
+            "was used.",
         )
     if not chosen.rank()[0]:
         notes += ("The folder has no axial CT series; a reformatted one was used.",)

@@ -15,9 +15,9 @@ from typing import Literal
 import numpy as np
 import SimpleITK as sitk
 
-from ..core.images import array_of, image_like, index_to_lps_mm
+from ..core.images import array_of, image_like, index_to_lps_mm, straighten_axes
 from ..core.progress import Progress, part, silent
-from ..errors import SkullImplantError
+from ..errors import Remedy, SkullImplantError
 from .dicom_series import OUTSIDE_HU, read_series
 from .dicom_study import is_dicom
 from .headers import ImageHeader, read_header
@@ -25,16 +25,12 @@ from .voxel_data import NOT_FINITE, check_data
 
 # Finer than any scanner, and coarser than any head CT from which an implant could be made.
 MIN_SPACING_MM, MAX_SPACING_MM = 0.05, 10.0
-# Thicker slices than this lose the rim of a defect; the usual advice is 1 mm.
-THICK_SLICES_MM = 3.0
 # A 1024^3 image, a head at 0.25 mm; beyond it the stages after would not fit into memory.
 MAX_VOXELS = 2**30
 MAX_BYTES = 4 * 2**30
 # A piece of a skull smaller than this has neither a mirror side nor a vault to go by.
 MIN_VOXELS_PER_AXIS = 20
 MIN_EXTENT_MM, MIN_THIRD_EXTENT_MM = 80.0, 40.0
-# Cosine between axes; over a head of 250 mm the points are within 0.25 mm.
-DIRECTION_TOLERANCE = 1e-3
 # Of the place of any corner between the header read here and ITK's reading of it.
 CORNER_TOLERANCE_MM = 0.1
 # Between two positions in one header, before it is worth a word.
@@ -110,7 +106,7 @@ def _warnings_off() -> Iterator[None]:
 def _read_folder(path: Path, kind: str, series_uid: str | None, progress: Progress) -> Input:
     if kind == "skull":
         raise SkullImplantError(
-            "A DICOM folder is read as a CT; leave out --input skull or give a mask file."
+            "A DICOM folder is read as a CT; give a mask file.", Remedy.INPUT_IS_NO_SKULL
         )
     series = read_series(path, series_uid, part(progress, 0.0, 0.9))
     notes = series.notes + _check_geometry(series.image)
@@ -122,7 +118,7 @@ def _read_folder(path: Path, kind: str, series_uid: str | None, progress: Progre
 
 def _read_file(path: Path, kind: str, series_uid: str | None, progress: Progress) -> Input:
     if series_uid is not None:
-        raise SkullImplantError(f"{path.name} is not a DICOM folder; leave out --series.")
+        raise SkullImplantError(f"{path.name} is not a DICOM folder.", Remedy.NO_SERIES)
     if path.stat().st_size == 0:
         raise SkullImplantError(f"{path.name} is empty; copy it again from its source.")
     if is_dicom(path):
@@ -144,7 +140,7 @@ def _read_file(path: Path, kind: str, series_uid: str | None, progress: Progress
         )
     if segment is not None and kind == "ct":
         raise SkullImplantError(
-            f"{path.name} is a segmentation, not a CT; leave out --input ct or give the CT."
+            f"{path.name} is a segmentation, not a CT; give the CT.", Remedy.INPUT_IS_NO_CT
         )
     image, found, more = _told_apart(image, kind)
     progress(1.0, "input read")
@@ -202,19 +198,16 @@ def _pixels(path: Path, header: ImageHeader) -> sitk.Image:
 
 
 def _check_geometry(image: sitk.Image, header: ImageHeader | None = None) -> tuple[str, ...]:
-    """Check that the image is a plausible volume in LPS mm, and return notes about it."""
+    """Check that the image is a plausible volume in LPS mm, and return notes about it.
+
+    Its axes are straightened on the way.
+    """
     spacing = np.asarray(image.GetSpacing())
     size = np.asarray(image.GetSize())
     matrix = index_to_lps_mm(image)
     if not np.isfinite(matrix).all():
         raise SkullImplantError(
             "The image's position or orientation is not a finite number; export it again."
-        )
-    direction = np.reshape(image.GetDirection(), (3, 3))
-    if np.abs(direction.T @ direction - np.eye(3)).max() > DIRECTION_TOLERANCE:
-        raise SkullImplantError(
-            "The image's axes are not at right angles (sheared, as by a gantry tilt); resample it "
-            "to a rectangular grid."
         )
     if spacing.min() < MIN_SPACING_MM or spacing.max() > MAX_SPACING_MM:
         raise SkullImplantError(
@@ -232,11 +225,7 @@ def _check_geometry(image: sitk.Image, header: ImageHeader | None = None) -> tup
             f"{_times(np.round(size * spacing))} mm); give the whole head, or check its spacing."
         )
     notes = _check_against(header, image) if header else ()
-    if spacing.max() > THICK_SLICES_MM:
-        notes += (
-            f"The slices are {spacing.max():.1f} mm apart; the implant's edge will be rough: "
-            "slices of 1 mm or less are advised.",
-        )
+    straighten_axes(image)
     return notes
 
 
@@ -316,7 +305,7 @@ def _told_apart(image: sitk.Image, kind: str) -> tuple[sitk.Image, Kind, tuple[s
     two_valued = all(((s == lowest) | (s == highest)).all() for s in _slabs(image))
     if two_valued and kind == "ct":
         raise SkullImplantError(
-            "The image holds only two values, so it is a mask and no CT; leave out --input ct."
+            "The image holds only two values, so it is a mask and no CT.", Remedy.INPUT_IS_NO_CT
         )
     if two_valued and ((lowest == 0 and highest > 0) or kind == "skull"):
         mask = image > lowest
@@ -329,7 +318,8 @@ def _told_apart(image: sitk.Image, kind: str) -> tuple[sitk.Image, Kind, tuple[s
     if kind == "skull":
         raise SkullImplantError(
             f"The image is not a mask (values from {lowest:g} to {highest:g}, more than two); "
-            "save the skull alone as 0 and 1, or leave out --input skull."
+            "save the skull alone as 0 and 1.",
+            Remedy.INPUT_IS_NO_SKULL,
         )
     ct, notes = _hounsfield(image, forced=kind == "ct")
     return ct, "ct", notes
@@ -352,10 +342,10 @@ def _hounsfield(image: sitk.Image, forced: bool) -> tuple[sitk.Image, tuple[str,
         lost = ", but for a lost offset of 1024" if lowest >= 0 and highest > 1500 else ""
         if not forced:
             raise SkullImplantError(
-                f"{values} neither {units}{lost} nor a mask of two values; export the CT in HU, "
-                "or say what the image is with --input ct|skull."
+                f"{values} neither {units}{lost} nor a mask of two values; export the CT in HU.",
+                Remedy.SAY_WHAT_INPUT_IS,
             )
-        notes = (f"{values} not {units}; the image was taken as a CT because --input says so.",)
+        notes = (f"{values} not {units}; the image was taken as a CT, as it was said to be one.",)
     exact = np.issubdtype(array_of(image).dtype, np.integer)
     if highest > np.iinfo(np.int16).max or not (plausible or exact):
         return sitk.Cast(image, sitk.sitkFloat32), notes

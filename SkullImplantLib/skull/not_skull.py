@@ -6,7 +6,7 @@ from scipy import ndimage
 
 from ..core.blocks import grid_of_blocks, per_block
 from ..core.images import array_of, image_like, index_to_lps_mm, voxel_volume_mm3
-from ..errors import SkullImplantError
+from ..errors import Remedy, SkullImplantError
 from .head import Head
 
 MIN_PART_OF_SKULL = 0.08  # a separate piece with so much of the bone around the cavity stays
@@ -132,7 +132,7 @@ def pieces_of_skull(
     beside = np.bincount(around, minlength=sizes.size) * voxel_volume_mm3(grid)
     if beside.sum() == 0:
         raise SkullImplantError(
-            "No bone was left around the cranial cavity; give a lower --bone-threshold."
+            "No bone was left around the cranial cavity.", Remedy.LOWER_THRESHOLD
         )
     keep = beside >= MIN_PART_OF_SKULL * beside.max()
     loose = sizes[~keep & (beside > 0.5 * sizes) & (sizes > MIN_FRAGMENT_MM3)].sum() / 1000

@@ -22,7 +22,7 @@ from ..core.images import (
     voxel_volume_mm3,
 )
 from ..core.progress import Progress, silent
-from ..errors import SkullImplantError
+from ..errors import Remedy, SkullImplantError
 from .head import Head, above, find_head
 from .marrow import fill_marrow
 from .not_skull import pieces_of_skull, remove_posts, remove_spine, remove_streaks
@@ -71,8 +71,8 @@ def segment_skull(
     bright = ct > levels.bone
     if not array_of(bright).any():
         raise SkullImplantError(
-            f"No bone was found above {levels.bone:.0f} HU; check that the image is a CT in HU, "
-            "or give another --bone-threshold."
+            f"No bone was found above {levels.bone:.0f} HU; check that the image is a CT in HU.",
+            Remedy.OTHER_THRESHOLD,
         )
     head = find_head(bright)
     box = head.box_on(ct)
@@ -146,7 +146,10 @@ def _notes_on_view(
     notes: tuple[str, ...] = ()
     thickest = max(image.GetSpacing())
     if thickest > THICK_SLICES_MM:
-        notes += (f"Slices are {thickest:.1f} mm apart: thin bone may be missing, 1 mm is better.",)
+        notes += (
+            f"Slices are {thickest:.1f} mm apart: thin bone may be missing and the implant's "
+            "edge rough; 1 mm or less is better.",
+        )
     spacing = image.GetSpacing()[::-1]
     region, cut_mm2 = crop(image, box), 0.0
     for axis, (limits, size) in enumerate(zip(box, image.GetSize()[::-1])):

@@ -86,7 +86,7 @@ def levels_of(ct: sitk.Image, fixed: float | None = None) -> tuple[Levels, tuple
         raise SkullImplantError("The CT has the same value everywhere; check the file.")
     notes: tuple[str, ...] = ()
     if sample.min() > AIR_HU:
-        notes = ("The grey levels are not HU: check the skull, or give a --bone-threshold.",)
+        notes = ("The grey levels are not HU: check the skull and the bone threshold.",)
         levels = _levels_by_otsu(sample)
     else:
         levels = _levels_in_hu(sample)

@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import nn
 
-from ..errors import SkullImplantError
+from ..errors import Remedy, SkullImplantError
 
 
 def _package() -> ModuleType:
@@ -35,13 +35,14 @@ def _package() -> ModuleType:
         if error.name != "MinkowskiEngine":
             raise
         raise SkullImplantError(
-            "The MinkowskiEngine package is not installed; run `make minkowski` or use"
-            " --engine torch."
+            "The MinkowskiEngine package is not installed; run `make minkowski`.",
+            Remedy.USE_TORCH_ENGINE,
         ) from error
     except ImportError as error:  # its compiled part was built for another PyTorch
         raise SkullImplantError(
             "The MinkowskiEngine package does not load with this PyTorch; run `make minkowski` to"
-            " build it again, or use --engine torch."
+            " build it again.",
+            Remedy.USE_TORCH_ENGINE,
         ) from error
     finally:
         if lent:
@@ -79,8 +80,8 @@ def SparseTensor(coordinates: torch.Tensor, features: torch.Tensor, stride: int 
     """
     if features.is_cuda and not ME.is_cuda_available():
         raise SkullImplantError(
-            "MinkowskiEngine is installed for the CPU only; use --device cpu, or --engine torch for"
-            " the GPU."
+            "MinkowskiEngine is installed for the CPU only; run it there.",
+            Remedy.USE_TORCH_ENGINE,
         )
     return Tensor(ME.SparseTensor(features, coordinates.contiguous(), tensor_stride=stride))
 

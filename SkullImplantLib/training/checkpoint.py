@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from ..core.files import atomic_path
-from ..errors import SkullImplantError
+from ..errors import Remedy, SkullImplantError
 
 HEADER = "header"
 
@@ -61,5 +61,5 @@ def load_checkpoint(path: Path) -> Checkpoint:
         return Checkpoint(**states, optimiser=optimiser, progress=header["progress"])
     except (OSError, KeyError, ValueError, EOFError) as error:
         raise SkullImplantError(
-            f"The checkpoint {path.name} is damaged; train without --resume to start again."
+            f"The checkpoint {path.name} is damaged.", Remedy.TRAIN_ANEW
         ) from error

@@ -95,8 +95,8 @@ def read_rows(folders: Sequence[Path]) -> list[TrialRow]:
         found = [_row_of(path) for path in sorted((folder / "cases").glob("*.json"))]
         if not any(found):
             raise SkullImplantError(
-                f"{folder} holds no cases with features; make it with `skull-implant evaluate "
-                "--suite`."
+                f"{folder} holds no cases with features; give one that `skull-implant evaluate` "
+                "wrote of a suite of skulls."
             )
         rows += [row for row in found if row]
     return rows
@@ -264,7 +264,7 @@ def as_json(trials: Trials, rows: Sequence[TrialRow], left_out: LeftOutSkulls) -
 def main(arguments: Sequence[str] | None = None) -> int:
     """Fit and write; print how the flag did on each skull left out."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("suites", type=Path, nargs="+", help="folders of `evaluate --suite`")
+    parser.add_argument("suites", type=Path, nargs="+", help="folders of an evaluated suite")
     parser.add_argument("-o", "--output", type=Path, required=True, help="the .json to write")
     options = parser.parse_args(arguments)
     try:

@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
 from ..core.files import atomic_path
-from ..errors import SkullImplantError
+from ..errors import Remedy, SkullImplantError
 
 
 @dataclass(frozen=True)
@@ -44,6 +44,4 @@ def read_log(path: Path) -> list[LogRow]:
                 for row in csv.DictReader(file)
             ]
     except (OSError, KeyError, ValueError, TypeError) as error:
-        raise SkullImplantError(
-            f"The log {path.name} is damaged; train without --resume to start again."
-        ) from error
+        raise SkullImplantError(f"The log {path.name} is damaged.", Remedy.TRAIN_ANEW) from error

@@ -22,7 +22,7 @@ from ..cases.cohort import SkullFile, split_skulls
 from ..cases.defects import checked_areas
 from ..cases.mask_flaws import smooth_noise
 from ..core.progress import Progress, part, silent
-from ..errors import SkullImplantError
+from ..errors import Remedy, SkullImplantError
 from ..geometry.shape_statistics import POPULATION_FILE
 from ..geometry.view import NOWHERE_MM, View
 from ..networks.weights import load_weights, save_weights
@@ -78,8 +78,8 @@ def train(
     checked_areas(options.areas_cm2)
     if options.patience is not None and options.validation_share == 0.0:
         raise SkullImplantError(
-            "Without skulls held back nothing tells when to lose patience; give --validation-share "
-            "above 0, or no --patience."
+            "Without skulls held back nothing tells when to lose patience.",
+            Remedy.TRAIN_WITH_VALIDATION,
         )
     started_from = _start_from(Path(options.start), task, options) if options.start else None
     folder.mkdir(parents=True, exist_ok=True)
@@ -128,7 +128,7 @@ def _start_from(path: Path, task: Task, options: TrainOptions) -> dict[str, Any]
     Raises `SkullImplantError` where they are of another network, or saw other inputs.
     """
     if not path.is_file():
-        raise SkullImplantError(f"There is no weight file {path.name}; check the path of --start.")
+        raise SkullImplantError(f"There is no weight file {path.name}.", Remedy.OTHER_START)
     weights = load_weights(path)
     wanted = {
         "channels": list(options.channels),
@@ -139,7 +139,8 @@ def _start_from(path: Path, task: Task, options: TrainOptions) -> dict[str, Any]
     if weights.configuration != task.configuration or told != wanted:
         raise SkullImplantError(
             f"The weights {path.name} are of another network, or of one with other inputs; train "
-            "with the options in their model card, or without --start."
+            "with the options in their model card.",
+            Remedy.TRAIN_FROM_NOTHING,
         )
     task.network.load_state_dict(weights.state)
     return {"name": path.name, "sha256": weights.sha256, "skulls": list(weights.skulls())}
@@ -235,8 +236,8 @@ class _Run:
             loss = self.task.loss(case)
         if not bool(torch.isfinite(loss)):
             raise SkullImplantError(
-                f"The loss is not a number any more at iteration {self.iteration}; train with a "
-                "smaller --learning-rate, or with --precision float32."
+                f"The loss is not a number any more at iteration {self.iteration}.",
+                Remedy.TRAIN_GENTLER,
             )
         self.precision.descend(loss, self.optimiser)
         self.average.update(self.task.network, self.iteration)

@@ -252,13 +252,13 @@ def infinite_voxels(folder: Path) -> Path:
     return _written(ct_image(head), folder / "head.mha")
 
 
-@bad("--input ct|skull")
+@bad("nor a mask of two values")
 def mr_image(folder: Path) -> Path:
     head = np.where(small_head() > 0, 400, 15) + np.indices((40, 48, 44))[0]
     return _written(ct_image(head.astype(np.int16)), folder / "head.nii.gz")
 
 
-@bad("--input ct|skull")
+@bad("nor a mask of two values")
 def eight_bit_image(folder: Path) -> Path:
     head = np.clip(small_head() / 10 + 100, 0, 255).astype(np.uint8)
     return _written(ct_image(head), folder / "head.nrrd")
@@ -285,7 +285,7 @@ def inverted_mask(folder: Path) -> Path:
     return _written(1 - mask_image(), folder / "skull.nrrd")
 
 
-@bad("--input ct|skull")
+@bad("nor a mask of two values")
 def several_labels(folder: Path) -> Path:
     labels = (ct_image() > 500) + (ct_image() > 0) * 2
     return _written(labels, folder / "labels.nrrd")

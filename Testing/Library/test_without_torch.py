@@ -71,7 +71,7 @@ def test_what_needs_torch_says_so(patient: SamplePatient, tmp_path: Path) -> Non
     asked = ("design", tmp_path / "skull.nrrd", "-o", output, "--progress", "none")
     said = run(*asked, "--model", "fine", code=2).stderr
     assert said == (
-        "skull-implant: The model 'fine' needs PyTorch, which is not installed; install it "
+        "skull-implant: The model 'fine' needs PyTorch, which is not installed; install it, "
         "or use --model prior.\n"
     )
     assert not output.exists()

@@ -1,8 +1,8 @@
 """The command line as other programs call it: files, JSON, exit codes, and nothing left behind."""
 
+import errno
 import json
 import os
-import resource
 import shutil
 import signal
 import subprocess
@@ -240,6 +240,8 @@ def test_an_output_that_is_a_file_is_refused(
 @pytest.mark.skipif(os.name != "posix", reason="limits of file size are POSIX's")
 def test_a_full_disk_is_named_and_leaves_nothing(case: Path, tmp_path: Path) -> None:
     def small_files_only() -> None:
+        import resource  # there is none on Windows
+
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
         resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))
 
@@ -254,12 +256,12 @@ def test_a_full_disk_is_named_and_leaves_nothing(case: Path, tmp_path: Path) -> 
     assert not output.exists()
 
 
-@pytest.mark.parametrize(
-    ("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 130), (signal.SIGKILL, -9)]
-)
+@pytest.mark.parametrize(("name", "code"), [("SIGINT", 130), ("SIGTERM", 130), ("SIGKILL", -9)])
+@pytest.mark.skipif(os.name != "posix", reason="signals are sent on POSIX")
 def test_stopping_in_the_middle_leaves_no_result(
-    number: signal.Signals, code: int, case: Path, tmp_path: Path
+    name: str, code: int, case: Path, tmp_path: Path
 ) -> None:
+    number = getattr(signal, name)
     output = tmp_path / "output"
     arguments = ["design", str(case / "ct.nrrd"), "-o", str(output), "--progress", "json"]
     run = subprocess.Popen([*COMMAND, *arguments], stderr=subprocess.PIPE, text=True)
@@ -272,11 +274,13 @@ def test_stopping_in_the_middle_leaves_no_result(
     rest = run.stderr.read()
     assert run.wait(timeout=30) == code
     assert time.monotonic() - start < 20
-    if number == signal.SIGKILL:
+    if name == "SIGKILL":
         assert [p for p in output.rglob("*") if not p.name.startswith(".")] == []
     else:
         end = json.loads(rest.strip().splitlines()[-1])
-        assert end == {"error": "Cancelled.", "code": 130}
+        assert end == {
+            "error": "Cancelled.", "code": 130, "message": "Cancelled.", "remedy": None,
+        }  # fmt: skip
         assert not output.exists()
 
 
@@ -307,10 +311,15 @@ def test_a_bug_is_told_as_one(
 
 
 @pytest.mark.parametrize(
-    "error", [MemoryError(), RuntimeError("ITK: Failed to allocate memory for image.")]
+    ("error", "says"),
+    [
+        (MemoryError(), "Not enough memory"),
+        (RuntimeError("ITK: Failed to allocate memory for image."), "Not enough memory"),
+        (OSError(errno.ENOSPC, "No space left on device"), "There is no space left on the disk"),
+    ],
 )
-def test_too_little_memory_is_no_bug(
-    error: Exception, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+def test_too_little_memory_or_disk_is_no_bug(
+    error: Exception, says: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def hungry() -> None:
         raise error
@@ -318,7 +327,7 @@ def test_too_little_memory_is_no_bug(
     monkeypatch.setattr("SkullImplantLib.cli.commands.find_devices", hungry)
     assert main(["devices", "--progress", "json"]) == 2
     end = json.loads(capsys.readouterr().err.splitlines()[-1])
-    assert end["code"] == 2 and end["error"].startswith("Not enough memory")
+    assert end["code"] == 2 and end["error"].startswith(says)
 
 
 def test_an_error_is_the_last_json_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -329,6 +338,23 @@ def test_an_error_is_the_last_json_line(tmp_path: Path, capsys: pytest.CaptureFi
     first, *_, last = map(json.loads, printed.err.splitlines())
     assert first == {"pid": os.getpid()}
     assert last["code"] == 2 and "größe.nrrd does not exist" in last["error"]
+    assert last["message"] == last["error"] and last["remedy"] is None
+
+
+def test_a_remedy_is_told_as_a_value_and_in_words(
+    case: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = ["design", str(case / "ct.nrrd"), "-o", str(tmp_path / "output"), "--json"]
+    assert main([*arguments, "--series", "1.2.3", "--progress", "json"]) == 2
+    printed = capsys.readouterr()
+    assert json.loads(printed.err.splitlines()[-1]) == {
+        "error": "ct.nrrd is not a DICOM folder; leave out --series.",
+        "code": 2,
+        "message": "ct.nrrd is not a DICOM folder.",
+        "remedy": "no-series",
+    }
+    said = "ct.nrrd is not a DICOM folder; leave out --series."
+    assert json.loads(printed.out) == {"error": said}
 
 
 def test_devices_of_this_machine(capsys: pytest.CaptureFixture[str]) -> None:
