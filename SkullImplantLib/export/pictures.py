@@ -4,8 +4,8 @@ import io
 
 import numpy as np
 import SimpleITK as sitk
-import vtk
 from PIL import Image, ImageDraw, ImageFont
+from vtkmodules.vtkCommonDataModel import vtkPolyData
 
 from ..core.progress import Progress, silent
 from ..implant.meshes import mesh_health
@@ -41,7 +41,7 @@ def compose_preview(
     background: sitk.Image,
     skull: sitk.Image,
     implant: sitk.Image,
-    mesh: vtk.vtkPolyData,
+    mesh: vtkPolyData,
     progress: Progress = silent,
 ) -> bytes:
     """Return the preview as PNG, 1600 pixels wide.
@@ -63,7 +63,7 @@ def compose_preview(
     return content.getvalue()
 
 
-def _renders(skull: sitk.Image, mesh: vtk.vtkPolyData, progress: Progress) -> np.ndarray:
+def _renders(skull: sitk.Image, mesh: vtkPolyData, progress: Progress) -> np.ndarray:
     """Return the upper row: the implant from outside, large, and from the front and above."""
     progress(0.05, "skull for pictures")
     bone = picture_mesh(skull)
@@ -91,7 +91,7 @@ def _named(picture: np.ndarray, name: str) -> np.ndarray:
     return np.asarray(canvas)
 
 
-def _caption(mesh: vtk.vtkPolyData) -> np.ndarray:
+def _caption(mesh: vtkPolyData) -> np.ndarray:
     """Return the line under the pictures: the size of the implant, and what this is."""
     health = mesh_health(mesh)
     bounds = np.reshape(mesh.GetBounds(), (3, 2))

@@ -13,9 +13,24 @@ from functools import cache
 
 import numpy as np
 import SimpleITK as sitk
-import vtk
 from scipy import ndimage
-from vtk.util.numpy_support import numpy_to_vtk, vtk_to_numpy
+from vtkmodules.util.numpy_support import numpy_to_vtk, vtk_to_numpy
+from vtkmodules.vtkCommonCore import vtkDoubleArray, vtkLogger, vtkLookupTable
+from vtkmodules.vtkCommonDataModel import vtkImageData, vtkPolyData
+from vtkmodules.vtkFiltersCore import (
+    vtkClipPolyData,
+    vtkFlyingEdges3D,
+    vtkImplicitPolyDataDistance,
+    vtkPolyDataNormals,
+)
+from vtkmodules.vtkRenderingCore import (
+    vtkActor,
+    vtkLight,
+    vtkPolyDataMapper,
+    vtkRenderer,
+    vtkRenderWindow,
+    vtkWindowToImageFilter,
+)
 
 from ..core import images
 
@@ -105,7 +120,7 @@ def rendering_works() -> bool:
         return False
 
 
-def picture_mesh(skull: sitk.Image) -> vtk.vtkPolyData:
+def picture_mesh(skull: sitk.Image) -> vtkPolyData:
     """Return the surface of the mask `skull` for pictures: LPS mm, with normals and `shade`.
 
     `shade` is 1 on open surface and smaller in creases, as light from all around would leave it.
@@ -117,13 +132,13 @@ def picture_mesh(skull: sitk.Image) -> vtk.vtkPolyData:
     smooth = sitk.SmoothingRecursiveGaussian(field, max(SHAPE_MM, SHAPE_VOXELS * longest_mm))
     crowd = sitk.SmoothingRecursiveGaussian(field, CREASE_MM)
 
-    grid = vtk.vtkImageData()
+    grid = vtkImageData()
     grid.SetDimensions(*field.GetSize())
     grid.SetSpacing(*field.GetSpacing())
     grid.SetOrigin(*field.GetOrigin())
     values = np.ascontiguousarray(images.array_of(smooth)).reshape(-1)
     grid.GetPointData().SetScalars(numpy_to_vtk(values, deep=False))
-    cubes = vtk.vtkFlyingEdges3D()
+    cubes = vtkFlyingEdges3D()
     cubes.SetInputData(grid)
     cubes.SetValue(0, 0.5)
     cubes.ComputeNormalsOff()
@@ -151,7 +166,7 @@ def picture_mesh(skull: sitk.Image) -> vtk.vtkPolyData:
     return mesh
 
 
-def three_quarter_view(skull: vtk.vtkPolyData, implant: vtk.vtkPolyData) -> Viewpoint:
+def three_quarter_view(skull: vtkPolyData, implant: vtkPolyData) -> Viewpoint:
     """Return the view of the implant's outside that shows some of the face, superior up."""
     low, high = np.reshape(implant.GetBounds(), (3, 2)).T
     outward = (low + high) / 2.0 - np.array(skull.GetCenter())
@@ -164,11 +179,11 @@ def three_quarter_view(skull: vtk.vtkPolyData, implant: vtk.vtkPolyData) -> View
 
 
 def render(
-    skull: vtk.vtkPolyData,
-    implant: vtk.vtkPolyData,
+    skull: vtkPolyData,
+    implant: vtkPolyData,
     views: Sequence[tuple[Viewpoint, tuple[int, int]]],
-    lacking: vtk.vtkPolyData | None = None,
-    filling: vtk.vtkPolyData | None = None,
+    lacking: vtkPolyData | None = None,
+    filling: vtkPolyData | None = None,
 ) -> list[np.ndarray]:
     """Return pictures of the implant in the skull, RGB uint8 of shape (height, width, 3) each.
 
@@ -180,7 +195,10 @@ def render(
     """
     if not rendering_works():
         raise PicturesUnavailable(UNAVAILABLE)
-    renderer = vtk.vtkRenderer()
+    # What draws joins VTK here only: it needs OpenGL, which a machine without a screen may lack.
+    import vtkmodules.vtkRenderingOpenGL2  # noqa: F401
+
+    renderer = vtkRenderer()
     renderer.GradientBackgroundOn()
     renderer.SetBackground(*BACKGROUND_BOTTOM)
     renderer.SetBackground2(*BACKGROUND_TOP)
@@ -191,7 +209,7 @@ def render(
         renderer.AddActor(_actor(_with_normals(lacking), LACKING, specular=0.0))
     _light(renderer)
     with _quiet():
-        window = vtk.vtkRenderWindow()
+        window = vtkRenderWindow()
         window.OffScreenRenderingOn()
         window.SetMultiSamples(0)
         window.AddRenderer(renderer)
@@ -203,26 +221,26 @@ def render(
     return pictures
 
 
-def with_distances(mesh: vtk.vtkPolyData, other: vtk.vtkPolyData) -> vtk.vtkPolyData:
+def with_distances(mesh: vtkPolyData, other: vtkPolyData) -> vtkPolyData:
     """Return a copy of `mesh` with each point's signed distance to the closed mesh `other`, mm.
 
     `distance_mm` is negative within it.
     """
-    copy = vtk.vtkPolyData()
+    copy = vtkPolyData()
     copy.DeepCopy(mesh)
-    distance = vtk.vtkDoubleArray()
+    distance = vtkDoubleArray()
     distance.SetNumberOfTuples(copy.GetNumberOfPoints())
-    field = vtk.vtkImplicitPolyDataDistance()
+    field = vtkImplicitPolyDataDistance()
     field.SetInput(other)
     field.FunctionValue(copy.GetPoints().GetData(), distance)
     _add_array(copy, "distance_mm", vtk_to_numpy(distance))
     return copy
 
 
-def farther_than(mesh: vtk.vtkPolyData, distance_mm: float) -> vtk.vtkPolyData:
+def farther_than(mesh: vtkPolyData, distance_mm: float) -> vtkPolyData:
     """Return the part of a mesh with distances that lies farther outside than this."""
     mesh.GetPointData().SetActiveScalars("distance_mm")
-    clip = vtk.vtkClipPolyData()
+    clip = vtkClipPolyData()
     clip.SetInputData(mesh)
     clip.SetValue(distance_mm)
     clip.Update()
@@ -237,12 +255,12 @@ def distance_colours(distance_mm: np.ndarray) -> np.ndarray:
     return np.stack([np.interp(place, [-1, 0, 1], ends) for ends in DISTANCE_COLOURS.T], axis=1)
 
 
-def _picture(window: vtk.vtkRenderWindow, size: tuple[int, int]) -> np.ndarray:
+def _picture(window: vtkRenderWindow, size: tuple[int, int]) -> np.ndarray:
     """Return what `window` shows at `size` (width, height), averaged down from a larger picture."""
     width, height = size
     window.SetSize(SUPERSAMPLING * width, SUPERSAMPLING * height)
     window.Render()
-    grabber = vtk.vtkWindowToImageFilter()
+    grabber = vtkWindowToImageFilter()
     grabber.SetInput(window)
     grabber.ReadFrontBufferOff()
     grabber.Update()
@@ -265,28 +283,28 @@ def _on_picture_grid(mask: sitk.Image) -> sitk.Image:
     return images.fraction_on(mask, grid)
 
 
-def _add_array(mesh: vtk.vtkPolyData, name: str, values: np.ndarray) -> None:
+def _add_array(mesh: vtkPolyData, name: str, values: np.ndarray) -> None:
     """Add a number or vector for each point of `mesh`."""
     array = numpy_to_vtk(np.ascontiguousarray(values, np.float32), deep=True)
     array.SetName(name)
     mesh.GetPointData().AddArray(array)
 
 
-def _with_normals(mesh: vtk.vtkPolyData) -> vtk.vtkPolyData:
+def _with_normals(mesh: vtkPolyData) -> vtkPolyData:
     """Return `mesh` with smooth normals, kept apart at the edges of the rim."""
-    normals = vtk.vtkPolyDataNormals()
+    normals = vtkPolyDataNormals()
     normals.SetInputData(mesh)
     normals.SetFeatureAngle(50.0)
     normals.Update()
     return normals.GetOutput()
 
 
-def _actor(mesh: vtk.vtkPolyData, colour: np.ndarray, specular: float) -> vtk.vtkActor:
+def _actor(mesh: vtkPolyData, colour: np.ndarray, specular: float) -> vtkActor:
     """Return `mesh` in `colour`, darkened by its `shade` where it has one."""
-    mapper = vtk.vtkPolyDataMapper()
+    mapper = vtkPolyDataMapper()
     mapper.SetInputData(mesh)
     if mesh.GetPointData().HasArray("shade"):
-        ramp = vtk.vtkLookupTable()
+        ramp = vtkLookupTable()
         ramp.SetNumberOfTableValues(256)
         ramp.SetRange(0.0, 1.0)
         for step in range(256):
@@ -300,7 +318,7 @@ def _actor(mesh: vtk.vtkPolyData, colour: np.ndarray, specular: float) -> vtk.vt
         mapper.InterpolateScalarsBeforeMappingOn()
     elif mesh.GetPointData().HasArray("distance_mm"):
         distance = np.linspace(-FULL_DISTANCE_MM, FULL_DISTANCE_MM, 256)
-        scale = vtk.vtkLookupTable()
+        scale = vtkLookupTable()
         scale.SetNumberOfTableValues(len(distance))
         scale.SetRange(distance[0], distance[-1])
         for step, rgb in enumerate(distance_colours(distance)):
@@ -312,7 +330,7 @@ def _actor(mesh: vtk.vtkPolyData, colour: np.ndarray, specular: float) -> vtk.vt
         mapper.InterpolateScalarsBeforeMappingOn()
     else:
         mapper.ScalarVisibilityOff()
-    actor = vtk.vtkActor()
+    actor = vtkActor()
     actor.SetMapper(mapper)
     surface = actor.GetProperty()
     surface.SetColor(*colour)
@@ -324,7 +342,7 @@ def _actor(mesh: vtk.vtkPolyData, colour: np.ndarray, specular: float) -> vtk.vt
     return actor
 
 
-def _aim(renderer: vtk.vtkRenderer, skull: vtk.vtkPolyData, view: Viewpoint, aspect: float) -> None:
+def _aim(renderer: vtkRenderer, skull: vtkPolyData, view: Viewpoint, aspect: float) -> None:
     """Place the camera so that the skull fills the picture of this `aspect` (width / height)."""
     direction = np.array(view.direction) / np.linalg.norm(view.direction)
     right = np.cross(view.up, direction)
@@ -347,7 +365,7 @@ def _aim(renderer: vtk.vtkRenderer, skull: vtk.vtkPolyData, view: Viewpoint, asp
     renderer.ResetCameraClippingRange()
 
 
-def _light(renderer: vtk.vtkRenderer) -> None:
+def _light(renderer: vtkRenderer) -> None:
     """Light from the upper left, a weak one from the right, and a bright edge from behind."""
     renderer.AutomaticLightCreationOff()
     for place, strength, colour in (
@@ -355,7 +373,7 @@ def _light(renderer: vtk.vtkRenderer) -> None:
         ((0.9, -0.2, 0.9), 0.40, (0.92, 0.96, 1.0)),
         ((0.2, 0.6, -1.0), 0.35, (1.0, 1.0, 1.0)),
     ):
-        light = vtk.vtkLight()
+        light = vtkLight()
         light.SetLightTypeToCameraLight()
         light.SetPosition(*place)
         light.SetFocalPoint(0.0, 0.0, 0.0)
@@ -367,9 +385,9 @@ def _light(renderer: vtk.vtkRenderer) -> None:
 @contextmanager
 def _quiet() -> Iterator[None]:
     """Keep VTK's remarks (no X server, for one) off standard error, where progress is written."""
-    before = vtk.vtkLogger.GetCurrentVerbosityCutoff()
-    vtk.vtkLogger.SetStderrVerbosity(vtk.vtkLogger.VERBOSITY_OFF)
+    before = vtkLogger.GetCurrentVerbosityCutoff()
+    vtkLogger.SetStderrVerbosity(vtkLogger.VERBOSITY_OFF)
     try:
         yield
     finally:
-        vtk.vtkLogger.SetStderrVerbosity(before)
+        vtkLogger.SetStderrVerbosity(before)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import SimpleITK as sitk
-import vtk
+from vtkmodules.vtkCommonDataModel import vtkPolyData
 
 from ..core.images import array_of, bounding_box, crop, same_grid, voxel_volume_mm3
 from ..core.progress import Progress, silent
@@ -72,7 +72,7 @@ FOLLOWED_VOXELS = 40_000
 def check_implant(
     implant: sitk.Image,
     skull: sitk.Image,
-    mesh: vtk.vtkPolyData,
+    mesh: vtkPolyData,
     completed: sitk.Image,
     options: CheckOptions = CheckOptions(),
     progress: Progress = silent,
@@ -142,9 +142,7 @@ def _check(
     return Check(name, round(float(value), 3), unit, limit, comparison, bool(passed), sentence)
 
 
-def _mesh_checks(
-    mesh: vtk.vtkPolyData, volume_mm3: float, options: CheckOptions
-) -> tuple[Check, ...]:
+def _mesh_checks(mesh: vtkPolyData, volume_mm3: float, options: CheckOptions) -> tuple[Check, ...]:
     """One piece, a closed surface without faults, and the volume of the mask."""
     health = mesh_health(mesh)
     faults = (

@@ -1,16 +1,17 @@
 """The ground for surfaces: a triangle mesh as arrays and back, and the measure of its health.
 
-A mesh is a `vtk.vtkPolyData` of triangles in LPS millimetres, its points stored as float32, because
+A mesh is a `vtkPolyData` of triangles in LPS millimetres, its points stored as float32, because
 that is what an STL file holds: what is measured here is what a printer's software will read.
 """
 
 from dataclasses import dataclass
 
 import numpy as np
-import vtk
 from scipy import sparse
 from scipy.sparse.csgraph import connected_components
-from vtk.util.numpy_support import numpy_to_vtk, numpy_to_vtkIdTypeArray, vtk_to_numpy
+from vtkmodules.util.numpy_support import numpy_to_vtk, numpy_to_vtkIdTypeArray, vtk_to_numpy
+from vtkmodules.vtkCommonCore import vtkPoints
+from vtkmodules.vtkCommonDataModel import vtkCellArray, vtkPolyData
 
 MM3_PER_CM3 = 1000.0
 MM2_PER_CM2 = 100.0
@@ -47,19 +48,19 @@ class MeshHealth:
         return self.triangles > 0 and faults == 0 and self.outward
 
 
-def mesh_of(points_mm: np.ndarray, triangles: np.ndarray) -> vtk.vtkPolyData:
+def mesh_of(points_mm: np.ndarray, triangles: np.ndarray) -> vtkPolyData:
     """Return the mesh with these points (n, 3), LPS mm, and triangles (m, 3) of point numbers."""
-    mesh = vtk.vtkPolyData()
-    points = vtk.vtkPoints()
+    mesh = vtkPolyData()
+    points = vtkPoints()
     points.SetData(numpy_to_vtk(np.ascontiguousarray(points_mm, np.float32), deep=True))
-    cells = vtk.vtkCellArray()
+    cells = vtkCellArray()
     cells.SetData(3, numpy_to_vtkIdTypeArray(np.ravel(triangles).astype(np.int64), deep=True))
     mesh.SetPoints(points)
     mesh.SetPolys(cells)
     return mesh
 
 
-def arrays_of(mesh: vtk.vtkPolyData) -> tuple[np.ndarray, np.ndarray]:
+def arrays_of(mesh: vtkPolyData) -> tuple[np.ndarray, np.ndarray]:
     """Return the points (n, 3), float64, and the triangles (m, 3), int64, of `mesh`.
 
     Raises `ValueError` where the mesh has a polygon that is no triangle.
@@ -96,7 +97,7 @@ def facet_heights(points_mm: np.ndarray, triangles: np.ndarray) -> np.ndarray:
     return twice_area / np.maximum(longest, np.finfo(np.float64).tiny)
 
 
-def mesh_health(mesh: vtk.vtkPolyData) -> MeshHealth:
+def mesh_health(mesh: vtkPolyData) -> MeshHealth:
     """Measure `mesh`; see `MeshHealth`."""
     points, triangles = arrays_of(mesh)
     count = len(triangles)

@@ -11,8 +11,19 @@ from dataclasses import dataclass
 
 import numpy as np
 import SimpleITK as sitk
-import vtk
-from vtk.util.numpy_support import numpy_to_vtk
+from vtkmodules.util.numpy_support import numpy_to_vtk
+from vtkmodules.vtkCommonCore import reference
+from vtkmodules.vtkCommonDataModel import (
+    vtkGenericCell,
+    vtkImageData,
+    vtkPolyData,
+    vtkStaticCellLocator,
+)
+from vtkmodules.vtkFiltersCore import (
+    vtkFlyingEdges3D,
+    vtkQuadricDecimation,
+    vtkWindowedSincPolyDataFilter,
+)
 
 from ..core import images
 from ..core.progress import Progress, silent
@@ -69,7 +80,7 @@ CROSSING_MARGIN = 0.1
 
 def surface_of(
     mask: sitk.Image, options: SurfaceOptions = SurfaceOptions(), progress: Progress = silent
-) -> vtk.vtkPolyData:
+) -> vtkPolyData:
     """Return the boundary of `mask` as a closed mesh in LPS mm, its facets turned outward.
 
     `mask` is a uint8 mask, or a float image whose inside lies above `options.level`; points are
@@ -134,12 +145,12 @@ def _marching_cubes(inside: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     The points lie halfway between a voxel inside and one outside; the facets look outward where
     the axes are right-handed.
     """
-    image = vtk.vtkImageData()
+    image = vtkImageData()
     image.SetDimensions(*inside.shape[::-1])
     # Negated, because VTK turns facets towards higher values.
     voxels = np.ascontiguousarray(inside, np.uint8).reshape(-1)
     image.GetPointData().SetScalars(numpy_to_vtk(voxels, deep=False))
-    cubes = vtk.vtkFlyingEdges3D()
+    cubes = vtkFlyingEdges3D()
     cubes.SetInputData(image)
     cubes.SetValue(0, 0.5)
     cubes.ComputeNormalsOff()
@@ -184,7 +195,7 @@ def _smoothed(
 
 def _windowed_sinc(points: np.ndarray, triangles: np.ndarray, pass_band: float) -> np.ndarray:
     """Return the points (n, 3) after the low-pass filter of Taubin (1996), windowed."""
-    sinc = vtk.vtkWindowedSincPolyDataFilter()
+    sinc = vtkWindowedSincPolyDataFilter()
     sinc.SetInputData(mesh_of(points, triangles))
     sinc.SetPassBand(pass_band)
     sinc.SetNumberOfIterations(round(SINC_SHARPNESS / np.sqrt(pass_band)))
@@ -238,7 +249,7 @@ def _unfolded(
         share[share < LEAST_SHARE] = 0.0
 
 
-def _thinned(mesh: vtk.vtkPolyData, options: SurfaceOptions) -> vtk.vtkPolyData:
+def _thinned(mesh: vtkPolyData, options: SurfaceOptions) -> vtkPolyData:
     """Return `mesh` with `options.max_triangles`, or as few more as keep it sound.
 
     Quadric error collapse (Garland and Heckbert 1997) merges flat stretches first. It promises
@@ -247,7 +258,7 @@ def _thinned(mesh: vtk.vtkPolyData, options: SurfaceOptions) -> vtk.vtkPolyData:
     assert options.max_triangles is not None
     count, before = options.max_triangles, mesh_health(mesh)
     while count < before.triangles:
-        thinner = vtk.vtkQuadricDecimation()
+        thinner = vtkQuadricDecimation()
         thinner.SetInputData(mesh)
         thinner.SetTargetReduction(1.0 - count / before.triangles)
         thinner.VolumePreservationOn()
@@ -262,13 +273,13 @@ def _thinned(mesh: vtk.vtkPolyData, options: SurfaceOptions) -> vtk.vtkPolyData:
     return mesh
 
 
-def _furthest_mm(mesh: vtk.vtkPolyData, other: vtk.vtkPolyData) -> float:
+def _furthest_mm(mesh: vtkPolyData, other: vtkPolyData) -> float:
     """Return the largest distance of the points of `mesh`, or many of them, from `other` (mm)."""
-    locator = vtk.vtkStaticCellLocator()
+    locator = vtkStaticCellLocator()
     locator.SetDataSet(other)
     locator.BuildLocator()
-    nearest, cell = [0.0, 0.0, 0.0], vtk.vtkGenericCell()
-    number, part, squared = vtk.reference(0), vtk.reference(0), vtk.reference(0.0)
+    nearest, cell = [0.0, 0.0, 0.0], vtkGenericCell()
+    number, part, squared = reference(0), reference(0), reference(0.0)
     points = arrays_of(mesh)[0]
     furthest = 0.0
     for point in points[:: 1 + len(points) // THINNING_PROBES].tolist():
