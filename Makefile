@@ -1,9 +1,12 @@
 # Everything a newcomer types. `make demo` and `make test` set up what they need by themselves.
-.PHONY: help setup demo panel test test-fast lint screenshots population weights benchmark leave-one-out ablation \
-	minkowski clean
+.PHONY: help setup demo panel test test-fast test-random lint map screenshots population weights benchmark \
+	leave-one-out ablation minkowski clean
 
 PYTHON := .venv/bin/python
 STAMP := .venv/.setup-complete
+# Processes that test side by side, each with 1 to 2 GB of memory; tests of one group share a process.
+JOBS ?= 2
+PYTEST := $(PYTHON) -m pytest -n $(JOBS) --dist loadgroup
 DATA ?= ../shared/data
 TABLES := Testing/Benchmarks/accuracy
 MODELS ?= prior $(TABLES)/fine.npz
@@ -29,16 +32,22 @@ panel: setup  ## open the Slicer panel beside real MRML views, with the sample p
 	PYTHONPATH=Testing/SlicerHost $(PYTHON) -m slicer_host SkullImplant/SkullImplant.py --sample
 
 test: setup lint  ## check style and types, then run every test
-	$(PYTHON) -m pytest Testing
+	$(PYTEST) Testing
 
 test-fast: setup  ## the tests without the slow ones
-	$(PYTHON) -m pytest Testing -m "not slow"
+	$(PYTEST) Testing -m "not slow"
+
+test-random: setup  ## the property-based tests with other examples in each run
+	$(PYTEST) Testing/Library -m hypothesis --hypothesis-profile random
 
 lint: setup  ## ruff, mypy, and the floors of the packages (import-linter)
-	.venv/bin/ruff check SkullImplantLib SkullImplant Testing
-	.venv/bin/ruff format --check SkullImplantLib Testing
+	.venv/bin/ruff check SkullImplantLib SkullImplant Testing docs
+	.venv/bin/ruff format --check SkullImplantLib Testing docs
 	.venv/bin/mypy
 	.venv/bin/lint-imports
+
+map: setup  ## draw the packages and their imports anew: docs/reference/architecture.svg
+	$(PYTHON) docs/draw_map.py -o docs/reference/architecture.svg
 
 screenshots: setup  ## the pictures of the panel in Resources/Screenshots, made anew
 	SKULL_IMPLANT_SCREENSHOTS=Resources/Screenshots QT_QPA_PLATFORM=offscreen \
