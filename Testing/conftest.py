@@ -1,9 +1,11 @@
-"""What every test shares: examples of the property-based tests, and how many threads one process has."""
+"""What every test shares: the examples of property-based tests, and the threads of a process."""
 
 import os
 
-# Before numpy and torch are imported. Threads that spin while they wait make a busy machine slow, and
-# processes that test side by side (pytest-xdist) share the machine's cores.
+from hypothesis import HealthCheck, settings
+
+# Before numpy and torch are imported. Threads that spin while they wait make a busy machine slow,
+# and processes that test side by side (pytest-xdist) share the machine's cores.
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 PROCESSES = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
 if PROCESSES > 1:
@@ -11,12 +13,12 @@ if PROCESSES > 1:
     for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
         os.environ.setdefault(variable, THREADS)
 
-from hypothesis import HealthCheck, settings
-
 # A test that is slow on a busy machine is not wrong.
-PATIENT = {"deadline": None, "suppress_health_check": [HealthCheck.too_slow]}
+settings.register_profile(
+    "patient", deadline=None, suppress_health_check=[HealthCheck.too_slow], print_blob=True
+)
 # The same examples in each run, so that a change and nothing else makes a test fail ...
-settings.register_profile("repeatable", derandomize=True, **PATIENT)
+settings.register_profile("repeatable", settings.get_profile("patient"), derandomize=True)
 # ... and other ones in each run: `make test-random`, or --hypothesis-profile random.
-settings.register_profile("random", print_blob=True, **PATIENT)
+settings.register_profile("random", settings.get_profile("patient"), derandomize=False)
 settings.load_profile("repeatable")

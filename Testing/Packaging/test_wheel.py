@@ -1,4 +1,4 @@
-"""The wheel holds all that the program needs: it designs from an environment without this repository."""
+"""The wheel holds what the program needs: it designs where this repository is not found."""
 
 import importlib
 import importlib.util
@@ -12,8 +12,8 @@ import zipfile
 from pathlib import Path
 
 import pytest
-
 from cmake_lists import EXTENSION
+
 from SkullImplantLib import __version__
 from SkullImplantLib.cases.sample import SampleOptions, make_sample_patient
 from SkullImplantLib.core.images import write_image
