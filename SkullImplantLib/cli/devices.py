@@ -1,6 +1,5 @@
 """Where a network can run on this machine: its processor, and a GPU where PyTorch has one."""
 
-import os
 import platform
 import sys
 from contextlib import suppress
@@ -8,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from ..core.memory import BYTES_PER_GIB
+from ..core.threads import processor_count
 from ..models import is_torch_new_enough, torch_version
 
 
@@ -17,7 +17,8 @@ def find_devices() -> dict[str, Any]:
     """
     version = torch_version()
     enough = version is not None and is_torch_new_enough(version)
-    devices: list[dict[str, Any]] = [{"id": "cpu", "name": _processor(), "threads": _threads()}]
+    cpu = {"id": "cpu", "name": _processor(), "threads": processor_count()}
+    devices: list[dict[str, Any]] = [cpu]
     if enough:
         import torch
 
@@ -36,10 +37,3 @@ def _processor() -> str:
                 if line.startswith("model name"):
                     return line.partition(":")[2].strip()
     return platform.processor() or platform.machine() or "processor"
-
-
-def _threads() -> int:
-    """Return how many threads of the processor this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1

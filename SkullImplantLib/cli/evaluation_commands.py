@@ -7,13 +7,12 @@ from functools import partial
 from ..cases.defects import KINDS, USUAL_CM2
 from ..core.images import read_mask, same_grid
 from ..core.stages import StageReport
-from ..core.threads import use_threads
+from ..core.threads import processor_count, use_threads
 from ..errors import SkullImplantError
 from ..evaluation.metrics import Metrics, evaluate_implant
 from ..evaluation.robustness import ROBUSTNESS_KINDS, evaluate_robustness
 from ..evaluation.suite import EXACT, evaluate_cohort, evaluate_suite
 from ..evaluation.suite_cases import vault_centre_mm
-from ..evaluation.workers import processor_count
 from ..geometry.shape_statistics import POPULATION_FILE
 from ..models import require_torch, uses_torch
 from ..options import DesignOptions

@@ -12,6 +12,7 @@ from pathlib import Path
 from types import FrameType
 
 from .. import __version__
+from ..core.threads import thread_variables
 from ..errors import Cancelled, SkullImplantError, expected
 from ..export.folder import trace_remover
 from ..options import DEFECT_KINDS, DesignOptions
@@ -219,7 +220,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if options.progress == "json":
         # Asked before the run makes anything: what is not there now may go again.
         watching = ending_with_the_starter(trace_remover(getattr(options, "output", None)))
-    with watching:
+    with thread_variables(options.threads), watching:
         try:
             show.begin()
             return _run(options, show)

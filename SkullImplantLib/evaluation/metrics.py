@@ -15,6 +15,7 @@ from scipy import ndimage
 from scipy.spatial import cKDTree
 
 from ..core.images import array_of, bounding_box, index_to_lps_mm, same_grid, voxel_volume_mm3
+from ..core.threads import worker_count
 from ..errors import SkullImplantError
 
 BORDER = 10.0  # width of the border zone: mm, or voxels of the grid; AutoImplant 2021, eq. (1)
@@ -124,14 +125,9 @@ def surface_distances_mm(
     if not len(points[0]) or not len(points[1]):
         return np.full(len(points[0]), np.inf), np.full(len(points[1]), np.inf)
     trees = [cKDTree(p) for p in points]
-    there, _ = trees[1].query(points[0], workers=_threads())
-    back, _ = trees[0].query(points[1], workers=_threads())
+    there, _ = trees[1].query(points[0], workers=worker_count())
+    back, _ = trees[0].query(points[1], workers=worker_count())
     return there, back
-
-
-def _threads() -> int:
-    """Return how many threads this process was told to use."""
-    return int(sitk.ProcessObject.GetGlobalDefaultNumberOfThreads())
 
 
 def outer_error_mm(
@@ -155,7 +151,7 @@ def outer_error_mm(
     if not len(seen[0]):
         return math.inf, math.inf
     made_mm, true_mm = (points * np.asarray(spacing_mm) for points in seen)
-    distance, _ = cKDTree(made_mm).query(true_mm, workers=_threads())
+    distance, _ = cKDTree(made_mm).query(true_mm, workers=worker_count())
     return float(distance.mean()), float(np.percentile(distance, 95))
 
 

@@ -10,6 +10,7 @@ from typing import Any
 
 from ..cases.defects import KINDS, USUAL_CM2
 from ..core.stages import StageReport, no_report
+from ..core.threads import processor_count
 from ..design import DesignOptions
 from ..errors import SkullImplantError
 from ..geometry.shape_statistics import POPULATION_FILE
@@ -18,7 +19,7 @@ from .case_pictures import write_pictures
 from .judging import Trial
 from .suite_cases import JudgedCase, cohort_cases, complete_skull, suite_cases
 from .tables import summary_of, table_of, write_tables
-from .workers import processor_count, run_here, run_in_processes
+from .workers import run_here, run_in_processes
 
 # Without clearance, since the truth is the exact complement.
 EXACT = DesignOptions(clearance_mm=0.0, model=PRIOR)

@@ -17,27 +17,17 @@ from multiprocessing.process import BaseProcess
 from typing import Any, TypeVar
 
 from ..core.stages import StageReport
-from ..core.threads import use_threads
+from ..core.threads import thread_variables, use_threads
 from ..errors import OutOfMemory, Remedy, expected
 from ..models import uses_torch
 from .suite_cases import JudgedCase
 
-# Libraries of numerics read these once, when they are loaded.
-THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 # On Windows an interrupt is seen only between waits.
 WAKE_S = 0.5
 WORKER_GONE = (
     "A process that worked on a case was ended by the system, most likely because memory ran out."
 )
 AnyCase = TypeVar("AnyCase", bound=JudgedCase)
-
-
-def processor_count() -> int:
-    """Return how many processor cores this process may use."""
-    try:
-        return len(os.sched_getaffinity(0))
-    except AttributeError:  # not on Windows and macOS
-        return os.cpu_count() or 1
 
 
 def run_here(
@@ -153,7 +143,7 @@ def _workers(count: int, run: Any, threads: int, model: str) -> Iterator[list[_W
     context = multiprocessing.get_context("spawn")
     workers: list[_Worker] = []
     try:
-        with _environment(dict.fromkeys(THREAD_VARIABLES, str(threads))):
+        with thread_variables(threads):
             for _ in range(count):
                 here, there = context.Pipe()
                 process = context.Process(
@@ -169,21 +159,6 @@ def _workers(count: int, run: Any, threads: int, model: str) -> Iterator[list[_W
         for worker in workers:
             worker.process.join()
             worker.pipe.close()
-
-
-@contextmanager
-def _environment(variables: dict[str, str]) -> Iterator[None]:
-    """Set environment variables, for children to inherit, while the block runs."""
-    before = {name: os.environ.get(name) for name in variables}
-    os.environ.update(variables)
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                del os.environ[name]
-            else:
-                os.environ[name] = value
 
 
 class _StageNames:

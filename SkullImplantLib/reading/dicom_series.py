@@ -15,9 +15,8 @@ import SimpleITK as sitk
 from ..core.progress import Progress, part, silent
 from ..errors import Remedy, SkullImplantError
 from .dicom_study import DicomSeries, choose_series, find_series, notes_on_choice, numbers
+from .hounsfield import OUTSIDE_HU
 
-# Nothing is thinner than air: what a scanner writes outside its circle becomes this.
-OUTSIDE_HU = -1024
 # Headers are rounded; orientations differing by less move a head's far side by under 0.3 mm.
 ORIENTATION_TOLERANCE = 1e-3
 # From an even grid, of any slice: positions are often rounded to 0.1 mm.

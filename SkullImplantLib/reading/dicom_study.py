@@ -5,7 +5,6 @@ the patient.
 """
 
 import os
-import re
 import struct
 from collections import Counter
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ from pydicom.errors import InvalidDicomError
 
 from ..core.progress import Progress
 from ..errors import SkullImplantError
+from .headers import is_dicom
 
 # A study has a few thousand files; more than this is a whole archive given by mistake.
 MAX_FILES = 50_000
@@ -80,18 +80,6 @@ class DicomSeries:
         )
         kinds = _image_type(header)
         return axial, not kinds or "SECONDARY" not in kinds, len(self.headers), self.uid
-
-
-def is_dicom(path: Path) -> bool:
-    """Say whether a file is DICOM, by its preamble or, in old files without one, its first tag."""
-    with path.open("rb") as file:
-        head = file.read(132)
-    if head[128:] == b"DICM":
-        return True
-    # Group 0008, one of its first elements, then two letters (explicit) or a short length.
-    return head[:2] == b"\x08\x00" and bool(
-        re.match(rb"[\x00-\x18]\x00([A-Z]{2}|.\x00\x00\x00)", head[2:8], re.DOTALL)
-    )
 
 
 def find_series(folder: Path, progress: Progress) -> list[DicomSeries]:

@@ -2,7 +2,7 @@
 
 ITK fills a cut-off NIfTI with zeros, turns a zero spacing into 1 mm and believes a header that
 contradicts itself; an implant made from such a file would not fit. So the header of NRRD, NIfTI
-and MetaImage is read here, plainly; `image_data` then sees that the voxels are whole.
+and MetaImage is read here, plainly; `voxel_data` then sees that the voxels are whole.
 """
 
 import math
@@ -84,6 +84,18 @@ def read_header(path: Path) -> ImageHeader:
     raise SkullImplantError(
         f"{path.name} is of no known format; give a DICOM folder, or an NRRD (.nrrd, .nhdr), "
         "NIfTI (.nii, .nii.gz) or MetaImage (.mha, .mhd) file."
+    )
+
+
+def is_dicom(path: Path) -> bool:
+    """Say whether a file is DICOM, by its preamble or, in old files without one, its first tag."""
+    with path.open("rb") as file:
+        head = file.read(132)
+    if head[128:] == b"DICM":
+        return True
+    # Group 0008, one of its first elements, then two letters (explicit) or a short length.
+    return head[:2] == b"\x08\x00" and bool(
+        re.match(rb"[\x00-\x18]\x00([A-Z]{2}|.\x00\x00\x00)", head[2:8], re.DOTALL)
     )
 
 

@@ -18,10 +18,9 @@ import SimpleITK as sitk
 from ..core.images import array_of, image_like, index_to_lps_mm, straighten_axes
 from ..core.progress import Progress, part, silent
 from ..errors import Remedy, SkullImplantError
-from .dicom_series import OUTSIDE_HU, read_series
-from .dicom_study import is_dicom
-from .headers import ImageHeader, read_header
-from .voxel_data import NOT_FINITE, check_data
+from .headers import ImageHeader, is_dicom, read_header
+from .hounsfield import in_hounsfield_units, slabs_of, value_range
+from .voxel_data import check_data
 
 # Finer than any scanner, and coarser than any head CT from which an implant could be made.
 MIN_SPACING_MM, MAX_SPACING_MM = 0.05, 10.0
@@ -36,9 +35,6 @@ CORNER_TOLERANCE_MM = 0.1
 # Between two positions in one header, before it is worth a word.
 DISAGREEMENT_MM = 1.0
 
-# Air outside the head or in the sinuses, and bone; a head CT holds at least this share of each.
-AIR_BELOW_HU, BONE_ABOVE_HU = -500.0, 250.0
-MIN_SHARE = 1e-3
 # A skull and what lies around it; even a mask cropped to the skull is half air and brain.
 MAX_BONE_SHARE = 0.5
 
@@ -108,9 +104,11 @@ def _read_folder(path: Path, kind: str, series_uid: str | None, progress: Progre
         raise SkullImplantError(
             "A DICOM folder is read as a CT; give a mask file.", Remedy.INPUT_IS_NO_SKULL
         )
+    from .dicom_series import read_series  # pydicom, which no other input needs
+
     series = read_series(path, series_uid, part(progress, 0.0, 0.9))
     notes = series.notes + _check_geometry(series.image)
-    image, more = _hounsfield(series.image, forced=kind == "ct")
+    image, more = in_hounsfield_units(series.image, forced=kind == "ct")
     progress(1.0, "input read")
     description = f"DICOM series of {series.image.GetDepth()} slices, {_shape(image)}"
     return Input(image, "ct", series.sha256, description, notes + more)
@@ -230,7 +228,7 @@ def _check_geometry(image: sitk.Image, header: ImageHeader | None = None) -> tup
 
 
 def _check_against(header: ImageHeader, image: sitk.Image) -> tuple[str, ...]:
-    """Check ITK's geometry against what the header states; see `image_headers`."""
+    """Check ITK's geometry against what the header states; see `headers`."""
     contradiction = SkullImplantError(
         "The file's header contradicts itself about the voxel size or the orientation; export "
         "the image again, best as NRRD."
@@ -295,21 +293,21 @@ def _segment_mask(image: sitk.Image, layer: int, label: float) -> sitk.Image:
 
 def _told_apart(image: sitk.Image, kind: str) -> tuple[sitk.Image, Kind, tuple[str, ...]]:
     """Return the image as what it is: a CT in HU or a skull mask, by its values or as told."""
-    lowest, highest = _range(image)
+    lowest, highest = value_range(image)
     if lowest == highest:
         raise SkullImplantError(
             "The mask is empty (every voxel is 0); check which image was exported."
             if highest == 0
             else f"Every voxel of the image has the same value ({highest:g}); check the export."
         )
-    two_valued = all(((s == lowest) | (s == highest)).all() for s in _slabs(image))
+    two_valued = all(((s == lowest) | (s == highest)).all() for s in slabs_of(image))
     if two_valued and kind == "ct":
         raise SkullImplantError(
             "The image holds only two values, so it is a mask and no CT.", Remedy.INPUT_IS_NO_CT
         )
     if two_valued and ((lowest == 0 and highest > 0) or kind == "skull"):
         mask = image > lowest
-        share = sum(int(np.count_nonzero(s)) for s in _slabs(mask)) / mask.GetNumberOfPixels()
+        share = sum(int(np.count_nonzero(s)) for s in slabs_of(mask)) / mask.GetNumberOfPixels()
         if share > MAX_BONE_SHARE:
             raise SkullImplantError(
                 f"The mask fills {share:.0%} of the image; if it marks the background, invert it."
@@ -321,57 +319,8 @@ def _told_apart(image: sitk.Image, kind: str) -> tuple[sitk.Image, Kind, tuple[s
             "save the skull alone as 0 and 1.",
             Remedy.INPUT_IS_NO_SKULL,
         )
-    ct, notes = _hounsfield(image, forced=kind == "ct")
+    ct, notes = in_hounsfield_units(image, forced=kind == "ct")
     return ct, "ct", notes
-
-
-def _hounsfield(image: sitk.Image, forced: bool) -> tuple[sitk.Image, tuple[str, ...]]:
-    """Return a CT as int16 HU (float32 where that would lose values), and notes.
-
-    Values that are not Hounsfield units are an error, or where `forced` a note.
-    """
-    lowest, highest = _range(image)
-    voxels = image.GetNumberOfPixels()
-    air = sum(int(np.count_nonzero(s < AIR_BELOW_HU)) for s in _slabs(image)) / voxels
-    bone = sum(int(np.count_nonzero(s > BONE_ABOVE_HU)) for s in _slabs(image)) / voxels
-    plausible = air >= MIN_SHARE and bone >= MIN_SHARE
-    notes: tuple[str, ...] = ()
-    if not plausible:
-        values = f"The values (from {lowest:g} to {highest:g}) are"
-        units = f"Hounsfield units of a head (air near -1000, bone above {BONE_ABOVE_HU:g})"
-        lost = ", but for a lost offset of 1024" if lowest >= 0 and highest > 1500 else ""
-        if not forced:
-            raise SkullImplantError(
-                f"{values} neither {units}{lost} nor a mask of two values; export the CT in HU.",
-                Remedy.SAY_WHAT_INPUT_IS,
-            )
-        notes = (f"{values} not {units}; the image was taken as a CT, as it was said to be one.",)
-    exact = np.issubdtype(array_of(image).dtype, np.integer)
-    if highest > np.iinfo(np.int16).max or not (plausible or exact):
-        return sitk.Cast(image, sitk.sitkFloat32), notes
-    if image.GetPixelID() != sitk.sitkInt16:
-        whole = np.empty(array_of(image).shape, np.int16)
-        for z, plane in enumerate(array_of(image)):
-            whole[z] = np.maximum(np.rint(plane), OUTSIDE_HU)
-        return image_like(whole, image), notes
-    if lowest < OUTSIDE_HU:
-        image = sitk.Clamp(image, lowerBound=OUTSIDE_HU)
-    return image, notes
-
-
-def _range(image: sitk.Image) -> tuple[float, float]:
-    """Return the lowest and highest value; voxels that are no number are an error."""
-    if any(not np.isfinite(s).all() for s in _slabs(image) if s.dtype.kind == "f"):
-        raise SkullImplantError(NOT_FINITE)
-    extremes = [(s.min(), s.max()) for s in _slabs(image)]
-    return float(min(low for low, _ in extremes)), float(max(high for _, high in extremes))
-
-
-def _slabs(image: sitk.Image) -> Iterator[np.ndarray]:
-    """Yield the voxels (z, y, x) a few slices at a time, so that temporaries stay small."""
-    array = array_of(image)
-    for start in range(0, len(array), 16):
-        yield array[start : start + 16]
 
 
 def _shape(image: sitk.Image) -> str:

@@ -203,10 +203,6 @@ class Sites:
         """Return which of `coordinates` [M, 4] are sites, bool [M]."""
         return self.rows_of(coordinates) >= 0
 
-    def select(self, keep: torch.Tensor) -> "Sites":
-        """Return the sites where `keep` (bool [N]) is true."""
-        return Sites(self.coordinates[keep], self.stride)
-
     def coarser(self) -> "Sites":
         """Return the sites of twice the stride that hold these (floor, unique)."""
         return _marked([self], self.lattice(2 * self.stride))

@@ -3,6 +3,8 @@
 import hashlib
 import os
 import struct
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -191,6 +193,15 @@ def test_axes_a_denormal_number_askew_come_out_straight(ending, tmp_path):
         read.TransformIndexToPhysicalPoint([1] * 3)
     )
     assert index == pytest.approx((1.0, 1.0, 1.0))
+
+
+def test_an_image_file_needs_no_pydicom(tmp_path):
+    code = (
+        "import sys; from SkullImplantLib.reading.input import read_input; read_input(sys.argv[1]); "
+        "assert 'pydicom' not in sys.modules"
+    )
+    path = written(ct_image(), tmp_path / "head.nrrd")
+    subprocess.run([sys.executable, "-c", code, str(path)], check=True)
 
 
 def test_one_point_in_time_is_a_volume(tmp_path):

@@ -1,0 +1,69 @@
+"""Whether the grey values of a CT are Hounsfield units; as such they are kept in 16 bits."""
+
+from collections.abc import Iterator
+
+import numpy as np
+import SimpleITK as sitk
+
+from ..core.images import array_of, image_like
+from ..errors import Remedy, SkullImplantError
+from .voxel_data import NOT_FINITE
+
+# Nothing is thinner than air: what a scanner writes outside its circle becomes this.
+OUTSIDE_HU = -1024
+# Air outside the head or in the sinuses, and bone; a head CT holds at least this share of each.
+AIR_BELOW_HU, BONE_ABOVE_HU = -500.0, 250.0
+MIN_SHARE = 1e-3
+
+
+def in_hounsfield_units(image: sitk.Image, forced: bool) -> tuple[sitk.Image, tuple[str, ...]]:
+    """Return a CT as int16 HU (float32 where that would lose values), and notes.
+
+    Raises `SkullImplantError` for values that are not Hounsfield units; where `forced` that is a
+    note.
+    """
+    lowest, highest = value_range(image)
+    voxels = image.GetNumberOfPixels()
+    air = sum(int(np.count_nonzero(s < AIR_BELOW_HU)) for s in slabs_of(image)) / voxels
+    bone = sum(int(np.count_nonzero(s > BONE_ABOVE_HU)) for s in slabs_of(image)) / voxels
+    plausible = air >= MIN_SHARE and bone >= MIN_SHARE
+    notes: tuple[str, ...] = ()
+    if not plausible:
+        values = f"The values (from {lowest:g} to {highest:g}) are"
+        units = f"Hounsfield units of a head (air near -1000, bone above {BONE_ABOVE_HU:g})"
+        lost = ", but for a lost offset of 1024" if lowest >= 0 and highest > 1500 else ""
+        if not forced:
+            raise SkullImplantError(
+                f"{values} neither {units}{lost} nor a mask of two values; export the CT in HU.",
+                Remedy.SAY_WHAT_INPUT_IS,
+            )
+        notes = (f"{values} not {units}; the image was taken as a CT, as it was said to be one.",)
+    exact = np.issubdtype(array_of(image).dtype, np.integer)
+    if highest > np.iinfo(np.int16).max or not (plausible or exact):
+        return sitk.Cast(image, sitk.sitkFloat32), notes
+    if image.GetPixelID() != sitk.sitkInt16:
+        whole = np.empty(array_of(image).shape, np.int16)
+        for z, plane in enumerate(array_of(image)):
+            whole[z] = np.maximum(np.rint(plane), OUTSIDE_HU)
+        return image_like(whole, image), notes
+    if lowest < OUTSIDE_HU:
+        image = sitk.Clamp(image, lowerBound=OUTSIDE_HU)
+    return image, notes
+
+
+def value_range(image: sitk.Image) -> tuple[float, float]:
+    """Return the lowest and highest value.
+
+    Raises `SkullImplantError` for voxels that are no number.
+    """
+    if any(not np.isfinite(s).all() for s in slabs_of(image) if s.dtype.kind == "f"):
+        raise SkullImplantError(NOT_FINITE)
+    extremes = [(s.min(), s.max()) for s in slabs_of(image)]
+    return float(min(low for low, _ in extremes)), float(max(high for _, high in extremes))
+
+
+def slabs_of(image: sitk.Image) -> Iterator[np.ndarray]:
+    """Yield the voxels (z, y, x) a few slices at a time, so that temporaries stay small."""
+    array = array_of(image)
+    for start in range(0, len(array), 16):
+        yield array[start : start + 16]
