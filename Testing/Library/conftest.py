@@ -5,9 +5,6 @@ from pathlib import Path
 
 import pytest
 
-# Before torch is imported: threads that spin while they wait make it slow on a busy machine.
-os.environ.setdefault("OMP_WAIT_POLICY", "passive")
-
 from SkullImplantLib.cases.sample import SampleOptions, SamplePatient, make_sample_patient
 
 PROJECT = Path(__file__).resolve().parents[2]
@@ -26,3 +23,9 @@ def shared_data() -> Path:
 def patient() -> SamplePatient:
     """The sample patient on a coarse grid, for tests that only need some head with a hole."""
     return make_sample_patient(3, SampleOptions(spacing_mm=(1.2, 1.2, 1.4)))
+
+
+@pytest.fixture(scope="session")
+def coarse_patient() -> SamplePatient:
+    """The sample patient on a very coarse grid, for tests that need a design and not its accuracy."""
+    return make_sample_patient(3, SampleOptions(spacing_mm=(2.5, 2.5, 2.5)))
