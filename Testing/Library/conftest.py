@@ -27,5 +27,5 @@ def patient() -> SamplePatient:
 
 @pytest.fixture(scope="session")
 def coarse_patient() -> SamplePatient:
-    """The sample patient on a very coarse grid, for tests that need a design and not its accuracy."""
+    """The sample patient on a very coarse grid, for tests that need a design, not its accuracy."""
     return make_sample_patient(3, SampleOptions(spacing_mm=(2.5, 2.5, 2.5)))
