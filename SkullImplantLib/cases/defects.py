@@ -15,7 +15,7 @@ from scipy import ndimage
 
 from ..core.images import array_of, bounding_box, image_like, index_to_lps_mm, same_grid
 from ..core.interpolation import refined, values_at
-from ..errors import SkullImplantError
+from ..errors import NoPlaceForDefect, SkullImplantError
 from ..geometry.radial import DIRECTIONS, share_of_bone, shell_of, to_map
 from .outlines import KINDS, Outline, Vault, draw_outline, vault_from_maps
 
@@ -73,7 +73,8 @@ def make_defect(
     """Cut a defect of one of `KINDS` out of a complete skull (`uint8` mask).
 
     `area_cm2` of outer surface, or an area drawn log-uniformly between the two given, is met within
-    12 %. Raises `SkullImplantError` where the skull offers no place for such a defect.
+    12 %. Raises `NoPlaceForDefect` where the skull offers no place for such a defect, and
+    `SkullImplantError` for a kind or area that is none.
     """
     bone = array_of(skull) != 0
     cut = cut_defect(
@@ -95,7 +96,7 @@ def make_defect(
 def vault_of(skull: sitk.Image, pose: HeadPose) -> Vault:
     """Look at a skull's mask from the centre of its vault.
 
-    Raises `SkullImplantError` where there is no vault to see.
+    Raises `NoPlaceForDefect` where there is no vault to see.
     """
     axes = np.asarray(pose.to_standard(np.vstack([np.zeros(3), np.eye(3)])))
     rotation = axes[1:] - axes[0]  # to_standard(p) = (p - centre) @ rotation
@@ -126,8 +127,8 @@ def cut_defect(
     """Cut a defect out of a skull's mask (z, y, x) whose `vault` is known: the fast core.
 
     `to_standard` is the 4x4 matrix from a voxel index (x, y, z, 1) to standard mm. Draws again
-    where the outline misses bone or does not come out in one piece, and raises `SkullImplantError`
-    where no draw is good.
+    where the outline misses bone or does not come out in one piece, and raises `NoPlaceForDefect`
+    where no draw is good, `SkullImplantError` for a kind or area that is none.
     """
     if kind not in KINDS:
         raise SkullImplantError(f"There is no kind of defect '{kind}'; use {', '.join(KINDS)}.")
@@ -139,7 +140,7 @@ def cut_defect(
         cut = outline and _cut_along(skull, to_standard, vault, outline, bevel_deg)
         if cut:
             return cut
-    raise SkullImplantError(
+    raise NoPlaceForDefect(
         f"No {kind} defect of {_told(least_cm2, most_cm2)} cm² fits on this skull; try another "
         "seed, kind or area, and check that the skull is complete."
     )

@@ -14,7 +14,7 @@ from functools import cached_property
 import numpy as np
 from scipy import ndimage
 
-from ..errors import SkullImplantError
+from ..errors import NoPlaceForDefect
 from ..geometry.radial import (
     DIRECTIONS,
     DISC,
@@ -106,10 +106,10 @@ class Outline:
 def vault_from_maps(outer_mm: np.ndarray, inner_mm: np.ndarray, bone: np.ndarray) -> Vault:
     """Return the vault of raw radial maps (n, n), of which those with `bone` count.
 
-    Raises `SkullImplantError` where there is no vault to see.
+    Raises `NoPlaceForDefect` where there is no vault to see.
     """
     if bone[DISC & (DIRECTIONS[..., 2] > 0)].mean() < 0.5:
-        raise SkullImplantError(
+        raise NoPlaceForDefect(
             "No cranial vault is found in the skull; check the orientation of the image and that "
             "the top of the head is inside it."
         )

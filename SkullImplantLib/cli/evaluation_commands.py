@@ -2,20 +2,20 @@
 
 import argparse
 from dataclasses import replace
-from functools import partial
 
 from ..cases.defects import KINDS, USUAL_CM2
 from ..core.images import read_mask, same_grid
 from ..core.stages import StageReport
 from ..core.threads import processor_count, use_threads
 from ..errors import SkullImplantError
+from ..evaluation.evaluation_options import EXACT, RunOptions, SuiteOptions
+from ..evaluation.judging import Trial
 from ..evaluation.metrics import Metrics, evaluate_implant
-from ..evaluation.robustness import ROBUSTNESS_KINDS, evaluate_robustness
-from ..evaluation.suite import EXACT, evaluate_cohort, evaluate_suite
+from ..evaluation.robustness import ROBUSTNESS_SUITE, evaluate_robustness
+from ..evaluation.suite import evaluate_cohort, evaluate_suite
 from ..evaluation.suite_cases import vault_centre_mm
 from ..geometry.shape_statistics import POPULATION_FILE
 from ..models import require_torch, uses_torch
-from ..options import DesignOptions
 from .result import Result
 
 
@@ -33,36 +33,26 @@ def evaluate(options: argparse.Namespace, report: StageReport) -> Result:
         )
     if chosen[0]:
         return _evaluate_one(options)
-    kinds = tuple("random_1" if k == "random" else k for k in options.kinds or KINDS)
     threads = options.threads or processor_count()
-    many = (
-        partial(evaluate_cohort, options.cohort)
-        if chosen[1]
-        else partial(
-            evaluate_suite,
-            options.suite,
-            defects=options.defects,
-            seed=options.seed,
-            skulls=options.skulls,
-            areas_cm2=tuple(options.areas_cm2 or USUAL_CM2),
-        )
-    )
-    data, table = many(
-        options.output,
-        kinds=kinds,
-        options=_options(options),
-        population=options.population or POPULATION_FILE,
-        jobs=options.jobs or threads,
-        threads=threads,
-        pictures=options.pictures,
-        report=report,
-    )
-    return Result(data, table)
+    run = RunOptions(options.jobs or threads, threads, options.pictures)
+    trial, suite = _trial(options), _suite(options, KINDS)
+    if chosen[1]:
+        return Result(*evaluate_cohort(options.cohort, trial, suite.kinds, run, report))
+    suite = replace(suite, areas_cm2=tuple(options.areas_cm2 or USUAL_CM2))
+    return Result(*evaluate_suite(options.suite, trial, suite, run, report))
 
 
-def _options(options: argparse.Namespace) -> DesignOptions:
-    """Return how cases are designed."""
-    return replace(EXACT, model=options.model, device=options.device, engine=options.engine)
+def _trial(options: argparse.Namespace) -> Trial:
+    """Return how cases are designed, and where they are kept."""
+    design = replace(EXACT, model=options.model, device=options.device, engine=options.engine)
+    return Trial(options.output, design, options.population or POPULATION_FILE)
+
+
+def _suite(options: argparse.Namespace, usual_kinds: tuple[str, ...]) -> SuiteOptions:
+    """Return which defects are cut."""
+    kinds = tuple("random_1" if k == "random" else k for k in options.kinds or usual_kinds)
+    skulls = tuple(options.skulls) if options.skulls is not None else None
+    return SuiteOptions(kinds, options.defects, options.seed, skulls)
 
 
 def _evaluate_one(options: argparse.Namespace) -> Result:
@@ -101,16 +91,5 @@ def _robustness(options: argparse.Namespace, report: StageReport) -> Result:
             "The robustness benchmark needs --suite, a folder of skulls or CTs."
         )
     use_threads(options.threads, uses_torch(options.model))
-    kinds = tuple("random_1" if k == "random" else k for k in options.kinds or ROBUSTNESS_KINDS)
-    data, table = evaluate_robustness(
-        options.suite,
-        options.output,
-        kinds,
-        options.defects,
-        options.seed,
-        options.skulls,
-        _options(options),
-        options.population or POPULATION_FILE,
-        report,
-    )
-    return Result(data, table)
+    suite = _suite(options, ROBUSTNESS_SUITE.kinds)
+    return Result(*evaluate_robustness(options.suite, _trial(options), suite, report=report))

@@ -4,7 +4,7 @@ A suite's case is cut into a complete skull, or into the CT itself, so that segm
 too; a cohort's case lies on disk. A case is a small description that any process can load.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache, lru_cache
 from pathlib import Path
@@ -15,19 +15,14 @@ import SimpleITK as sitk
 
 from ..cases.cohort import cases_in
 from ..cases.defects import KINDS, USUAL_CM2, Defect, apply_to_ct, checked_areas, make_defect
+from ..cases.skull_folder import SkullFile, named_skulls, skulls_of
 from ..core.checksums import sha256_of
 from ..errors import SkullImplantError
 from ..geometry.frame import Pose
 from ..geometry.pose import estimate_pose
 from ..geometry.shape_statistics import POPULATION_FILE, Population, read_population
 from ..reading.input import Input, read_input
-from ..skull.segmentation import clean_skull, segment_skull
-
-ENDINGS = (".nii.gz", ".nii", ".nrrd", ".mha", ".mhd")
-
-
-class CaseNotMade(SkullImplantError):
-    """The skull offers no place for the defect that was drawn: no case, and nobody's failure."""
+from .evaluation_options import SuiteOptions
 
 
 @dataclass(frozen=True)
@@ -62,7 +57,11 @@ class JudgedCase(Protocol):
         ...
 
     def load(self) -> CaseInput:
-        """Make the case. Raises `CaseNotMade`, or `SkullImplantError` for an unreadable file."""
+        """Make the case.
+
+        Raises `NoPlaceForDefect`: no case, and nobody's failure. Raises `SkullImplantError` for an
+        unreadable file.
+        """
         ...
 
 
@@ -78,11 +77,9 @@ class CompleteSkull:
 
 
 @lru_cache(maxsize=1)
-def complete_skull(path: Path, population: Path = POPULATION_FILE) -> CompleteSkull:
+def complete_skull(skull: SkullFile, population: Path = POPULATION_FILE) -> CompleteSkull:
     """Return the complete skull in a file; the last one is kept, for the next of its cases."""
-    source = read_input(path)
-    segment = segment_skull if source.kind == "ct" else clean_skull
-    mask = segment(source.image).mask
+    source, mask = skull.read()
     return CompleteSkull(source, mask, estimate_pose(mask, population=population_in(population)))
 
 
@@ -125,16 +122,20 @@ class SuiteCase:
             "areas_cm2": list(self.areas_cm2),
         }
 
+    def complete(self) -> CompleteSkull:
+        """Return the skull that the case is cut into."""
+        return complete_skull(SkullFile(self.skull, self.path), self.population)
+
     def cut(self) -> tuple[Input, Defect, dict[str, Any]]:
-        """Return the input with the defect, the defect, and what is known of the case."""
-        complete = complete_skull(self.path, self.population)
+        """Return the input with the defect, the defect, and what is known of the case.
+
+        Raises `NoPlaceForDefect` where the skull offers none for the defect that was drawn.
+        """
+        complete = self.complete()
         rng = np.random.default_rng(
             [self.seed, self.number, KINDS.index(self.kind), *self.skull.encode()]
         )
-        try:
-            defect = make_defect(complete.mask, self.kind, rng, complete.pose, self.areas_cm2)
-        except SkullImplantError as error:
-            raise CaseNotMade(str(error)) from error
+        defect = make_defect(complete.mask, self.kind, rng, complete.pose, self.areas_cm2)
         source = complete.source
         image = defect.defective
         if source.kind == "ct":
@@ -144,7 +145,7 @@ class SuiteCase:
 
     def load(self) -> CaseInput:
         source, defect, facts = self.cut()
-        centre_mm = complete_skull(self.path, self.population).pose.centre_mm
+        centre_mm = self.complete().pose.centre_mm
         return CaseInput(source, defect.implant, defect.defective, centre_mm, facts)
 
 
@@ -187,41 +188,20 @@ def vault_centre_mm(skull: sitk.Image) -> np.ndarray | None:
 
 
 def suite_cases(
-    folders: Sequence[Path],
-    kinds: Sequence[str],
-    defects: int,
-    seed: int,
-    skulls: Sequence[str] | None = None,
-    population: Path = POPULATION_FILE,
-    areas_cm2: tuple[float, float] = USUAL_CM2,
+    folders: Iterable[Path], suite: SuiteOptions, population: Path = POPULATION_FILE
 ) -> list[SuiteCase]:
-    """Return `defects` cases of each kind in every skull or CT of the folders, or in the named.
+    """Return the cases that `suite` asks for, in the skulls and CTs of the folders.
 
-    Raises `SkullImplantError` where a folder holds no skull, none has a name that is asked for, or
-    the areas are none.
+    `population`: the shape statistics that place the defects. Raises `SkullImplantError` where a
+    folder holds no skull, none has a name that is asked for, or the areas are none.
     """
-    checked_areas(areas_cm2)
-    found: dict[str, Path] = {}
-    for folder in folders:
-        files = sorted(p for p in folder.glob("*") if p.name.endswith(ENDINGS))
-        if not files:
-            raise SkullImplantError(f"{folder} holds no skull or CT (NRRD, NIfTI or MHA files).")
-        for path in files:
-            name = path.name[: -len(next(e for e in ENDINGS if path.name.endswith(e)))]
-            if name in found:
-                raise SkullImplantError(f"Two skulls are called {name}; rename one of them.")
-            found[name] = path
-    unknown = sorted(set(skulls or ()) - set(found))
-    if unknown:
-        raise SkullImplantError(
-            f"There is no skull called {unknown[0]}; there are {', '.join(found)}."
-        )
+    checked_areas(suite.areas_cm2)
+    found = skulls_of(folders)
     return [
-        SuiteCase(path, name, kind, number, seed, population, areas_cm2)
-        for name, path in found.items()
-        if skulls is None or name in skulls
-        for kind in kinds
-        for number in range(defects)
+        SuiteCase(skull.path, skull.name, kind, number, suite.seed, population, suite.areas_cm2)
+        for skull in (found if suite.skulls is None else named_skulls(found, suite.skulls))
+        for kind in suite.kinds
+        for number in range(suite.defects)
     ]
 
 

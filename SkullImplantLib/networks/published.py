@@ -1,17 +1,56 @@
-"""Checkpoints of the published networks, by name mapping.
+"""Checkpoints of the published networks, from which a training may start.
 
 Jianningli/SparseCNN and akroviakov/SparseSkullCompletion save the state dict of MinkowskiEngine's
 completion example: `enc_block_s1`, `enc_block_s1s2` ... `enc_block_s32s64` (convolution 0, norm 1,
 activation 2, and 3 to 5 again), `dec_block_s64s32` ... `dec_block_s2s1` likewise, the classifiers
 `dec_s32_cls` ... `dec_s1_cls`, and `final_out.0`. Kernels and norms have our shapes already.
+
+No design uses such a checkpoint as it is: its network saw heads in the pose and on the grid of its
+own data set, ours sees them in the standard pose. What a training makes of it is a weight file of
+this program.
 """
 
+import pickle
 from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
 
 import torch
 
 from ..errors import SkullImplantError
 from .autoencoder import SparseAutoEncoder
+
+ENDINGS = (".pth", ".pt")
+# Beside a bare state dict: MinkowskiEngine's example and many trainings keep it under such a name.
+WRAPPED = ("state_dict", "model_state_dict")
+
+
+def is_published(path: Path) -> bool:
+    """Say whether a file is, by its name, a checkpoint of torch and no weight file of ours."""
+    return path.suffix.lower() in ENDINGS
+
+
+def read_published(path: Path, network: SparseAutoEncoder) -> dict[str, torch.Tensor]:
+    """Return a published checkpoint's state under the names of `network`, on the CPU.
+
+    Only tensors and plain containers are read; a pickle of anything else is refused, since it could
+    run code. Raises `SkullImplantError` where the file is no such checkpoint, or of a network with
+    other layers.
+    """
+    try:
+        stored: Any = torch.load(path, map_location="cpu", weights_only=True)
+    except (OSError, RuntimeError, ValueError, KeyError, EOFError, pickle.UnpicklingError) as error:
+        raise SkullImplantError(
+            f"{path.name} is damaged, or holds more than a network's state, which is not read as "
+            "it could run code; save its state dict alone."
+        ) from error
+    if isinstance(stored, Mapping):
+        stored = next((stored[name] for name in WRAPPED if name in stored), stored)
+    if not isinstance(stored, Mapping) or not all(
+        isinstance(value, torch.Tensor) for value in stored.values()
+    ):
+        raise SkullImplantError(f"{path.name} holds no state dict; save the network's alone.")
+    return published_state_dict(stored, network)
 
 
 def published_names(levels: int) -> dict[str, str]:
@@ -44,9 +83,9 @@ def published_state_dict(
 ) -> dict[str, torch.Tensor]:
     """Return the published `state` under the names of `network`, ready for `load_state_dict`.
 
-    Read the file with `torch.load(path, map_location="cpu", weights_only=True)`. The networks add
-    skip connections (Kroviakov) or not (Li's ELU variant), which the state does not say: build
-    `network` with the right configuration.
+    The networks add skip connections and use ReLU (Kroviakov) or neither (Li's ELU variant), which
+    the state does not say: build `network` with the right configuration. They see one channel, the
+    skull.
 
     Raises:
         SkullImplantError: a name that is not known or missing, or an array of another shape.

@@ -150,9 +150,8 @@ def _started_from(metadata: dict[str, Any]) -> str:
     before = metadata.get("started_from")
     if not before:
         return "nothing"
-    return (
-        f"`{before['name']}` (SHA-256 {before['sha256'][:12]}…), of {', '.join(before['skulls'])}"
-    )
+    skulls = ", ".join(before["skulls"]) or "skulls that it does not name"
+    return f"`{before['name']}` (SHA-256 {before['sha256'][:12]}…), of {skulls}"
 
 
 def _curve(rows: Sequence[LogRow]) -> str:

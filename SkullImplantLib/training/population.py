@@ -19,6 +19,7 @@ import numpy as np
 import SimpleITK as sitk
 from scipy import ndimage
 
+from ..cases.skull_folder import skulls_of
 from ..core.files import atomic_path
 from ..core.images import array_of, index_to_lps_mm
 from ..errors import SkullImplantError
@@ -26,8 +27,6 @@ from ..geometry.frame import Pose
 from ..geometry.pose import fit_pose
 from ..geometry.radial import POLAR_RAD, VAULT_RAD, fill_nearest, share_of_bone, shell_of
 from ..geometry.shape_statistics import OUTER, Population
-from ..reading.input import read_input
-from ..skull.segmentation import segment_skull
 
 ROUNDS = 3
 RAY_MM = 1.0  # spacing at which rays are cast
@@ -39,20 +38,12 @@ FLANK_PIXELS = 2  # a post's edge pixels are part post, part vault
 
 
 def load_skulls(*folders: Path) -> dict[str, sitk.Image]:
-    """Return the skulls (`*.nii.gz`, `*.nrrd`) of the folders by name, in order of folder and name.
+    """Return the masks of the folders' skulls by name, in order of folder and name.
 
-    Masks are taken as they are, CTs segmented. Raises `SkullImplantError` where a folder has none.
+    Masks are cleaned, CTs segmented (`cases.skull_folder`). Raises `SkullImplantError` where a
+    folder has none, or two skulls have the same name.
     """
-    skulls: dict[str, sitk.Image] = {}
-    for folder in folders:
-        paths = sorted([*folder.glob("*.nii.gz"), *folder.glob("*.nrrd")])
-        if not paths:
-            raise SkullImplantError(f"There is no .nii.gz or .nrrd skull in {folder}; check it.")
-        for path in paths:
-            source = read_input(path)
-            mask = segment_skull(source.image).mask if source.kind == "ct" else source.image
-            skulls[path.name.split(".")[0]] = mask
-    return skulls
+    return {skull.name: skull.read()[1] for skull in skulls_of(folders)}
 
 
 def population_of(skulls: dict[str, sitk.Image], poses: dict[str, Pose]) -> Population:

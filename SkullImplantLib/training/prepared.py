@@ -16,24 +16,26 @@ from typing import Literal
 import numpy as np
 import SimpleITK as sitk
 
-from ..cases.cohort import SkullFile
-from ..cases.defects import USUAL_CM2, Vault, cut_defect, index_to_standard, vault_of
+from ..cases.defects import USUAL_CM2, cut_defect, index_to_standard, vault_of
 from ..cases.mask_flaws import NO_FLAWS, DegradationOptions, degrade, thickness_change_mm
+from ..cases.outlines import Vault
+from ..cases.skull_folder import SkullFile
 from ..core.checksums import sha256_of
 from ..core.files import atomic_path
 from ..core.images import array_of, fraction_on, image_like
 from ..core.progress import Progress, silent
-from ..errors import SkullImplantError
+from ..errors import DiskError, NoPlaceForDefect, OutOfMemory, SkullImplantError
 from ..geometry.frame import standard_grid
 from ..geometry.pose import estimate_pose
-from ..geometry.prior import complete_by_prior
+from ..geometry.prior import DEEPEST_MM, complete_by_prior
 from ..geometry.shape_statistics import POPULATION_FILE, Population, read_population
 from ..geometry.view import View, defect_view, head_view
 
 NAME_LETTERS = 8  # of the checksum of skull and shape statistics in a case's name
 Region = Literal["head", "defect"]
-# Lengths are kept in 1/16 mm steps of int8, which is finer than any grid trained on.
-STEP_MM = 1.0 / 16.0
+# Lengths are kept in steps of int8, of which -128 is the clip of depths: 1/16 mm, which is finer
+# than any grid trained on.
+STEP_MM = DEEPEST_MM / 128
 # The kinds of defects take turns. Those that reach the orbit come more often: there the prior,
 # which sees the bone as two surfaces, leaves a network most to learn.
 TURNS = (
@@ -54,7 +56,7 @@ class TrainingCase:
     """One skull with one defect: what the network sees, and the truth on the same box, float32.
 
     `target`: the part of each voxel that bone fills in the complete skull. `depth_mm`: distance to
-    the complete skull's surface, positive within the bone, clipped to +-8.
+    the complete skull's surface, positive within the bone, clipped to +-`DEEPEST_MM`.
     """
 
     name: str
@@ -119,8 +121,9 @@ def prepare_cases(
     """Make the cases of `skulls` in `folder` and return their files; those there already are kept.
 
     Each skull has its own generator, so that adding a skull changes no other skull's cases. Defects
-    that a skull does not admit (see `make_defect`) are left out. `jobs` skulls are prepared at the
-    same time. Raises `SkullImplantError` where no case could be made.
+    that a skull does not admit (`NoPlaceForDefect`) are left out. `jobs` skulls are prepared at the
+    same time. Raises `SkullImplantError` where no case could be made, a file is no skull, or
+    `folder` cannot be written.
     """
     folder.mkdir(parents=True, exist_ok=True)
     prepare = partial(_prepare_skull, folder=folder, options=options)
@@ -146,7 +149,7 @@ def _prepare_skull(skull: SkullFile, folder: Path, options: CaseOptions) -> None
     names = options.names(skull)
     if all((folder / name).exists() for name in names):
         return
-    whole = skull.read()
+    _, whole = skull.read()
     known_shapes = options.known_shapes()
     known_shapes = known_shapes.without(known_shapes.skulls_like(skull.name))
     depth_mm = _depth_within(whole)
@@ -161,9 +164,10 @@ def _prepare_skull(skull: SkullFile, folder: Path, options: CaseOptions) -> None
             truth = _of_any_thickness(_Truth(complete, whole, depth_mm), rng, options.flaws)
             kind = TURNS[k % len(TURNS)]
             bone = _with_defect(truth.complete, to_standard, vault, kind, rng, options)
-            _prepare_case(bone, truth, known_shapes, options, folder / name)
-        except SkullImplantError:
+            view, grid = _seen(bone, known_shapes, options)
+        except NoPlaceForDefect:
             continue
+        _keep_case(view, truth, grid, folder / name)
 
 
 @dataclass(frozen=True)
@@ -186,7 +190,7 @@ def _of_any_thickness(truth: _Truth, rng: np.random.Generator, flaws: float) -> 
     outward_mm = thickness_change_mm(shape, spacing_mm, rng, options)
     if not outward_mm.any():
         return truth
-    before = sitk.Resample(truth.depth_mm, complete, sitk.Transform(), sitk.sitkLinear, -8.0)
+    before = sitk.Resample(truth.depth_mm, complete, sitk.Transform(), sitk.sitkLinear, -DEEPEST_MM)
     depth_mm = array_of(before) + outward_mm
     bone = image_like(depth_mm > 0.0, complete)
     return _Truth(bone, bone, image_like(depth_mm, complete))
@@ -213,24 +217,31 @@ def _with_defect(
     return image_like(bone, complete)
 
 
-def _prepare_case(
-    defective: sitk.Image,
-    truth: _Truth,
-    known_shapes: Population,
-    options: CaseOptions,
-    path: Path,
-) -> None:
+def _seen(
+    defective: sitk.Image, known_shapes: Population, options: CaseOptions
+) -> tuple[View, sitk.Image]:
+    """Return what a network sees of a defective skull, and the grid of that view.
+
+    Raises `NoPlaceForDefect` where pose or prior make nothing of what this defect left.
+    """
     # In use neither pose nor prior has seen the patient's missing bone, nor the patient.
-    pose = estimate_pose(defective, population=known_shapes)
-    prior = complete_by_prior(defective, pose, population=known_shapes)
-    grid = standard_grid(pose, options.spacing_mm)
-    if options.region == "head":
-        view, box = head_view(defective, prior, grid), (slice(None),) * 3
-    else:
-        view, box = defect_view(defective, prior, grid)
-    z, y, x = box
-    here = grid[x, y, z]
-    true_mm = sitk.Resample(truth.depth_mm, here, sitk.Transform(), sitk.sitkLinear, -8.0)
+    try:
+        pose = estimate_pose(defective, population=known_shapes)
+        prior = complete_by_prior(defective, pose, population=known_shapes)
+        grid = standard_grid(pose, options.spacing_mm)
+        if options.region == "head":
+            return head_view(defective, prior, grid), grid
+        view, (z, y, x) = defect_view(defective, prior, grid)
+        return view, grid[x, y, z]
+    except (DiskError, OutOfMemory):
+        raise
+    except SkullImplantError as error:
+        raise NoPlaceForDefect(str(error), error.remedy) from error
+
+
+def _keep_case(view: View, truth: _Truth, grid: sitk.Image, path: Path) -> None:
+    """Write the case of `view` and `truth` on its `grid`; see `load_case`."""
+    true_mm = sitk.Resample(truth.depth_mm, grid, sitk.Transform(), sitk.sitkLinear, -DEEPEST_MM)
     with atomic_path(path) as temporary:
         np.savez_compressed(
             temporary,
@@ -242,7 +253,7 @@ def _prepare_case(
             deviation=_steps(view.deviation_mm),
             spacing_mm=view.spacing_mm,
             low_mm=view.low_mm,
-            target=_shares(array_of(fraction_on(truth.whole, here))),
+            target=_shares(array_of(fraction_on(truth.whole, grid))),
             depth=_steps(array_of(true_mm)),
         )
 

@@ -18,13 +18,16 @@ from typing import Any
 import numpy as np
 import torch
 
-from ..cases.cohort import SkullFile, split_skulls
 from ..cases.defects import checked_areas
 from ..cases.mask_flaws import smooth_noise
+from ..cases.skull_folder import SkullFile
+from ..core.checksums import sha256_of
 from ..core.progress import Progress, part, silent
 from ..errors import Remedy, SkullImplantError
 from ..geometry.shape_statistics import POPULATION_FILE
 from ..geometry.view import NOWHERE_MM, View
+from ..networks.autoencoder import SparseAutoEncoder
+from ..networks.published import is_published, read_published
 from ..networks.weights import load_weights, save_weights
 from .augmentation import AugmentationOptions, augment
 from .average import RunningAverage
@@ -36,6 +39,7 @@ from .losses import JUDGED_MM
 from .model_card import write_model_card
 from .precision import Precision
 from .prepared import CaseOptions, TrainingCase, load_case, prepare_cases
+from .split import split_skulls
 from .tasks import Task, task_of
 from .training_options import TrainOptions, resolved
 
@@ -125,10 +129,19 @@ def _start_from(path: Path, task: Task, options: TrainOptions) -> dict[str, Any]
     """Put a file's weights into the network that is to be trained; return what is to be told of
     them, their skulls above all, to which what comes of them owes something too.
 
+    A checkpoint of the published networks (`networks/published.py`) does not name its skulls.
     Raises `SkullImplantError` where they are of another network, or saw other inputs.
     """
     if not path.is_file():
         raise SkullImplantError(f"There is no weight file {path.name}.", Remedy.OTHER_START)
+    if is_published(path):
+        if not isinstance(task.network, SparseAutoEncoder):
+            raise SkullImplantError(
+                f"{path.name} is a checkpoint of a published auto-encoder; train the network ch1 "
+                "or ch2 from it."
+            )
+        task.network.load_state_dict(read_published(path, task.network))
+        return {"name": path.name, "sha256": sha256_of(path), "skulls": []}
     weights = load_weights(path)
     wanted = {
         "channels": list(options.channels),

@@ -34,7 +34,8 @@ class TrainOptions:
 
     How long and how:
         start: a weight file to start from instead of from nothing, of the same network and inputs:
-            weights of many skulls learn a hospital's few in less time.
+            weights of many skulls learn a hospital's few in less time. Or a checkpoint (`.pth`) of
+            a published auto-encoder, whose one channel is `skull`.
         iterations: one case each; the learning rate falls along half a cosine to the last.
         minutes: stop after so long even if iterations are left; None is never.
         patience: stop after so many validations without a better one; None is never.

@@ -16,9 +16,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from SkullImplantLib.cases.cohort import skulls_in
+from SkullImplantLib.cases.skull_folder import skulls_in
 from SkullImplantLib.core.files import atomic_path
-from SkullImplantLib.evaluation.suite import EXACT, evaluate_suite
+from SkullImplantLib.evaluation.evaluation_options import EXACT, RunOptions, SuiteOptions
+from SkullImplantLib.evaluation.judging import Trial
+from SkullImplantLib.evaluation.suite import evaluate_suite
 from SkullImplantLib.models import MIRROR, PRIOR
 from SkullImplantLib.training.train import train
 from SkullImplantLib.training.training_options import TrainOptions
@@ -132,11 +134,9 @@ def _measured(name: str, model: str, options: argparse.Namespace) -> dict[str, A
     print(f"{name}: measuring", flush=True)
     data, _ = evaluate_suite(
         [options.test],
-        options.work / "measured" / name,
-        defects=1,
-        options=replace(EXACT, model=model),
-        population=options.population,
-        jobs=options.jobs,
+        Trial(options.work / "measured" / name, replace(EXACT, model=model), options.population),
+        SuiteOptions(defects=1),
+        RunOptions(options.jobs),
     )
     groups: dict[str, Any] = data["summary"]["groups"]
     return groups

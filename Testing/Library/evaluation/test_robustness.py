@@ -18,12 +18,15 @@ from SkullImplantLib.cases.ct_flaws import (
     landmarks_of,
 )
 from SkullImplantLib.cases.sample import SamplePatient
+from SkullImplantLib.cases.skull_folder import SkullFile
 from SkullImplantLib.cli.main import main
 from SkullImplantLib.core.images import array_of, image_like, index_to_lps_mm, same_grid
 from SkullImplantLib.errors import SkullImplantError
 from SkullImplantLib.evaluation import robustness
-from SkullImplantLib.evaluation import suite_cases as cases
+from SkullImplantLib.evaluation.evaluation_options import SuiteOptions
+from SkullImplantLib.evaluation.judging import Trial
 from SkullImplantLib.evaluation.robustness import evaluate_robustness, summary_of, table_of
+from SkullImplantLib.evaluation.suite_cases import SuiteCase, complete_skull
 from SkullImplantLib.options import DesignOptions
 
 DEGRADATIONS = {each.name: each for each in all_degradations()}
@@ -220,7 +223,7 @@ def test_rows_are_kept_resumed_and_judged(
         designed.append(source.image.GetSize())
         if len(designed) == 2:
             raise SkullImplantError("The view is cut; give more of the head.")
-        whole = cases.complete_skull(suite / "anna.nrrd").mask
+        whole = complete_skull(SkullFile("anna", suite / "anna.nrrd")).mask
         grid = source.image
         bone = sitk.Resample(whole, grid, sitk.Transform(), sitk.sitkNearestNeighbor)
         difference = (array_of(bone) > 0) & (array_of(grid) == 0)
@@ -233,12 +236,8 @@ def test_rows_are_kept_resumed_and_judged(
     chosen = [
         DEGRADATIONS[n] for n in ("none", "threshold+50", "base-cut-20mm", "tilt-x+10-axes")
     ] + [DEGRADATIONS["slices-0.5mm"]]
-    run = {
-        "kinds": ("parietotemporal",),
-        "options": DesignOptions(clearance_mm=0.0, model="prior"),
-        "degradations": chosen,
-    }
-    data, table = evaluate_robustness(suite, tmp_path / "out", **run)
+    trial, one = Trial(tmp_path / "out"), SuiteOptions(("parietotemporal",), 1)
+    data, table = evaluate_robustness(suite, trial, one, chosen)
     # A mask has no threshold; its slices of 1.4 mm are no finer than 0.5 mm.
     assert len(designed) == 3 and len(data["rows"]) == 4
     rows = {row["degradation"]: row for row in data["rows"]}
@@ -249,11 +248,11 @@ def test_rows_are_kept_resumed_and_judged(
     assert rows["slices-0.5mm"]["as_is"]
     assert "Refused:" in table and "Silent falls:" in table and "| as is |" in table
     assert json.loads((tmp_path / "out" / "robustness-prior.json").read_text()) == data
-    again, same = evaluate_robustness(suite, tmp_path / "out", **run)
+    again, same = evaluate_robustness(suite, trial, one, chosen)
     assert len(designed) == 3 and (again, same) == (data, table)
     # Made with other options, kept rows would tell of something else.
-    run["options"] = DesignOptions(clearance_mm=0.5, model="prior")
-    evaluate_robustness(suite, tmp_path / "out", **run)
+    trial = Trial(tmp_path / "out", DesignOptions(clearance_mm=0.5, model="prior"))
+    evaluate_robustness(suite, trial, one, chosen)
     assert len(designed) == 6
 
 
@@ -283,8 +282,8 @@ def test_the_truth_of_a_threshold_is_the_bone_that_it_sees(
     folder = tmp_path / "suite"
     folder.mkdir()
     sitk.WriteImage(image_like(filled, patient.ct), str(folder / "anna-ct.nrrd"))
-    subject = robustness._Subject(folder / "anna-ct.nrrd")
-    monkeypatch.setattr(robustness, "_Subject", lambda path, population: subject)
+    subject = robustness._Subject(complete_skull(SkullFile("anna-ct", folder / "anna-ct.nrrd")))
+    monkeypatch.setattr(robustness, "_Subject", lambda complete: subject)
     seen = []
 
     def design(source, options, population) -> FakeDesign:
@@ -292,7 +291,7 @@ def test_the_truth_of_a_threshold_is_the_bone_that_it_sees(
         whole = subject.complete.mask
         if options.bone_threshold_hu:
             whole = subject.skull_at(options.bone_threshold_hu - subject.threshold_hu)
-        case = cases.SuiteCase(folder / "anna-ct.nrrd", "anna-ct", "bilateral", 0, 0)
+        case = SuiteCase(folder / "anna-ct.nrrd", "anna-ct", "bilateral", 0, 0)
         _, defect, _ = case.cut()
         region = array_of(defect.region) > 0
         piece = image_like((array_of(whole) > 0) & region, whole)
@@ -300,7 +299,8 @@ def test_the_truth_of_a_threshold_is_the_bone_that_it_sees(
 
     monkeypatch.setattr(robustness, "design_implant", design)
     chosen = [DEGRADATIONS["none"], DEGRADATIONS["threshold+100"]]
-    data, table = evaluate_robustness(folder, tmp_path / "out", ("bilateral",), degradations=chosen)
+    one = SuiteOptions(("bilateral",), 1)
+    data, table = evaluate_robustness(folder, Trial(tmp_path / "out"), one, chosen)
     row = data["rows"][1]
     assert row["dice"] == 1.0 and row["fall"] == 0.0
     assert row["dice_as_it_was"] == row["dice_at_best"] < 1.0
@@ -309,8 +309,15 @@ def test_the_truth_of_a_threshold_is_the_bone_that_it_sees(
 
 
 def test_a_folder_without_skulls_is_told(tmp_path: Path) -> None:
-    with pytest.raises(SkullImplantError, match="holds no skull"):
-        evaluate_robustness(tmp_path, tmp_path / "out")
+    with pytest.raises(SkullImplantError, match="no skull in"):
+        evaluate_robustness(tmp_path, Trial(tmp_path / "out"))
+
+
+def test_a_defect_without_a_place_is_counted_and_left_out(suite: Path, tmp_path: Path) -> None:
+    vast = SuiteOptions(("bilateral",), 1, areas_cm2=(900.0, 900.0))
+    data, table = evaluate_robustness(suite, Trial(tmp_path), vast, [DEGRADATIONS["none"]])
+    assert data["rows"] == [] and data["not_made"] == ["anna-bilateral-0"]
+    assert "1 defects found no place" in table
 
 
 def test_the_command_needs_a_suite(capsys: pytest.CaptureFixture[str]) -> None:

@@ -20,15 +20,17 @@ from SkullImplantLib.core.stages import StageReport
 from SkullImplantLib.errors import Cancelled, SkullImplantError
 from SkullImplantLib.evaluation import judging
 from SkullImplantLib.evaluation.case_pictures import chosen_cases
+from SkullImplantLib.evaluation.evaluation_options import EXACT, RunOptions, SuiteOptions
+from SkullImplantLib.evaluation.judging import Trial
 from SkullImplantLib.evaluation.suite import evaluate_suite
 from SkullImplantLib.evaluation.suite_cases import SuiteCase
 from SkullImplantLib.evaluation.workers import _Waiting, run_in_processes
 from SkullImplantLib.geometry.shape_statistics import Population, same_skull, shipped_population
 from SkullImplantLib.options import DesignOptions
-from SkullImplantLib.training.population import load_skulls, save_population
+from SkullImplantLib.training.population import save_population
 
-PRIOR = DesignOptions(clearance_mm=0.0, model="prior")
 KIND = "parietotemporal"
+ONE, TWO = (SuiteOptions((KIND,), defects) for defects in (1, 2))
 
 
 @pytest.fixture(scope="module")
@@ -49,7 +51,7 @@ def skulls(coarse_patient: SamplePatient, tmp_path_factory: pytest.TempPathFacto
 def finished(skulls: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Any]]:
     """The output folder and the data of a run of two cases, one after the other."""
     output = tmp_path_factory.mktemp("finished")
-    data, _ = evaluate_suite([skulls], output, [KIND], 2, options=PRIOR, pictures=True)
+    data, _ = evaluate_suite([skulls], Trial(output), TWO, RunOptions(pictures=True))
     return output, data
 
 
@@ -98,7 +100,7 @@ def test_rows_tell_all_of_a_case(finished: tuple[Path, dict[str, Any]]) -> None:
 def test_a_finished_case_is_not_made_again(
     skulls: Path, output: Path, finished: tuple[Path, dict[str, Any]], designs: list[Any]
 ) -> None:
-    data, _ = evaluate_suite([skulls], output, [KIND], 2, options=PRIOR)
+    data, _ = evaluate_suite([skulls], Trial(output), TWO)
     assert data["cases"] == finished[1]["cases"] and not designs
 
 
@@ -115,7 +117,7 @@ def test_what_is_missing_is_made(
         case.with_name(case.name + ".json").write_text('{"row": {')
     else:
         case.with_name(case.name + gone).unlink()
-    data, _ = evaluate_suite([skulls], output, [KIND], 2, options=PRIOR)
+    data, _ = evaluate_suite([skulls], Trial(output), TWO)
     assert len(designs) == 1
     assert measures(data["cases"]) == measures(finished[1]["cases"])
 
@@ -125,7 +127,7 @@ def test_what_a_design_says_of_itself_is_judged_anew(
 ) -> None:
     timid = replace(shipped_trials(networked=False), threshold_mm=0.1)
     monkeypatch.setattr("SkullImplantLib.completion.trust.shipped_trials", lambda networked: timid)
-    data, _ = evaluate_suite([skulls], output, [KIND], 2, options=PRIOR)
+    data, _ = evaluate_suite([skulls], Trial(output), TWO)
     assert designs == [] and all(row["flagged"] for row in data["cases"])
     assert not any(row["flagged"] for row in finished[1]["cases"])
 
@@ -133,18 +135,18 @@ def test_what_a_design_says_of_itself_is_judged_anew(
 def test_cases_made_otherwise_are_made_anew(
     skulls: Path, output: Path, tmp_path: Path, designs: list[Any]
 ) -> None:
-    other = DesignOptions(clearance_mm=0.5, model="prior")
-    first, _ = evaluate_suite([skulls], output, [KIND], 1, options=other)
+    other = Trial(output, DesignOptions(clearance_mm=0.5, model="prior"))
+    first, _ = evaluate_suite([skulls], other, ONE)
     assert len(designs) == 1 and designs[0]["options"].clearance_mm == 0.5
-    seeded, _ = evaluate_suite([skulls], output, [KIND], 1, seed=7, options=other)
+    seeded, _ = evaluate_suite([skulls], other, replace(ONE, seed=7))
     assert len(designs) == 2
     assert seeded["cases"][0]["area_cm2"] != first["cases"][0]["area_cm2"]
-    small, _ = evaluate_suite([skulls], output, [KIND], 1, areas_cm2=(10.0, 15.0), options=other)
+    small, _ = evaluate_suite([skulls], other, replace(ONE, areas_cm2=(10.0, 15.0)))
     assert len(designs) == 3 and 9.0 < small["cases"][0]["area_cm2"] < 17.0
-    seeded, _ = evaluate_suite([skulls], output, [KIND], 1, seed=7, options=other)
-    again, _ = evaluate_suite([skulls], output, [KIND], 1, seed=7, options=other)
+    seeded, _ = evaluate_suite([skulls], other, replace(ONE, seed=7))
+    again, _ = evaluate_suite([skulls], other, replace(ONE, seed=7))
     assert len(designs) == 4 and again["cases"] == seeded["cases"]
-    evaluate_suite([skulls], output, [KIND], 1, options=PRIOR)
+    evaluate_suite([skulls], Trial(output), ONE)
     assert len(designs) == 5
 
 
@@ -154,12 +156,12 @@ def test_a_skull_is_left_out_of_the_population(
     shipped = shipped_population()
     names = ("Sample-ct", *shipped.names[1:])
     save_population(Population(names, shipped.maps_mm, shipped.bone), tmp_path / "people.npz")
-    evaluate_suite([skulls], tmp_path, [KIND], 1, options=PRIOR, population=tmp_path / "people.npz")
+    evaluate_suite([skulls], Trial(tmp_path, EXACT, tmp_path / "people.npz"), ONE)
     assert designs[0]["population"].names == shipped.names[1:]
     (path,) = (tmp_path / "cases").glob("*.json")
     assert json.loads(path.read_text())["made_with"]["left_out_of_population"] == ["Sample-ct"]
     # The same cases with the shipped population are others.
-    evaluate_suite([skulls], tmp_path, [KIND], 1, options=PRIOR)
+    evaluate_suite([skulls], Trial(tmp_path), ONE)
     assert designs[1]["population"].names == shipped.names
 
 
@@ -178,9 +180,7 @@ def test_in_parallel_as_one_after_the_other(
     def report(stage: str, fraction: float, message: str = "") -> None:
         told.append((fraction, message))
 
-    data, _ = evaluate_suite(
-        [skulls], tmp_path, [KIND], 2, options=PRIOR, jobs=2, threads=2, report=report
-    )
+    data, _ = evaluate_suite([skulls], Trial(tmp_path), TWO, RunOptions(2, 2), report)
     assert measures(data["cases"]) == measures(finished[1]["cases"])
     fractions = [fraction for fraction, _ in told]
     assert fractions == sorted(fractions) and fractions[-1] == 1.0
@@ -195,10 +195,18 @@ def test_cancelling_ends_the_workers_and_keeps_what_is_done(skulls: Path, tmp_pa
             raise Cancelled
 
     with pytest.raises(Cancelled):
-        evaluate_suite([skulls], tmp_path, [KIND], 3, options=PRIOR, jobs=2, report=cancel)
+        evaluate_suite([skulls], Trial(tmp_path), SuiteOptions((KIND,), 3), RunOptions(2), cancel)
     assert not multiprocessing.active_children()
     assert list((tmp_path / "cases").glob("*.json"))
     assert not list((tmp_path / "cases").glob(".partial-*"))
+
+
+def test_a_defect_without_a_place_is_no_case(skulls: Path, tmp_path: Path) -> None:
+    vast = replace(ONE, areas_cm2=(900.0, 900.0))
+    data, table = evaluate_suite([skulls], Trial(tmp_path), vast)
+    (row,) = data["cases"]
+    assert "900 cm²" in row["not_made"] and "dice" not in row
+    assert data["summary"]["not_made"] == 1 and "1 defects found no place" in table
 
 
 def refuse(case: SuiteCase, report: StageReport) -> None:
@@ -284,18 +292,4 @@ def test_the_command_line_says_what_is_wrong(
     assert main(["evaluate", "--suite", str(skulls), *missing, *quiet]) == 2
     assert "none.npz does not exist; check --population." in capsys.readouterr().err
     assert main(["evaluate", "--suite", str(tmp_path / "empty"), *quiet]) == 2
-    assert "holds no skull" in capsys.readouterr().err
-
-
-def test_a_population_is_made_of_masks_and_cts(
-    coarse_patient: SamplePatient, tmp_path: Path
-) -> None:
-    for name in ("masks", "cts"):
-        (tmp_path / name).mkdir()
-    write_image(coarse_patient.complete, tmp_path / "masks" / "sample.nrrd")
-    write_image(coarse_patient.ct, tmp_path / "cts" / "other-ct.nrrd")
-    found = load_skulls(tmp_path / "masks", tmp_path / "cts")
-    assert list(found) == ["sample", "other-ct"]
-    assert (array_of(found["sample"]) == array_of(coarse_patient.complete)).all()
-    made, true = (array_of(m) > 0 for m in (found["other-ct"], coarse_patient.defective))
-    assert 2 * (made & true).sum() / (made.sum() + true.sum()) > 0.85
+    assert "There is no folder" in capsys.readouterr().err

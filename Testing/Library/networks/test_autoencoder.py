@@ -13,7 +13,6 @@ from SkullImplantLib.networks.autoencoder import (
     SparseAutoEncoder,
     named_configuration,
 )
-from SkullImplantLib.networks.published import published_state_dict
 from SkullImplantLib.sparse import SparseTensor
 
 SHAPE = (16, 20, 24)
@@ -260,78 +259,3 @@ def test_configurations():
     ):
         with pytest.raises(SkullImplantError):
             wrong()
-
-
-def published_state(c, seed=0):
-    """A random state dict as the published scripts save it, written out from their layers."""
-    generator = torch.Generator().manual_seed(seed)
-    state = {}
-
-    def convolution(name, *shape, bias=False):
-        state[f"{name}.kernel"] = torch.randn(shape, generator=generator)
-        if bias:
-            state[f"{name}.bias"] = torch.randn((1, shape[-1]), generator=generator)
-
-    def norm(name, width):
-        for part in ("weight", "bias", "running_mean", "running_var"):
-            state[f"{name}.bn.{part}"] = torch.rand(width, generator=generator)
-        state[f"{name}.bn.num_batches_tracked"] = torch.tensor(12)
-
-    def two(name, volume, first, second):
-        convolution(f"{name}.0", volume, first, second)
-        norm(f"{name}.1", second)
-        convolution(f"{name}.3", 27, second, second)
-        norm(f"{name}.4", second)
-
-    convolution("enc_block_s1.0", 27, 1, c[0])
-    norm("enc_block_s1.1", c[0])
-    encoders = ["s1s2", "s2s4", "s4s8", "s8s16", "s16s32", "s32s64"]
-    for index, strides in enumerate(encoders):
-        two(f"enc_block_{strides}", 8, c[index], c[index + 1])
-    decoders = ["s64s32", "s32s16", "s16s8", "s8s4", "s4s2", "s2s1"]
-    for index, strides in enumerate(decoders):
-        coarse, fine = c[6 - index], c[5 - index]
-        two(f"dec_block_{strides}", 64 if index == 0 else 8, coarse, fine)
-        convolution(f"dec_{strides[strides.rindex('s') :]}_cls", fine, 1, bias=True)
-    convolution("final_out.0", c[0], 1, bias=True)
-    return state
-
-
-def test_published_checkpoints_load_by_name():
-    configuration = named_configuration("ch1", skip="add")
-    network = SparseAutoEncoder(**asdict(configuration))
-    state = published_state(configuration.channels)
-    assert sum(v.numel() for n, v in state.items() if "running" not in n and "num" not in n) == (
-        434_695
-    )
-    network.load_state_dict(published_state_dict(state, network))
-    loaded = network.state_dict()
-    for theirs, ours in (
-        ("enc_block_s1.0.kernel", "encoder.0.0.kernel"),
-        ("enc_block_s8s16.3.kernel", "encoder.4.1.0.kernel"),
-        ("dec_block_s64s32.0.kernel", "decoder.0.up.0.kernel"),
-        ("dec_block_s2s1.4.bn.running_var", "decoder.5.refine.1.bn.running_var"),
-        ("dec_s16_cls.bias", "decoder.1.classify.bias"),
-        ("final_out.0.kernel", "final.kernel"),
-    ):
-        assert torch.equal(state[theirs], loaded[ours])
-    parallel = {f"module.{name}": value for name, value in state.items()}
-    assert torch.equal(published_state_dict(parallel, network)["final.bias"], loaded["final.bias"])
-
-
-@pytest.mark.parametrize(
-    ("change", "message"),
-    [
-        (lambda s: s.pop("dec_s4_cls.bias"), "has nothing where"),
-        (lambda s: s.update({"unet.0.weight": torch.zeros(1)}), "not of the published"),
-        (lambda s: s.update({"final_out.0.gain": torch.zeros(1)}), "which the network lacks"),
-        (lambda s: s.update({"final_out.0.bias": torch.zeros(1, 2)}), r"has \(1, 2\)"),
-    ],
-)
-def test_other_checkpoints_are_refused(change, message):
-    configuration = named_configuration("ch1")
-    network = SparseAutoEncoder(**asdict(configuration))
-    state = published_state(configuration.channels)
-    change(state)
-    with pytest.raises(SkullImplantError, match=message):
-        published_state_dict(state, network)

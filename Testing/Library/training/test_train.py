@@ -10,13 +10,12 @@ import pytest
 import torch
 from PIL import Image
 
-from SkullImplantLib.cases.cohort import SkullFile, skulls_in
 from SkullImplantLib.cases.sample import SampleOptions, make_sample_patient
+from SkullImplantLib.cases.skull_folder import skulls_in
 from SkullImplantLib.cli.main import build_parser, main
 from SkullImplantLib.cli.training_commands import chosen
 from SkullImplantLib.core.images import write_image
 from SkullImplantLib.errors import SkullImplantError
-from SkullImplantLib.geometry.shape_statistics import shipped_population
 from SkullImplantLib.geometry.view import NOWHERE_MM, View
 from SkullImplantLib.networks.autoencoder import Decoded, Level
 from SkullImplantLib.networks.inputs import starting_logit, whole_head
@@ -25,9 +24,8 @@ from SkullImplantLib.training.average import KEPT, RunningAverage
 from SkullImplantLib.training.configuration import read_configuration
 from SkullImplantLib.training.log import LogRow, read_log
 from SkullImplantLib.training.losses import autoencoder_loss, refiner_loss
-from SkullImplantLib.training.population import save_population
 from SkullImplantLib.training.precision import Precision
-from SkullImplantLib.training.prepared import CaseOptions, load_case, prepare_cases
+from SkullImplantLib.training.prepared import load_case
 from SkullImplantLib.training.train import WARM_UP, _Run, augmented, train
 from SkullImplantLib.training.training_options import TrainOptions
 
@@ -68,47 +66,6 @@ def run_folder(prepared: Path, tmp_path: Path) -> Path:
     (tmp_path / "run").mkdir()
     (tmp_path / "run" / "cases").symlink_to(prepared / "cases")
     return tmp_path / "run"
-
-
-def test_cases_hold_a_hole_that_the_target_fills(prepared: Path) -> None:
-    paths = sorted((prepared / "cases").glob("*defect-4mm*"))
-    assert len(paths) == 2
-    for path in paths:
-        case = load_case(path)
-        view = case.view
-        near = view.from_hole_mm() <= 6.0
-        missing = near & (case.target >= 0.5) & (view.skull < 0.25)
-        assert missing.sum() > 30
-        expected = (view.hole_depth_mm > 0.0) & (view.skull < 0.25)
-        both = (missing & expected).sum()
-        assert both > 0.5 * missing.sum() and both > 0.5 * expected.sum()
-        # Target and depth are two pictures of one surface.
-        assert (case.depth_mm[case.target > 0.9] > 0.0).mean() > 0.95
-        assert (case.depth_mm[case.target < 0.1] < 0.0).mean() > 0.95
-
-
-def test_flaws_are_the_same_for_the_same_seed_and_leave_the_defect(
-    folder: Path, prepared: Path, tmp_path: Path
-) -> None:
-    skulls = skulls_in(folder)[:1]
-    one, two = (
-        load_case(prepare_cases(skulls, tmp_path / name, CaseOptions(1, "head", 8.0, 0, 1.0))[0])
-        for name in ("a", "b")
-    )
-    np.testing.assert_array_equal(one.view.skull, two.view.skull)
-    np.testing.assert_array_equal(one.target, two.target)
-    plain = load_case(next((prepared / "cases").glob(f"{skulls[0].name}-*head-8mm*")))
-    assert (plain.view.skull != one.view.skull).any()
-    holes = [case.view.hole & (case.view.depth_mm > -8.0) for case in (plain, one)]
-    assert 2 * (holes[0] & holes[1]).sum() > 0.6 * sum(hole.sum() for hole in holes)
-    assert np.abs(one.depth_mm - plain.depth_mm).mean() < 1.0
-
-
-def test_a_damaged_case_is_named(tmp_path: Path) -> None:
-    path = tmp_path / "head-bilateral-000-4mm.npz"
-    path.write_bytes(b"PK not really")
-    with pytest.raises(SkullImplantError, match="damaged"):
-        load_case(path)
 
 
 def test_augmentation_depends_on_its_generator_alone_and_mirrors(prepared: Path) -> None:
@@ -224,28 +181,6 @@ def test_a_training_may_start_from_weights_and_tells_of_their_skulls(
         train(only_one, tmp_path / "other", replace(options, channels=("skull", "prior")))
     with pytest.raises(SkullImplantError, match=r"no weight file nowhere\.npz"):
         train(only_one, tmp_path / "none", replace(options, start=str(tmp_path / "nowhere.npz")))
-
-
-def test_the_prior_of_a_case_knows_neither_its_skull_nor_those_left_out(tmp_path: Path) -> None:
-    everybody = shipped_population()
-    options = CaseOptions(1, "defect", 4.0, seed=0)
-    without = replace(options, left_out=everybody.names[:2])
-    assert without.known_shapes().names == everybody.names[2:]
-    other = tmp_path / "population.npz"
-    save_population(everybody.without(everybody.names[:2]), other)
-    skull, copy = (SkullFile("head", tmp_path / name) for name in ("head.nrrd", "copy.nrrd"))
-    for file in (skull, copy):
-        file.path.write_bytes(b"bone")
-    names = {
-        some.names(skull)[0] for some in (options, without, replace(options, population=other))
-    }
-    # Cases made with other shape statistics, or of another skull's bytes, are other cases.
-    assert len(names) == 3
-    assert options.names(skull) == replace(options, left_out=("nobody",)).names(copy)
-    copy.path.write_bytes(b"another bone")
-    assert options.names(skull) != options.names(copy)
-    with pytest.raises(SkullImplantError, match="missing or damaged"):
-        replace(options, population=tmp_path / "none.npz").names(skull)
 
 
 def test_the_average_is_what_is_kept_and_leaves_training_as_it_was() -> None:
