@@ -228,8 +228,8 @@ width="{width:.0f}" height="{height:.0f}" font-family="{FONT}">
 <text x="{MARGIN}" y="38" font-size="17" font-weight="bold" fill="{INK}">{LIBRARY}</text>
 <text x="{MARGIN}" y="60" font-size="12" fill="{PALE}">An arrow is an import; it runs downward \
 only. Not drawn: imports that a longer way of arrows reaches, too.</text>
-<text x="{MARGIN}" y="78" font-size="12" fill="{PALE}">Dark: where the way from a CT to an implant is \
-told. Blue: its stages.</text>
+<text x="{MARGIN}" y="78" font-size="12" fill="{PALE}">Dark: where the way from a CT to an implant \
+is told. Blue: its stages.</text>
 <g fill="none" stroke="{ARROW}" stroke-width="1.3">
 {chr(10).join(lines)}
 </g>
