@@ -47,20 +47,16 @@ def write_files(design: Design, folder: Path, pictures: bool = True) -> dict[str
     """Write the files of `write_design` one by one into a folder that exists."""
     preview = None
     with design.stages.stage("export") as progress:
-        masks = {
-            "skull": design.skull,
-            "completed": design.completed,
-            "implant": design.implant,
-        }
-        for done, (name, mask) in enumerate(masks.items()):
+        # One by one: on the whole grid a mask takes as much memory as all that came before.
+        for done, name in enumerate(("skull", "completed", "implant")):
             progress(0.1 * done, "masks")
-            write_image(mask, folder / f"{name}.nrrd")
+            write_image(getattr(design, name), folder / f"{name}.nrrd")
         write_stl(design.mesh, folder / "implant.stl")
         if pictures:
             preview = compose_preview(
                 design.background,
-                masks["skull"],
-                masks["implant"],
+                design.skull,
+                design.implant_part,
                 design.mesh,
                 part(progress, 0.4, 0.95),
             )
