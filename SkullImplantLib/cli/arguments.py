@@ -32,6 +32,12 @@ def add_verb(
         default="bar",
         help="how progress is shown on standard error (default: bar)",
     )
+    parser.add_argument(
+        "-v",
+        "--verbose",
+        action="store_true",
+        help="tell on standard error what is found and decided, without patient data",
+    )
     parser.add_argument("--threads", type=positive, metavar="N", help="processor threads to use")
     return parser
 
@@ -89,6 +95,13 @@ def add_input(parser: argparse.ArgumentParser) -> None:
 
 def flag(name: str) -> str:
     return "--" + name.replace("_", "-")
+
+
+def seed(text: str) -> int:
+    number = int(text)
+    if number < 0:
+        raise argparse.ArgumentTypeError("must be 0 or more")
+    return number
 
 
 def positive(text: str) -> int:

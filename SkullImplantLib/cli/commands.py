@@ -5,6 +5,7 @@ Those that measure and train have rooms of their own: `evaluation_commands.py` a
 """
 
 import argparse
+import logging
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +32,8 @@ from ..skull.segmentation import SkullOptions, clean_skull, segment_skull
 from ..update import update_design
 from .devices import find_devices
 from .result import Result, stage_of
+
+log = logging.getLogger(__name__)
 
 
 def design(options: argparse.Namespace, report: StageReport) -> Result:
@@ -165,8 +168,9 @@ def defect(options: argparse.Namespace, report: StageReport) -> Result:
     else:
         skull = clean_skull(source.image, stage_of(report, "skull")).mask
     pose = estimate_pose(skull, stage_of(report, "pose"))
-    rng = np.random.default_rng(options.seed)
     kind = "random_1" if options.kind == "random" else options.kind
+    # Of the kind too: with one seed, each kind has an area and a place of its own.
+    rng = np.random.default_rng([options.seed, *kind.encode()])
     area_cm2 = USUAL_CM2 if options.area_cm2 is None else options.area_cm2
     cut = make_defect(skull, kind, rng, pose=pose, area_cm2=area_cm2)
     defective = cut.defective
@@ -179,6 +183,7 @@ def defect(options: argparse.Namespace, report: StageReport) -> Result:
         write_image(cut.implant, folder / "implant.nrrd")
         write_image(skull, folder / "complete.nrrd")
         progress(1.0)
+    log.info("%s defect of %.1f cm² cut with seed %d", kind, cut.area_cm2, options.seed)
     data = {
         "kind": kind,
         "seed": options.seed,

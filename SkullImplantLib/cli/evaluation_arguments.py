@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 
 from ..options import DEFECT_KINDS
-from .arguments import Verbs, add_output, add_run, add_verb, not_negative, positive
+from .arguments import Verbs, add_output, add_run, add_verb, not_negative, positive, seed
 
 EVALUATE_EXAMPLES = """examples:
   skull-implant evaluate --implant a.nrrd --truth b.nrrd --defective c.nrrd --json
@@ -45,7 +45,7 @@ def add_evaluate(verbs: Verbs) -> None:
         metavar="N",
         help="of each kind in each skull of the suite (default: %(default)s)",
     )
-    many.add_argument("--seed", type=int, default=0, help="another seed is other defects")
+    many.add_argument("--seed", type=seed, default=0, help="another seed is other defects")
     many.add_argument(
         "--areas-cm2",
         type=not_negative,
@@ -82,7 +82,7 @@ def add_benchmark(verbs: Verbs) -> None:
     many.add_argument("--skulls", nargs="+", metavar="NAME", help="only these (default: all)")
     many.add_argument("--kinds", nargs="+", choices=DEFECT_KINDS, metavar="KIND")
     many.add_argument("--defects", type=positive, default=1, metavar="N", help="a kind and skull")
-    many.add_argument("--seed", type=int, default=0)
+    many.add_argument("--seed", type=seed, default=0)
     _add_population(many)
     add_output(parser, "where the table goes; run again to resume", "robustness")
     add_run(parser)

@@ -2,6 +2,8 @@
 
 import argparse
 import json
+import logging
+import platform
 import signal
 import sys
 import traceback
@@ -12,16 +14,18 @@ from pathlib import Path
 from types import FrameType
 
 from .. import __version__
-from ..core.threads import thread_variables
+from ..core.threads import processor_count, thread_variables
 from ..errors import Cancelled, SkullImplantError, expected
 from ..export.folder import trace_remover
 from ..options import DEFECT_KINDS, DesignOptions
-from .arguments import Verbs, add_input, add_output, add_run, add_verb, flag, not_negative
+from .arguments import Verbs, add_input, add_output, add_run, add_verb, flag, not_negative, seed
 from .evaluation_arguments import add_benchmark, add_evaluate
-from .terminal import JsonLines, ProgressBar, Quiet
+from .terminal import JsonLines, ProgressBar, Quiet, showing_log
 from .training_arguments import add_train
 from .watch import ending_with_the_starter
 from .wording import sentence_of
+
+log = logging.getLogger(__name__)
 
 OK, BUG, USER_ERROR, CANCELLED = 0, 1, 2, 130
 
@@ -89,7 +93,7 @@ def _add_demo(verbs: Verbs) -> None:
         "examples:\n  skull-implant demo\n  skull-implant demo -o somewhere --seed 7",
     )
     add_output(parser, "where to write (default: demo-output)", "demo-output")
-    parser.add_argument("--seed", type=int, default=0, help="another seed is another patient")
+    parser.add_argument("--seed", type=seed, default=0, help="another seed is another patient")
     add_run(parser)
 
 
@@ -101,7 +105,7 @@ def _add_sample(verbs: Verbs) -> None:
         "examples:\n  skull-implant sample -o sample\n  skull-implant sample -o sample --seed 7",
     )
     add_output(parser, "where to write sample-ct.nrrd and sample-answer.nrrd")
-    parser.add_argument("--seed", type=int, default=0, help="another seed is another patient")
+    parser.add_argument("--seed", type=seed, default=0, help="another seed is another patient")
 
 
 def _add_design(verbs: Verbs) -> None:
@@ -202,7 +206,7 @@ def _add_defect(verbs: Verbs) -> None:
     add_input(parser)
     add_output(parser, "where to write defective.nrrd, implant.nrrd and complete.nrrd")
     parser.add_argument("--kind", choices=DEFECT_KINDS, default="random")
-    parser.add_argument("--seed", type=int, default=0, help="another seed is another defect")
+    parser.add_argument("--seed", type=seed, default=0, help="another seed is another defect")
     parser.add_argument(
         "--area-cm2",
         type=not_negative,
@@ -220,7 +224,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if options.progress == "json":
         # Asked before the run makes anything: what is not there now may go again.
         watching = ending_with_the_starter(trace_remover(getattr(options, "output", None)))
-    with thread_variables(options.threads), watching:
+    with thread_variables(options.threads), showing_log(show, options.verbose), watching:
         try:
             show.begin()
             return _run(options, show)
@@ -235,6 +239,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _run(options: argparse.Namespace, show: Quiet) -> int:
+    log.info("%s of version %s", options.verb, __version__)
+    log.info("Python %s on %s", platform.python_version(), platform.platform())
+    log.info("threads: %s; processor cores: %d", options.threads or "all", processor_count())
     room, function = VERBS[options.verb]
     result = getattr(import_module(room, __package__), function)(options, show)
     show.close()

@@ -1,10 +1,12 @@
 """How progress looks on a terminal: a bar for people, JSON lines for programs."""
 
 import json
+import logging
 import os
 import sys
 import time
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from typing import Any, TextIO
 
 from ..errors import Cancelled, SkullImplantError
@@ -28,6 +30,11 @@ class Quiet:
 
     def begin(self) -> None:
         """The run begins."""
+
+    def log(self, line: str) -> None:
+        """Show a line of the log."""
+        self._stream.write(line + "\n")
+        self._stream.flush()
 
     def close(self) -> None:
         """No more steps will come."""
@@ -70,6 +77,11 @@ class ProgressBar(Quiet):
         if done:
             self._stage = ""
 
+    def log(self, line: str) -> None:
+        """Show a line of the log in place of an unfinished bar, which comes back below it."""
+        super().log(("\r\x1b[2K" if self._live else "") + line)
+        self._last = 0.0
+
     def close(self) -> None:
         """Leave an unfinished bar behind on its own line."""
         if self._live and self._stage:
@@ -82,7 +94,7 @@ class JsonLines(Quiet):
     First `{"pid": ...}`; then the steps, `{"stage": ..., "fraction": ..., "message": ...}`, with a
     `"device"` where a network runs; and in the end `{"done": true}`, or
     `{"error": SENTENCE, "code": EXIT_CODE, "message": ..., "remedy": ...}`: the message is the
-    sentence without its remedy, which is a value of `Remedy` or null.
+    sentence without its remedy, which is a value of `Remedy` or null. Lines of a log are no JSON.
     """
 
     def __call__(
@@ -108,3 +120,30 @@ class JsonLines(Quiet):
             self._stream.flush()
         except BrokenPipeError:
             raise Cancelled from None  # the calling program does not listen any more
+
+
+@contextmanager
+def showing_log(show: Quiet, wanted: bool) -> Iterator[None]:
+    """While the block runs, show what the library logs, if it is wanted."""
+    logger = logging.getLogger(__name__.partition(".")[0])
+    before, handler = logger.level, _LogLines(show)
+    if wanted:
+        logger.addHandler(handler)
+        logger.setLevel(logging.INFO)
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
+        logger.setLevel(before)
+
+
+class _LogLines(logging.Handler):
+    """Shows log records as lines, on whatever shows the progress."""
+
+    def __init__(self, show: Quiet) -> None:
+        super().__init__()
+        self._show = show
+        self.setFormatter(logging.Formatter("%(levelname)s %(name)s: %(message)s"))
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self._show.log(self.format(record))

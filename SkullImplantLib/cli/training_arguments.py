@@ -6,7 +6,7 @@ from typing import Any
 
 from ..options import DEVICES
 from ..training.training_options import TrainOptions
-from .arguments import Verbs, add_output, add_verb, flag, not_negative, positive
+from .arguments import Verbs, add_output, add_verb, flag, not_negative, positive, seed
 
 TRAIN_EXAMPLES = """examples:
   skull-implant train skulls -o training --minutes 60
@@ -69,7 +69,7 @@ def add_train(verbs: Verbs) -> None:
     add("validate_every", "so many iterations", type=positive)
     add("learning_rate", "at its highest", type=not_negative)
     add("precision", "of the products", choices=("auto", "float32", "bfloat16", "float16"))
-    add("seed", "another seed is another training", type=int)
+    add("seed", "another seed is another training", type=seed)
     add("jobs", "skulls prepared at the same time", type=positive)
     parser.add_argument(
         "--device", choices=DEVICES, default=argparse.SUPPRESS, help="default: auto"

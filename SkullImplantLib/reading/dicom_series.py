@@ -5,6 +5,7 @@ one slice after another, whatever their transfer syntax, and applies the rescale
 """
 
 import hashlib
+import logging
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,6 +17,8 @@ from ..core.progress import Progress, part, silent
 from ..errors import Remedy, SkullImplantError
 from .dicom_study import DicomSeries, choose_series, find_series, notes_on_choice, numbers
 from .hounsfield import OUTSIDE_HU
+
+log = logging.getLogger(__name__)
 
 # Headers are rounded; orientations differing by less move a head's far side by under 0.3 mm.
 ORIENTATION_TOLERANCE = 1e-3
@@ -74,6 +77,12 @@ def read_series(
     """
     series = find_series(folder, part(progress, 0.0, 0.3))
     chosen = choose_series(series, series_uid)
+    log.info(
+        "series of %d CT slices chosen, of %d series and %d files in all",
+        len(chosen.headers),
+        len(series),
+        sum(one.files for one in series),
+    )
     slices, notes = _slices(chosen)
     if series_uid is None:
         notes += notes_on_choice(chosen, series)

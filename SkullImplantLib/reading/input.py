@@ -4,6 +4,7 @@ A CT comes out in Hounsfield units, a skull as a mask. Geometry is kept as it is
 handedness and spacing; the stages after work in physical space.
 """
 
+import logging
 import re
 import warnings
 from collections.abc import Iterator
@@ -21,6 +22,8 @@ from ..errors import Remedy, SkullImplantError
 from .headers import ImageHeader, is_dicom, read_header
 from .hounsfield import in_hounsfield_units, slabs_of, value_range
 from .voxel_data import check_data
+
+log = logging.getLogger(__name__)
 
 # Finer than any scanner, and coarser than any head CT from which an implant could be made.
 MIN_SPACING_MM, MAX_SPACING_MM = 0.05, 10.0
@@ -111,7 +114,7 @@ def _read_folder(path: Path, kind: str, series_uid: str | None, progress: Progre
     image, more = in_hounsfield_units(series.image, forced=kind == "ct")
     progress(1.0, "input read")
     description = f"DICOM series of {series.image.GetDepth()} slices, {_shape(image)}"
-    return Input(image, "ct", series.sha256, description, notes + more)
+    return _logged(Input(image, "ct", series.sha256, description, notes + more))
 
 
 def _read_file(path: Path, kind: str, series_uid: str | None, progress: Progress) -> Input:
@@ -142,7 +145,18 @@ def _read_file(path: Path, kind: str, series_uid: str | None, progress: Progress
         )
     image, found, more = _told_apart(image, kind)
     progress(1.0, "input read")
-    return Input(image, found, sha256, f"{header.format} file, {_shape(image)}", notes + more)
+    description = f"{header.format} file, {_shape(image)}"
+    return _logged(Input(image, found, sha256, description, notes + more))
+
+
+def _logged(found: Input) -> Input:
+    """Return the input once the log has told of it, and of nothing that names file or patient."""
+    log.info("read as %s: %s", found.kind, found.description)
+    direction = np.round(found.image.GetDirection(), 3) + 0.0
+    log.info("direction (LPS, row by row): %s", " ".join(f"{cosine:g}" for cosine in direction))
+    for note in found.notes:
+        log.info("note: %s", note)
+    return found
 
 
 def _check_size(header: ImageHeader) -> None:

@@ -9,6 +9,7 @@ Every length is in millimetres, so that spacing and orientation do not matter; u
 superior direction (+S of LPS), from which a head may be tilted.
 """
 
+import logging
 from dataclasses import dataclass
 
 import numpy as np
@@ -27,6 +28,8 @@ from .head import Head, above, find_head
 from .marrow import fill_marrow
 from .not_skull import pieces_of_skull, remove_posts, remove_spine, remove_streaks
 from .thresholds import bone_in, without_noise
+
+log = logging.getLogger(__name__)
 
 MIN_METAL_MM3 = 100.0  # a small filling; less is enamel
 THICK_SLICES_MM = 1.5  # above: thin temporal and orbital bone is lost to partial volume
@@ -67,6 +70,14 @@ def segment_skull(
     """
     progress(0.0, "Reading grey levels")
     ct, levels, notes = without_noise(ct, options.bone_threshold_hu)
+    log.info(
+        "levels: bone %.0f, thin bone %.0f, metal %.0f, soft tissue %.0f; noise %.0f",
+        levels.bone,
+        levels.thin,
+        levels.metal,
+        levels.soft,
+        levels.noise,
+    )
     progress(0.1, "Finding the head")
     bright = ct > levels.bone
     if not array_of(bright).any():
@@ -95,6 +106,7 @@ def segment_skull(
     mask, _ = pieces_of_skull(mask, region, head)
     progress(0.95, "Checking the view")
     notes += loose + _notes_on_view(mask, ct, box, head)
+    _log_found(mask, region, head, notes)
     skull = _put_back(mask, ct, box)
     progress(1.0, "Skull found")
     return Skull(skull, levels.bone, notes)
@@ -131,9 +143,20 @@ def clean_skull(mask: sitk.Image, progress: Progress = silent) -> Skull:
     bone, _ = pieces_of_skull(bone, region, head)
     progress(0.95, "Checking the view")
     notes += _notes_on_view(bone, mask, box, head)
+    _log_found(bone, region, head, notes)
     skull = _put_back(bone, mask, box)
     progress(1.0, "Skull mask ready")
     return Skull(skull, None, notes)
+
+
+def _log_found(mask: np.ndarray, region: sitk.Image, head: Head, notes: tuple[str, ...]) -> None:
+    """Tell the log of the skull, a mask on the grid of `region`, and the head around it."""
+    x, y, z = head.centre_mm
+    log.info("centre of the cranial cavity (LPS): %.0f %.0f %.0f mm", x, y, z)
+    log.info("foramen magnum: %s", "not in view" if head.foramen_mm is None else "found")
+    log.info("skull: %.0f cm³", np.count_nonzero(mask) * voxel_volume_mm3(region) / 1000.0)
+    for note in notes:
+        log.info("note: %s", note)
 
 
 # --- the result -------------------------------------------------------------------------------

@@ -22,6 +22,7 @@ from SkullImplantLib.core.images import write_image
 from SkullImplantLib.export.folder import staged_folder
 from SkullImplantLib.export.results import RESULT_FILES
 from SkullImplantLib.implant.meshes import mesh_health
+from SkullImplantLib.job.protocol import JobProgress
 from stl_files import assert_admesh_finds_no_fault, read
 
 RESULTS = {
@@ -134,6 +135,48 @@ def test_defect_of_a_ct_is_a_ct_with_the_bone_gone(
     gone = sitk.GetArrayFromImage(sitk.ReadImage(str(tmp_path / "implant.nrrd"))) > 0
     assert np.median(sitk.GetArrayFromImage(ct)[gone]) > 300
     assert np.median(sitk.GetArrayFromImage(cut)[gone]) < 150
+
+
+def test_a_verbose_run_tells_what_it_found(
+    case: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = ["defect", str(case / "complete.nrrd"), "-o", str(tmp_path / "cut"), "--seed", "2"]
+    assert main([*arguments, "--progress", "json", "--verbose"]) == 0
+    lines = capsys.readouterr().err.splitlines()
+    told = [line for line in lines if not line.startswith("{")]
+    assert told and all(line.startswith("INFO SkullImplantLib.") for line in told)
+    for words in ("defect of version", "read as skull: NRRD file", "skull: ", "with seed 2"):
+        assert any(words in line for line in told), words
+    assert not any("complete" in line or str(tmp_path) in line for line in told)
+    progress = JobProgress("defect")
+    for line in lines:
+        progress.feed(line)
+    assert progress.done and [line for line in progress.log if line in told] == told
+    assert main([*arguments, "--progress", "none"]) == 0
+    assert capsys.readouterr().err == ""
+
+
+def test_one_seed_is_another_defect_of_each_kind(
+    case: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def cut(kind: str) -> tuple[float, bytes]:
+        output = tmp_path / kind
+        arguments = ["defect", str(case / "complete.nrrd"), "-o", str(output), "--kind", kind]
+        assert main([*arguments, "--seed", "4", "--json", "--progress", "none"]) == 0
+        area_cm2 = json.loads(capsys.readouterr().out)["area_cm2"]
+        piece = sitk.GetArrayFromImage(sitk.ReadImage(str(output / "implant.nrrd")))
+        return area_cm2, piece.tobytes()
+
+    first, second = cut("random_1"), cut("random_2")
+    assert cut("random") == first
+    assert first[0] != second[0] and first[1] != second[1]
+
+
+@pytest.mark.parametrize("verb", ["demo", "defect", "sample", "evaluate", "train"])
+def test_a_seed_below_nothing_is_refused(verb: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as end:
+        main([verb, "--seed", "-1"])
+    assert end.value.code == 2 and "must be 0 or more" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("name", sorted(BAD_INPUTS))
