@@ -4,13 +4,15 @@ import os
 
 from hypothesis import HealthCheck, settings
 
+from SkullImplantLib.core.threads import THREAD_VARIABLES
+
 # Before numpy and torch are imported. Threads that spin while they wait make a busy machine slow,
 # and processes that test side by side (pytest-xdist) share the machine's cores.
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 PROCESSES = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
 if PROCESSES > 1:
     THREADS = str(max((os.cpu_count() or 1) // PROCESSES, 1))
-    for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
+    for variable in THREAD_VARIABLES:
         os.environ.setdefault(variable, THREADS)
 
 # A test that is slow on a busy machine is not wrong.

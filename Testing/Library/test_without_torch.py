@@ -1,9 +1,9 @@
 """What needs no network runs where PyTorch is not installed, and what needs one says so."""
 
 import json
-import os
 import subprocess
 import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -12,70 +12,70 @@ from SkullImplantLib import models
 from SkullImplantLib.cases.sample import SamplePatient
 from SkullImplantLib.core.images import write_image
 from SkullImplantLib.errors import SkullImplantError
-
-# What Python says where a package is not there; and no module may have brought it along.
-WITHOUT_TORCH = """
-import importlib.abc, sys
-class NoTorch(importlib.abc.MetaPathFinder):
-    def find_spec(self, name, path=None, target=None):
-        if name.partition(".")[0] == "torch":
-            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
-sys.meta_path.insert(0, NoTorch())
-"""
-RUN = WITHOUT_TORCH + "from SkullImplantLib.__main__ import main; sys.exit(main())"
+from warm_process import Ended, WarmProcess
 
 
-def run(*arguments: str | Path, code: int = 0) -> subprocess.CompletedProcess[str]:
-    result = subprocess.run(
-        [sys.executable, "-c", RUN, *map(str, arguments)], capture_output=True, text=True
-    )
-    assert result.returncode == code, result.stderr
-    return result
+@pytest.fixture(scope="module")
+def run() -> Iterator[Callable[..., Ended]]:
+    """`run(*arguments, code=0)` runs `skull-implant` where PyTorch is not installed."""
+    process = WarmProcess()
+
+    def checked(*arguments: str | Path, code: int = 0) -> Ended:
+        ended = process.run(*arguments)
+        assert ended.code == code, ended.err
+        return ended
+
+    yield checked
+    process.close()
 
 
-def test_the_patients_verbs_run(patient: SamplePatient, tmp_path: Path) -> None:
-    write_image(patient.ct, tmp_path / "ct.nrrd")
+def test_the_patients_verbs_run(
+    run: Callable[..., Ended], coarse_patient: SamplePatient, tmp_path: Path
+) -> None:
+    write_image(coarse_patient.ct, tmp_path / "ct.nrrd")
     made, edited, cut = (tmp_path / name for name in ("made", "edited", "cut"))
     quiet = ("--progress", "none", "--json")
-    made_by = run("design", tmp_path / "ct.nrrd", "-o", made, "--threads", "2", *quiet).stdout
+    made_by = run("design", tmp_path / "ct.nrrd", "-o", made, "--threads", "2", *quiet).out
     design = json.loads(made_by)
     assert design["model"]["name"] == "prior"
     assert any("as PyTorch 2.6 or newer is not" in note for note in design["notes"])
-    data = json.loads(run("update", made, "-o", edited, "--no-report", *quiet).stdout)
+    data = json.loads(run("update", made, "-o", edited, "--no-report", *quiet).out)
     assert data["edited"] and data["model"]["name"] == "prior"
-    write_image(patient.complete, tmp_path / "complete.nrrd")
+    write_image(coarse_patient.complete, tmp_path / "complete.nrrd")
     run("defect", tmp_path / "complete.nrrd", "-o", cut, "--seed", "1", *quiet)
     truth = ("--truth", made / "implant.nrrd", "--defective", made / "skull.nrrd")
-    measured = run("evaluate", "--implant", made / "implant.nrrd", *truth, *quiet).stdout
+    measured = run("evaluate", "--implant", made / "implant.nrrd", *truth, *quiet).out
     assert json.loads(measured)["dice"] == 1.0
 
 
 @pytest.mark.slow
-def test_the_sample_patient_is_made(tmp_path: Path) -> None:
+def test_the_sample_patient_is_made(run: Callable[..., Ended], tmp_path: Path) -> None:
     run("sample", "-o", tmp_path, "--progress", "none")
     assert {p.name for p in tmp_path.iterdir()} == {"sample-ct.nrrd", "sample-answer.nrrd"}
 
 
-def test_devices_and_help() -> None:
-    found = json.loads(run("devices", "--json", "--progress", "none").stdout)
+def test_devices_and_help(run: Callable[..., Ended]) -> None:
+    found = json.loads(run("devices", "--json", "--progress", "none").out)
     assert found["torch"] is None and found["torch_ok"] is False
     assert [device["id"] for device in found["devices"]] == ["cpu"]
-    assert "not installed" in run("devices").stdout
+    assert "not installed" in run("devices").out
     for verb in ("design", "train", "evaluate", "benchmark"):
-        assert "examples:" in run(verb, "--help").stdout
+        assert "examples:" in run(verb, "--help").out
 
 
-def test_what_needs_torch_says_so(patient: SamplePatient, tmp_path: Path) -> None:
-    write_image(patient.defective, tmp_path / "skull.nrrd")
+def test_what_needs_torch_says_so(
+    run: Callable[..., Ended], coarse_patient: SamplePatient, tmp_path: Path
+) -> None:
+    write_image(coarse_patient.defective, tmp_path / "skull.nrrd")
     output = tmp_path / "output"
     asked = ("design", tmp_path / "skull.nrrd", "-o", output, "--progress", "none")
-    said = run(*asked, "--model", "fine", code=2).stderr
+    said = run(*asked, "--model", "fine", code=2).err
     assert said == (
         "skull-implant: The model 'fine' needs PyTorch, which is not installed; install it, "
         "or use --model prior.\n"
     )
     assert not output.exists()
-    said = run("train", tmp_path, "-o", output, "--progress", "none", code=2).stderr
+    said = run("train", tmp_path, "-o", output, "--progress", "none", code=2).err
     assert said == "skull-implant: Training needs PyTorch, which is not installed; install it.\n"
 
 
@@ -95,10 +95,14 @@ IN_PROCESS = (
 )  # fmt: skip
 
 
-@pytest.mark.parametrize("name", IN_PROCESS)
-def test_rooms_used_in_another_process_bring_no_torch(name: str) -> None:
-    code = f"import sys, SkullImplantLib.{name}; assert 'torch' not in sys.modules"
-    subprocess.run([sys.executable, "-c", code], check=True, env=dict(os.environ))
+def test_rooms_used_in_another_process_bring_no_torch() -> None:
+    code = (
+        "import sys, importlib\n"
+        f"for name in {IN_PROCESS}:\n"
+        "    importlib.import_module('SkullImplantLib.' + name)\n"
+        "    assert 'torch' not in sys.modules, name"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
 
 
 def test_help_opens_no_heavy_room() -> None:
