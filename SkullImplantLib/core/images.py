@@ -10,6 +10,7 @@ import numpy as np
 import SimpleITK as sitk
 
 from ..errors import DiskError, SkullImplantError
+from .blocks import FULL, grid_of_blocks, share_per_block
 from .files import atomic_path
 
 # Cosine between axes; over a head of 250 mm the points are within 0.25 mm.
@@ -98,14 +99,15 @@ def bounding_box(mask: np.ndarray, margin: int | tuple[int, int, int] = 0) -> tu
     Raises `ValueError` where the mask is empty.
     """
     margins = (margin,) * 3 if isinstance(margin, int) else margin
+    in_plane = np.any(mask, axis=0)
     box = []
-    for axis in range(3):
-        others = tuple(k for k in range(3) if k != axis)
-        used = np.flatnonzero(mask.any(axis=others))
-        if used.size == 0:
+    along = np.any(mask, axis=(1, 2)), np.any(in_plane, axis=1), np.any(in_plane, axis=0)
+    for axis, used in enumerate(along):
+        at = np.flatnonzero(used)
+        if at.size == 0:
             raise ValueError("the mask is empty")
-        start = max(int(used[0]) - margins[axis], 0)
-        box.append(slice(start, min(int(used[-1]) + 1 + margins[axis], mask.shape[axis])))
+        start = max(int(at[0]) - margins[axis], 0)
+        box.append(slice(start, min(int(at[-1]) + 1 + margins[axis], mask.shape[axis])))
     return tuple(box)
 
 
@@ -167,7 +169,17 @@ def fraction_on(mask: sitk.Image, grid: sitk.Image) -> sitk.Image:
     keeps thin bone where plain sampling of a coarse grid would drop it.
     """
     half_mm = 0.5 * min(grid.GetSpacing())
-    blocks = [max(1, min(round(half_mm / s), n)) for s, n in zip(mask.GetSpacing(), mask.GetSize())]
-    white = sitk.BinaryThreshold(mask, 1, 255, 255, 0)
-    filled = resample(sitk.BinShrink(white, blocks), grid, pixel_type=sitk.sitkFloat32)
-    return filled / 255.0
+    shares = shares_in_blocks(mask, half_mm)
+    return resample(shares, grid, pixel_type=sitk.sitkFloat32) / float(FULL)
+
+
+def shares_in_blocks(mask: sitk.Image, block_mm: float, full: int = FULL) -> sitk.Image:
+    """Return which part of blocks of about `block_mm` the 0/1 `mask` fills, as 0 to `full` (uint8).
+
+    Axes already coarser keep their spacing; what is left over of whole blocks at the far ends of
+    the axes is left out.
+    """
+    sizes = zip(mask.GetSpacing()[::-1], mask.GetSize()[::-1])
+    z, y, x = (max(1, min(round(block_mm / s), n)) for s, n in sizes)
+    shares = share_per_block(array_of(mask), (z, y, x), full)
+    return image_like(shares, grid_of_blocks(mask, (0, 0, 0), (z, y, x), shares.shape))

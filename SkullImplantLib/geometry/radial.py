@@ -10,7 +10,8 @@ import numpy as np
 import SimpleITK as sitk
 from scipy import ndimage
 
-from ..core.images import array_of, index_to_lps_mm
+from ..core.blocks import FULL
+from ..core.images import array_of, index_to_lps_mm, shares_in_blocks
 from ..core.interpolation import values_at
 
 SIZE = 208
@@ -125,10 +126,7 @@ def share_of_bone(mask: sitk.Image, spacing_mm: float) -> sitk.Image:
 
     Axes already coarser keep their spacing.
     """
-    factors = [max(round(spacing_mm / s), 1) for s in mask.GetSpacing()]
-    factors = [min(f, n) for f, n in zip(factors, mask.GetSize())]
-    levels = sitk.BinShrink(sitk.BinaryThreshold(mask, 1, 255, 255, 0), factors)
-    return sitk.Cast(levels, sitk.sitkFloat32) / 255.0
+    return sitk.Cast(shares_in_blocks(mask, spacing_mm), sitk.sitkFloat32) / float(FULL)
 
 
 def away_mm(mask: np.ndarray) -> np.ndarray:

@@ -10,7 +10,8 @@ import numpy as np
 import SimpleITK as sitk
 from scipy import ndimage
 
-from ..core.images import index_to_lps_mm
+from ..core.blocks import grid_of_blocks, share_per_block
+from ..core.images import array_of, image_like, index_to_lps_mm
 from ..errors import SkullImplantError
 
 VAULT_BELOW_CENTRE_MM = 8.0  # the vault reaches down to here: above orbits and zygomatic arches
@@ -142,8 +143,10 @@ def _not_a_head() -> SkullImplantError:
 
 def _coarse(bright: sitk.Image) -> tuple[np.ndarray, np.ndarray]:
     """Return `bright` on the coarse grid, bool (z, y, x), and the LPS of its voxel 0 in mm."""
-    sizes = zip(bright.GetSpacing(), bright.GetSize())
-    part = sitk.BinShrink(bright * 100, [max(1, min(int(COARSE_MM / s), n)) for s, n in sizes])
+    sizes = zip(bright.GetSpacing()[::-1], bright.GetSize()[::-1])
+    z, y, x = (max(1, min(int(COARSE_MM / s), n)) for s, n in sizes)
+    percent = share_per_block(array_of(bright), (z, y, x), 100)
+    part = image_like(percent, grid_of_blocks(bright, (0, 0, 0), (z, y, x), percent.shape))
     corners = np.array(np.meshgrid(*[(-0.5, n - 0.5) for n in bright.GetSize()])).reshape(3, -1)
     corners = (index_to_lps_mm(bright) @ np.vstack([corners, np.ones(8)]))[:3]
     low, high = corners.min(axis=1), corners.max(axis=1)

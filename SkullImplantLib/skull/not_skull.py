@@ -1,11 +1,14 @@
-"""What a threshold takes for skull and is none: streaks, spine, posts and loose pieces."""
+"""What a threshold takes for skull and is none: streaks, spine and loose pieces."""
 
 import numpy as np
 import SimpleITK as sitk
+from numpy.typing import NDArray
 from scipy import ndimage
 
-from ..core.blocks import grid_of_blocks, per_block
-from ..core.images import array_of, image_like, index_to_lps_mm, voxel_volume_mm3
+from ..core.bit_mask import BitMask
+from ..core.blocks import grid_of_blocks, mean_per_block, per_block
+from ..core.components import components_of
+from ..core.images import array_of, index_to_lps_mm, voxel_volume_mm3
 from ..errors import Remedy, SkullImplantError
 from .head import Head
 
@@ -17,8 +20,12 @@ MIN_FRAGMENT_MM3 = 500.0  # smaller specks are not worth a note
 SKULL_TO_CAVITY_MM, SKULL_ABOVE_MM, SKULL_ASIDE_MM = 7, 5.0, 50.0
 SPINE_TO_CAVITY_MM, SPINE_BELOW_MM, SPINE_ASIDE_MM = 14, 14.0, 30.0
 SPINE_BOX_MM = 60.0  # half of the box that is looked at, centred 20 mm below the foramen
-POST_HEIGHT_MM, POST_WIDTH_MM = 5.0, 12.0  # what rises higher on a narrower foot is no bone
-POST_CELL_MM, POST_AROUND_MM = 1.5, 15.0  # cells of the map, and how far around one compares
+# Samples of the bone tell which piece is the skull: one in a mm, from so far within the cavity's
+# wall to so far beyond. The coarse model of the wall is off by up to two of its 3 mm voxels, and
+# the vault is at most 10 mm thick.
+SAMPLE_MM = 1.0
+WALL_WITHIN_MM, WALL_BEYOND_MM = -8, 12
+AT_VAULT_PART = 0.5  # a loose piece of which so much lies there is told of
 JAW_FROM_CAVITY_MM = 15  # metal and streaks are dealt with beyond; nearer, every voxel counts
 STREAK_REACH_MM = 3.0  # bone among streaks goes on within this of bone in a clean slice
 
@@ -82,13 +89,13 @@ def remove_spine(mask: np.ndarray, region: sitk.Image, head: Head, grey: np.ndar
     local = mask[part]
     # About 1 mm is fine enough for a cut through a joint, and eight times faster than 0.5 mm.
     block = tuple(max(1, round(1.0 / s)) for s in region.GetSpacing()[::-1])
-    bone = per_block(local, block, np.any)
+    bone = per_block(local, block, np.logical_or)
     spacing = np.multiply(block, region.GetSpacing()[::-1])
     if grey is None:
         solid = ndimage.gaussian_filter(bone.astype(np.float32), 1.0 / spacing) > 0.5
         relief = -ndimage.distance_transform_edt(solid, spacing).astype(np.float32)
     else:
-        relief = -per_block(grey[part].astype(np.float32), block, np.mean)
+        relief = -mean_per_block(grey[part], block)
     grid = grid_of_blocks(region, low[::-1], block, bone.shape)
     to_cavity = head.distance_on(grid)
     full = tuple(slice(0, n) for n in bone.shape)
@@ -114,75 +121,48 @@ def remove_spine(mask: np.ndarray, region: sitk.Image, head: Head, grey: np.ndar
     local &= basins[tuple(slice(0, n) for n in local.shape)] != 2
 
 
+def samples_at_cavity(region: sitk.Image, head: Head) -> NDArray[np.bool_]:
+    """Return which samples of `region` lie at the cavity's wall, where the skull is (z, y, x).
+
+    There is about one sample in a mm along each axis: see `_sample_step`.
+    """
+    step = _sample_step(region)
+    # As many as `mask[z // 2 :: z, ...]` has.
+    shape = tuple(-(-(n - k // 2) // k) for n, k in zip(region.GetSize()[::-1], step))
+    distance_mm = head.distance_on(grid_of_blocks(region, (0, 0, 0), step, shape))
+    return (distance_mm > WALL_WITHIN_MM) & (distance_mm < WALL_BEYOND_MM)
+
+
+def _sample_step(region: sitk.Image) -> tuple[int, int, int]:
+    """Return how many voxels (z, y, x) lie between samples; each is the middle of such a block."""
+    z, y, x = (max(1, round(SAMPLE_MM / s)) for s in region.GetSpacing()[::-1])
+    return z, y, x
+
+
 def pieces_of_skull(
-    mask: np.ndarray, region: sitk.Image, head: Head
-) -> tuple[np.ndarray, tuple[str, ...]]:
-    """Return the pieces of `mask` that are the skull, and a note on loose ones.
+    mask: BitMask, region: sitk.Image, at_cavity: NDArray[np.bool_]
+) -> tuple[BitMask, tuple[str, ...]]:
+    """Return the pieces of `mask`, on the grid of `region`, that are the skull, and a note on
+    loose ones. `at_cavity`: `samples_at_cavity` of the region.
 
     The skull is the piece with the most bone around the cavity, with any other that has much: a
     wide defect can part the vault in two.
     """
-    labels = array_of(sitk.ConnectedComponent(image_like(mask, region), False))
-    sizes = np.bincount(labels[mask]) * voxel_volume_mm3(region)
-    step = tuple(max(1, int(1.0 / s)) for s in region.GetSpacing()[::-1])
-    some = labels[tuple(slice(k // 2, None, k) for k in step)]  # one in a mm counts well enough
-    grid = grid_of_blocks(region, np.zeros(3), step, some.shape)
-    distance = head.distance_on(grid)
-    around = some[(some > 0) & (distance > -8) & (distance < 12)]
-    beside = np.bincount(around, minlength=sizes.size) * voxel_volume_mm3(grid)
-    if beside.sum() == 0:
+    pieces = components_of(mask)
+    z, y, x = step = np.array(_sample_step(region))
+    rows = mask.rows(slice(z // 2, None, z), slice(y // 2, None, y))
+    bone = np.flatnonzero(rows.voxels()[..., x // 2 :: x] & at_cavity)
+    indices = np.stack(np.unravel_index(bone, at_cavity.shape), axis=1) * step + step // 2
+    voxel_mm3 = voxel_volume_mm3(region)
+    beside = np.bincount(pieces.at(mask.positions_of(indices)), minlength=pieces.count)
+    beside_mm3 = beside * (voxel_mm3 * step.prod())
+    if not beside.any():
         raise SkullImplantError(
             "No bone was left around the cranial cavity.", Remedy.LOWER_THRESHOLD
         )
-    keep = beside >= MIN_PART_OF_SKULL * beside.max()
-    loose = sizes[~keep & (beside > 0.5 * sizes) & (sizes > MIN_FRAGMENT_MM3)].sum() / 1000
-    notes = (f"Loose pieces of bone ({loose:.1f} cm³) at the vault were left out.",)
-    return keep[labels], notes if loose else ()
-
-
-def remove_posts(mask: np.ndarray, region: sitk.Image, head: Head) -> None:
-    """Take posts that stick out of the vault (fiducials, pins) out of `mask`, in place.
-
-    The vault's outer surface is mapped as its distance from the cavity's centre over directions
-    (azimuthal equidistant projection around the vertex). What rises above the median of its
-    surroundings on a narrow foot, and higher than any bone does, is a post; it is cut off there.
-    """
-    at = np.argwhere(mask & head.vault_on(region)).astype(np.int32)
-    if at.size == 0:
-        return
-    left = np.cross([0.0, 1.0, 0.0], head.up)
-    left /= np.linalg.norm(left)
-    frame = np.array([left, np.cross(head.up, left), head.up])  # the head's own L, P and S
-    matrix = index_to_lps_mm(region)
-    turn = (frame @ matrix[:3, :3]).astype(np.float32)
-    first = (frame @ (matrix[:3, 3] - head.centre_mm)).astype(np.float32)
-    away = at[:, ::-1].astype(np.float32) @ turn.T + first
-    step = POST_CELL_MM / 80.0  # radians, on a vault of radius 80 mm
-    radius = np.linalg.norm(away, axis=1)
-    angle = np.arccos(np.clip(away[:, 2] / radius, -1, 1))
-    stretch = angle / np.maximum(np.hypot(away[:, 0], away[:, 1]), 1e-3) / step
-    half = int(2.0 / step)
-    cells = np.clip(np.rint(away[:, :2] * stretch[:, None]).astype(np.int32) + half, 0, 2 * half)
-    cell = cells[:, 0] * (2 * half + 1) + cells[:, 1]
-    outer = np.zeros((2 * half + 1, 2 * half + 1), np.float32)
-    np.maximum.at(outer.reshape(-1), cell, radius)
-    reach = int(POST_AROUND_MM / POST_CELL_MM)
-    seen = np.where(outer > 0, outer, np.float32(np.nan))
-    windows = np.lib.stride_tricks.sliding_window_view(
-        np.pad(seen, reach, constant_values=np.nan), (2 * reach + 1, 2 * reach + 1)
-    )
-    used = tuple(np.argwhere(outer > 0).T)
-    around = np.sort(windows[used].reshape(len(used[0]), -1), axis=1)  # NaN last
-    known = np.isfinite(around).sum(axis=1, keepdims=True)
-    level, high = np.zeros_like(outer), np.full_like(outer, np.inf)
-    level[used] = np.take_along_axis(around, known // 2, 1)[:, 0]
-    high[used] = np.take_along_axis(around, known * 3 // 4, 1)[:, 0]
-    feet, _ = ndimage.label(outer > high + POST_CELL_MM, np.ones((3, 3)))
-    for foot, place in enumerate(ndimage.find_objects(feet), 1):
-        shape = feet[place] == foot
-        width = 2 * POST_CELL_MM * ndimage.distance_transform_edt(np.pad(shape, 1)).max()
-        if width > POST_WIDTH_MM or (outer - high)[place][shape].max() < POST_HEIGHT_MM:
-            feet[place][shape] = 0
-    feet = ndimage.binary_dilation(feet > 0, iterations=2)
-    post = feet.ravel()[cell] & (radius > level.ravel()[cell] + POST_CELL_MM)
-    mask[tuple(at[post].T)] = False
+    keep = beside_mm3 >= MIN_PART_OF_SKULL * beside_mm3.max()
+    sizes_mm3 = pieces.sizes() * voxel_mm3
+    at_vault = (beside_mm3 > AT_VAULT_PART * sizes_mm3) & (sizes_mm3 > MIN_FRAGMENT_MM3)
+    loose_cm3 = sizes_mm3[~keep & at_vault].sum() / 1000
+    notes = (f"Loose pieces of bone ({loose_cm3:.1f} cm³) at the vault were left out.",)
+    return pieces.only(keep), notes if loose_cm3 else ()

@@ -15,18 +15,14 @@ from dataclasses import dataclass
 import numpy as np
 import SimpleITK as sitk
 
-from ..core.images import (
-    array_of,
-    bounding_box,
-    crop,
-    image_like,
-    voxel_volume_mm3,
-)
-from ..core.progress import Progress, silent
+from ..core.bit_mask import BitMask
+from ..core.images import array_of, bounding_box, crop, voxel_volume_mm3
+from ..core.progress import Progress, part, silent
 from ..errors import Remedy, SkullImplantError
 from .head import Head, above, find_head
-from .marrow import fill_marrow
-from .not_skull import pieces_of_skull, remove_posts, remove_spine, remove_streaks
+from .marrow import with_marrow
+from .not_skull import pieces_of_skull, remove_spine, remove_streaks, samples_at_cavity
+from .posts import without_posts
 from .thresholds import bone_in, without_noise
 
 log = logging.getLogger(__name__)
@@ -99,11 +95,15 @@ def segment_skull(
     del metal
     progress(0.5, "Removing what is not skull")
     remove_spine(mask, region, head, grey)
-    mask, loose = pieces_of_skull(mask, region, head)
-    remove_posts(mask, region, head)
-    progress(0.7, "Filling diploe")
-    fill_marrow(mask, region, head, grey > levels.air, grey > levels.thin)
-    mask, _ = pieces_of_skull(mask, region, head)
+    bone, loose = _cleaned(
+        BitMask.of(mask),
+        region,
+        head,
+        part(progress, 0.5, 0.95),
+        BitMask.of(grey > levels.air),
+        BitMask.of(grey > levels.thin),
+    )
+    mask = bone.voxels()
     progress(0.95, "Checking the view")
     notes += loose + _notes_on_view(mask, ct, box, head)
     _log_found(mask, region, head, notes)
@@ -124,29 +124,47 @@ def clean_skull(mask: sitk.Image, progress: Progress = silent) -> Skull:
     progress(0.0, "Checking the skull mask")
     if mask.GetDimension() != 3 or mask.GetNumberOfComponentsPerPixel() != 1:
         raise SkullImplantError("The skull mask is not a 3-D image; give a whole volume.")
-    full = mask != 0
-    if not array_of(full).any():
+    values = array_of(mask)
+    if not values.any():
         raise SkullImplantError("The skull mask is empty; check that it is the right file.")
-    if array_of(full).all():
-        raise SkullImplantError("Every voxel of the skull mask is set; give a mask of bone only.")
-    head = find_head(full)
-    box = bounding_box(array_of(full), 1)
-    region = crop(full, box)
-    del full
+    box = bounding_box(values, 1)
+    region = crop(mask, box)
     bone = array_of(region) != 0
+    if bone.shape == values.shape and bone.all():
+        raise SkullImplantError("Every voxel of the skull mask is set; give a mask of bone only.")
+    is_binary = values.dtype == np.uint8 and values.max() == 1
+    head = find_head(mask if is_binary else mask != 0)
     progress(0.3, "Removing what is not skull")
     remove_spine(bone, region, head, None)
-    bone, notes = pieces_of_skull(bone, region, head)
-    remove_posts(bone, region, head)
-    progress(0.6, "Filling diploe")
-    fill_marrow(bone, region, head)
-    bone, _ = pieces_of_skull(bone, region, head)
+    cleaned, notes = _cleaned(BitMask.of(bone), region, head, part(progress, 0.3, 0.95))
+    bone = cleaned.voxels()
     progress(0.95, "Checking the view")
     notes += _notes_on_view(bone, mask, box, head)
     _log_found(bone, region, head, notes)
     skull = _put_back(bone, mask, box)
     progress(1.0, "Skull mask ready")
     return Skull(skull, None, notes)
+
+
+def _cleaned(
+    bone: BitMask,
+    region: sitk.Image,
+    head: Head,
+    progress: Progress,
+    not_air: BitMask | None = None,
+    trabecular: BitMask | None = None,
+) -> tuple[BitMask, tuple[str, ...]]:
+    """Return bone, on the grid of `region`, without loose pieces and posts, filled, and notes.
+
+    `not_air`, `trabecular`: as `with_marrow` takes them.
+    """
+    at_cavity = samples_at_cavity(region, head)
+    bone, notes = pieces_of_skull(bone, region, at_cavity)
+    bone = without_posts(bone, region, head)
+    progress(0.5, "Filling diploe")
+    bone = with_marrow(bone, region, head, not_air, trabecular)
+    # Again, as what a post or a pore held together may have come apart.
+    return pieces_of_skull(bone, region, at_cavity)[0], notes
 
 
 def _log_found(mask: np.ndarray, region: sitk.Image, head: Head, notes: tuple[str, ...]) -> None:
@@ -194,6 +212,8 @@ def _notes_on_view(
 
 def _put_back(mask: np.ndarray, grid: sitk.Image, box: tuple[slice, ...]) -> sitk.Image:
     """Return `mask`, which fills `box` of `grid`, as a uint8 image on `grid`."""
-    full = np.zeros(grid.GetSize()[::-1], np.uint8)
-    full[box] = mask
-    return image_like(full, grid)
+    before = [part.start for part in box[::-1]]
+    after = [size - part.stop for size, part in zip(grid.GetSize(), box[::-1])]
+    whole = sitk.ConstantPad(sitk.GetImageFromArray(mask.view(np.uint8)), before, after)
+    whole.CopyInformation(grid)
+    return whole

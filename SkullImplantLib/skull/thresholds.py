@@ -6,7 +6,7 @@ import numpy as np
 import SimpleITK as sitk
 from scipy import ndimage
 
-from ..core.blocks import per_block
+from ..core.blocks import mean_per_block, per_block
 from ..core.images import array_of
 from ..errors import SkullImplantError
 
@@ -151,13 +151,13 @@ def bone_in(region: sitk.Image, levels: Levels) -> np.ndarray:
     if levels.thin >= levels.bone:
         return mask
     block = tuple(max(1, round(BLOCK_MM / s)) for s in region.GetSpacing()[::-1])
-    highest = ndimage.maximum_filter(per_block(grey, block, np.max), 3).astype(np.float32)
+    highest = ndimage.maximum_filter(per_block(grey, block, np.maximum), 3).astype(np.float32)
     at = np.argwhere((grey > levels.thin) & ~mask).astype(np.int32)
     local = ndimage.map_coordinates(highest, ((at + 0.5) / block - 0.5).T, order=1, mode="nearest")
     at = at[grey[tuple(at.T)] > np.minimum((local + levels.soft) / 2, levels.bone)]
     plates = np.zeros_like(mask)
     plates[tuple(at.T)] = True
-    full = per_block(plates, block, np.mean) > 0.9
+    full = mean_per_block(plates, block) > 0.9
     # Five solid blocks in a row, about 10 mm, are no plate; the rest of such a body goes with it.
     thick = ndimage.binary_dilation(ndimage.binary_erosion(full, None, 2), np.ones((3, 3, 3)), 3)
     at = at[~thick[tuple((at // block).T)]]
