@@ -4,8 +4,7 @@ import numpy as np
 import pytest
 import slicer
 
-import test_views
-from test_views import (
+from phantom_views import (
     BALL_RADIUS_MM,
     BALL_RAS,
     SPACING_MM,
@@ -15,9 +14,6 @@ from test_views import (
     slice_view,
     three_d_view,
 )
-
-# The fixtures.
-window, phantom = test_views.window, test_views.phantom
 
 MARGIN_MM = 4.0
 
