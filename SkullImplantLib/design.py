@@ -286,7 +286,8 @@ def _without(skull: Skull, left_out: LeftOut | None) -> tuple[Skull, LeftOutFact
 def _on_grid(part: sitk.Image, grid: sitk.Image) -> sitk.Image:
     """Return `grid`, with the voxels of `part`, which lies on a part of it, in their place."""
     start = grid.TransformPhysicalPointToIndex(part.GetOrigin())
-    return sitk.Paste(grid, part, part.GetSize(), [0, 0, 0], start)
+    whole: sitk.Image = sitk.Paste(grid, part, part.GetSize(), [0, 0, 0], start)
+    return whole
 
 
 def _plain(facts: Any) -> dict[str, Any]:

@@ -13,6 +13,7 @@ import numpy as np
 import SimpleITK as sitk
 from scipy import ndimage, sparse
 
+from ..core.distances import signed_distance_mm
 from ..core.images import array_of, bounding_box, image_like, index_to_lps_mm
 from ..skull.head import COARSE_MM, find_head
 
@@ -288,10 +289,7 @@ def _plates(
     implant: sitk.Image, skull: sitk.Image, landmarks: Landmarks, rng: np.random.Generator
 ) -> np.ndarray:
     """Return the voxels (z, y, x) of two plates on the bone at the rim of the hole."""
-    to_hole, to_bone = (
-        array_of(sitk.SignedMaurerDistanceMap(mask, False, False, True))
-        for mask in (implant, skull)
-    )
+    to_hole, to_bone = signed_distance_mm(implant), signed_distance_mm(skull)
     matrix = index_to_lps_mm(skull)
     rim = np.argwhere((array_of(skull) > 0) & (to_hole <= PLATE_RIM_MM))[:, ::-1]
     rim_mm = rim @ matrix[:3, :3].T + matrix[:3, 3]

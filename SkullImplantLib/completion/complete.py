@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import SimpleITK as sitk
 
+from ..core.distances import distance_mm, signed_distance_mm
 from ..core.images import array_of, crop, fraction_on, image_like, resample
 from ..core.progress import Progress, silent
 from ..geometry.frame import standard_grid
@@ -76,7 +77,7 @@ class Completed:
         near = hole.within(RIM_MM)
         depth = array_of(resample(self.depth_mm, crop(region, near), outside=-1.0))
         filled = array_of(region).copy()
-        filled[near] |= (depth > 0.0) & (_distance_mm(crop(hole.mask, near)) < RIM_MM)
+        filled[near] |= (depth > 0.0) & (distance_mm(crop(hole.mask, near)) < RIM_MM)
         return image_like(filled, region)
 
 
@@ -161,8 +162,7 @@ def _by_network(
 
 def _depth_of(bone: sitk.Image) -> sitk.Image:
     """Return the depth (float32, mm) within the surface of a mask, half a voxel off its centres."""
-    distance = sitk.SignedMaurerDistanceMap(bone, False, False, True)
-    return sitk.Cast(min(bone.GetSpacing()) / 2 - distance, sitk.sitkFloat32)
+    return image_like(min(bone.GetSpacing()) / 2 - signed_distance_mm(bone), bone)
 
 
 def rearranged(occupancy: sitk.Image, skull: sitk.Image, hole: Hole) -> sitk.Image:
@@ -215,10 +215,5 @@ def _rules_of(skull: sitk.Image, hole: Hole, factor: tuple[int, int, int]) -> Ru
     )
     missing.CopyInformation(skull)
     box = box_around(missing, TEMPLATE_MM)
-    intact = _distance_mm(crop(missing, box)) > RIM_MM
+    intact = distance_mm(crop(missing, box)) > RIM_MM
     return learn_rules(array_of(crop(skull, box)) > 0, factor, valid=intact)
-
-
-def _distance_mm(mask: sitk.Image) -> np.ndarray:
-    """Return each voxel's distance to the mask in mm, negative within it; (z, y, x)."""
-    return array_of(sitk.SignedMaurerDistanceMap(mask, False, False, True))

@@ -234,7 +234,8 @@ def _blocks(fine: np.ndarray, factor_zyx: Factor) -> np.ndarray:
 
 def _surface(coarse: np.ndarray) -> np.ndarray:
     """Mark the voxels whose 3x3x3 neighbourhood is mixed; beyond the edge it repeats."""
-    return _over_neighbours(coarse, np.logical_or) & ~_over_neighbours(coarse, np.logical_and)
+    some, all_ = (_over_neighbours(coarse, f) for f in (np.logical_or, np.logical_and))
+    return np.asarray(some & ~all_)
 
 
 def _over_neighbours(mask: np.ndarray, combine: np.ufunc) -> np.ndarray:

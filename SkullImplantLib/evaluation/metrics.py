@@ -14,6 +14,7 @@ import SimpleITK as sitk
 from scipy import ndimage
 from scipy.spatial import cKDTree
 
+from ..core.distances import signed_distance_mm
 from ..core.images import array_of, bounding_box, index_to_lps_mm, same_grid, voxel_volume_mm3
 from ..core.threads import worker_count
 from ..errors import SkullImplantError
@@ -108,8 +109,7 @@ def border_dice(
     image = sitk.GetImageFromArray(skull.astype(np.uint8))
     image.SetSpacing(unit[::-1])
     # Signed distance to the nearest voxel of the skull: zero or less inside it.
-    distance = sitk.SignedMaurerDistanceMap(image, False, False, True)
-    border = array_of(distance) <= BORDER + ROUNDING
+    border = signed_distance_mm(image) <= BORDER + ROUNDING
     return _dice(made & border, true & border)
 
 

@@ -173,7 +173,7 @@ def _slope(values: np.ndarray, place: np.ndarray, axis: int) -> np.ndarray:
         beside = place.copy()
         beside[axis] += side
         ends.append(ndimage.map_coordinates(values, beside, order=1, mode="nearest"))
-    return (ends[1] - ends[0]) / 2.0
+    return np.asarray((ends[1] - ends[0]) / 2.0)
 
 
 def three_quarter_view(skull: vtkPolyData, implant: vtkPolyData) -> Viewpoint:
@@ -279,7 +279,7 @@ def _picture(window: vtkRenderWindow, size: tuple[int, int]) -> np.ndarray:
     blocks = pixels.reshape(height, SUPERSAMPLING, width, SUPERSAMPLING, 3)[::-1]
     # Whole numbers, rounded by half a step more: a mean of floats takes six times as long.
     total = blocks.sum(axis=1, dtype=np.uint16).sum(axis=2, dtype=np.uint16)
-    return ((total + SUPERSAMPLING**2 // 2) // SUPERSAMPLING**2).astype(np.uint8)
+    return np.asarray((total + SUPERSAMPLING**2 // 2) // SUPERSAMPLING**2, np.uint8)
 
 
 def _on_picture_grid(mask: sitk.Image) -> sitk.Image:

@@ -13,6 +13,7 @@ import numpy as np
 import SimpleITK as sitk
 from vtkmodules.vtkCommonDataModel import vtkPolyData
 
+from ..core.distances import distance_mm
 from ..core.images import array_of, bounding_box, crop, same_grid, voxel_volume_mm3
 from ..core.progress import Progress, silent
 from .meshes import mesh_health
@@ -123,7 +124,7 @@ def check_implant(
 def _some_of(mask: np.ndarray, spacing: np.ndarray) -> np.ndarray:
     """Return places (n, 3; z, y, x; mm) of the mask's voxels, a sample where they are many."""
     index = np.argwhere(mask)
-    return index[:: 1 + len(index) // FOLLOWED_VOXELS] * spacing
+    return np.asarray(index[:: 1 + len(index) // FOLLOWED_VOXELS] * spacing)
 
 
 def _check(
@@ -237,16 +238,16 @@ def _rim_gap(
         behind[:, axis] = np.minimum(behind[:, axis] + 1, to_bone.shape[axis] - 1)
         rise = to_bone[tuple(behind.T)] - to_bone[tuple(before.T)]
         slope[:, axis] = rise / (2.0 * spacing[axis])
-    distance_mm = to_bone[tuple(near.T)]
+    away_mm = to_bone[tuple(near.T)]
     index = near + [part.start for part in box]
     way = unit(-slope)
     steps = way / spacing
     steps /= np.maximum(np.abs(steps).max(axis=1, keepdims=True), 1e-9)
     ends = ~inside(plate, (index + np.rint(steps)) * spacing, spacing)
-    index, way, distance_mm = index[ends], way[ends], distance_mm[ends]
+    index, way, away_mm = index[ends], way[ends], away_mm[ends]
     down, up = reach_mm(plate, index * spacing, sheet.normals(index * spacing), spacing)
     rim = np.minimum(down, up) >= HALF_WAY * (down + up)
-    gaps = distance_mm - (np.abs(way) * spacing).max(axis=1)
+    gaps = away_mm - (np.abs(way) * spacing).max(axis=1)
     # An implant nowhere near bone has no rim; its gap is at least what was looked at.
     gap_mm = float(np.percentile(gaps[rim], RIM_PERCENTILE)) if rim.any() else RIM_REACH_MM
     gap_mm = max(gap_mm, 0.0)
@@ -349,5 +350,4 @@ def _distance_mm(mask: np.ndarray, spacing: np.ndarray) -> np.ndarray:
     """Return the distance of each voxel to the nearest voxel of `mask` (mm, 0 inside; z, y, x)."""
     if not mask.any():
         return np.full(mask.shape, NOWHERE_MM, np.float32)
-    distance = sitk.SignedMaurerDistanceMap(_image(mask, spacing), False, False, True)
-    return sitk.GetArrayFromImage(sitk.Maximum(distance, 0.0))
+    return distance_mm(_image(mask, spacing))

@@ -19,6 +19,7 @@ import numpy as np
 import SimpleITK as sitk
 from scipy.spatial import cKDTree
 
+from ..core.distances import distance_mm
 from ..core.images import (
     array_of,
     bounding_box,
@@ -29,6 +30,7 @@ from ..core.images import (
     voxel_volume_mm3,
 )
 from ..core.progress import Progress, silent
+from ..core.threads import worker_count
 from ..errors import SkullImplantError
 from ..options import ImplantOptions
 
@@ -73,10 +75,10 @@ def make_implant(
     difference = _flags(crop(completed, box) != 0) & ~_flags(bone)
 
     progress(0.2, "separating the implant from intact bone")
-    to_bone = _distance_mm(bone)
+    to_bone = distance_mm(bone)
     seed = _flags(resample(found, bone, sitk.sitkNearestNeighbor))
     core = _main_piece(difference & (to_bone > options.skin_mm), bone, seed)
-    to_core = _distance_mm(image_like(core, bone))
+    to_core = distance_mm(image_like(core, bone))
     # The core begins up to a voxel beyond skin_mm.
     longest_way_mm = options.skin_mm + max(bone.GetSpacing()) + options.rim_slack_mm
     on_the_way = to_bone + to_core <= longest_way_mm
@@ -118,7 +120,7 @@ def _find_hole(
     bone = _shrunk(defective, factor)
     if not array_of(bone).any():
         raise SkullImplantError("The defective skull is empty; check the file or the threshold.")
-    to_bone = _distance_mm(bone)
+    to_bone = distance_mm(bone)
     core = _flags(_shrunk(completed, factor)) & (to_bone > options.skin_mm)
     labels = array_of(sitk.ConnectedComponent(image_like(core, bone)))
     counted = _flags(_shrunk(hole, factor)) if hole is not None else np.ones_like(core)
@@ -160,29 +162,19 @@ def _box_around(found: sitk.Image, grid: sitk.Image, margin_mm: float) -> tuple[
 
 def _shrunk(mask: sitk.Image, factor: list[int]) -> sitk.Image:
     """Return the mask on a coarser grid: set where at least half of the fine voxels are."""
-    return sitk.BinShrink(sitk.BinaryThreshold(mask, 1, 255, 200, 0), factor) >= 100
+    shares: sitk.Image = sitk.BinShrink(sitk.BinaryThreshold(mask, 1, 255, 200, 0), factor)
+    coarse: sitk.Image = shares >= 100
+    return coarse
 
 
 def _flags(mask: sitk.Image) -> np.ndarray:
     return sitk.GetArrayFromImage(mask).view(bool)  # a mask holds nothing but 0 and 1
 
 
-def _distance_image(mask: sitk.Image) -> sitk.Image:
-    """Return the distance to the nearest voxel centre of `mask` in mm, float32; 0 inside."""
-    distance = sitk.SignedMaurerDistanceMap(
-        mask, insideIsPositive=False, squaredDistance=False, useImageSpacing=True
-    )
-    return sitk.Maximum(distance, 0.0)
-
-
-def _distance_mm(mask: sitk.Image) -> np.ndarray:
-    return sitk.GetArrayFromImage(_distance_image(mask))
-
-
 def _near_bone(
-    places: np.ndarray, bone: sitk.Image, near: np.ndarray, distance_mm: float
+    places: np.ndarray, bone: sitk.Image, near: np.ndarray, reach_mm: float
 ) -> np.ndarray:
-    """Mark the voxels of `places` whose centre lies within `distance_mm` of the bone's surface.
+    """Mark the voxels of `places` whose centre lies within `reach_mm` of the bone's surface.
 
     Distances between voxel centres are off by up to a voxel, as much as the clearance itself. The
     surface is therefore sampled within voxels, where the slightly blurred bone passes one half.
@@ -204,7 +196,9 @@ def _near_bone(
         samples.append((crossed + start + ((0.5 - a) / (b - a))[:, None] * step) * spacing_mm)
     surface = cKDTree(np.concatenate(samples))
     inside = np.argwhere(places)
-    apart_mm, _ = surface.query(inside * spacing_mm, distance_upper_bound=distance_mm, workers=-1)
+    apart_mm, _ = surface.query(
+        inside * spacing_mm, distance_upper_bound=reach_mm, workers=worker_count()
+    )
     result = np.zeros_like(places)
     result[tuple(inside[np.isfinite(apart_mm)].T)] = True
     return result
@@ -228,7 +222,7 @@ def _without_spurs(mask: np.ndarray, grid: sitk.Image, width_mm: float) -> np.nd
     corners = _flags(sitk.BinaryDilate(opened, radius, sitk.sitkBox))
     thin = array_of(sitk.ConnectedComponent(image_like(mask & ~corners, grid)))
     sheets = np.bincount(thin.ravel()) * voxel_volume_mm3(grid) >= SMALLEST_SHEET_MM3
-    return mask & (corners | sheets[thin])
+    return np.asarray(mask & (corners | sheets[thin]))
 
 
 def _without_cavities(mask: np.ndarray, grid: sitk.Image) -> np.ndarray:

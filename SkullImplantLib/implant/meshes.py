@@ -94,7 +94,7 @@ def facet_heights(points_mm: np.ndarray, triangles: np.ndarray) -> np.ndarray:
     twice_area = np.linalg.norm(facet_vectors(points_mm, triangles), axis=1)
     corners = points_mm[triangles]
     longest = np.linalg.norm(corners - np.roll(corners, 1, axis=1), axis=2).max(axis=1)
-    return twice_area / np.maximum(longest, np.finfo(np.float64).tiny)
+    return np.asarray(twice_area / np.maximum(longest, np.finfo(np.float64).tiny))
 
 
 def mesh_health(mesh: vtkPolyData) -> MeshHealth:

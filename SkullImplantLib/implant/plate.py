@@ -45,7 +45,7 @@ class Sheet:
 def unit(vectors: np.ndarray) -> np.ndarray:
     """Return the vectors (..., 3) with a length of one; nothing stays nothing."""
     length: np.ndarray = np.linalg.norm(vectors, axis=-1, keepdims=True)
-    return vectors / np.maximum(length, 1e-9)
+    return np.asarray(vectors / np.maximum(length, 1e-9))
 
 
 def reach_mm(

@@ -170,7 +170,7 @@ def _interpolated(points: np.ndarray, field: np.ndarray, level: float) -> np.nda
     below, above = (field[tuple(end[:, ::-1].T)].astype(np.float64) for end in (low, high))
     share = (level - below) / np.where(above == below, 1.0, above - below)
     share = np.clip(share, CROSSING_MARGIN, 1.0 - CROSSING_MARGIN)
-    return low + share[:, None] * (high - low)
+    return np.asarray(low + share[:, None] * (high - low))
 
 
 def _smoothed(
@@ -190,7 +190,7 @@ def _smoothed(
         normals, area_mm2 = _point_normals(points, triangles)
         offset_mm = (volume_mm3 - enclosed_volume_mm3(points, triangles)) / area_mm2
         moved = _bounded(moved + offset_mm * normals, spacing_mm, options)
-    return start + _unfolded(start, moved, triangles, SLIVER_SHARE * spacing_mm.min())
+    return np.asarray(start + _unfolded(start, moved, triangles, SLIVER_SHARE * spacing_mm.min()))
 
 
 def _windowed_sinc(points: np.ndarray, triangles: np.ndarray, pass_band: float) -> np.ndarray:
@@ -244,7 +244,7 @@ def _unfolded(
         touched = np.unique(triangles[bad])
         touched = touched[share[touched] > 0]
         if touched.size == 0:
-            return share[:, None] * moved
+            return np.asarray(share[:, None] * moved)
         share[touched] *= 0.5
         share[share < LEAST_SHARE] = 0.0
 
