@@ -17,7 +17,7 @@ from SkullImplantLib.cli.main import main
 from SkullImplantLib.completion.trust import shipped_trials
 from SkullImplantLib.core.images import array_of, read_mask, write_image
 from SkullImplantLib.core.stages import StageReport
-from SkullImplantLib.errors import Cancelled, SkullImplantError
+from SkullImplantLib.errors import Cancelled, OutOfMemory, SkullImplantError
 from SkullImplantLib.evaluation import judging
 from SkullImplantLib.evaluation.case_pictures import chosen_cases
 from SkullImplantLib.evaluation.evaluation_options import EXACT, RunOptions, SuiteOptions
@@ -225,7 +225,7 @@ def stumble(case: SuiteCase, report: StageReport) -> None:
     "run, error, sentence",
     [
         (refuse, SkullImplantError, "This is not a skull"),
-        (vanish, SkullImplantError, "fewer --jobs"),
+        (vanish, OutOfMemory, "most likely because memory ran out"),
         (stumble, RuntimeError, "ZeroDivisionError: a bug"),
     ],
 )

@@ -8,7 +8,13 @@ from hypothesis import strategies as st
 from scipy import ndimage
 from scipy.spatial.transform import Rotation
 
-from SkullImplantLib.core.images import array_of, image_like, index_to_lps_mm, same_grid
+from SkullImplantLib.core.images import (
+    array_of,
+    image_like,
+    index_to_lps_mm,
+    same_grid,
+    straighten_axes,
+)
 from SkullImplantLib.errors import SkullImplantError
 from SkullImplantLib.implant.fit import ImplantOptions, make_implant
 
@@ -24,6 +30,7 @@ def grid_of(spacing=(1.0, 1.0, 1.0), direction=np.eye(3), half_mm=44.0) -> sitk.
     grid = sitk.Image(size, sitk.sitkUInt8)
     grid.SetSpacing(spacing)
     grid.SetDirection(np.asarray(direction).ravel().tolist())
+    straighten_axes(grid)  # as reading does
     middle = np.asarray(direction) @ ((np.asarray(size) - 1) / 2 * spacing)
     grid.SetOrigin((-middle).tolist())
     return grid
