@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import SimpleITK as sitk
+from numpy.typing import NDArray
 
 from ..core.bit_mask import BitMask
 from ..core.images import array_of, bounding_box, crop, voxel_volume_mm3
@@ -30,6 +31,9 @@ log = logging.getLogger(__name__)
 MIN_METAL_MM3 = 100.0  # a small filling; less is enamel
 THICK_SLICES_MM = 1.5  # above: thin temporal and orbital bone is lost to partial volume
 VIEW_CUT_MM2 = 100.0  # so much vault on the image's border is a cut, not a touch
+
+
+Box = tuple[slice, ...]  # of an image: z, y, x
 
 
 @dataclass(frozen=True)
@@ -87,27 +91,27 @@ def segment_skull(
     region = crop(ct, box)
     grey = array_of(region)
     progress(0.3, "Separating bone from soft tissue")
-    mask = bone_in(region, levels)
+    bone = bone_in(region, levels)
     metal = grey >= levels.metal
     if metal.sum() * voxel_volume_mm3(ct) > MIN_METAL_MM3:
         notes += ("Metal was found in the image: check the bone near it for streaks.",)
-        remove_streaks(mask, metal, region, head)
+        remove_streaks(bone, metal, region, head)
     del metal
     progress(0.5, "Removing what is not skull")
-    remove_spine(mask, region, head, grey)
-    bone, loose = _cleaned(
-        BitMask.of(mask),
+    remove_spine(bone, region, head, grey)
+    cleaned, loose = _cleaned(
+        BitMask.of(bone),
         region,
         head,
         part(progress, 0.5, 0.95),
         BitMask.of(grey > levels.air),
         BitMask.of(grey > levels.thin),
     )
-    mask = bone.voxels()
+    bone = cleaned.voxels()
     progress(0.95, "Checking the view")
-    notes += loose + _notes_on_view(mask, ct, box, head)
-    _log_found(mask, region, head, notes)
-    skull = _put_back(mask, ct, box)
+    notes += loose + _notes_on_view(bone, region, ct, box, head)
+    _log_found(bone, region, head, notes)
+    skull = _put_back(bone, ct, box)
     progress(1.0, "Skull found")
     return Skull(skull, levels.bone, notes)
 
@@ -139,7 +143,7 @@ def clean_skull(mask: sitk.Image, progress: Progress = silent) -> Skull:
     cleaned, notes = _cleaned(BitMask.of(bone), region, head, part(progress, 0.3, 0.95))
     bone = cleaned.voxels()
     progress(0.95, "Checking the view")
-    notes += _notes_on_view(bone, mask, box, head)
+    notes += _notes_on_view(bone, region, mask, box, head)
     _log_found(bone, region, head, notes)
     skull = _put_back(bone, mask, box)
     progress(1.0, "Skull mask ready")
@@ -167,12 +171,14 @@ def _cleaned(
     return pieces_of_skull(bone, region, at_cavity)[0], notes
 
 
-def _log_found(mask: np.ndarray, region: sitk.Image, head: Head, notes: tuple[str, ...]) -> None:
-    """Tell the log of the skull, a mask on the grid of `region`, and the head around it."""
+def _log_found(
+    bone: NDArray[np.bool_], region: sitk.Image, head: Head, notes: tuple[str, ...]
+) -> None:
+    """Tell the log of the skull, bone (z, y, x) on the grid of `region`, and its head."""
     x, y, z = head.centre_mm
     log.info("centre of the cranial cavity (LPS): %.0f %.0f %.0f mm", x, y, z)
     log.info("foramen magnum: %s", "not in view" if head.foramen_mm is None else "found")
-    log.info("skull: %.0f cm³", np.count_nonzero(mask) * voxel_volume_mm3(region) / 1000.0)
+    log.info("skull: %.0f cm³", np.count_nonzero(bone) * voxel_volume_mm3(region) / 1000.0)
     for note in notes:
         log.info("note: %s", note)
 
@@ -181,9 +187,12 @@ def _log_found(mask: np.ndarray, region: sitk.Image, head: Head, notes: tuple[st
 
 
 def _notes_on_view(
-    mask: np.ndarray, image: sitk.Image, box: tuple[slice, ...], head: Head
+    bone: NDArray[np.bool_], region: sitk.Image, image: sitk.Image, box: Box, head: Head
 ) -> tuple[str, ...]:
-    """Return notes on thick slices, and on a vault that the field of view cuts off."""
+    """Return notes on thick slices, and on a vault that the field of view cuts off.
+
+    `bone` (z, y, x) lies on the grid of `region`, which is the `box` of `image`.
+    """
     notes: tuple[str, ...] = ()
     thickest = max(image.GetSpacing())
     if thickest > THICK_SLICES_MM:
@@ -192,28 +201,28 @@ def _notes_on_view(
             "edge rough; 1 mm or less is better.",
         )
     spacing = image.GetSpacing()[::-1]
-    region, cut_mm2 = crop(image, box), 0.0
+    cut_mm2 = 0.0
     for axis, (limits, size) in enumerate(zip(box, image.GetSize()[::-1])):
         pixel_mm2 = float(np.prod(np.delete(spacing, axis)))
         for side, at_border in ((0, limits.start == 0), (-1, limits.stop == size)):
             if not at_border:
                 continue
-            index = range(mask.shape[axis])[side]
+            index = range(bone.shape[axis])[side]
             slab = tuple(
                 slice(index, index + 1) if k == axis else slice(0, n)
-                for k, n in enumerate(mask.shape)
+                for k, n in enumerate(bone.shape)
             )
             high = above(region, head.up, head.centre_mm, slab)
-            cut_mm2 += float((mask[slab] & high).sum()) * pixel_mm2
+            cut_mm2 += float((bone[slab] & high).sum()) * pixel_mm2
     if cut_mm2 > VIEW_CUT_MM2:
         notes += ("The field of view cuts off part of the vault: only the part in view is known.",)
     return notes
 
 
-def _put_back(mask: np.ndarray, grid: sitk.Image, box: tuple[slice, ...]) -> sitk.Image:
-    """Return `mask`, which fills `box` of `grid`, as a uint8 image on `grid`."""
-    before = [part.start for part in box[::-1]]
-    after = [size - part.stop for size, part in zip(grid.GetSize(), box[::-1])]
-    whole = sitk.ConstantPad(sitk.GetImageFromArray(mask.view(np.uint8)), before, after)
+def _put_back(bone: NDArray[np.bool_], grid: sitk.Image, box: Box) -> sitk.Image:
+    """Return `bone` (z, y, x), which fills `box` of `grid`, as a uint8 image on `grid`."""
+    z, y, x = box
+    whole = sitk.Image(grid.GetSize(), sitk.sitkUInt8)
+    whole[x, y, z] = sitk.GetImageFromArray(bone.view(np.uint8))
     whole.CopyInformation(grid)
     return whole
