@@ -200,8 +200,7 @@ class FakeConfidence:
 class FakeDesign:
     """A design whose implant is the truth, or a shifted one for a named threshold."""
 
-    implant: "FakeDesign | None"
-    mask: sitk.Image | None = None
+    implant: sitk.Image
     notes: tuple[str, ...] = ()
     confidence: FakeConfidence = FakeConfidence(False)
 
@@ -230,7 +229,7 @@ def test_rows_are_kept_resumed_and_judged(
         if len(designed) == 3:  # half of it is gone, and nobody says so
             difference[: len(difference) // 2] = False
             difference[:, :, ::2] = False
-        return FakeDesign(FakeDesign(None, image_like(difference, grid)))
+        return FakeDesign(image_like(difference, grid))
 
     monkeypatch.setattr(robustness, "design_implant", design)
     chosen = [
@@ -295,7 +294,7 @@ def test_the_truth_of_a_threshold_is_the_bone_that_it_sees(
         _, defect, _ = case.cut()
         region = array_of(defect.region) > 0
         piece = image_like((array_of(whole) > 0) & region, whole)
-        return FakeDesign(FakeDesign(None, piece), None, (), FakeConfidence(False))
+        return FakeDesign(piece)
 
     monkeypatch.setattr(robustness, "design_implant", design)
     chosen = [DEGRADATIONS["none"], DEGRADATIONS["threshold+100"]]
