@@ -31,7 +31,7 @@ def inBackground(
     """
     box: dict[str, Any] = {}
 
-    def run():
+    def run() -> None:
         try:
             box["value"] = work()
         except Exception as error:
@@ -40,7 +40,7 @@ def inBackground(
     thread = threading.Thread(target=run, name="SkullImplant", daemon=True)
     thread.start()
 
-    def look():
+    def look() -> None:
         time.sleep(YIELD_S)  # gives up Python's lock
         if thread.is_alive():
             qt.QTimer.singleShot(POLL_MS, look)

@@ -1,13 +1,21 @@
 """The boxes from which a design's model and device are chosen."""
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import qt
 
 import slicer
 from slicer.i18n import tr as _
 
+from .parameters import SkullImplantParameterNode
+from .remedies import sentenceOf
 from .run import Outcome
+from .widgets import Widgets
+
+if TYPE_CHECKING:
+    from .logic import SkullImplantLogic
 
 # Beside shipped models; asks for a file.
 OTHER_MODEL = "…"
@@ -22,13 +30,19 @@ class Choices:
     :param showError: called with an ``Outcome`` where devices cannot be looked for.
     """
 
-    def __init__(self, ui, logic, update, showError) -> None:
+    def __init__(
+        self,
+        ui: Widgets,
+        logic: "SkullImplantLogic",
+        update: Callable[[], None],
+        showError: Callable[[Outcome | None], None],
+    ) -> None:
         self.ui = ui
         self.logic = logic
         self._update = update
         self._showError = showError
-        self._parameters = None
-        self._devices = None
+        self._parameters: SkullImplantParameterNode | None = None
+        self._devices: dict[str, Any] | None = None
         self._lookedForDevices = False
         self._fillModels()
         self._fillDevices()
@@ -36,7 +50,7 @@ class Choices:
         ui.deviceComboBox.connect("activated(int)", self._onDeviceChosen)
         ui.advancedCollapsibleButton.connect("contentsCollapsed(bool)", self._onAdvancedCollapsed)
 
-    def show(self, parameters) -> None:
+    def show(self, parameters: SkullImplantParameterNode) -> None:
         """Show what the parameters say; choices go into them from now on."""
         self._parameters = parameters
         ui = self.ui
@@ -68,7 +82,7 @@ class Choices:
                 slicer.util.mainWindow(), _("Choose a weight file"), "", _("Weights (*.npz)"))
             # Qt returns a pair in some of its Python wrappings.
             model = model if isinstance(model, str) else model[0]
-        if model:
+        if model and self._parameters is not None:
             self._parameters.model = str(model)
         self._update()
 
@@ -99,12 +113,13 @@ class Choices:
         try:
             self.logic.findDevices(self._onDevices)
         except SkullImplantError as error:
-            self._showError(Outcome("failed", str(error)))
+            self._showError(Outcome("failed", sentenceOf(error)))
 
-    def _onDevices(self, devices: dict | None) -> None:
+    def _onDevices(self, devices: dict[str, Any] | None) -> None:
         self._devices = devices
         self._fillDevices()
         self._update()
 
     def _onDeviceChosen(self, index: int) -> None:
-        self._parameters.device = self.ui.deviceComboBox.itemData(index)
+        if self._parameters is not None:
+            self._parameters.device = self.ui.deviceComboBox.itemData(index)

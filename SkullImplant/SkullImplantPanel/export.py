@@ -4,7 +4,7 @@ Files lie in the world's frame, as the patient lies in the views; where a transf
 they are moved with it. The scene stays as it is.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import vtk
@@ -14,37 +14,50 @@ from slicer.i18n import tr as _
 
 from SkullImplantLib.errors import SkullImplantError
 from SkullImplantLib.export.folder import staged_folder
-from SkullImplantLib.export.stl import write_stl
 
-from .inputs import FLIP_RAS_LPS, matrixToWorld, snapshotOfSegments, writeImages
+from .inputs import SegmentsSnapshot, matrixToWorld, snapshotOfSegments, writeImages, writeSurface
 from .results import PIECES, ResultNodes
 from .review import isEdited
 
 STL, MASKS, REPORT = "stl", "masks", "report"
+REPORT_FILE = "report.html"
 
 
 @dataclass(frozen=True)
 class Export:
-    """What is to be written where, taken out of the scene; by file name."""
+    """What of the result ``nodes`` is to be written where, taken out of the scene; by file name.
 
+    ``lacksReport``: a report is to be among it, and has not been made yet.
+    """
+
+    nodes: ResultNodes
     folder: Path
-    surfaces: dict
-    images: dict
-    texts: dict
+    surfaces: dict[str, vtk.vtkPolyData]
+    images: dict[str, SegmentsSnapshot]
+    texts: dict[str, str]
+    lacksReport: bool = False
 
     @property
     def files(self) -> list[Path]:
         """What is written."""
-        return [self.folder / name for name in sorted({**self.surfaces, **self.images, **self.texts})]
+        names = {*self.surfaces, *self.images, *self.texts, *([REPORT_FILE] if self.lacksReport else [])}
+        return [self.folder / name for name in sorted(names)]
+
+    def withReport(self, text: str) -> "Export":
+        """Return the export with the report (HTML) that it lacked."""
+        return replace(self, texts={**self.texts, REPORT_FILE: text}, lacksReport=False)
 
     def write(self) -> list[Path]:
         """Write all files or none, in any thread; return them.
 
         :raises SkullImplantError: the folder cannot be written.
+        :raises ValueError: it lacks its report.
         """
+        if self.lacksReport:
+            raise ValueError("the report has not been made yet")
         with staged_folder(self.folder) as staging:
             for name, surface in self.surfaces.items():
-                write_stl(_inLps(surface), staging / name)
+                writeSurface(surface, staging / name)
             writeImages(self.images, staging, compressed=True)
             for name, text in self.texts.items():
                 (staging / name).write_text(text, encoding="utf-8")
@@ -61,6 +74,7 @@ def exportOf(nodes: ResultNodes, folder: Path, formats: list[str]) -> Export:
         raise SkullImplantError(_("The implant was edited, and its surface and checks are those of before; click "
                                   "'Update from edit' first."))
     surfaces, images, texts = {}, {}, {}
+    lacksReport = REPORT in formats and nodes.report is None
     if STL in formats:
         surfaces["implant.stl"] = _surfaceInWorld(nodes.model)
     if MASKS in formats:
@@ -72,8 +86,8 @@ def exportOf(nodes: ResultNodes, folder: Path, formats: list[str]) -> Export:
     if REPORT in formats:
         texts["design.json"] = nodes.design.GetText()
         if nodes.report is not None:
-            texts["report.html"] = nodes.report.GetText()
-    return Export(folder, surfaces, images, texts)
+            texts[REPORT_FILE] = nodes.report.GetText()
+    return Export(nodes, folder, surfaces, images, texts, lacksReport)
 
 
 def _surfaceInWorld(modelNode: slicer.vtkMRMLModelNode) -> vtk.vtkPolyData:
@@ -84,13 +98,3 @@ def _surfaceInWorld(modelNode: slicer.vtkMRMLModelNode) -> vtk.vtkPolyData:
     world.SetTransform(toWorld)
     world.Update()
     return world.GetOutput()
-
-
-def _inLps(surface: vtk.vtkPolyData) -> vtk.vtkPolyData:
-    toLps = vtk.vtkTransform()
-    toLps.SetMatrix(slicer.util.vtkMatrixFromArray(FLIP_RAS_LPS))
-    lps = vtk.vtkTransformPolyDataFilter()
-    lps.SetInputData(surface)
-    lps.SetTransform(toLps)
-    lps.Update()
-    return lps.GetOutput()

@@ -6,6 +6,7 @@ happens in the GUI's thread and copies nothing; writing can be done in any threa
 """
 
 import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,6 +19,7 @@ import slicer
 from slicer.i18n import tr as _
 
 from SkullImplantLib.core.images import index_to_lps_mm
+from SkullImplantLib.export.stl import write_stl
 
 # From RAS, which MRML uses, to LPS, which files and the library use; and back.
 FLIP_RAS_LPS = np.diag([-1.0, -1.0, 1.0, 1.0])
@@ -88,6 +90,8 @@ def snapshotOfSegments(
     """Return segments as they are now, without copying a voxel; the work on them is the snapshot's.
 
     They lie in the segmentation's own frame, or in that of the node ``within``, or in the world's.
+
+    :raises ValueError: a transform bends that way.
     """
     name = slicer.vtkSegmentationConverter.GetBinaryLabelmapRepresentationName()
     if not segmentationNode.GetSegmentation().ContainsRepresentation(name):
@@ -99,11 +103,13 @@ def snapshotOfSegments(
             labelmap = slicer.vtkOrientedImageData()
             labelmap.ShallowCopy(shared)
             labelmaps.append((labelmap, segmentationNode.GetSegmentation().GetSegment(segmentId).GetLabelValue()))
-    toFrame = np.eye(4)
-    if inWorld:
-        toFrame = matrixToWorld(segmentationNode)
-    elif within is not None:
-        toFrame = np.linalg.inv(matrixToWorld(within)) @ matrixToWorld(segmentationNode)
+    toFrame: np.ndarray = np.eye(4)
+    if inWorld or within is not None:
+        toWorld = matrixToWorld(segmentationNode)
+        frameToWorld = np.eye(4) if within is None else matrixToWorld(within)
+        if toWorld is None or frameToWorld is None:
+            raise ValueError(_("A segmentation is under a transform that bends it; harden that transform first."))
+        toFrame = np.linalg.inv(frameToWorld) @ toWorld
     return SegmentsSnapshot(labelmaps, referenceGrid(segmentationNode), toFrame)
 
 
@@ -111,7 +117,7 @@ def snapshotOfSegments(
 class SegmentsSnapshot:
     """Labelmaps with the value that means the segment, and the grid that their union shall have."""
 
-    labelmaps: list
+    labelmaps: "list[tuple[slicer.vtkOrientedImageData, int]]"
     grid: slicer.vtkOrientedImageData
     toFrame: np.ndarray
 
@@ -177,14 +183,14 @@ def _matrixOf(image: slicer.vtkOrientedImageData) -> np.ndarray:
     return slicer.util.arrayFromVTKMatrix(matrix)
 
 
-def _translation(offset) -> np.ndarray:
+def _translation(offset: Sequence[int]) -> np.ndarray:
     matrix = np.eye(4)
     matrix[:3, 3] = offset
     return matrix
 
 
-def writeImage(image: SceneImage, path: Path, compressed: bool = False) -> None:
-    """Write an image in LPS; for the length of a run only, compressing is not worth its time."""
+def inLps(image: SceneImage) -> sitk.Image:
+    """Return an image as the library takes it, in LPS; copies the voxels."""
     voxels = image.voxels if image.voxels.dtype != bool else image.voxels.astype(np.uint8)
     result = sitk.GetImageFromArray(voxels)
     ijkToLps = FLIP_RAS_LPS @ image.ijkToRas
@@ -192,13 +198,29 @@ def writeImage(image: SceneImage, path: Path, compressed: bool = False) -> None:
     result.SetSpacing(spacing.tolist())
     result.SetOrigin(ijkToLps[:3, 3].tolist())
     result.SetDirection((ijkToLps[:3, :3] / spacing).ravel().tolist())
-    sitk.WriteImage(result, str(path), useCompression=compressed)
+    return result
 
 
-def writeImages(images: dict, folder: Path, compressed: bool = False) -> None:
+def writeImage(image: SceneImage, path: Path, compressed: bool = False) -> None:
+    """Write an image in LPS; for the length of a run only, compressing is not worth its time."""
+    sitk.WriteImage(inLps(image), str(path), useCompression=compressed)
+
+
+def writeImages(images: "Mapping[str, SceneImage | SegmentsSnapshot]", folder: Path, compressed: bool = False) -> None:
     """Write images and snapshots under their file names into a folder."""
     for name, image in images.items():
         writeImage(image.image() if isinstance(image, SegmentsSnapshot) else image, folder / name, compressed)
+
+
+def writeSurface(surface: vtk.vtkPolyData, path: Path) -> None:
+    """Write a surface in RAS as an STL file in LPS."""
+    toLps = vtk.vtkTransform()
+    toLps.SetMatrix(slicer.util.vtkMatrixFromArray(FLIP_RAS_LPS))
+    lps = vtk.vtkTransformPolyDataFilter()
+    lps.SetInputData(surface)
+    lps.SetTransform(toLps)
+    lps.Update()
+    write_stl(lps.GetOutput(), path)
 
 
 def readImage(path: Path) -> SceneImage:

@@ -3,14 +3,13 @@
 from collections.abc import Callable
 
 import qt
-import SimpleITK as sitk
 import vtk
 
 import slicer
 from slicer.i18n import tr as _
 
 from .background import inBackground
-from .inputs import SceneImage, imageOfVolume
+from .inputs import SceneImage, imageOfVolume, inLps
 
 # A moving slider asks for more previews than can be drawn; the last within this time is drawn.
 DELAY_MS = 150
@@ -22,8 +21,8 @@ class BonePreview:
     """A segmentation in the scene while it is shown: not saved, in no selector, never in 3D."""
 
     def __init__(self) -> None:
-        self._node = None
-        self._volumeNode = None
+        self._node: slicer.vtkMRMLSegmentationNode | None = None
+        self._volumeNode: slicer.vtkMRMLScalarVolumeNode | None = None
         self._threshold = 0.0
         self._timer = qt.QTimer()
         self._timer.setSingleShot(True)
@@ -54,21 +53,23 @@ class BonePreview:
         matrix = vtk.vtkMatrix4x4()
         volumeNode.GetIJKToRASMatrix(matrix)
 
-        def show(labelmap):
+        def show(labelmap: slicer.vtkOrientedImageData) -> None:
             # In the meantime the user may have asked for something else.
             if self._volumeNode is volumeNode and self._threshold == thresholdHu:
-                self._showLabelmap(labelmap)
+                self._showLabelmap(labelmap, volumeNode)
 
         inBackground(lambda: _above(image, matrix, thresholdHu), show)
 
-    def _showLabelmap(self, labelmap: slicer.vtkOrientedImageData) -> None:
+    def _showLabelmap(
+        self, labelmap: slicer.vtkOrientedImageData, volumeNode: slicer.vtkMRMLScalarVolumeNode
+    ) -> None:
         segment = slicer.vtkSegment()
         segment.SetName(_("Bone above the threshold"))
         segment.SetColor(COLOR)
         segment.AddRepresentation(slicer.vtkSegmentationConverter.GetBinaryLabelmapRepresentationName(), labelmap)
         node = self._ownNode()
         with slicer.util.NodeModify(node):
-            node.SetAndObserveTransformNodeID(self._volumeNode.GetTransformNodeID())
+            node.SetAndObserveTransformNodeID(volumeNode.GetTransformNodeID())
             node.GetSegmentation().RemoveAllSegments()
             node.GetSegmentation().AddSegment(segment, SEGMENT_ID)
             node.GetDisplayNode().SetSegmentVisibility3D(SEGMENT_ID, False)
@@ -105,7 +106,7 @@ def _above(image: vtk.vtkImageData, ijkToRas: vtk.vtkMatrix4x4, thresholdHu: flo
 
 
 def findThreshold(volumeNode: slicer.vtkMRMLScalarVolumeNode, then: Callable[[float | None], None]) -> None:
-    """Find the automatic bone threshold of a CT in a thread, then call back with it in HU.
+    """Find the bone threshold that a design finds in a CT, in a thread, then call back with it in HU.
 
     None where there is none to be found; why, the design says.
     """
@@ -118,6 +119,6 @@ def _thresholdOf(image: SceneImage) -> float | None:
     from SkullImplantLib.skull.thresholds import automatic_threshold_hu
 
     try:
-        return automatic_threshold_hu(sitk.GetImageFromArray(image.voxels))
+        return automatic_threshold_hu(inLps(image))
     except SkullImplantError:
         return None

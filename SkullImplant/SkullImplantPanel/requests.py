@@ -3,32 +3,38 @@
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import vtk
+
 import slicer
 from slicer.i18n import tr as _
 
 from SkullImplantLib import models
 
 from . import inputs
+from .parameters import SkullImplantParameterNode
 from .results import PIECES, ResultNodes, inputNameOfResult, inputOfResult
 
 # The files of a run, within its work folder.
 INPUT, LEFT_OUT, BEFORE, RESULT = "input.nrrd", "leave-out.nrrd", "before", "result"
+
+Images = dict[str, inputs.SceneImage | inputs.SegmentsSnapshot]
 
 
 @dataclass(frozen=True)
 class Request:
     """A run of ``skull-implant VERB ARGUMENTS -o FOLDER/result``.
 
-    ``{folder}`` in an argument stands for the run's work folder, in which ``images`` and ``texts`` are
-    written under their names. The result belongs to ``node``, and lies on its grid; ``inputName`` is what
-    that was called, where it is not there any more.
+    ``{folder}`` in an argument stands for the run's work folder, in which ``images``, ``surfaces`` and
+    ``texts`` are written under their names. The result belongs to ``node``, where there is one, and lies on its
+    grid; ``inputName`` is what that was called, where it is not there any more.
     """
 
     verb: str
-    node: slicer.vtkMRMLTransformableNode
+    node: slicer.vtkMRMLTransformableNode | None
     arguments: list[str]
-    images: dict
-    texts: dict = field(default_factory=dict)
+    images: Images
+    texts: dict[str, str] = field(default_factory=dict)
+    surfaces: dict[str, vtk.vtkPolyData] = field(default_factory=dict)
     mayUseGpu: bool = False
     inputName: str | None = None
 
@@ -39,19 +45,21 @@ class Request:
 
     def writeInto(self, folder: Path) -> None:
         """Write the files; may be done in any thread."""
-        for name in (*self.images, *self.texts):
+        for name in (*self.images, *self.surfaces, *self.texts):
             (folder / name).parent.mkdir(exist_ok=True)
         for name, text in self.texts.items():
             (folder / name).write_text(text, encoding="utf-8")
+        for name, surface in self.surfaces.items():
+            inputs.writeSurface(surface, folder / name)
         inputs.writeImages(self.images, folder)
 
 
-def inputNode(parameters) -> slicer.vtkMRMLTransformableNode | None:
+def inputNode(parameters: SkullImplantParameterNode) -> slicer.vtkMRMLTransformableNode | None:
     """Return the node that a design is made from, or None."""
     return parameters.skullSegmentation if parameters.skullIsSegmentation else parameters.inputVolume
 
 
-def designProblem(parameters) -> str | None:
+def designProblem(parameters: SkullImplantParameterNode) -> str | None:
     """Return what keeps a design from being made, in one sentence, or None."""
     node = inputNode(parameters)
     if node is None:
@@ -61,10 +69,12 @@ def designProblem(parameters) -> str | None:
     problem = inputs.nodeProblem(node)
     if problem is None and parameters.leaveOut and not inputs.visibleSegmentIds(parameters.leaveOut):
         return _("The segmentation to leave out has no visible segment; show one, or choose none.")
+    if problem is None and parameters.leaveOut and inputs.matrixToWorld(parameters.leaveOut) is None:
+        return _("The segmentation to leave out is under a transform that bends it; harden that transform first.")
     return problem
 
 
-def designRequest(parameters) -> Request:
+def designRequest(parameters: SkullImplantParameterNode) -> Request:
     """Return the request for a design.
 
     :raises ValueError: there is a ``designProblem``.
@@ -73,7 +83,8 @@ def designRequest(parameters) -> Request:
     if problem:
         raise ValueError(problem)
     node = inputNode(parameters)
-    arguments = [f"{{folder}}/{INPUT}", "--device", parameters.device, "--model", parameters.model,
+    images: Images
+    arguments = [f"{{folder}}/{INPUT}", "--no-report", "--device", parameters.device, "--model", parameters.model,
                  "--clearance-mm", f"{parameters.clearanceMm:g}", "--spur-mm", f"{parameters.spurMm:g}",
                  "--rim-slack-mm", f"{parameters.rimSlackMm:g}"]
     if parameters.skullIsSegmentation:
@@ -91,16 +102,35 @@ def designRequest(parameters) -> Request:
     return Request("design", node, arguments, images, mayUseGpu=mayUseGpu)
 
 
-def updateRequest(parameters, nodes: ResultNodes) -> Request:
+def updateRequest(nodes: ResultNodes) -> Request:
     """Return the request to mesh and check the implant of a result again, as its segment is now."""
-    images = {f"{BEFORE}/{piece.fileName}": inputs.snapshotOfSegments(nodes.segmentation, [piece.segmentId])
-              for piece in PIECES}
+    arguments, images, texts = _resultAsBefore(nodes)
+    # Without its input the new result takes the place of the old one.
+    node = inputOfResult(nodes.segmentation) or nodes.segmentation
+    return Request("update", node, [*arguments, "--no-report"], images, texts,
+                   inputName=inputNameOfResult(nodes.segmentation))
+
+
+def reportRequest(nodes: ResultNodes) -> Request:
+    """Return the request to draw the pictures and the report of a result, as it was made."""
+    arguments, images, texts = _resultAsBefore(nodes)
+    surface = vtk.vtkPolyData()
+    surface.ShallowCopy(nodes.model.GetPolyData())
+    return Request("report", None, arguments, images, texts, {f"{BEFORE}/implant.stl": surface})
+
+
+def sampleRequest() -> Request:
+    """Return the request for the sample patient."""
+    return Request("sample", None, [], {})
+
+
+def _resultAsBefore(nodes: ResultNodes) -> tuple[list[str], Images, dict[str, str]]:
+    """Return a result's masks and data as the folder that they came from, with the CT where it is there."""
+    images: Images = {f"{BEFORE}/{piece.fileName}": inputs.snapshotOfSegments(nodes.segmentation, [piece.segmentId])
+                      for piece in PIECES}
     arguments = [f"{{folder}}/{BEFORE}"]
     node = inputOfResult(nodes.segmentation)
-    if node is not None and node.IsA("vtkMRMLScalarVolumeNode"):
+    if node is not None and node.IsA("vtkMRMLScalarVolumeNode") and not node.IsA("vtkMRMLLabelMapVolumeNode"):
         images[INPUT] = inputs.imageOfVolume(node)
         arguments += ["--input", f"{{folder}}/{INPUT}"]
-    texts = {f"{BEFORE}/design.json": nodes.design.GetText()}
-    # Without its input the new result takes the place of the old one.
-    node = node if node is not None else nodes.segmentation
-    return Request("update", node, arguments, images, texts, inputName=inputNameOfResult(nodes.segmentation))
+    return arguments, images, {f"{BEFORE}/design.json": nodes.design.GetText()}

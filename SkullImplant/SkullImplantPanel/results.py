@@ -1,4 +1,4 @@
-"""A result folder of the library into the scene: segmentation, surface, table of checks, report.
+"""A result folder of the library into the scene: segmentation, surface, table of checks, design data.
 
 ``readResults`` may run in any thread and makes what is slow; ``addResults`` puts it into the scene
 in the GUI's thread. Nothing is in the scene until all of it has been read.
@@ -63,7 +63,6 @@ class Results:
     labelmaps: dict[str, slicer.vtkOrientedImageData]
     surfaces: dict[str, vtk.vtkPolyData]
     design: dict[str, Any]
-    report: str
     fingerprint: str
 
 
@@ -71,7 +70,8 @@ class Results:
 class ResultNodes:
     """The nodes of one result; they share a folder of the subject hierarchy.
 
-    The segmentation refers to all others and to the input, so that a result is chosen by it alone.
+    The segmentation refers to all others and to the input, so that a result is chosen by it alone. The report
+    is there once an export has asked for it.
     """
 
     segmentation: slicer.vtkMRMLSegmentationNode
@@ -128,7 +128,7 @@ def fingerprint(voxels: np.ndarray, start: Sequence[int]) -> str:
     if not used[0].size:
         return "empty"
     box = tuple(slice(int(u[0]), int(u[-1]) + 1) for u in used)
-    checksum = zlib.crc32(np.ascontiguousarray(voxels[box], np.uint8))
+    checksum = zlib.crc32(np.ascontiguousarray(voxels[box], np.uint8).data)
     ends = (str(n + offset) for part, offset in zip(box, start) for n in (part.start, part.stop))
     return " ".join([*ends, f"{checksum:08x}"])
 
@@ -145,12 +145,10 @@ def readResults(folder: Path) -> Results:
         if piece is not IMPLANT:
             surfaces[piece.segmentId] = _displaySurface(used)
     surfaces[IMPLANT.segmentId] = _readStl(folder / "implant.stl")
-    report = folder / "report.html"
     return Results(
         labelmaps,
         surfaces,
         json.loads((folder / "design.json").read_text(encoding="utf-8")),
-        report.read_text(encoding="utf-8") if report.exists() else "",
         implant,
     )
 
@@ -258,19 +256,28 @@ def _add(results: Results, inputNode: slicer.vtkMRMLTransformableNode, name: str
     model.GetDisplayNode().SetVisibility2D(False)  # in slices the segment shows the implant
     table = _addTable(results.design["checks"])
     design = _addText(_("Design data"), json.dumps(results.design, indent=2), "json")
-    report = _addText(_("Design report"), results.report, "html") if results.report else None
-    nodes = ResultNodes(segmentation, model, table, design, report)
+    nodes = ResultNodes(segmentation, model, table, design, None)
     segmentation.SetAttribute(FINGERPRINT_ATTRIBUTE, results.fingerprint)
-    for role in ("model", "table", "design", "report"):
-        if getattr(nodes, role) is not None:
-            segmentation.SetNodeReferenceID(ROLE.format(name=role), getattr(nodes, role).GetID())
+    for role in ("model", "table", "design"):
+        segmentation.SetNodeReferenceID(ROLE.format(name=role), getattr(nodes, role).GetID())
     if inputNode.GetAttribute(RESULT_ATTRIBUTE) is None:
         segmentation.SetNodeReferenceID(ROLE.format(name="input"), inputNode.GetID())
     _intoFolder(nodes, inputNode, _("Skull implant of {name}").format(name=name))
     return nodes
 
 
-def _addSegmentation(results: Results, inputNode, name: str) -> slicer.vtkMRMLSegmentationNode:
+def addReport(nodes: ResultNodes, text: str) -> None:
+    """Keep the report (HTML) of a result in the scene, beside its design data."""
+    report = _addText(_("Design report"), text, "html")
+    nodes.segmentation.SetNodeReferenceID(ROLE.format(name="report"), report.GetID())
+    hierarchy = slicer.mrmlScene.GetSubjectHierarchyNode()
+    folder = hierarchy.GetItemParent(hierarchy.GetItemByDataNode(nodes.design))
+    hierarchy.SetItemParent(hierarchy.GetItemByDataNode(report), folder)
+
+
+def _addSegmentation(
+    results: Results, inputNode: slicer.vtkMRMLTransformableNode, name: str
+) -> slicer.vtkMRMLSegmentationNode:
     scene = slicer.mrmlScene
     node = scene.CreateNodeByClass("vtkMRMLSegmentationNode")
     node.UnRegister(None)  # Python's variable owns it
@@ -308,7 +315,7 @@ def _addSegmentation(results: Results, inputNode, name: str) -> slicer.vtkMRMLSe
     return node
 
 
-def _addTable(checks: list[dict]) -> slicer.vtkMRMLTableNode:
+def _addTable(checks: list[dict[str, Any]]) -> slicer.vtkMRMLTableNode:
     scene = slicer.mrmlScene
     node = scene.AddNewNodeByClass("vtkMRMLTableNode", scene.GenerateUniqueName(_("Implant checks")))
     rows = [checkRow(check) for check in checks]
@@ -322,7 +329,7 @@ def _addTable(checks: list[dict]) -> slicer.vtkMRMLTableNode:
     return node
 
 
-def checkRow(check: dict) -> tuple[str, ...]:
+def checkRow(check: dict[str, Any]) -> tuple[str, ...]:
     """Return a check as texts: name, verdict, value, limit, unit, sentence."""
     limit = check["limit"]
     if check["comparison"] == "between":
@@ -346,7 +353,7 @@ def _addText(name: str, text: str, extension: str) -> slicer.vtkMRMLTextNode:
     return node
 
 
-def _intoFolder(nodes: ResultNodes, inputNode, name: str) -> None:
+def _intoFolder(nodes: ResultNodes, inputNode: slicer.vtkMRMLTransformableNode, name: str) -> None:
     hierarchy = slicer.mrmlScene.GetSubjectHierarchyNode()
     parent = hierarchy.GetItemParent(hierarchy.GetItemByDataNode(inputNode)) or hierarchy.GetSceneItemID()
     folder = hierarchy.CreateFolderItem(parent, hierarchy.GenerateUniqueItemName(name))

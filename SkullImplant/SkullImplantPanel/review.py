@@ -6,6 +6,8 @@ from vtk.util.numpy_support import vtk_to_numpy
 import slicer
 from slicer.i18n import tr as _
 
+from .parameters import SkullImplantParameterNode
+from .requests import inputNode
 from .results import (
     FINGERPRINT_ATTRIBUTE,
     IMPLANT,
@@ -20,7 +22,7 @@ from .results import (
 # The camera stands this many times the implant's size away, which shows the skull around it.
 CAMERA_DISTANCE = 3.6
 # What isEdited found, with the state in which it looked, by node id.
-_looked: dict = {}
+_looked: dict[str, tuple[tuple[int, str | None], bool]] = {}
 
 
 def fadeSkull(segmentationNode: slicer.vtkMRMLSegmentationNode, opacity: float) -> None:
@@ -40,6 +42,14 @@ def showOnly(nodes: ResultNodes) -> None:
                 node.GetDisplayNode().SetVisibility(shown)
 
 
+def isOfAnother(parameters: SkullImplantParameterNode) -> bool:
+    """Say whether the result under review was made from another input than the chosen one."""
+    if parameters.resultSegmentation is None:
+        return False
+    source, chosen = inputOfResult(parameters.resultSegmentation), inputNode(parameters)
+    return chosen is not None and source is not chosen
+
+
 def isEdited(nodes: ResultNodes) -> bool:
     """Say whether the implant's segment is not what its surface was made of."""
     segmentationNode = nodes.segmentation
@@ -48,13 +58,14 @@ def isEdited(nodes: ResultNodes) -> bool:
         return True
     # Looked at again only after a change.
     state = (image.GetMTime(), segmentationNode.GetAttribute(FINGERPRINT_ATTRIBUTE))
-    if _looked.get(segmentationNode.GetID(), (None, None))[0] != state:
+    looked = _looked.get(segmentationNode.GetID())
+    if looked is None or looked[0] != state:
         # The labelmap alone, which is small after a design: the whole grid would block the window.
         labels = vtk_to_numpy(image.GetPointData().GetScalars()).reshape(image.GetDimensions()[::-1])
         value = segmentationNode.GetSegmentation().GetSegment(IMPLANT.segmentId).GetLabelValue()
         found = fingerprint(labels == value, image.GetExtent()[::2][::-1])
-        _looked[segmentationNode.GetID()] = (state, found != state[1])
-    return _looked[segmentationNode.GetID()][1]
+        looked = _looked[segmentationNode.GetID()] = (state, found != state[1])
+    return looked[1]
 
 
 def centreViews(nodes: ResultNodes) -> None:

@@ -17,14 +17,16 @@ from typing import Any
 import slicer
 from slicer.i18n import tr as _
 
+from SkullImplantLib.core.files import remove_folder
 from SkullImplantLib.errors import SkullImplantError
 from SkullImplantLib.job import protocol as job
+from SkullImplantLib.job.process_tree import end_process_tree
 
 from .background import inBackground
-from .wording import inPanelWords
+from .remedies import remediesInWords, sentenceOf
 
-# How the library's progress names the device that a network runs on, where that is a GPU.
-GPU = "(cuda)"
+# How the library's progress names a GPU that a network runs on.
+GPU = "cuda"
 
 
 @dataclass
@@ -69,7 +71,7 @@ class LibraryRun:
         self._collect = collect
         self._cpuArguments = cpuArguments
         self._notes: list[str] = []
-        self._process = None
+        self._process: Any = None
         self._cancelled = False
         self._finished = False
         self._usesGpu = False
@@ -91,7 +93,7 @@ class LibraryRun:
         self._cancelled = True
         # What has ended already may have given its number to another process.
         if self._process is not None and self._process.poll() is None:
-            job.end_process_tree(self._process.pid)
+            end_process_tree(self._process.pid)
 
     def abandon(self) -> None:
         """Cancel without calling anything back, when whoever asked is gone."""
@@ -99,18 +101,18 @@ class LibraryRun:
         self._onProgress = None
         self.cancel()
         # The event loop may end before the process's end is noticed.
-        job.remove_folder(self._workFolder, patience_s=0.0)
+        remove_folder(self._workFolder, patience_s=0.0)
 
     def _inThread(self, work: Callable[[], Any] | None, then: Callable[[Any], None]) -> None:
         """Run ``work`` in a thread, then ``then`` with its value, unless the run was cancelled."""
 
-        def finished(value):
+        def finished(value: Any) -> None:
             if self._cancelled:
                 self._finish(Outcome("cancelled", _("Cancelled.")))
             else:
                 then(value)
 
-        def failed(error):
+        def failed(error: Exception) -> None:
             if self._cancelled:
                 self._finish(Outcome("cancelled", _("Cancelled.")))
             else:
@@ -120,7 +122,7 @@ class LibraryRun:
 
     def _failureOfThread(self, error: Exception) -> Outcome:
         if isinstance(error, SkullImplantError):
-            return Outcome("failed", str(error))
+            return Outcome("failed", sentenceOf(error))
         log = traceback.format_exception(error)[-job.LOG_LINES:]
         if isinstance(error, (OSError, RuntimeError)):
             # SimpleITK and numpy say no more than that writing or reading did not succeed.
@@ -149,10 +151,10 @@ class LibraryRun:
             message = _("Slicer's Python could not be started ({reason}); install Slicer again.")
             self._finish(Outcome("failed", message.format(reason=error.strerror)))
 
-    def _guarded(self, callback: Callable) -> Callable:
+    def _guarded(self, callback: Callable[[Any], None]) -> Callable[[Any], None]:
         """Return a callback after whose failure the run has ended, and is not waited for for ever."""
 
-        def call(argument):
+        def call(argument: Any) -> None:
             try:
                 callback(argument)
             except Exception as error:
@@ -169,7 +171,7 @@ class LibraryRun:
             if log and log[-1] == line.rstrip():  # it was no progress
                 self.output.append(line)
             return
-        self._usesGpu = self._usesGpu or GPU in step.message
+        self._usesGpu = self._usesGpu or step.device == GPU
         if self._onProgress is not None and not self._cancelled:
             self._onProgress(step)
 
@@ -184,7 +186,7 @@ class LibraryRun:
             self._arguments, self._cpuArguments, self._usesGpu = self._cpuArguments, None, False
             self._launch()
         else:
-            message = inPanelWords(job.explain_exit(code, self._progress, self._freeBytes()))
+            message = job.explain_exit(code, self._progress, self._freeBytes(), remediesInWords())
             self._finish(Outcome("failed", message, list(self._progress.log)))
 
     def _succeed(self, value: Any) -> None:
@@ -194,7 +196,7 @@ class LibraryRun:
         """Remove the working files, which can be large, and tell of the end, once."""
         if not self._finished:
             self._finished = True
-            inBackground(lambda: job.remove_folder(self._workFolder), lambda gone: self._onFinished(outcome))
+            inBackground(lambda: remove_folder(self._workFolder), lambda gone: self._onFinished(outcome))
 
 
 def _python() -> str:

@@ -7,7 +7,11 @@ import qt
 import slicer
 from slicer.i18n import tr as _
 
+from SkullImplantLib.job.protocol import Step
+
+from .colors import BAD_COLORS, readableColor
 from .run import Outcome
+from .widgets import Widgets
 
 TICK_MS = 500
 PROGRESS_STEPS = 1000
@@ -19,7 +23,7 @@ class RunDisplay:
     :param ui: the widgets of ``SkullImplant.ui`` as attributes.
     """
 
-    def __init__(self, ui) -> None:
+    def __init__(self, ui: Widgets) -> None:
         self.ui = ui
         self._cancelling = False
         self._startTime = 0.0
@@ -28,6 +32,7 @@ class RunDisplay:
         self._timer.setInterval(TICK_MS)
         self._timer.connect("timeout()", self._showTime)
         ui.progressBar.setRange(0, PROGRESS_STEPS)
+        ui.errorLabel.styleSheet = f"color: {readableColor(ui.errorLabel, BAD_COLORS)};"
         ui.copyLogButton.connect("clicked()", self.onCopyLog)
         self.forget()
 
@@ -52,7 +57,7 @@ class RunDisplay:
         self._showTime()
         self._timer.start()
 
-    def onProgress(self, step) -> None:
+    def onProgress(self, step: Step) -> None:
         """The run has come a step on."""
         self.ui.progressBar.value = round(PROGRESS_STEPS * step.overall)
         # Messages are sentences of their own; what only repeats the title says nothing.

@@ -6,15 +6,29 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import SimpleITK as sitk
 import slicer
 
 from module_fixtures import MODULE_FILE, node_ids
+
+NOISY_SPACING_MM, NOISE_HU = 0.8, 120.0
 
 
 def test_every_widget_of_the_panel_explains_itself(panel):
     form = ET.parse(MODULE_FILE.parent / "Resources" / "UI" / "SkullImplant.ui")
     names = {widget.get("name") for widget in form.iter("widget")} - {"SkullImplant"}
     assert [name for name in names if not getattr(panel.ui, name).toolTip] == []
+
+
+def test_the_list_of_widgets_for_the_type_checker_is_that_of_the_form(panel):
+    from SkullImplantPanel.widgets import Widgets
+
+    form = ET.parse(MODULE_FILE.parent / "Resources" / "UI" / "SkullImplant.ui")
+    classes = {widget.get("name"): widget.get("class") for widget in form.iter("widget")}
+    del classes["SkullImplant"]
+    assert list(Widgets.__annotations__) == list(classes)
+    for name, kind in Widgets.__annotations__.items():
+        assert isinstance(getattr(panel.ui, name), kind), name
 
 
 def test_empty_scene_offers_the_sample_patient(panel):
@@ -64,6 +78,28 @@ def test_automatic_threshold_is_the_one_of_the_design(ready, wait_until, small_r
     assert ready._parameterNode.boneThresholdHu == 420
     ui.automaticThresholdCheckBox.checked = True
     assert ui.boneThresholdSlider.value == pytest.approx(used, abs=0.5)
+
+
+def test_automatic_threshold_of_a_noisy_ct_is_the_one_of_the_design(
+    panel, scene, wait_until, small_ct_file
+):
+    """A noisy CT is smoothed by millimetres, so that its spacing counts."""
+    from SkullImplantLib.skull.segmentation import segment_skull
+    from SkullImplantLib.skull.thresholds import automatic_threshold_hu
+
+    coarse = sitk.ReadImage(str(small_ct_file))
+    grid = sitk.Image([round(n * 1.6 / NOISY_SPACING_MM) for n in coarse.GetSize()], sitk.sitkInt16)
+    grid.SetSpacing([NOISY_SPACING_MM] * 3)
+    grid.SetOrigin(coarse.GetOrigin())
+    noisy = sitk.AdditiveGaussianNoise(sitk.Resample(coarse, grid), NOISE_HU, 0.0, 5)
+    used = segment_skull(noisy).bone_threshold_hu
+    without_spacing = automatic_threshold_hu(sitk.GetImageFromArray(sitk.GetArrayFromImage(noisy)))
+    assert abs(used - without_spacing) > 10.0, "this CT tells the two apart"
+    matrix = np.diag([-NOISY_SPACING_MM, -NOISY_SPACING_MM, NOISY_SPACING_MM, 1.0])
+    volume = slicer.util.addVolumeFromArray(sitk.GetArrayFromImage(noisy), ijkToRAS=matrix)
+    panel._parameterNode.inputVolume = volume
+    wait_until(lambda: "HU" in panel.ui.automaticThresholdCheckBox.text)
+    assert panel.ui.boneThresholdSlider.value == pytest.approx(used, abs=0.5)
 
 
 def test_preview_shows_what_the_threshold_selects_and_leaves_no_trace(
@@ -177,6 +213,7 @@ def test_export_into_a_place_that_cannot_be_written_is_an_error_for_people(
 ):
     (tmp_path / "file").write_text("in the way")
     reviewed._parameterNode.exportFolder = tmp_path / "file" / "folder"
+    reviewed._parameterNode.exportReport = False
     reviewed.ui.exportButton.click()
     wait_until(lambda: reviewed.ui.exportLabel.text == "", 10)
     errors = (
@@ -281,8 +318,9 @@ def test_scene_that_is_closed_and_loaded_brings_the_panel_back(
     assert ui.implantLabel.text == text
     assert ui.exportButton.enabled
     ui.exportButton.click()
-    wait_until(lambda: "Written" in ui.exportLabel.text, 10)
-    assert (Path(reviewed._parameterNode.exportFolder) / "implant.stl").exists()
+    wait_until(lambda: "Written" in ui.exportLabel.text)
+    for name in ("implant.stl", "report.html"):
+        assert (Path(reviewed._parameterNode.exportFolder) / name).exists()
 
 
 def test_module_reloads_while_it_is_shown(host, ready, small_ct):

@@ -293,3 +293,74 @@ def test_problem_of_a_chosen_input_is_shown_without_a_tooltip(ready, scene):
     ready.panel.update()
     assert not ready.ui.problemLabel.isHidden()
     assert "harden" in ready.ui.problemLabel.text
+
+
+# --- the report, which is made when it is exported ------------------------------------------------
+
+
+def test_export_makes_the_report_once_and_never_blocks(host, reviewed, tmp_path, wait_until):
+    ui, parameters = reviewed.ui, reviewed._parameterNode
+    with EventLoopWatch(lambda: ui.exportLabel.text) as watch:
+        ui.exportButton.click()
+        assert ui.exportButton.text == "Cancel" and not ui.progressBar.isHidden()
+        assert not ui.updateButton.enabled
+        wait_until(lambda: "%" in ui.exportLabel.text)
+        wait_until(lambda: "Written" in ui.exportLabel.text)
+    assert watch.longest_s <= BLOCKED_S, watch.place
+    assert ui.exportButton.text == "Export" and ui.exportButton.enabled
+    assert ui.errorFrame.isHidden() and ui.progressBar.isHidden()
+    first = (tmp_path / "export" / "report.html").read_text(encoding="utf-8")
+    parameters.exportFolder = tmp_path / "again"
+    ui.exportButton.click()
+    assert reviewed.logic.run is None, "the report is there already"
+    wait_until(lambda: "Written" in ui.exportLabel.text, 10)
+    assert (tmp_path / "again" / "report.html").read_text(encoding="utf-8") == first
+
+
+def test_export_is_cancelled_while_its_report_is_made(reviewed, scene, tmp_path, wait_until):
+    ui = reviewed.ui
+    before = node_ids(scene)
+    ui.exportButton.click()
+    wait_until(lambda: reviewed.panel.display.seconds > 0.5 and worker(reviewed))
+    ui.exportButton.click()
+    wait_until(lambda: reviewed.logic.run is None, CANCEL_S)
+    assert ui.exportLabel.text == "No file was written. Cancelled."
+    assert ui.exportButton.text == "Export" and ui.exportButton.enabled
+    assert ui.errorFrame.isHidden()
+    assert not (tmp_path / "export").exists()
+    assert node_ids(scene) == before
+
+
+def test_report_that_fails_is_told_and_nothing_is_written(reviewed, scene, tmp_path, wait_until):
+    ui = reviewed.ui
+    ui.exportButton.click()
+    wait_until(lambda: worker(reviewed))
+    os.kill(worker(reviewed), signal.SIGKILL)
+    wait_until(lambda: reviewed.logic.run is None, 10)
+    assert not ui.errorFrame.isHidden() and "making of the report" in ui.errorLabel.text
+    assert ui.errorLabel.text in ui.exportLabel.text
+    assert not (tmp_path / "export").exists()
+    # Without the report the files come all the same.
+    ui.exportReportCheckBox.checked = False
+    ui.exportButton.click()
+    wait_until(lambda: "Written" in ui.exportLabel.text, 10)
+    assert [path.name for path in (tmp_path / "export").iterdir()] == ["implant.stl"]
+
+
+def test_scene_closed_while_a_report_is_made(reviewed, scene, tmp_path, wait_until):
+    ui = reviewed.ui
+    ui.exportButton.click()
+    wait_until(lambda: worker(reviewed))
+    scene.Clear()
+    assert reviewed.logic.run is None
+    assert ui.exportButton.text == "Export" and not ui.exportButton.enabled
+    assert ui.exportLabel.text == "" and ui.progressBar.isHidden()
+    assert not (tmp_path / "export").exists()
+
+
+def test_report_waits_for_the_run_in_progress(reviewed, wait_until):
+    ui = reviewed.ui
+    ui.generateButton.click()
+    assert not ui.exportButton.enabled and "run in progress" in ui.exportButton.toolTip
+    ui.exportReportCheckBox.checked = False
+    assert ui.exportButton.enabled

@@ -205,6 +205,19 @@ def failed(logic, scene, **parameters) -> str:
     return outcome.message
 
 
+def test_left_out_segmentation_under_a_bending_transform(logic, scene, small_ct):
+    bent = scene.AddNewNodeByClass("vtkMRMLBSplineTransformNode")
+    bent.SetAndObserveTransformFromParent(slicer.vtkOrientedBSplineTransform())
+    out = scene.AddNewNodeByClass("vtkMRMLSegmentationNode", "Left out")
+    out.CreateDefaultDisplayNodes()
+    out.GetSegmentation().AddEmptySegment("Fragment", "Fragment")
+    parameters = logic.getParameterNode()
+    parameters.inputVolume, parameters.leaveOut = small_ct, out
+    assert logic.designProblem(parameters) is None
+    out.SetAndObserveTransformNodeID(bent.GetID())
+    assert "harden" in logic.designProblem(parameters)
+
+
 def test_volume_of_one_value(logic, scene):
     volume = slicer.util.addVolumeFromArray(
         np.zeros((80, 80, 80), np.int16), ijkToRAS=np.diag([-2.5, -2.5, 2.5, 1.0])
@@ -285,12 +298,7 @@ def test_crash_on_the_gpu_is_made_good_on_the_cpu(logic, scene, small_ct, wait_u
     logic.startDesign(parameters, outcomes.append, steps.append)
     wait_until(lambda: steps)
     first = logic.run._progress.pid
-    step = {
-        "stage": "completion",
-        "fraction": 0.0,
-        "message": "preparing the network's input (cuda)",
-    }
-    logic.run._onLine(json.dumps(step))
+    logic.run._onLine(json.dumps({"stage": "completion", "fraction": 0.0, "device": "cuda"}))
     os.kill(first, signal.SIGKILL)
     wait_until(lambda: outcomes)
     assert outcomes[0].state == "done", outcomes[0].message

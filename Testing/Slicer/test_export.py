@@ -1,5 +1,6 @@
 """Exported files: in the right place when they are loaded back, all of them or none."""
 
+import html
 import json
 
 import numpy as np
@@ -7,7 +8,7 @@ import pytest
 import SimpleITK as sitk
 import slicer
 
-from module_fixtures import ijk_to_ras
+from module_fixtures import ijk_to_ras, node_ids
 from SkullImplantLib.errors import SkullImplantError
 
 EXACT_MM = 1e-3
@@ -66,13 +67,59 @@ def test_masks_are_in_their_place_when_loaded_back(
         assert np.abs(ijk_to_ras(loaded) - matrix @ ijk_to_ras(small_ct)).max() < EXACT_MM
 
 
-def test_report_and_data_are_those_of_the_design(export, nodes, tmp_path, small_result):
-    export.exportOf(nodes, tmp_path, [export.REPORT]).write()
+def test_report_is_made_when_it_is_exported_and_kept(
+    module, scene, nodes, tmp_path, small_result, small_ct
+):
+    """From the nodes alone, as after a scene was loaded, and with the CT that is in it."""
+    logic = module.SkullImplantLogic()
+    parameters = logic.getParameterNode()
+    parameters.resultSegmentation = nodes.segmentation
+    parameters.exportFolder = tmp_path
+    parameters.exportStl = False
+    before = node_ids(scene)
+    assert nodes.report is None
+    files = logic.exportResults(parameters)
+    assert [file.name for file in files] == ["design.json", "report.html"]
     written = json.loads((tmp_path / "design.json").read_text(encoding="utf-8"))
     assert written == json.loads((small_result / "design.json").read_text(encoding="utf-8"))
-    assert (tmp_path / "report.html").read_text(encoding="utf-8") == (
-        small_result / "report.html"
-    ).read_text(encoding="utf-8")
+    report = (tmp_path / "report.html").read_text(encoding="utf-8")
+    assert "data:image/png;base64," in report
+    for check in written["checks"]:
+        assert html.escape(check["sentence"]) in report
+    kept = logic.resultNodes(parameters).report
+    assert set(node_ids(scene)) - set(before) == {kept.GetID(), kept.GetStorageNode().GetID()}
+    assert kept.GetText() == report
+    export = logic.exportOf(parameters)
+    assert not export.lacksReport and export.texts["report.html"] == report
+
+
+def test_report_shows_the_skull_where_its_ct_is_gone(module, scene, nodes, tmp_path, small_ct):
+    scene.RemoveNode(small_ct)
+    logic = module.SkullImplantLogic()
+    outcomes = []
+    logic.startReport(nodes, outcomes.append)
+    logic.wait()
+    assert outcomes[0].state == "done", outcomes[0].message
+    assert "data:image/png;base64," in outcomes[0].value
+
+
+def test_report_of_a_result_that_is_removed_meanwhile_is_one_sentence(module, scene, nodes):
+    logic = module.SkullImplantLogic()
+    outcomes, steps = [], []
+    logic.startReport(nodes, outcomes.append, steps.append)
+    scene.RemoveNode(nodes.segmentation)
+    logic.wait()
+    assert outcomes[0].state == "failed" and "removed from the scene" in outcomes[0].message
+    assert steps[-1].overall == pytest.approx(1.0), "the bar knows the stages of a report"
+    assert slicer.mrmlScene.GetFirstNodeByName("Design report") is None
+
+
+def test_export_that_lacks_its_report_is_not_written(export, nodes, tmp_path):
+    lacking = export.exportOf(nodes, tmp_path / "export", [export.REPORT])
+    assert lacking.lacksReport
+    with pytest.raises(ValueError, match="report"):
+        lacking.write()
+    assert not (tmp_path / "export").exists()
 
 
 def test_a_folder_that_cannot_be_made_is_one_sentence_and_leaves_nothing(export, nodes, tmp_path):

@@ -109,6 +109,8 @@ def test_results_lie_in_a_folder_beside_the_ct(results, scene, small_ct, small_r
     study = hierarchy.CreateStudyItem(hierarchy.GetSceneItemID(), "Study")
     hierarchy.SetItemParent(hierarchy.GetItemByDataNode(small_ct), study)
     nodes = results.addResults(results.readResults(small_result), small_ct)
+    results.addReport(nodes, "<html/>")
+    nodes = results.nodesOfResult(nodes.segmentation)
     parents = {
         hierarchy.GetItemParent(hierarchy.GetItemByDataNode(n)) for n in vars(nodes).values()
     }
@@ -155,7 +157,9 @@ def test_results_follow_the_transform_of_the_input(results, scene, small_ct, sma
     )
 
 
-def test_everything_survives_a_saved_scene(results, module, scene, nodes, tmp_path, small_ct):
+def test_everything_survives_a_saved_scene(
+    results, module, scene, nodes, tmp_path, small_ct, small_result
+):
     logic = module.SkullImplantLogic()
     parameters = logic.getParameterNode()
     parameters.inputVolume = small_ct
@@ -168,7 +172,8 @@ def test_everything_survives_a_saved_scene(results, module, scene, nodes, tmp_pa
         for piece in results.PIECES
     }
     points, checks = world_points(nodes.model), nodes.table.GetNumberOfRows()
-    design, report = nodes.design.GetText(), nodes.report.GetText()
+    results.addReport(nodes, (small_result / "report.html").read_text(encoding="utf-8"))
+    design, report = nodes.design.GetText(), logic.resultNodes(parameters).report.GetText()
     tag = vtk.reference("")
     nodes.segmentation.GetSegmentation().GetSegment("Implant").GetTag("TerminologyEntry", tag)
     assert slicer.util.saveScene(str(tmp_path / "case.mrb"))

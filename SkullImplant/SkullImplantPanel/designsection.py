@@ -1,0 +1,124 @@
+"""The section Design: how the implant shall fit, and the button that generates it."""
+
+import json
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import slicer
+from slicer.i18n import tr as _
+
+from . import pytorch, review
+from .choices import Choices
+from .colors import LOOK_COLORS, readableColor
+from .parameters import SkullImplantParameterNode
+from .requests import inputNode
+from .results import nodesOfResult
+from .run import Outcome
+from .runcontrol import RunControl
+from .rundisplay import RunDisplay
+from .widgets import Widgets
+
+if TYPE_CHECKING:
+    from .logic import SkullImplantLogic
+
+
+class DesignSection:
+    """What the section shows and does; ``parameters`` are those of the scene, None while there are none.
+
+    :param update: called when the panel is to be brought in line with a choice.
+    :param showResult: called when a design has put its result into the scene.
+    """
+
+    def __init__(
+        self,
+        ui: Widgets,
+        logic: "SkullImplantLogic",
+        control: RunControl,
+        display: RunDisplay,
+        update: Callable[[], None],
+        showResult: Callable[[], None],
+    ) -> None:
+        self.ui = ui
+        self.logic = logic
+        self.control = control
+        self.display = display
+        self.choices = Choices(ui, logic, update, display.showError)
+        self.parameters: SkullImplantParameterNode | None = None
+        self._update = update
+        self._showResult = showResult
+        self._installing = False
+        ui.problemLabel.styleSheet = f"color: {readableColor(ui.problemLabel, LOOK_COLORS)};"
+        ui.generateButton.connect("clicked()", self.onGenerate)
+
+    def update(self, parameters: SkullImplantParameterNode) -> None:
+        """Show what the parameters and the scene say."""
+        ui = self.ui
+        self.choices.show(parameters)
+        running, problem = self.control.running, self.logic.designProblem(parameters)
+        button = ui.generateButton
+        if running:
+            button.text, button.enabled = _("Cancel"), not self.control.cancelling
+            button.toolTip = _("Stop; the scene stays as it is.")
+        else:
+            button.text, button.enabled = _("Generate implant"), problem is None and not self._installing
+            button.toolTip = problem or _("Find the skull, complete it, and fit an implant into its hole.")
+        ui.problemLabel.visible = not running and problem is not None and inputNode(parameters) is not None
+        ui.problemLabel.text = problem or ""
+
+    def onGenerate(self) -> None:
+        """Start a design, or cancel the run in progress."""
+        from SkullImplantLib.models import model_needs_torch
+
+        parameters = self.parameters
+        if self.control.running:
+            self.control.cancel()
+            return
+        if parameters is None:
+            return
+        if model_needs_torch(parameters.model) and not self._haveTorch():
+            return
+        if not self._mayReplace(parameters):
+            return
+        self.ui.previewButton.checked = False
+        if self.ui.deviceComboBox.currentData != parameters.device:
+            parameters.device = self.ui.deviceComboBox.currentData
+        self.control.begin(
+            _("Starting"),
+            lambda onFinished, onProgress: self.logic.startDesign(parameters, onFinished, onProgress),
+            self._onDesigned)
+
+    def _mayReplace(self, parameters: SkullImplantParameterNode) -> bool:
+        """Ask before a result that was edited by hand is replaced; say whether the design can begin."""
+        nodes = nodesOfResult(parameters.resultSegmentation)
+        if parameters.keepResults or nodes is None or review.isOfAnother(parameters):
+            return True
+        if not (review.isEdited(nodes) or json.loads(nodes.design.GetText()).get("edited")):
+            return True
+        return bool(slicer.util.confirmOkCancelDisplay(
+            _("The implant under review was edited by hand. The new design replaces it, unless you tick 'Keep earlier "
+              "results'. Replace it?"), _("Replace the edited implant?")))
+
+    def _haveTorch(self) -> bool:
+        """Install PyTorch if need be and wanted; say whether the design can begin."""
+        self._installing = True  # meanwhile events are handled, and there may be a second click
+        self._update()
+        try:
+            problem = pytorch.ensureTorch()
+        finally:
+            self._installing = False
+        if self.parameters is None:  # the scene was closed
+            return False
+        self._update()
+        if problem:
+            self.display.showError(Outcome("failed", problem))
+        return problem is None
+
+    def _onDesigned(self, outcome: Outcome) -> str:
+        if outcome.state != "done":
+            return ""
+        checks = json.loads(outcome.value.design.GetText())["checks"]
+        seconds = self.control.seconds
+        self._update()  # the new result alone is shown before the views are centred on it
+        self._showResult()
+        return _("Implant designed in {seconds:.0f} s; {passed} of {count} checks passed.").format(
+            seconds=seconds, passed=sum(check["passed"] for check in checks), count=len(checks))

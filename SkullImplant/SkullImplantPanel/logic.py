@@ -1,0 +1,292 @@
+"""What the module does, without its panel: designs, updates, reports and exports of the scene's nodes."""
+
+import json
+import logging
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import slicer
+from slicer.i18n import tr as _
+from slicer.ScriptedLoadableModule import ScriptedLoadableModuleLogic
+
+from .parameters import SkullImplantParameterNode
+
+# Slicer imports this file when it starts; what takes time is imported where it is used.
+if TYPE_CHECKING:
+    from SkullImplantLib.job.protocol import Step
+
+    from .export import Export
+    from .requests import Request
+    from .results import ResultNodes
+    from .run import LibraryRun, Outcome
+
+    OnFinished = Callable[[Outcome], None]
+    OnProgress = Callable[[Step], None]
+
+
+class SkullImplantLogic(ScriptedLoadableModuleLogic):
+    """What the module does, without its panel: start, cancel and take in designs, update them, export them.
+
+    A design runs in another process. One run at a time; it calls back in the GUI's thread.
+    Uses ScriptedLoadableModuleLogic base class, available at:
+    https://github.com/Slicer/Slicer/blob/main/Base/Python/slicer/ScriptedLoadableModule.py
+    """
+
+    def __init__(self) -> None:
+        """Called when the logic class is instantiated. Can be used for initializing member variables."""
+        ScriptedLoadableModuleLogic.__init__(self)
+        self._run: LibraryRun | None = None
+        self._search: LibraryRun | None = None
+
+    def getParameterNode(self) -> SkullImplantParameterNode:
+        return SkullImplantParameterNode(super().getParameterNode())
+
+    @property
+    def run(self) -> "LibraryRun | None":
+        """The run in progress, or None."""
+        return self._run
+
+    def designProblem(self, parameters: SkullImplantParameterNode) -> str | None:
+        """Return what keeps a design from being made, in one sentence, or None."""
+        from .requests import designProblem
+
+        return designProblem(parameters)
+
+    def startDesign(
+        self,
+        parameters: SkullImplantParameterNode,
+        onFinished: "OnFinished",
+        onProgress: "OnProgress | None" = None,
+    ) -> None:
+        """
+        Start a design; its result is put into the scene and into the parameter node.
+
+        :param onFinished: called with the ``Outcome`` of the run.
+        :param onProgress: called with each step of it.
+        :raises ValueError: there is a ``designProblem``, or a run in progress.
+        """
+        from .requests import designRequest
+
+        self._startResult(designRequest(parameters), parameters, not parameters.keepResults, onFinished, onProgress)
+
+    def startUpdate(
+        self,
+        parameters: SkullImplantParameterNode,
+        onFinished: "OnFinished",
+        onProgress: "OnProgress | None" = None,
+    ) -> None:
+        """Mesh and check the implant of the result again, after its segment was edited.
+
+        :raises ValueError: there is no result, or a run in progress.
+        """
+        from .requests import updateRequest
+
+        nodes = self.resultNodes(parameters)
+        if nodes is None:
+            raise ValueError(_("There is no result to update; generate an implant first."))
+        self._startResult(updateRequest(nodes), parameters, True, onFinished, onProgress)
+
+    def _startResult(
+        self,
+        request: "Request",
+        parameters: SkullImplantParameterNode,
+        replace: bool,
+        onFinished: "OnFinished",
+        onProgress: "OnProgress | None",
+    ) -> None:
+        from .results import readResults
+
+        self._start(request, readResults, lambda outcome: self._takeIn(outcome, request, parameters, replace),
+                    onFinished, onProgress)
+
+    def _takeIn(
+        self, outcome: "Outcome", request: "Request", parameters: SkullImplantParameterNode, replace: bool
+    ) -> "Outcome":
+        """Put the results that were read into the scene, and make them the result under review."""
+        from .results import addResults, inputOfResult, removeResults
+        from .review import fadeSkull
+        from .run import Outcome
+
+        node = request.node
+        if not slicer.mrmlScene.IsNodePresent(node):
+            return Outcome("failed", _("The input was removed from the scene while the design ran; load it again."))
+        earlier = self.resultNodes(parameters)
+        try:
+            new = addResults(outcome.value, node, request.inputName)
+        except Exception as error:
+            logging.exception("SkullImplant: the result could not be put into the scene")
+            message = _("The result could not be put into the scene; please copy the log and report it.")
+            return Outcome("failed", message, [repr(error)])
+        # A result of another patient stays, whatever is chosen.
+        if earlier is not None and replace and node in (inputOfResult(earlier.segmentation), earlier.segmentation):
+            removeResults(earlier)
+        parameters.resultSegmentation = new.segmentation
+        fadeSkull(new.segmentation, parameters.skullOpacity)
+        outcome.value = new
+        return outcome
+
+    def startSample(self, onFinished: "OnFinished", onProgress: "OnProgress | None" = None) -> None:
+        """Make the sample patient; its CT comes into the scene and is the outcome's value."""
+        from .inputs import readImage
+        from .requests import sampleRequest
+
+        def takeIn(outcome: "Outcome") -> "Outcome":
+            image = outcome.value
+            name = slicer.mrmlScene.GenerateUniqueName(_("Sample patient"))
+            outcome.value = slicer.util.addVolumeFromArray(image.voxels, ijkToRAS=image.ijkToRas, name=name)
+            slicer.util.setSliceViewerLayers(background=outcome.value, fit=True)
+            return outcome
+
+        self._start(sampleRequest(), lambda folder: readImage(folder / "sample-ct.nrrd"), takeIn,
+                    onFinished, onProgress)
+
+    def startReport(
+        self, nodes: "ResultNodes", onFinished: "OnFinished", onProgress: "OnProgress | None" = None
+    ) -> None:
+        """Make the report of a result; its text is kept in the scene and is the outcome's value.
+
+        :raises ValueError: there is a run in progress.
+        """
+        from .requests import reportRequest
+        from .results import addReport
+        from .run import Outcome
+
+        def takeIn(outcome: "Outcome") -> "Outcome":
+            if not slicer.mrmlScene.IsNodePresent(nodes.segmentation):
+                return Outcome("failed", _("The result was removed from the scene while its report was made."))
+            addReport(nodes, outcome.value)
+            return outcome
+
+        self._start(reportRequest(nodes), lambda folder: (folder / "report.html").read_text(encoding="utf-8"),
+                    takeIn, onFinished, onProgress)
+
+    def _start(
+        self,
+        request: "Request",
+        collect: Callable[[Path], Any],
+        takeIn: "Callable[[Outcome], Outcome]",
+        onFinished: "OnFinished",
+        onProgress: "OnProgress | None",
+    ) -> None:
+        """Start the run of a request: ``collect`` reads its result folder, ``takeIn`` goes on with its value."""
+        from .requests import RESULT
+        from .run import LibraryRun
+
+        if self._run:
+            raise ValueError(_("A run is in progress; wait for its end, or cancel it."))
+        folder = self._workFolder()
+        arguments = request.argumentsIn(folder)
+
+        def finished(outcome: "Outcome") -> None:
+            self._run = None
+            onFinished(takeIn(outcome) if outcome.state == "done" else outcome)
+
+        self._run = LibraryRun(
+            request.verb, arguments, folder, finished, onProgress,
+            prepare=lambda: request.writeInto(folder),
+            collect=lambda: collect(folder / RESULT),
+            cpuArguments=[*arguments, "--device", "cpu"] if request.mayUseGpu else None,
+        )
+        self._run.start()
+
+    def findDevices(self, then: Callable[[dict[str, Any] | None], None]) -> None:
+        """Find the processors that a network can run on; ``then`` is called with the library's answer, or None.
+
+        It runs beside everything else, because it only looks.
+        """
+        from .run import LibraryRun
+
+        def finished(outcome: "Outcome") -> None:
+            try:
+                then(json.loads("\n".join(run.output)) if outcome.state == "done" else None)
+            except ValueError:
+                logging.warning("SkullImplant: the list of devices could not be read")
+                then(None)
+
+        run = self._search = LibraryRun("devices", ["--json"], self._workFolder(), finished)
+        run.start()
+
+    def cancel(self) -> None:
+        """End the run in progress; it calls back within a second."""
+        if self._run:
+            self._run.cancel()
+
+    def abandon(self) -> None:
+        """End the run in progress without calling back."""
+        if self._run:
+            self._run.abandon()
+            self._run = None
+
+    def close(self) -> None:
+        """End all that runs without calling back; the application or the module ends."""
+        self.abandon()
+        if self._search:
+            self._search.abandon()
+            self._search = None
+
+    def wait(self) -> None:
+        """Return when no run is in progress; events are handled meanwhile."""
+        import qt
+
+        while self._run and not qt.QCoreApplication.closingDown():
+            slicer.app.processEvents()
+            time.sleep(0.01)
+
+    def resultNodes(self, parameters: SkullImplantParameterNode) -> "ResultNodes | None":
+        """Return the ``ResultNodes`` under review, or None where there is no whole result."""
+        from .results import nodesOfResult
+
+        return nodesOfResult(parameters.resultSegmentation)
+
+    def exportResults(self, parameters: SkullImplantParameterNode) -> list[Path]:
+        """Write the result into the folder of the parameters and wait for it; return the files.
+
+        :raises ValueError: no result, no folder or no format is chosen, or a run is in progress.
+        :raises RuntimeError: the report could not be made; the message says why.
+        :raises SkullImplantError: the folder cannot be written.
+        """
+        export = self.exportOf(parameters)
+        if export.lacksReport:
+            outcomes: list[Outcome] = []
+            self.startReport(export.nodes, outcomes.append)
+            self.wait()
+            if not outcomes or outcomes[0].state != "done":
+                raise RuntimeError(outcomes[0].message if outcomes else _("The application is being closed."))
+            export = export.withReport(outcomes[0].value)
+        return export.write()
+
+    def exportOf(self, parameters: SkullImplantParameterNode) -> "Export":
+        """Return the ``Export`` that the parameters ask for; writing it may be done in a thread.
+
+        :raises ValueError: no result, no folder or no format is chosen, or a run is in progress.
+        """
+        from . import export
+
+        problem = self.exportProblem(parameters)
+        nodes = self.resultNodes(parameters)
+        if problem or nodes is None:
+            raise ValueError(problem)
+        chosen = {export.STL: parameters.exportStl, export.MASKS: parameters.exportMasks,
+                  export.REPORT: parameters.exportReport}
+        return export.exportOf(nodes, parameters.exportFolder, [name for name, wanted in chosen.items() if wanted])
+
+    def exportProblem(self, parameters: SkullImplantParameterNode) -> str | None:
+        """Return what keeps the result from being exported, in one sentence, or None."""
+        nodes = self.resultNodes(parameters)
+        if nodes is None:
+            return _("There is no result yet; generate an implant first.")
+        if not parameters.exportFolder.is_absolute():  # also one of another system, from a loaded scene
+            return _("Choose the folder for the files.")
+        if not (parameters.exportStl or parameters.exportMasks or parameters.exportReport):
+            return _("Choose at least one kind of file.")
+        if parameters.exportReport and nodes.report is None and self._run:
+            return _("The report has to be made; wait for the end of the run in progress, or leave the report out.")
+        return None
+
+    @staticmethod
+    def _workFolder() -> Path:
+        from SkullImplantLib.job.work_folder import short_work_folder
+
+        return short_work_folder(Path(slicer.app.temporaryPath))

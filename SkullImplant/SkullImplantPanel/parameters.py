@@ -1,0 +1,56 @@
+"""The parameters of the module, kept in the scene: what is designed, how, and where its results are."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+from slicer import vtkMRMLScalarVolumeNode, vtkMRMLSegmentationNode
+from slicer.parameterNodeWrapper import WithinRange, parameterNodeWrapper
+
+
+@parameterNodeWrapper
+class SkullImplantParameterNode:
+    """
+    The parameters of the design and where its results are.
+
+    inputVolume - The head CT (or a labelmap of the skull).
+    skullIsSegmentation - Whether skullSegmentation is the input, instead of inputVolume.
+    skullSegmentation - A segmentation whose visible segments are the skull.
+    automaticThreshold - Whether the bone threshold is found from the CT.
+    boneThresholdHu - The bone threshold where it is not automatic, in HU.
+    leaveOut - A segmentation in whose visible segments bone does not count.
+    clearanceMm - The gap between implant and bone.
+    rimSlackMm - How far over the edge of the bone the rim may reach, to fill sharp corners.
+    spurMm - Spurs of the implant thinner than this are removed.
+    model - Shipped model by name, "auto" for the best that runs here, or the path of a weight file.
+    device - Where a network runs: auto, cpu or cuda.
+    keepResults - Whether earlier results stay in the scene when a new design is made.
+    resultSegmentation - The result under review; it refers to the result's other nodes.
+    skullOpacity - How opaque the skull is in the 3D view.
+    exportFolder - Where the files go.
+    exportStl, exportMasks, exportReport - Which files.
+    """
+
+    inputVolume: vtkMRMLScalarVolumeNode
+    skullIsSegmentation: bool = False
+    skullSegmentation: vtkMRMLSegmentationNode
+    automaticThreshold: bool = True
+    boneThresholdHu: Annotated[float, WithinRange(0, 2000)] = 300
+    leaveOut: vtkMRMLSegmentationNode
+    clearanceMm: Annotated[float, WithinRange(0, 5)] = 0.5
+    rimSlackMm: Annotated[float, WithinRange(0, 2)] = 0.5
+    spurMm: Annotated[float, WithinRange(0, 10)] = 2.5
+    model: str = "auto"
+    device: str = "auto"
+    keepResults: bool = False
+    resultSegmentation: vtkMRMLSegmentationNode
+    skullOpacity: Annotated[float, WithinRange(0, 1)] = 0.35
+    exportFolder: Path
+    exportStl: bool = True
+    exportMasks: bool = False
+    exportReport: bool = True
+
+    if TYPE_CHECKING:  # what the decorator adds
+
+        def __init__(self, parameterNode: Any) -> None: ...
+        def connectGui(self, gui: Any) -> int: ...
+        def disconnectGui(self, tag: int) -> None: ...

@@ -1,0 +1,30 @@
+"""What mends an error of the library, in the words of the panel: the widget to go to."""
+
+from slicer.i18n import tr as _
+
+from SkullImplantLib.errors import Remedy, SkullImplantError, with_remedy
+
+
+def remediesInWords() -> dict[Remedy, str]:
+    """Return how the panel words each remedy that one of its runs can need.
+
+    Widgets are named in quotes as they are labelled.
+    """
+    return {
+        Remedy.LOWER_THRESHOLD: _("choose a lower 'Bone threshold'"),
+        Remedy.OTHER_THRESHOLD: _("choose another 'Bone threshold'"),
+        Remedy.INPUT_IS_NO_CT: _("tick 'This is already a skull segmentation' and choose it there"),
+        Remedy.INPUT_IS_NO_SKULL: _("untick 'This is already a skull segmentation'"),
+        Remedy.SAY_WHAT_INPUT_IS: _("segment the skull and tick 'This is already a skull segmentation'"),
+        Remedy.OTHER_WEIGHTS: _("choose another weight file under 'Model'"),
+        Remedy.USE_PRIOR: _("choose the geometric prior under 'Model', which needs none"),
+        Remedy.USE_CPU: _("choose the CPU as 'Device'"),
+        Remedy.GIVE_CLEARANCE: _("set the 'Clearance' and click 'Generate implant'"),
+    }
+
+
+def sentenceOf(error: Exception) -> str:
+    """Return one sentence for the user on an error that the library or the module raised on purpose."""
+    if not isinstance(error, SkullImplantError) or error.remedy is None:
+        return str(error)
+    return with_remedy(str(error), remediesInWords().get(error.remedy))

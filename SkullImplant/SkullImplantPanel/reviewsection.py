@@ -1,0 +1,163 @@
+"""The section Review: the numbers, checks and notes of a result, and what can be done with it."""
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import qt
+
+import slicer
+from slicer.i18n import tr as _
+
+from . import review
+from .colors import GOOD_COLORS, LOOK_COLORS, readableColor
+from .parameters import SkullImplantParameterNode
+from .results import (
+    RESULT_ATTRIBUTE,
+    ResultNodes,
+    allResults,
+    checkRow,
+    inputNameOfResult,
+    inputOfResult,
+    nodesOfResult,
+)
+from .run import Outcome
+from .runcontrol import RunControl
+from .widgets import Widgets
+
+if TYPE_CHECKING:
+    from .logic import SkullImplantLogic
+
+
+class ReviewSection:
+    """What the section shows and does; ``parameters`` are those of the scene, None while there are none."""
+
+    def __init__(self, ui: Widgets, logic: "SkullImplantLogic", control: RunControl) -> None:
+        self.ui = ui
+        self.logic = logic
+        self.control = control
+        self.parameters: SkullImplantParameterNode | None = None
+        self._shownSegmentation: slicer.vtkMRMLSegmentationNode | None = None
+        self._shownDesign: str | None = None
+        self._shownOpacity: float | None = None
+        self._summary = ""
+        ui.resultSelector.addAttribute("vtkMRMLSegmentationNode", RESULT_ATTRIBUTE)
+        ui.checksTable.setColumnCount(3)
+        ui.checksTable.horizontalHeader().setSectionResizeMode(1, qt.QHeaderView.Stretch)
+        ui.centreButton.connect("clicked()", self.onCentre)
+        ui.editButton.connect("clicked()", self.onEdit)
+        ui.updateButton.connect("clicked()", self.onUpdateFromEdit)
+
+    def update(self, parameters: SkullImplantParameterNode) -> None:
+        """Show what the parameters and the scene say."""
+        ui = self.ui
+        segmentation = parameters.resultSegmentation
+        nodes = nodesOfResult(segmentation)
+        for widget in (ui.centreButton, ui.editButton, ui.skullOpacitySlider):
+            widget.enabled = nodes is not None
+        ui.updateButton.enabled = nodes is not None and not self.control.running
+        ui.resultLabel.visible = ui.resultSelector.visible = len(allResults()) > 1
+        ui.checksTable.visible = nodes is not None
+        if segmentation is not self._shownSegmentation:
+            self._shownSegmentation, self._shownOpacity = segmentation, None
+            ui.exportLabel.text = ""
+            if nodes is not None:
+                review.showOnly(nodes)
+        if nodes is None:
+            ui.implantLabel.text = _("No implant has been designed yet.") if segmentation is None else _(
+                "A part of this result was removed from the scene; generate the implant again.")
+            ui.notesLabel.text, ui.notesLabel.visible = "", False
+            self._shownDesign = None
+            return
+        # Only when it has changed: the opacity may be set elsewhere, too.
+        if parameters.skullOpacity != self._shownOpacity:
+            self._shownOpacity = parameters.skullOpacity
+            review.fadeSkull(nodes.segmentation, self._shownOpacity)
+        if nodes.design.GetText() != self._shownDesign:
+            self._shownDesign = nodes.design.GetText()
+            self._showDesign(json.loads(nodes.design.GetText()))
+        color = readableColor(ui.implantLabel, LOOK_COLORS)
+        warnings = (f'<font color="{color}">{warning}</font>' for warning in self._warnings(parameters, nodes))
+        ui.implantLabel.text = "<br>".join([self._summary, *warnings])
+
+    @staticmethod
+    def _warnings(parameters: SkullImplantParameterNode, nodes: ResultNodes) -> list[str]:
+        warnings = []
+        if review.isOfAnother(parameters):
+            warnings.append(_("This is the implant of {name}, not of the chosen input.").format(
+                name=inputNameOfResult(nodes.segmentation)))
+        if review.isEdited(nodes):
+            warnings.append(_("The implant was edited: click 'Update from edit'."))
+        return warnings
+
+    def _showDesign(self, design: dict[str, Any]) -> None:
+        implant, checks = design["implant"], design["checks"]
+        passed = sum(check["passed"] for check in checks)
+        self._summary = _(
+            "<b>{volume:.1f} cm³</b>, {area:.0f} cm², {thickness:.1f} mm thick; {passed} of {count} checks passed"
+        ).format(volume=implant["volume_cm3"], area=implant["area_cm2"], thickness=implant["thickness_mm"],
+                 passed=passed, count=len(checks))
+        self.ui.notesLabel.text = "\n".join(design["notes"])
+        self.ui.notesLabel.visible = bool(design["notes"])
+        self._showChecks(checks)
+
+    def _showChecks(self, checks: list[dict[str, Any]]) -> None:
+        table = self.ui.checksTable
+        table.setRowCount(len(checks))
+        for row, check in enumerate(checks):
+            name, verdict, value, limit, unit, sentence = checkRow(check)
+            sign, colors = ("✔", GOOD_COLORS) if check["passed"] else ("⚠", LOOK_COLORS)
+            texts = (sign, name.capitalize(), f"{value} {unit}".strip())
+            tip = _("{sentence} Limit: {limit}; {verdict}.").format(
+                sentence=sentence, limit=f"{limit} {unit}".strip(), verdict=verdict)
+            for column, text in enumerate(texts):
+                item = qt.QTableWidgetItem(text)
+                item.setToolTip(tip)
+                item.setFlags(qt.Qt.ItemIsEnabled)
+                if column == 0:
+                    item.setForeground(qt.QBrush(qt.QColor(readableColor(self.ui.implantLabel, colors))))
+                table.setItem(row, column, item)
+        table.resizeColumnToContents(0)
+        table.resizeColumnToContents(2)
+        table.resizeRowsToContents()
+        rows = sum(table.rowHeight(row) for row in range(len(checks)))
+        table.setFixedHeight(rows + 2 * table.frameWidth)
+        # A section with wrapped texts does not always notice that it has become higher.
+        self.ui.reviewCollapsibleButton.updateGeometry()
+
+    def _nodes(self) -> ResultNodes | None:
+        return None if self.parameters is None else nodesOfResult(self.parameters.resultSegmentation)
+
+    def onCentre(self) -> None:
+        """Centre all views on the implant."""
+        nodes = self._nodes()
+        if nodes is not None:
+            with slicer.util.tryWithErrorDisplay(_("The views could not be centred.")):
+                review.centreViews(nodes)
+
+    def onEdit(self) -> None:
+        """Open the implant in the Segment Editor."""
+        nodes = self._nodes()
+        if nodes is None:
+            return
+        source = inputOfResult(nodes.segmentation)
+        volumeNode = source if source is not None and source.IsA("vtkMRMLScalarVolumeNode") else None
+        with slicer.util.tryWithErrorDisplay(_("The implant could not be opened for editing.")):
+            review.editInSegmentEditor(nodes.segmentation, nodes.model, volumeNode)
+
+    def onUpdateFromEdit(self) -> None:
+        """Mesh and check the edited implant."""
+        parameters, nodes = self.parameters, self._nodes()
+        if parameters is None or nodes is None:
+            return
+        if not review.isEdited(nodes):
+            self.ui.progressLabel.text = _("The implant was not edited; surface and checks are up to date.")
+            self.ui.progressLabel.visible = True
+            return
+        self.control.begin(
+            _("Updating from the edited segment"),
+            lambda onFinished, onProgress: self.logic.startUpdate(parameters, onFinished, onProgress),
+            self._onUpdated)
+
+    @staticmethod
+    def _onUpdated(outcome: Outcome) -> str:
+        return _("Surface and checks follow the edited implant.")

@@ -1,0 +1,72 @@
+"""The widgets of ``SkullImplant.ui`` by name, as ``slicer.util.childWidgetVariables`` hands them out."""
+
+from typing import Protocol
+
+import ctk
+import qt
+
+import slicer
+
+
+class Widgets(Protocol):
+    """One attribute for each widget of the form, in its order; a type checker finds misspelt names."""
+
+    patientCollapsibleButton: ctk.ctkCollapsibleButton
+    inputLabel: qt.QLabel
+    inputSelector: slicer.qMRMLNodeComboBox
+    volumeInfoLabel: qt.QLabel
+    sampleHintLabel: qt.QLabel
+    sampleButton: qt.QPushButton
+    skullCollapsibleButton: ctk.ctkCollapsibleButton
+    skullIsSegmentationCheckBox: qt.QCheckBox
+    skullSegmentationLabel: qt.QLabel
+    skullSegmentationSelector: slicer.qMRMLNodeComboBox
+    thresholdLabel: qt.QLabel
+    automaticThresholdCheckBox: qt.QCheckBox
+    previewButton: qt.QPushButton
+    boneThresholdSlider: ctk.ctkSliderWidget
+    leaveOutLabel: qt.QLabel
+    leaveOutSelector: slicer.qMRMLNodeComboBox
+    designCollapsibleButton: ctk.ctkCollapsibleButton
+    clearanceLabel: qt.QLabel
+    clearanceSpinBox: qt.QDoubleSpinBox
+    modelLabel: qt.QLabel
+    modelComboBox: qt.QComboBox
+    advancedCollapsibleButton: ctk.ctkCollapsibleButton
+    rimSlackLabel: qt.QLabel
+    rimSlackSpinBox: qt.QDoubleSpinBox
+    spurLabel: qt.QLabel
+    spurSpinBox: qt.QDoubleSpinBox
+    deviceLabel: qt.QLabel
+    deviceComboBox: qt.QComboBox
+    keepResultsCheckBox: qt.QCheckBox
+    generateButton: qt.QPushButton
+    problemLabel: qt.QLabel
+    progressBar: qt.QProgressBar
+    progressLabel: qt.QLabel
+    errorFrame: qt.QFrame
+    errorLabel: qt.QLabel
+    logText: qt.QPlainTextEdit
+    copyLogButton: qt.QPushButton
+    reviewCollapsibleButton: ctk.ctkCollapsibleButton
+    resultLabel: qt.QLabel
+    resultSelector: slicer.qMRMLNodeComboBox
+    implantLabel: qt.QLabel
+    checksTable: qt.QTableWidget
+    notesLabel: qt.QLabel
+    skullOpacityLabel: qt.QLabel
+    skullOpacitySlider: ctk.ctkSliderWidget
+    centreButton: qt.QPushButton
+    editButton: qt.QPushButton
+    updateButton: qt.QPushButton
+    exportCollapsibleButton: ctk.ctkCollapsibleButton
+    exportFolderLabel: qt.QLabel
+    exportFolderEdit: ctk.ctkPathLineEdit
+    exportFormatsLabel: qt.QLabel
+    exportStlCheckBox: qt.QCheckBox
+    exportMasksCheckBox: qt.QCheckBox
+    exportReportCheckBox: qt.QCheckBox
+    exportButton: qt.QPushButton
+    openFolderButton: qt.QPushButton
+    exportLabel: qt.QLabel
+    disclaimerLabel: qt.QLabel
