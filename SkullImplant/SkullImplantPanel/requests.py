@@ -40,7 +40,7 @@ class Request:
 
     def argumentsIn(self, folder: Path) -> list[str]:
         """Return the arguments for a work folder."""
-        arguments = [*self.arguments, "-o", f"{{folder}}/{RESULT}"]
+        arguments = [*self.arguments, "--verbose", "-o", f"{{folder}}/{RESULT}"]
         return [str(Path(a.replace("{folder}", str(folder)))) if "{folder}" in a else a for a in arguments]
 
     def writeInto(self, folder: Path) -> None:
