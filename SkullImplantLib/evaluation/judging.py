@@ -20,12 +20,17 @@ from ..core.images import array_of, bounding_box, crop, write_image
 from ..core.stages import StageReport, no_report
 from ..design import Design, design_implant
 from ..errors import DiskError, NoPlaceForDefect, OutOfMemory, Remedy, SkullImplantError
-from ..geometry.shape_statistics import POPULATION_FILE, Population, same_skull
+from ..geometry.shape_statistics import (
+    POPULATION_FILE,
+    Population,
+    read_population,
+    same_skull,
+)
 from ..models import chosen_model
 from ..options import DesignOptions
 from .evaluation_options import EXACT
 from .metrics import evaluate_implant
-from .suite_cases import CaseInput, JudgedCase, population_in
+from .suite_cases import CaseInput, JudgedCase
 
 # Rows hold this many digits after the point.
 DIGITS = 4
@@ -61,15 +66,17 @@ class Trial:
             "model_sha256": _model_sha256(self.options.model),
             "population_sha256": _file_sha256(self.population),
             "most_departure": shipped_trials(networked=True).most_departure,
-            "left_out_of_population": list(population_in(self.population).skulls_like(case.skull)),
+            "left_out_of_population": list(self._left_out(case)),
             **case.identity(),
         }
 
     def known_shapes(self, case: JudgedCase) -> Population:
         """Return the population less the case's own skull."""
-        return _population_without(
-            self.population, population_in(self.population).skulls_like(case.skull)
-        )
+        return _population_without(self.population, self._left_out(case))
+
+    def _left_out(self, case: JudgedCase) -> tuple[str, ...]:
+        """Return the names of the population that mean the case's skull."""
+        return read_population(self.population).skulls_like(case.skull)
 
     def result_path(self, case: JudgedCase) -> Path:
         """Return where the case's row is kept."""
@@ -226,4 +233,4 @@ def _file_sha256(path: Path) -> str:
 @lru_cache(maxsize=1)
 def _population_without(path: Path, names: Sequence[str]) -> Population:
     """Return the population less those skulls; kept, since what is worked out of it is kept too."""
-    return population_in(path).without(names)
+    return read_population(path).without(names)

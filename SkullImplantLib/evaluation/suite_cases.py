@@ -20,7 +20,7 @@ from ..core.checksums import sha256_of
 from ..errors import SkullImplantError
 from ..geometry.frame import Pose
 from ..geometry.pose import estimate_pose
-from ..geometry.shape_statistics import POPULATION_FILE, Population, read_population
+from ..geometry.shape_statistics import POPULATION_FILE, read_population
 from ..reading.input import Input, read_input
 from .evaluation_options import SuiteOptions
 
@@ -80,13 +80,7 @@ class CompleteSkull:
 def complete_skull(skull: SkullFile, population: Path = POPULATION_FILE) -> CompleteSkull:
     """Return the complete skull in a file; the last one is kept, for the next of its cases."""
     source, mask = skull.read()
-    return CompleteSkull(source, mask, estimate_pose(mask, population=population_in(population)))
-
-
-@lru_cache(maxsize=1)
-def population_in(path: Path) -> Population:
-    """Return the shape statistics in a file; the last ones are kept."""
-    return read_population(path)
+    return CompleteSkull(source, mask, estimate_pose(mask, population=read_population(population)))
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import SimpleITK as sitk
+from numpy.typing import NDArray
 from scipy import ndimage
 
 from ..core.images import image_like, index_to_lps_mm
@@ -17,9 +18,10 @@ from ..core.interpolation import values_at
 from ..core.progress import Progress, silent
 from . import radial
 from .frame import Pose
-from .kriging import complete_maps, expectation, log_thickness, rough_fit, thickness_mm
-from .radial import FLOOR_RAD, PIXEL_RAD, VAULT_RAD, away_mm
-from .shape_statistics import OUTER, THICKNESS, Population, shipped_population
+from .kriging import complete_maps, rough_fit
+from .radial import FLOOR_RAD, PIXEL_RAD, VAULT_RAD, Map, distance_mm
+from .shape_statistics import OUTER, THICKNESS, Population
+from .vault_model import log_thickness, thickness_mm, vault_model
 
 RAY_MM = 1.0  # spacing at which rays are cast: as fine as the maps need
 MOST_STRETCH = 2.3  # sideways, of the map at its edge
@@ -32,6 +34,9 @@ RIM_MM = 4.5  # bone this close to a hole may be bevelled and is predicted as we
 ODD_MM = 12.0  # bone this far from where it is expected is not the vault's
 VIEW_SLACK_MM = 10.0  # an image may end this close within the expected outer surface
 VIEW_EDGE_MM = 1.5  # bone whose outermost point is so near the image's border is cut off there
+
+Flags = NDArray[np.bool_]
+Depth = NDArray[np.float32]
 
 DEEPEST_MM = 8.0  # depths are clipped to this
 BLOCK = 8  # voxels; blocks that cannot touch the shell are skipped
@@ -52,12 +57,12 @@ class Prior:
     """
 
     pose: Pose
-    outer_mm: np.ndarray
-    inner_mm: np.ndarray
-    covered: np.ndarray
-    hole: np.ndarray
-    seen: np.ndarray
-    deviation_mm: np.ndarray
+    outer_mm: Map
+    inner_mm: Map
+    covered: Flags
+    hole: Flags
+    seen: Flags
+    deviation_mm: Map
     hole_area_cm2: float
     notes: tuple[str, ...] = ()
     ring_error_mm: tuple[float, float] = (0.0, 0.0)
@@ -66,12 +71,12 @@ class Prior:
         """Return the depth within the completed vault on `grid` (float32, mm).
 
         min(r - inner radius, outer radius - r): positive within bone, observed or predicted;
-        clipped to +-8; -8 where the maps say nothing.
+        clipped to +-`DEEPEST_MM`, whose negative stands where the maps say nothing.
         """
         return self._on(grid, self.covered)
 
     def hole_depth_on(self, grid: sitk.Image) -> sitk.Image:
-        """Return the depth (float32, mm) as `depth_on` does, but -8 where no bone is missing."""
+        """Return the depth (float32, mm) as `depth_on` does, its least where none is missing."""
         return self._on(grid, self.hole)
 
     def hole_on(self, grid: sitk.Image) -> sitk.Image:
@@ -81,7 +86,7 @@ class Prior:
         """
         return self._on(grid, self.hole, as_mask=True)
 
-    def fields_on(self, grid: sitk.Image) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    def fields_on(self, grid: sitk.Image) -> tuple[Depth, Flags, Flags, NDArray[np.float32]]:
         """Return what the prior knows of every voxel of `grid`, which need not lie near bone.
 
         The depth (z, y, x) as `depth_on` gives it; whether bone is missing in the voxel's direction
@@ -101,7 +106,7 @@ class Prior:
         )
         return _depth(layers, points), hole > 0.5, opposite > 0.5, np.stack(deviation)
 
-    def _on(self, grid: sitk.Image, where: np.ndarray, as_mask: bool = False) -> sitk.Image:
+    def _on(self, grid: sitk.Image, where: Flags, as_mask: bool = False) -> sitk.Image:
         """Return the depth of the shell in the directions `where`, or the mask of where it is."""
         layers = np.stack([self.outer_mm, self.inner_mm, where]).astype(np.float32)
         shape = grid.GetSize()[::-1]
@@ -124,8 +129,8 @@ class Prior:
         return image_like(np.ascontiguousarray(out[: shape[0], : shape[1], : shape[2]]), grid)
 
     def _blocks_near_the_shell(
-        self, blocks: list[int], to_standard: np.ndarray, start: np.ndarray, where: np.ndarray
-    ) -> Iterator[np.ndarray]:
+        self, blocks: list[int], to_standard: Depth, start: Depth, where: Flags
+    ) -> Iterator[NDArray[np.intp]]:
         """Yield, in chunks, the indices (n, 3) of the blocks that may touch the shell `where`."""
         if not where.any():
             return
@@ -138,16 +143,16 @@ class Prior:
         rows, columns, radius = radial.to_map(middle)
         # Half a block's width as an angle, and how far, at least, the shell's directions are away.
         half_rad = half_mm / np.maximum(radius, half_mm)
-        away = radial.look_up(ndimage.distance_transform_edt(~where), rows, columns)
-        away_rad = (away - 2) * PIXEL_RAD / MOST_STRETCH
+        pixels = radial.look_up(ndimage.distance_transform_edt(~where), rows, columns)
+        apart_rad = (pixels - 2) * PIXEL_RAD / MOST_STRETCH
         polar = np.hypot(rows + 0.5 - radial.SIZE / 2, columns + 0.5 - radial.SIZE / 2) * PIXEL_RAD
         near = (radius > low) & (radius < high)
-        index = index[near & (away_rad < half_rad) & (polar < radial.POLAR_MAX_RAD + half_rad)]
+        index = index[near & (apart_rad < half_rad) & (polar < radial.POLAR_MAX_RAD + half_rad)]
         for first in range(0, len(index), CHUNK_BLOCKS):
             yield index[first : first + CHUNK_BLOCKS]
 
 
-def _depth(layers: np.ndarray, points: np.ndarray) -> np.ndarray:
+def _depth(layers: NDArray[np.float32], points: Depth) -> Depth:
     """Return the clipped depth (blocks, n), float32, at standard-frame points from the layers."""
     rows, columns, radius = radial.to_map(points)
     half = radial.SIZE / 2
@@ -161,22 +166,17 @@ def _depth(layers: np.ndarray, points: np.ndarray) -> np.ndarray:
 
 
 def complete_by_prior(
-    skull: sitk.Image,
-    pose: Pose,
-    progress: Progress = silent,
-    population: Population | None = None,
+    skull: sitk.Image, pose: Pose, population: Population, progress: Progress = silent
 ) -> Prior:
     """Return the vault of a skull mask (uint8 0/1) with its holes filled by prediction.
 
     A skull without a hole of more than `SMALLEST_HOLE_CM2` gives `hole_area_cm2` 0.
-    `population` replaces the shipped one.
     """
     progress(0.0, "Looking at the vault")
     outer, inner, bone = radial.shell_of(
         radial.share_of_bone(skull, RAY_MM), pose.rotation, pose.centre_mm
     )
-    known_shapes = population or shipped_population()
-    model = expectation(known_shapes)
+    model = vault_model(population)
     # Where the view ends in bone its outer surface is not seen, nor is bone missing there.
     ends = bone & ~_within_view(skull, pose, outer + VIEW_EDGE_MM)
     bone &= ~ends
@@ -184,10 +184,10 @@ def complete_by_prior(
     expected = rough_fit(maps, bone & (radial.POLAR_RAD < VAULT_RAD), model)
     bone &= np.abs(outer - expected[OUTER]) < ODD_MM
     seen = _within_view(skull, pose, expected[OUTER] - VIEW_SLACK_MM) & ~ends
-    hole = _find_holes(bone, seen, known_shapes.share(), expected[OUTER])
+    hole = _find_holes(bone, seen, population.share(), expected[OUTER])
     progress(0.4, "Predicting the missing bone")
     reliable = seen & (radial.POLAR_RAD < FLOOR_RAD)
-    filled = (away_mm(hole) <= RIM_MM) & reliable
+    filled = (distance_mm(hole) <= RIM_MM) & reliable
     complete = complete_maps(maps, bone, filled, model)
     thickness = thickness_mm(complete.maps[THICKNESS])
     notes = []
@@ -210,7 +210,7 @@ def complete_by_prior(
     )
 
 
-def _within_view(skull: sitk.Image, pose: Pose, reach_mm: np.ndarray) -> np.ndarray:
+def _within_view(skull: sitk.Image, pose: Pose, reach_mm: Map) -> Flags:
     """Return the directions in which the image reaches as far as `reach_mm`."""
     points = pose.to_patient(radial.DIRECTIONS * reach_mm[..., None])
     to_index = np.linalg.inv(index_to_lps_mm(skull))
@@ -218,14 +218,12 @@ def _within_view(skull: sitk.Image, pose: Pose, reach_mm: np.ndarray) -> np.ndar
     return np.all((index >= 0) & (index <= np.array(skull.GetSize()) - 1), axis=-1)
 
 
-def _closed(mask: np.ndarray) -> np.ndarray:
+def _closed(mask: Flags) -> Flags:
     """Return `mask` with pinholes filled: a pixel bone-free between bone is no gap in a table."""
     return ndimage.binary_closing(mask, iterations=3) | mask
 
 
-def _find_holes(
-    bone: np.ndarray, seen: np.ndarray, share: np.ndarray, outer_mm: np.ndarray
-) -> np.ndarray:
+def _find_holes(bone: Flags, seen: Flags, share: Map, outer_mm: Map) -> Flags:
     """Return the directions of the holes (SIZE, SIZE).
 
     A hole is a wide bone-free region with more than `SMALLEST_HOLE_CM2` of it where bone is due:
@@ -236,11 +234,11 @@ def _find_holes(
     possible = (share >= POSSIBLE_SHARE) & (radial.POLAR_RAD < FLOOR_RAD)
     free = ~bone & seen & (usual | possible)
     # Widths are judged as if the vault went on bone-free where the map ends.
-    wide_mm = away_mm(~free & (usual | possible))
+    wide_mm = distance_mm(~free & (usual | possible))
     core = wide_mm > NARROWEST_HOLE_MM / 2
-    opened = free & (away_mm(core & free) <= NARROWEST_HOLE_MM / 2)
+    opened = free & (distance_mm(core & free) <= NARROWEST_HOLE_MM / 2)
     labels, count = ndimage.label(opened, np.ones((3, 3)))
-    due = usual | (possible & (away_mm(~bone[:, ::-1]) > ASKEW_MM))
+    due = usual | (possible & (distance_mm(~bone[:, ::-1]) > ASKEW_MM))
     area = radial.STERADIANS * outer_mm**2 / 100 * due
     areas = ndimage.sum(area, labels, np.arange(count + 1))
     holes = np.isin(labels, np.flatnonzero(areas > SMALLEST_HOLE_CM2)) & (labels > 0)

@@ -74,7 +74,6 @@ def same_skull(one: str, other: str) -> bool:
     return one.lower().removesuffix("-ct") == other.lower().removesuffix("-ct")
 
 
-@lru_cache(maxsize=1)
 def shipped_population() -> Population:
     """Return the population in `resources/population.npz`.
 
@@ -86,17 +85,11 @@ def shipped_population() -> Population:
 def read_population(path: Path) -> Population:
     """Return the population in a file that `training.population` wrote.
 
-    Raises `SkullImplantError` where the file is missing or of another make.
+    The same object while the file stays as it is: what is worked out of it is kept too. Raises
+    `SkullImplantError` where the file is missing or of another make.
     """
     try:
-        with np.load(path, allow_pickle=False) as stored:
-            population = Population(
-                tuple(str(name) for name in stored["names"]),
-                stored["maps_mm"].astype(np.float32),
-                stored["bone"].astype(bool),
-            )
-        if population.maps_mm.shape[1:] != (2, SIZE, SIZE):
-            raise ValueError("another map size")
+        return _population_in(path, path.stat().st_mtime_ns)
     except (OSError, KeyError, ValueError, TypeError, zipfile.BadZipFile) as error:
         mend = (
             "install the program again"
@@ -106,4 +99,17 @@ def read_population(path: Path) -> Population:
         raise SkullImplantError(
             f"The shape statistics {path.name} are missing or damaged; {mend}."
         ) from error
+
+
+@lru_cache(maxsize=4)  # the shipped ones, and a user's own
+def _population_in(path: Path, changed_ns: int) -> Population:
+    """Return the population in a file; `changed_ns` makes a changed file another one."""
+    with np.load(path, allow_pickle=False) as stored:
+        population = Population(
+            tuple(str(name) for name in stored["names"]),
+            stored["maps_mm"].astype(np.float32),
+            stored["bone"].astype(bool),
+        )
+    if population.maps_mm.shape[1:] != (2, SIZE, SIZE):
+        raise ValueError("another map size")
     return population

@@ -5,7 +5,6 @@ Training and design share this file. Arrays are (z, y, x).
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 import SimpleITK as sitk
@@ -13,12 +12,10 @@ from scipy import ndimage
 
 from ..core.images import array_of, bounding_box, fraction_on
 from ..errors import SkullImplantError
+from .prior import DEEPEST_MM, Prior
 
-if TYPE_CHECKING:
-    from .prior import Prior
-
-# Depth at and below which the prior says nothing; it clips its depths just beyond.
-NOWHERE_MM = 7.9
+# Where the prior says nothing its depth is -`DEEPEST_MM`; a little is left to rounding.
+NOWHERE_MM = DEEPEST_MM - 0.1
 # The fine stage looks so far around the missing bone, and at the bone that is there so far.
 AROUND_MM, CONTEXT_MM = 8.0, 16.0
 # Beyond what the fine stage looks at, so that augmentation turns real bone into its view.
@@ -48,8 +45,8 @@ class View:
 
     @property
     def hole_depth_mm(self) -> np.ndarray:
-        """The depth within the bone expected in the hole; -8 in other directions."""
-        return np.where(self.hole, self.depth_mm, np.float32(-8.0))
+        """The depth within the bone expected in the hole; -`DEEPEST_MM` in other directions."""
+        return np.where(self.hole, self.depth_mm, np.float32(-DEEPEST_MM))
 
     def from_hole_mm(self) -> np.ndarray:
         """Return each voxel's distance to the bone that the prior expects in the hole."""
@@ -86,14 +83,14 @@ def view_of(
     )
 
 
-def head_view(skull: sitk.Image, prior: "Prior", grid: sitk.Image) -> View:
+def head_view(skull: sitk.Image, prior: Prior, grid: sitk.Image) -> View:
     """Return the view of the whole `grid`, the prior's standard one, for the auto-encoder."""
     z, y, x = grid.GetSize()[::-1]
     return _view(skull, prior, grid, (slice(0, z), slice(0, y), slice(0, x)))
 
 
 def defect_view(
-    skull: sitk.Image, prior: "Prior", grid: sitk.Image
+    skull: sitk.Image, prior: Prior, grid: sitk.Image
 ) -> tuple[View, tuple[slice, slice, slice]]:
     """Return the view of the box of the standard `grid` around the hole, and the box (z, y, x).
 
@@ -108,7 +105,7 @@ def defect_view(
 
 
 def _view(
-    skull: sitk.Image, prior: "Prior", grid: sitk.Image, box: tuple[slice, slice, slice]
+    skull: sitk.Image, prior: Prior, grid: sitk.Image, box: tuple[slice, slice, slice]
 ) -> View:
     z, y, x = box
     spacing_mm = float(grid.GetSpacing()[0])

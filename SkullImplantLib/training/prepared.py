@@ -9,7 +9,7 @@ import hashlib
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
-from functools import lru_cache, partial
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
@@ -86,7 +86,7 @@ class CaseOptions:
 
     def known_shapes(self) -> Population:
         """Return the shape statistics without the skulls left out."""
-        population = _population(self.population)
+        population = read_population(self.population)
         return population.without([n for out in self.left_out for n in population.skulls_like(out)])
 
     def names(self, skull: SkullFile) -> list[str]:
@@ -104,11 +104,6 @@ class CaseOptions:
         return [
             f"{skull.name}-{TURNS[k % len(TURNS)]}-{k:03d}-{made}.npz" for k in range(self.count)
         ]
-
-
-@lru_cache(maxsize=1)
-def _population(path: Path) -> Population:
-    return read_population(path)
 
 
 def prepare_cases(
