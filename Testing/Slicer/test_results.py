@@ -236,3 +236,14 @@ def test_result_that_does_not_fit_leaves_the_scene_as_it_was(
     with pytest.raises(KeyError):
         results.addResults(damaged, small_ct)
     assert node_ids(scene) == before
+
+
+def test_result_of_a_labelmap_is_updated_and_reported_without_a_ct(results, scene, small_result):
+    """A mask is no CT: what lies behind the pictures is then the skull."""
+    from SkullImplantPanel import requests
+
+    skull = slicer.util.loadVolume(str(small_result / "skull.nrrd"), {"labelmap": True})
+    nodes = results.addResults(results.readResults(small_result), skull)
+    for request in (requests.updateRequest(nodes), requests.reportRequest(nodes)):
+        assert "--input" not in request.arguments
+        assert set(request.images) == {f"before/{piece.fileName}" for piece in results.PIECES}
