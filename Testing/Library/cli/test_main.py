@@ -63,7 +63,8 @@ def test_design_writes_what_the_contract_names(
     lines = [json.loads(line) for line in printed.err.splitlines()]
     assert lines[0] == {"pid": os.getpid()} and lines[-1] == {"done": True}
     steps = lines[1:-1]
-    assert all(set(line) == {"stage", "fraction", "message"} for line in steps)
+    assert all(set(line) - {"device"} == {"stage", "fraction", "message"} for line in steps)
+    assert {line["stage"] for line in steps if line.get("device") == "cpu"} == {"completion"}
     assert {"reading", "skull", "completion", "export"} <= {line["stage"] for line in steps}
     _assert_sound(output / "implant.stl", data["implant"]["volume_cm3"])
     report = (output / "report.html").read_text()

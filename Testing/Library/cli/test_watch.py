@@ -22,8 +22,8 @@ from SkullImplantLib.job.protocol import (
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="starters are killed by POSIX signals")
 
-# About a second, and some for a busy machine.
-SOON_S = 2.0
+# About a second, and more for a busy machine.
+SOON_S = 8.0
 
 # Starts what it is given, notes its process, and waits.
 STARTER = """
@@ -35,9 +35,9 @@ time.sleep(60)
 STUCK = """
 import ctypes, os, sys
 from pathlib import Path
-from SkullImplantLib.cli import _stop
+from SkullImplantLib.cli.main import _stop
+from SkullImplantLib.cli.watch import ending_with_the_starter
 from SkullImplantLib.export.folder import staged_folder, trace_remover
-from SkullImplantLib.watch import ending_with_the_starter
 import signal
 signal.signal(signal.SIGTERM, _stop)
 output = Path(sys.argv[1])
