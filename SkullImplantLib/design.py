@@ -12,24 +12,25 @@ import SimpleITK as sitk
 from vtkmodules.vtkCommonDataModel import vtkPolyData
 
 from . import __version__
-from .completion.complete import Choice, complete, find_weights
-from .completion.trust import Confidence, assess
+from .completion import Choice, Confidence, assess, complete, find_weights
 from .core.checksums import sha256_of
 from .core.images import array_of, crop, voxel_volume_mm3
 from .core.stages import StageReport, Stages, no_report
 from .errors import SkullImplantError
-from .geometry.hole import find_hole
-from .geometry.pose import estimate_pose
-from .geometry.prior import complete_by_prior
+from .geometry import complete_by_prior, estimate_pose, find_hole
 from .geometry.shape_statistics import POPULATION_FILE, Population, shipped_population
-from .implant.checks import Check, CheckOptions, check_implant
-from .implant.fit import make_implant
-from .implant.surface import SurfaceOptions, surface_of
+from .implant import (
+    Check,
+    CheckOptions,
+    SurfaceOptions,
+    check_implant,
+    make_implant,
+    surface_of,
+)
 from .models import AUTO, PRIOR, TORCH_MINIMUM, chosen_model
 from .options import DesignOptions, ImplantOptions, check_lengths
-from .reading.input import Input
-from .skull.left_out import LeftOut, leave_out
-from .skull.segmentation import Skull, SkullOptions, clean_skull, segment_skull
+from .reading import Input
+from .skull import LeftOut, Skull, SkullOptions, clean_skull, leave_out, segment_skull
 
 log = logging.getLogger(__name__)
 
@@ -184,9 +185,9 @@ def design_implant(
             skull = clean_skull(source.image, progress)
         skull, left = _without(skull, left_out)
     with stages.stage("pose") as progress:
-        pose = estimate_pose(skull.mask, progress, shapes)
+        pose = estimate_pose(skull.mask, shapes, progress)
     with stages.stage("prior") as progress:
-        prior = complete_by_prior(skull.mask, pose, progress, shapes)
+        prior = complete_by_prior(skull.mask, pose, shapes, progress)
         if prior.hole_area_cm2 <= 0.0:
             raise SkullImplantError(
                 "No defect was found in the vault; check the bone threshold, or that this skull "

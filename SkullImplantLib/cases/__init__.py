@@ -1,0 +1,1 @@
+"""Patients whose answer is known: the sample patient, defects, flaws, and data sets on disk."""

@@ -1,0 +1,1 @@
+"""The command line `skull-implant`: its words, its verbs, its progress."""

@@ -22,7 +22,6 @@ from ..core.images import array_of
 from ..core.resources import RESOURCES
 from ..errors import SkullImplantError
 from ..geometry import radial
-from ..geometry.radial import away_mm
 from ..geometry.shape_statistics import OUTER, THICKNESS, Population
 
 if TYPE_CHECKING:
@@ -215,12 +214,12 @@ def features_of(
     """
     hole, outer = prior.hole, prior.outer_mm
     area = (radial.STERADIANS * outer**2)[hole]
-    away = away_mm(hole)
-    ring = (away > RING_MM[0]) & (away <= RING_MM[1]) & radial.DISC
+    from_hole_mm = radial.distance_mm(hole)
+    ring = (from_hole_mm > RING_MM[0]) & (from_hole_mm <= RING_MM[1]) & radial.DISC
     open_ring = ring & ~prior.covered
     edge = ndimage.binary_dilation(hole, iterations=EDGE_PIXELS) & ~hole
     known = prior.covered & ~hole
-    paired = known & known[:, ::-1] & (away <= NEAR_MM)
+    paired = known & known[:, ::-1] & (from_hole_mm <= NEAR_MM)
     askew_mm = np.abs(outer - outer[:, ::-1])[paired]
     return {
         "area_cm2": prior.hole_area_cm2,

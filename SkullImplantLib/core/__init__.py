@@ -1,0 +1,1 @@
+"""What every stage stands on: images, files, progress, stages, threads, memory."""

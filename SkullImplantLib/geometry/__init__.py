@@ -1,0 +1,15 @@
+"""What is known of heads: where this one lies, its vault by geometry alone, and its hole."""
+
+from .frame import Pose
+from .hole import Hole, find_hole
+from .pose import estimate_pose
+from .prior import Prior, complete_by_prior
+
+__all__ = [
+    "Hole",
+    "Pose",
+    "Prior",
+    "complete_by_prior",
+    "estimate_pose",
+    "find_hole",
+]

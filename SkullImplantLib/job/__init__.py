@@ -1,0 +1,1 @@
+"""A run of the library in another process, seen from the program that starts it."""

@@ -10,9 +10,9 @@ from SkullImplantLib.completion import network as completion
 from SkullImplantLib.completion.network import (
     GPU_TOO_SMALL,
     NetworkPlace,
-    run_network,
     occupancy_of,
     on_device_or_cpu,
+    run_network,
 )
 from SkullImplantLib.geometry.view import View
 from SkullImplantLib.networks.autoencoder import Configuration, SparseAutoEncoder

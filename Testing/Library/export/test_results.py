@@ -99,7 +99,7 @@ def test_writing_replaces_a_design_whole_or_not_at_all(design: Design, tmp_path:
     write_design(design, folder, pictures=False)
     assert not (folder / "report.html").exists()
     (tmp_path / "file").write_text("in the way")
-    with pytest.raises(SkullImplantError, match="Cannot write into"):
+    with pytest.raises(SkullImplantError, match="Cannot make the folder"):
         write_design(design, tmp_path / "file" / "result", pictures=False)
 
 
