@@ -1,5 +1,6 @@
 """What the library is asked for: the parameters and nodes of the scene as files and arguments."""
 
+import json
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -130,7 +131,9 @@ def _resultAsBefore(nodes: ResultNodes) -> tuple[list[str], Images, dict[str, st
                       for piece in PIECES}
     arguments = [f"{{folder}}/{BEFORE}"]
     node = inputOfResult(nodes.segmentation)
-    if node is not None and node.IsA("vtkMRMLScalarVolumeNode") and not node.IsA("vtkMRMLLabelMapVolumeNode"):
+    # A volume may also have been taken as a mask.
+    isCt = json.loads(nodes.design.GetText()).get("input", {}).get("kind") == "ct"
+    if isCt and node is not None and node.IsA("vtkMRMLScalarVolumeNode"):
         images[INPUT] = inputs.imageOfVolume(node)
         arguments += ["--input", f"{{folder}}/{INPUT}"]
     return arguments, images, {f"{BEFORE}/design.json": nodes.design.GetText()}

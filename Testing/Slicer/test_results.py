@@ -238,12 +238,21 @@ def test_result_that_does_not_fit_leaves_the_scene_as_it_was(
     assert node_ids(scene) == before
 
 
-def test_result_of_a_labelmap_is_updated_and_reported_without_a_ct(results, scene, small_result):
-    """A mask is no CT: what lies behind the pictures is then the skull."""
+@pytest.mark.parametrize("labelmap", [True, False])
+def test_result_of_a_mask_is_updated_and_reported_without_a_ct(
+    results, scene, small_result, labelmap
+):
+    """A mask is no CT, whatever kind of volume it is: pictures then show the skull behind it."""
     from SkullImplantPanel import requests
 
-    skull = slicer.util.loadVolume(str(small_result / "skull.nrrd"), {"labelmap": True})
-    nodes = results.addResults(results.readResults(small_result), skull)
+    path = str(small_result / "skull.nrrd")
+    skull = slicer.util.loadVolume(path, {"labelmap": labelmap})
+    read = results.readResults(small_result)
+    read.design["input"]["kind"] = "skull"
+    nodes = results.addResults(read, skull)
     for request in (requests.updateRequest(nodes), requests.reportRequest(nodes)):
         assert "--input" not in request.arguments
         assert set(request.images) == {f"before/{piece.fileName}" for piece in results.PIECES}
+    read.design["input"]["kind"] = "ct"
+    of_ct = requests.reportRequest(results.addResults(read, skull))
+    assert of_ct.arguments[-2:] == ["--input", "{folder}/input.nrrd"]
