@@ -16,7 +16,7 @@ from ..cases.defects import USUAL_CM2, apply_to_ct, make_defect
 from ..cases.sample import SamplePatient, make_sample_patient
 from ..core.images import voxel_volume_mm3, write_image
 from ..core.progress import part
-from ..core.stages import StageReport
+from ..core.stages import ALMOST, StageReport
 from ..core.threads import use_threads
 from ..design import design_implant
 from ..evaluation.metrics import evaluate_implant
@@ -132,7 +132,9 @@ def devices(options: argparse.Namespace, report: StageReport) -> Result:
 
 def _read(options: argparse.Namespace, report: StageReport) -> Input:
     progress = stage_of(report, "reading")
-    source = read_input(options.input, options.kind_of_input, options.series, progress)
+    # The stage ends once, with what was read.
+    reading = part(progress, 0.0, ALMOST)
+    source = read_input(options.input, options.kind_of_input, options.series, reading)
     progress(1.0, source.description)
     return source
 

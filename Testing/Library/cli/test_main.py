@@ -66,6 +66,8 @@ def test_design_writes_what_the_contract_names(
     assert all(set(line) - {"device"} == {"stage", "fraction", "message"} for line in steps)
     assert {line["stage"] for line in steps if line.get("device") == "cpu"} == {"completion"}
     assert {"reading", "skull", "completion", "export"} <= {line["stage"] for line in steps}
+    ended = [line["stage"] for line in steps if line["fraction"] == 1.0]
+    assert len(ended) == len(set(ended)), "a stage ended twice"
     _assert_sound(output / "implant.stl", data["implant"]["volume_cm3"])
     report = (output / "report.html").read_text()
     assert "proposal" in report and 'src="http' not in report
