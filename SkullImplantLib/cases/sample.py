@@ -25,6 +25,9 @@ FOAM_HU, SHELL_HU = -920.0, 140.0
 SLAB_SLICES = 16
 # A bump falls to a quarter 24 degrees from its middle.
 BUMP_NARROWNESS = 12.0
+# The left of the head is flatter, as after lying on it as a child (mild positional plagiocephaly),
+# so that no side is the other's mirror image. Direction in the head frame: left, posterior, up.
+FLAT_DIRECTION, FLATTENING_MM = (0.86, 0.20, 0.46), 6.0
 
 
 @dataclass(frozen=True)
@@ -236,6 +239,10 @@ def _skull_distances(
     for direction, bump_mm in zip(head.bump_directions.astype(np.float32), head.bump_heights_mm):
         cosine = ux * direction[0] + uy * direction[1] + uz * direction[2]
         surface += np.float32(bump_mm) / (1.0 + BUMP_NARROWNESS * (1.0 - cosine)) ** 2
+    toward_flat = ux * FLAT_DIRECTION[0] + uy * FLAT_DIRECTION[1] + uz * FLAT_DIRECTION[2]
+    # Falls to a half 24 degrees from its middle.
+    flat = np.square(np.square(np.square(np.maximum(toward_flat, 0.0))))
+    surface = surface - FLATTENING_MM * flat
     brow = np.exp(-(((z + 26.0) / 9.0) ** 2)) * np.clip(-uy, 0.0, 1.0) ** 6
     surface = surface + 4.0 * brow
     temple = np.exp(-(((z + 22.0) / 20.0) ** 2) - ((y + 12.0) / 26.0) ** 2) * np.abs(ux) ** 2
