@@ -24,6 +24,7 @@ from ..export.folder import staged_folder
 from ..export.renders import try_rendering
 from ..export.results import RESULT_FILES, write_files, write_pictures
 from ..geometry.pose import estimate_pose
+from ..geometry.shape_statistics import shipped_population
 from ..models import MIRROR, PRIOR, uses_torch
 from ..options import DesignOptions
 from ..reading.input import Input, read_input
@@ -169,7 +170,7 @@ def defect(options: argparse.Namespace, report: StageReport) -> Result:
         skull = segment_skull(source.image, threshold, stage_of(report, "skull")).mask
     else:
         skull = clean_skull(source.image, stage_of(report, "skull")).mask
-    pose = estimate_pose(skull, stage_of(report, "pose"))
+    pose = estimate_pose(skull, shipped_population(), stage_of(report, "pose"))
     kind = "random_1" if options.kind == "random" else options.kind
     # Of the kind too: with one seed, each kind has an area and a place of its own.
     rng = np.random.default_rng([options.seed, *kind.encode()])

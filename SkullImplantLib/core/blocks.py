@@ -6,6 +6,7 @@ import numpy as np
 import SimpleITK as sitk
 from numpy.typing import NDArray
 
+CACHED_BYTES = 1 << 22  # of an array worked on at a time: they stay in the processor's cache
 FULL = 255  # the level of a block that is all mask: a byte tells shares to within 0.2 %
 
 
@@ -17,6 +18,14 @@ def per_block(
     `reduce` is a ufunc of two arguments (np.maximum, np.logical_or, np.add ...); blocks that reach
     beyond the array hold what there is of them. `dtype` is that of the result, of `array` if None.
     """
+    layers = block[0] * max(1, CACHED_BYTES // (array[: block[0]].nbytes or 1))
+    slabs = [array[start : start + layers] for start in range(0, len(array), layers)]
+    return np.concatenate([_slab_per_block(slab, block, reduce, dtype) for slab in slabs])
+
+
+def _slab_per_block(
+    array: NDArray[Any], block: tuple[int, ...], reduce: np.ufunc, dtype: Any
+) -> NDArray[Any]:
     for axis, size in enumerate(block):
         array = np.moveaxis(array, axis, 0)
         # Layer by layer: numpy works through whole planes so, not through rows of a few voxels.
@@ -25,7 +34,7 @@ def per_block(
             part = array[layer::size]
             reduce(reduced[: len(part)], part, out=reduced[: len(part)])
         array = np.moveaxis(reduced, 0, axis)
-    return np.ascontiguousarray(array)
+    return array
 
 
 def mean_per_block(array: NDArray[Any], block: tuple[int, ...]) -> NDArray[np.float32]:

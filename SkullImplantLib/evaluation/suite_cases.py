@@ -20,7 +20,7 @@ from ..core.checksums import sha256_of
 from ..errors import SkullImplantError
 from ..geometry.frame import Pose
 from ..geometry.pose import estimate_pose
-from ..geometry.shape_statistics import POPULATION_FILE, read_population
+from ..geometry.shape_statistics import POPULATION_FILE, read_population, shipped_population
 from ..reading.input import Input, read_input
 from .evaluation_options import SuiteOptions
 
@@ -80,7 +80,7 @@ class CompleteSkull:
 def complete_skull(skull: SkullFile, population: Path = POPULATION_FILE) -> CompleteSkull:
     """Return the complete skull in a file; the last one is kept, for the next of its cases."""
     source, mask = skull.read()
-    return CompleteSkull(source, mask, estimate_pose(mask, population=read_population(population)))
+    return CompleteSkull(source, mask, estimate_pose(mask, read_population(population)))
 
 
 @dataclass(frozen=True)
@@ -176,7 +176,7 @@ class CohortCase:
 def vault_centre_mm(skull: sitk.Image) -> np.ndarray | None:
     """Return the centre (LPS, mm) of a skull's vault; None where the mask is no skull."""
     try:
-        return estimate_pose(skull).centre_mm
+        return estimate_pose(skull, shipped_population()).centre_mm
     except SkullImplantError:
         return None
 

@@ -6,12 +6,15 @@ anterior) and columns along x, so mirroring left and right is `map[:, ::-1]`. Th
 the polar angle exact and stretches sideways by angle / sin(angle), 1.7 times at 105 degrees.
 """
 
+from collections.abc import Callable
+
 import numpy as np
 import SimpleITK as sitk
+from numpy.typing import NDArray
 from scipy import ndimage
 
 from ..core.blocks import FULL
-from ..core.images import array_of, index_to_lps_mm, shares_in_blocks
+from ..core.images import array_of, image_like, index_to_lps_mm, shares_in_blocks
 from ..core.interpolation import values_at
 
 SIZE = 208
@@ -27,13 +30,17 @@ SHELL_RADII_MM = np.arange(45.0, 132.0, 0.5)
 THICKEST_MM = 22.0  # no vault is thicker along a ray, frontal sinus included
 
 
-def map_directions(size: int) -> tuple[np.ndarray, np.ndarray]:
+Map = NDArray[np.floating]
+Pixels = tuple[NDArray[np.intp], ...]  # rows and columns
+
+
+def map_directions(size: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Return unit vectors (size, size, 3) and polar angles (size, size) of a map of even size."""
     ticks = (np.arange(size) + 0.5) / size * 2 - 1
     y, x = np.meshgrid(ticks, ticks, indexing="ij")
-    away = np.hypot(x, y)
-    polar = away * POLAR_MAX_RAD
-    sine = np.sin(polar) / away  # the size is even: no pixel lies on the pole
+    from_pole = np.hypot(x, y)
+    polar = from_pole * POLAR_MAX_RAD
+    sine = np.sin(polar) / from_pole  # the size is even: no pixel lies on the pole
     return np.stack([x * sine, y * sine, np.cos(polar)], axis=-1), polar
 
 
@@ -42,7 +49,7 @@ DISC = POLAR_RAD <= POLAR_MAX_RAD
 STERADIANS = (2 * POLAR_MAX_RAD / SIZE) ** 2 * np.sin(POLAR_RAD) / POLAR_RAD * DISC
 
 
-def to_map(points: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def to_map(points: NDArray[np.floating]) -> tuple[Map, Map, Map]:
     """Return (row, column, radius in mm) of standard-frame points (..., 3); fractional pixels."""
     radius = np.sqrt((points * points).sum(axis=-1))
     level = np.hypot(points[..., 0], points[..., 1])
@@ -55,18 +62,30 @@ def to_map(points: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     )
 
 
-def look_up(values: np.ndarray, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
+def look_up(values: Map, rows: Map, columns: Map) -> Map:
     """Return the map `values` (without NaN) between pixels, bilinearly; its edge outside."""
     return ndimage.map_coordinates(values, [rows, columns], order=1, mode="nearest")
 
 
+def with_gradient(
+    distance: Callable[[NDArray[np.float64]], Map], points: NDArray[np.float64], step_mm: float
+) -> tuple[Map, NDArray[np.floating]]:
+    """Return `distance` at the points (..., 3) and its gradient there (..., 3).
+
+    By central differences over `step_mm` each way. `distance` takes points (n, ..., 3) at once.
+    """
+    steps = step_mm * np.concatenate([np.zeros((1, 3)), np.eye(3), -np.eye(3)])
+    values = distance(points + steps.reshape(7, *[1] * (points.ndim - 1), 3))
+    return values[0], np.moveaxis((values[1:4] - values[4:]) / (2 * step_mm), 0, -1)
+
+
 def cast_rays(
     image: sitk.Image,
-    origin_mm: np.ndarray,
-    directions: np.ndarray,
-    radii_mm: np.ndarray,
+    origin_mm: NDArray[np.float64],
+    directions: NDArray[np.float64],
+    radii_mm: NDArray[np.float64],
     outside: float = 0.0,
-) -> np.ndarray:
+) -> NDArray[np.float32]:
     """Return `image` (float32) along rays, trilinearly, shape (rays, radii).
 
     `origin_mm` (3,) and `directions` (rays, 3) are in LPS; `outside` stands beyond the voxels.
@@ -79,15 +98,15 @@ def cast_rays(
     return values_at(np.asarray(array_of(image), np.float32), (z, y, x), outside)
 
 
-def fill_nearest(values: np.ndarray, known: np.ndarray) -> np.ndarray:
+def fill_nearest(values: Map, known: NDArray[np.bool_]) -> Map:
     """Return `values` with every pixel that is not `known` taking the nearest known one's value."""
     nearest = ndimage.distance_transform_edt(~known, return_distances=False, return_indices=True)
     return values[tuple(nearest)]
 
 
 def shell_of(
-    image: sitk.Image, rotation: np.ndarray, centre_mm: np.ndarray
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    image: sitk.Image, rotation: NDArray[np.float64], centre_mm: NDArray[np.float64]
+) -> tuple[Map, Map, NDArray[np.bool_]]:
     """Return the outer radius and inner radius (mm) of the vault's bone, and where there is any.
 
     `image` holds the share of bone, 0 to 1; the standard frame lies at `rotation` and `centre_mm`
@@ -112,7 +131,9 @@ def shell_of(
     return outer, inner, known
 
 
-def _crossing(values: np.ndarray, inside: np.ndarray, beyond: np.ndarray) -> np.ndarray:
+def _crossing(
+    values: NDArray[np.float32], inside: NDArray[np.intp], beyond: NDArray[np.intp]
+) -> NDArray[np.floating]:
     """Return the radius where each ray falls through one half from sample `inside` to `beyond`."""
     ray = np.arange(len(values))
     high, low = values[ray, inside], values[ray, beyond]
@@ -126,10 +147,11 @@ def share_of_bone(mask: sitk.Image, spacing_mm: float) -> sitk.Image:
 
     Axes already coarser keep their spacing.
     """
-    return sitk.Cast(shares_in_blocks(mask, spacing_mm), sitk.sitkFloat32) / float(FULL)
+    levels = shares_in_blocks(mask, spacing_mm)
+    return image_like(np.divide(array_of(levels), np.float32(FULL), dtype=np.float32), levels)
 
 
-def away_mm(mask: np.ndarray) -> np.ndarray:
+def distance_mm(mask: NDArray[np.bool_]) -> Map:
     """Return each pixel's distance in mm from `mask`, about, on the mean sphere."""
     if not mask.any():
         return np.full(mask.shape, np.inf)

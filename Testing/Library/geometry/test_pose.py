@@ -89,7 +89,7 @@ def test_standard_grid_covers_the_box_along_the_standard_axes(turn, shift, spaci
 )
 def test_pose_is_found_in_any_position_size_and_sampling(turn, spacing_mm, size) -> None:
     truth = tilted(*turn, (40.0, -130.0, 700.0))
-    pose = estimate_pose(skull_in(truth, spacing_mm, size))
+    pose = estimate_pose(skull_in(truth, spacing_mm, size), shipped_population())
     assert degrees_between(pose.rotation, truth.rotation) < 1.0
     # What a scaled head's centre is, is a matter of the population's mean; the plane is not.
     assert abs(pose.to_standard(truth.centre_mm)[0]) < 0.5
@@ -102,24 +102,27 @@ def test_pose_does_not_depend_on_the_direction_in_which_voxels_are_stored() -> N
     truth = tilted(8.0, -5.0, 12.0, (0.0, 0.0, 0.0))
     skull = skull_in(truth, (2.0, 2.0, 2.0))
     reoriented = sitk.DICOMOrient(skull, "SRP")
-    a, b = estimate_pose(skull), estimate_pose(reoriented)
+    a, b = (
+        estimate_pose(skull, shipped_population()),
+        estimate_pose(reoriented, shipped_population()),
+    )
     assert degrees_between(a.rotation, b.rotation) < 0.3
     np.testing.assert_allclose(a.centre_mm, b.centre_mm, atol=0.5)
     left_handed = sitk.Flip(skull, [True, False, False])
-    c = estimate_pose(left_handed)
+    c = estimate_pose(left_handed, shipped_population())
     assert degrees_between(a.rotation, c.rotation) < 0.3
 
 
 def test_a_hole_of_130_cm2_hardly_moves_the_pose() -> None:
     truth = tilted(5.0, 8.0, -15.0, (10.0, 20.0, 30.0))
     skull = skull_in(truth, (2.0, 2.0, 2.0))
-    whole = estimate_pose(skull)
+    whole = estimate_pose(skull, shipped_population())
     points = truth.to_standard(points_of(skull))
     for axis in ([0.9, -0.2, 0.5], [0.1, -0.9, 0.4], [0.4, 0.5, 0.8]):
         axis = np.array(axis) / np.linalg.norm(axis)
         cosine = points @ axis / np.maximum(np.linalg.norm(points, axis=-1), 1)
         cut = (array_of(skull) > 0) & (cosine < np.cos(np.deg2rad(44)))
-        pose = estimate_pose(image_like(cut, skull))
+        pose = estimate_pose(image_like(cut, skull), shipped_population())
         assert degrees_between(pose.rotation, whole.rotation) < 1.5
         assert np.linalg.norm(pose.centre_mm - whole.centre_mm) < 1.5
 
@@ -127,8 +130,10 @@ def test_a_hole_of_130_cm2_hardly_moves_the_pose() -> None:
 def test_same_mask_gives_the_same_bytes() -> None:
     skull = skull_in(tilted(3.0, 2.0, 1.0, (0.0, 0.0, 0.0)), (2.5, 2.5, 2.5))
     seen: list[float] = []
-    a = estimate_pose(skull, lambda fraction, message="": seen.append(fraction))
-    b = estimate_pose(skull)
+    a = estimate_pose(
+        skull, shipped_population(), lambda fraction, message="": seen.append(fraction)
+    )
+    b = estimate_pose(skull, shipped_population())
     assert seen[-1] == 1.0
     assert a.rotation.tobytes() == b.rotation.tobytes()
     assert a.centre_mm.tobytes() == b.centre_mm.tobytes()
@@ -158,19 +163,19 @@ def shape_of(kind: str) -> sitk.Image:
 )
 def test_what_is_no_skull_is_refused(kind: str) -> None:
     with pytest.raises(SkullImplantError, match="does not look like a skull"):
-        estimate_pose(shape_of(kind))
+        estimate_pose(shape_of(kind), shipped_population())
 
 
 @pytest.mark.parametrize("name", ["brainweb-06", "visible-human-male"])
 def test_pose_of_a_real_skull_follows_its_motion(shared_data, name: str) -> None:
     skull = sitk.ReadImage(str(shared_data / "train" / f"{name}.nii.gz"), sitk.sitkUInt8)
-    whole = estimate_pose(skull)
+    whole = estimate_pose(skull, shipped_population())
     assert whole.fit_mm < 1.5
     motion = Rotation.from_euler("zyx", [9.0, -7.0, 5.0], degrees=True).as_matrix()
     moved = sitk.Image(skull)
     moved.SetDirection((motion @ np.reshape(skull.GetDirection(), (3, 3))).ravel().tolist())
     moved.SetOrigin((motion @ np.array(skull.GetOrigin()) + [30.0, -20.0, 10.0]).tolist())
-    pose = estimate_pose(moved)
+    pose = estimate_pose(moved, shipped_population())
     assert degrees_between(pose.rotation, motion @ whole.rotation) < 1.0
     expected = motion @ whole.centre_mm + [30.0, -20.0, 10.0]
     assert np.linalg.norm(pose.centre_mm - expected) < 0.5
@@ -178,7 +183,7 @@ def test_pose_of_a_real_skull_follows_its_motion(shared_data, name: str) -> None
 
 def test_real_skull_in_standard_pose_mirrors_onto_itself(shared_data) -> None:
     skull = sitk.ReadImage(str(shared_data / "train" / "visible-human-male.nii.gz"), sitk.sitkUInt8)
-    grid = standard_grid(estimate_pose(skull), 2.0)
+    grid = standard_grid(estimate_pose(skull, shipped_population()), 2.0)
     filled = array_of(resample(skull, grid, sitk.sitkNearestNeighbor)) > 0
     vault = filled[-60:]
     # Within 4 mm of bone on one side there is bone on the other.

@@ -13,7 +13,7 @@ from scipy.spatial.transform import Rotation
 from SkullImplantLib.cases.defects import make_defect
 from SkullImplantLib.core.images import array_of, crop, image_like, index_to_lps_mm
 from SkullImplantLib.geometry import kriging, radial
-from SkullImplantLib.geometry.covariance import DEPARTURES, departure_covariance
+from SkullImplantLib.geometry.covariance import EVERYWHERE, squared_exponential
 from SkullImplantLib.geometry.frame import Pose, standard_grid
 from SkullImplantLib.geometry.pose import estimate_pose
 from SkullImplantLib.geometry.prior import Prior, complete_by_prior
@@ -23,6 +23,7 @@ from SkullImplantLib.geometry.shape_statistics import (
     Population,
     shipped_population,
 )
+from SkullImplantLib.geometry.vault_model import thickness_mm, vault_model
 from SkullImplantLib.training.population import POST_MM, without_posts
 
 POSE = Pose(
@@ -105,7 +106,7 @@ CUTS = {"side": ((0.9, 0.1, 0.45), 24.0), "top": ((0.1, 0.2, 1.0), 27.0)}
 @pytest.fixture(scope="module", params=CUTS)
 def completed(request, skull, others) -> tuple[sitk.Image, Prior]:
     defective = with_cut(skull, *CUTS[request.param])
-    return defective, complete_by_prior(defective, POSE, population=others)
+    return defective, complete_by_prior(defective, POSE, others)
 
 
 def test_a_cut_is_closed_close_to_the_truth(skull, completed) -> None:
@@ -171,7 +172,7 @@ def test_the_slope_of_a_burr_hole_makes_no_dent(skull, completed, others, reques
     deep = radius > radial.look_up(plain.outer_mm - 6.0, rows, columns)
     drilled = deep & (points @ middle > np.cos(np.deg2rad(5.0)) * radius)
     sloped = image_like((array_of(defective) > 0) & ~drilled, defective)
-    prior = complete_by_prior(sloped, POSE, population=others)
+    prior = complete_by_prior(sloped, POSE, others)
     change_mm = (prior.outer_mm - plain.outer_mm)[plain.hole & prior.hole]
     assert change_mm.min() > -0.4
 
@@ -190,7 +191,7 @@ def test_observed_bone_stays_as_it_is(skull, completed) -> None:
 
 
 def test_a_whole_skull_has_no_hole(skull, others) -> None:
-    prior = complete_by_prior(skull, POSE, population=others)
+    prior = complete_by_prior(skull, POSE, others)
     assert prior.hole_area_cm2 == 0.0
     assert not array_of(prior.hole_on(skull)).any()
     assert not prior.deviation_mm.any()
@@ -199,7 +200,7 @@ def test_a_whole_skull_has_no_hole(skull, others) -> None:
 
 def test_a_burr_hole_is_no_defect(skull, others) -> None:
     drilled = with_cut(skull, (0.5, 0.3, 0.8), 5.0)  # 15 mm across
-    assert complete_by_prior(drilled, POSE, population=others).hole_area_cm2 == 0.0
+    assert complete_by_prior(drilled, POSE, others).hole_area_cm2 == 0.0
 
 
 def test_where_not_everybody_has_bone_the_other_side_tells_a_hole_from_an_opening(
@@ -212,19 +213,19 @@ def test_where_not_everybody_has_bone_the_other_side_tells_a_hole_from_an_openin
         bone[: len(bone) // 3, near] = False
     fewer = replace(others, bone=bone)
     one_sided = with_cut(skull, axis, 14.0)
-    hole = complete_by_prior(one_sided, POSE, population=fewer).hole
+    hole = complete_by_prior(one_sided, POSE, fewer).hole
     assert radial.DIRECTIONS[hole] @ np.array(axis) / np.linalg.norm(axis) == pytest.approx(1, 0.05)
     on_both_sides = with_cut(one_sided, mirrored, 14.0)
-    assert complete_by_prior(on_both_sides, POSE, population=fewer).hole_area_cm2 == 0.0
-    assert complete_by_prior(on_both_sides, POSE, population=others).hole_area_cm2 > 0.0
+    assert complete_by_prior(on_both_sides, POSE, fewer).hole_area_cm2 == 0.0
+    assert complete_by_prior(on_both_sides, POSE, others).hole_area_cm2 > 0.0
 
 
 def test_two_holes_are_both_closed_and_twice_alike(skull, others) -> None:
     defective = with_cut(with_cut(skull, (0.8, 0.2, 0.5), 18.0), (-0.7, -0.3, 0.6), 15.0)
-    prior = complete_by_prior(defective, POSE, population=others)
+    prior = complete_by_prior(defective, POSE, others)
     _, count = ndimage.label(prior.hole)
     assert count == 2
-    again = complete_by_prior(defective, POSE, population=others)
+    again = complete_by_prior(defective, POSE, others)
     assert prior.outer_mm.tobytes() == again.outer_mm.tobytes()
     assert prior.inner_mm.tobytes() == again.inner_mm.tobytes()
 
@@ -235,7 +236,7 @@ def test_defect_at_the_edge_of_the_image_is_noted(skull, others) -> None:
     keep = int(np.flatnonzero(top < 80).max())
     x, y, _ = defective.GetSize()
     cropped = crop(defective, (slice(0, keep), slice(0, y), slice(0, x)))
-    prior = complete_by_prior(cropped, POSE, population=others)
+    prior = complete_by_prior(cropped, POSE, others)
     assert any("edge of the image" in note for note in prior.notes)
 
 
@@ -275,11 +276,11 @@ directions = st.tuples(st.floats(-1, 1), st.floats(-1, 1), st.floats(0.01, 1))
 def test_covariance_is_symmetric_positive_and_alike_left_and_right(vectors) -> None:
     unit = np.array(vectors) / np.linalg.norm(vectors, axis=1, keepdims=True)
     mirrored = unit * [-1.0, 1.0, 1.0]
-    for fields in DEPARTURES:
-        covariance = departure_covariance(unit, unit, fields).astype(float)
+    for fields in EVERYWHERE:
+        covariance = squared_exponential(unit, unit, fields).astype(float)
         np.testing.assert_allclose(covariance, covariance.T, atol=1e-4)
         assert np.linalg.eigvalsh(covariance).min() > -1e-3
-        other_side = departure_covariance(mirrored, mirrored, fields)
+        other_side = squared_exponential(mirrored, mirrored, fields)
         np.testing.assert_allclose(covariance, other_side, atol=1e-3)
 
 
@@ -289,7 +290,7 @@ pixels = st.tuples(st.integers(0, radial.SIZE - 1), st.integers(0, radial.SIZE -
 @settings(max_examples=20, deadline=None)
 @given(st.lists(pixels.filter(lambda pixel: bool(radial.DISC[pixel])), min_size=2, max_size=25))
 def test_kernel_of_both_channels_is_a_covariance(chosen) -> None:
-    kernel = kriging.expectation(shipped_population()).kernel
+    kernel = vault_model(shipped_population()).kernel
     at = tuple(np.array(chosen).T)
     blocks = [[kernel.between(c, at, e, at).astype(float) for e in (0, 1)] for c in (0, 1)]
     covariance = np.block(blocks)
@@ -302,7 +303,7 @@ def test_kernel_of_both_channels_is_a_covariance(chosen) -> None:
 def test_the_ring_tells_of_the_error_and_is_zero_without_a_hole(skull, completed, others) -> None:
     _, prior = completed
     assert all(0.05 < error < 2.0 for error in prior.ring_error_mm)
-    assert complete_by_prior(skull, POSE, population=others).ring_error_mm == (0.0, 0.0)
+    assert complete_by_prior(skull, POSE, others).ring_error_mm == (0.0, 0.0)
 
 
 def test_error_of_what_is_left_out_is_that_of_predicting_it_without() -> None:
@@ -311,10 +312,10 @@ def test_error_of_what_is_left_out_is_that_of_predicting_it_without() -> None:
     covariance, values = root @ root.T + np.eye(12), rng.standard_normal(12)
     cholesky = np.linalg.cholesky(covariance)
     logged = np.zeros(2)  # the usual thickness; of either channel the last two are left out
-    error_mm = kriging._ring_error(cholesky, np.linalg.solve(cholesky, values), logged)
+    error_mm = kriging.ring_error_mm(cholesky, np.linalg.solve(cholesky, values), logged)
     predicted = covariance[8:, :8] @ np.linalg.solve(covariance[:8, :8], values[:8])
     error = (values[8:] - predicted).reshape(2, 2)
-    thickness = kriging.thickness_mm(0.0) - kriging.thickness_mm(-error[THICKNESS])
+    thickness = thickness_mm(0.0) - thickness_mm(-error[THICKNESS])
     expected = [np.sqrt((error[OUTER] ** 2).mean()), np.sqrt((thickness**2).mean())]
     np.testing.assert_allclose(error_mm, expected, rtol=1e-6)
 
@@ -325,11 +326,11 @@ def test_real_skull_held_out_of_the_population(shared_data) -> None:
     share = radial.share_of_bone(mask, 1.0)
     skull = image_like(array_of(share) >= 0.5, share)
     rng = np.random.default_rng(5)
-    defect = make_defect(skull, "bilateral", rng, estimate_pose(skull), 60.0)
+    defect = make_defect(skull, "bilateral", rng, estimate_pose(skull, shipped_population()), 60.0)
     prior = complete_by_prior(
         defect.defective,
-        estimate_pose(defect.defective),
-        population=shipped_population().without([name]),
+        estimate_pose(defect.defective, shipped_population()),
+        shipped_population().without([name]),
     )
     implant = predicted_implant(prior, defect.defective)
     assert dice(implant, array_of(defect.implant) > 0) > 0.85
@@ -364,7 +365,7 @@ def test_bone_cut_off_by_the_view_is_not_believed(skull, completed, others) -> N
     defective, whole_view = completed
     vertex = int(np.argwhere(array_of(skull).any(axis=(1, 2))).max())
     ending = defective[:, :, : vertex - round(6 / SPACING_MM)]
-    prior = complete_by_prior(ending, POSE, population=others)
+    prior = complete_by_prior(ending, POSE, others)
     cut = ~prior.seen & (radial.POLAR_RAD < 0.5)
     assert cut.any() and not prior.covered[cut].any()
     both = prior.hole & whole_view.hole
