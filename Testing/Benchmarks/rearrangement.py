@@ -63,9 +63,9 @@ Votes = RearrangementOptions
 HEAD = f"""# Does voxel rearrangement smooth a coarse mask better than interpolation does?
 
 Made by `Testing/Benchmarks/rearrangement.py`, which says what is compared, on two defects of
-{AREA_CM2:g} cm² in a CT (Visible Human male) and two in skulls from MRI (BrainWeb). *mask*, *share*:
-in blocks of 2, 3 or 4 voxels of the CT. *grid*: on the network's grid of {NETWORK_GRID_MM:g} mm,
-exact, and with errors as a network makes them; the program's own way is `rearranged in blocks of 2
+{AREA_CM2:g} cm² in a CT (Visible Human male) and two in skulls from MRI (BrainWeb). *mask* and
+*share*: in blocks of 2, 3 or 4 voxels of the CT. *grid*: on the network's grid of
+{NETWORK_GRID_MM:g} mm, exact, and with errors as a network makes them; the program's own way is `rearranged in blocks of 2
 with linear`."""
 
 
