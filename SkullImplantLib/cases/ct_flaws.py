@@ -146,7 +146,8 @@ def changed_ct(ct: sitk.Image, change: Change, landmarks: Landmarks) -> sitk.Ima
     if changed is None:
         return None
     integer = "integer" in ct.GetPixelIDTypeAsString()
-    return sitk.Cast(sitk.Round(changed) if integer else changed, ct.GetPixelID())
+    kept: sitk.Image = sitk.Cast(sitk.Round(changed) if integer else changed, ct.GetPixelID())
+    return kept
 
 
 # --- the grid ---------------------------------------------------------------------------------
@@ -221,7 +222,8 @@ def _cut_at(image: sitk.Image, point_mm: np.ndarray, keep_above: bool) -> sitk.I
         size[axis] -= start[axis]
     else:
         size[axis] = int(np.clip(np.floor(at) + 1, 1, size[axis]))
-    return sitk.RegionOfInterest(image, size, start)
+    cut: sitk.Image = sitk.RegionOfInterest(image, size, start)
+    return cut
 
 
 def _cut_below(

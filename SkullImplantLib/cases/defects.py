@@ -11,13 +11,17 @@ from typing import Protocol
 
 import numpy as np
 import SimpleITK as sitk
+from numpy.typing import NDArray
 from scipy import ndimage
 
 from ..core.images import array_of, bounding_box, image_like, index_to_lps_mm, same_grid
 from ..core.interpolation import refined, values_at
 from ..errors import NoPlaceForDefect, SkullImplantError
 from ..geometry.radial import DIRECTIONS, share_of_bone, shell_of, to_map
-from .outlines import KINDS, Outline, Vault, draw_outline, vault_from_maps
+from .outlines import KINDS, Floats, Mask, Outline, Vault, draw_outline, vault_from_maps
+
+Singles = NDArray[np.float32]
+Bones = NDArray[np.bool_ | np.integer]  # where not zero
 
 __all__ = ["KINDS", "Cut", "Defect", "apply_to_ct", "cut_defect", "make_defect", "vault_of"]
 
@@ -39,7 +43,7 @@ BLUR_MM = 0.5  # about the in-plane blur of a head CT
 class HeadPose(Protocol):
     """What is asked of a head's pose: LPS points (..., 3) in mm taken to the standard frame."""
 
-    def to_standard(self, points: np.ndarray) -> np.ndarray: ...
+    def to_standard(self, points: Floats) -> Floats: ...
 
 
 @dataclass(frozen=True)
@@ -47,8 +51,8 @@ class Cut:
     """A defect within a box of the skull's array."""
 
     box: tuple[slice, slice, slice]
-    region: np.ndarray  # (z, y, x) bool, the volume taken out
-    implant: np.ndarray  # (z, y, x) bool, the bone taken out: the skull within the region
+    region: Mask  # (z, y, x) bool, the volume taken out
+    implant: Mask  # (z, y, x) bool, the bone taken out: the skull within the region
     area_cm2: float
 
 
@@ -104,7 +108,7 @@ def vault_of(skull: sitk.Image, pose: HeadPose) -> Vault:
     return vault_from_maps(outer, inner, bone)
 
 
-def index_to_standard(image: sitk.Image, pose: HeadPose) -> np.ndarray:
+def index_to_standard(image: sitk.Image, pose: HeadPose) -> Floats:
     """Return the 4x4 matrix from a voxel index (x, y, z, 1) of `image` to standard mm."""
     lps = index_to_lps_mm(image)
     points = np.asarray(
@@ -117,8 +121,8 @@ def index_to_standard(image: sitk.Image, pose: HeadPose) -> np.ndarray:
 
 
 def cut_defect(
-    skull: np.ndarray,
-    to_standard: np.ndarray,
+    skull: Bones,
+    to_standard: Floats,
     vault: Vault,
     kind: str,
     rng: np.random.Generator,
@@ -168,7 +172,7 @@ def _told(least: float, most: float) -> str:
 
 
 def _cut_along(
-    skull: np.ndarray, to_standard: np.ndarray, vault: Vault, outline: Outline, bevel_deg: float
+    skull: Bones, to_standard: Floats, vault: Vault, outline: Outline, bevel_deg: float
 ) -> Cut | None:
     """Cut the bone inside `outline` out of the skull's mask; None where it is not one good piece.
 
@@ -189,7 +193,7 @@ def _cut_along(
 
 
 def _box_around(
-    shape: tuple[int, ...], to_standard: np.ndarray, vault: Vault, outline: Outline
+    shape: tuple[int, ...], to_standard: Floats, vault: Vault, outline: Outline
 ) -> tuple[slice, slice, slice]:
     """Return the box of voxels, slices (z, y, x), that holds the cut with a margin."""
     taken = ndimage.binary_dilation(outline.inside_mm > 0, iterations=3)
@@ -206,11 +210,11 @@ def _box_around(
 
 def _inside_cut(
     box: tuple[slice, slice, slice],
-    to_standard: np.ndarray,
+    to_standard: Floats,
     vault: Vault,
     outline: Outline,
     bevel_deg: float,
-) -> np.ndarray:
+) -> Mask:
     """Return which voxels (z, y, x) of `box` lie within the outline and between the tables.
 
     The distance to the surface of the cut is smooth, so that it is worked out on a grid of about
@@ -236,8 +240,8 @@ def _inside_cut(
 
 
 def _loose(
-    rest: np.ndarray, implant: np.ndarray, box: tuple[slice, slice, slice], shape: tuple[int, ...]
-) -> np.ndarray:
+    rest: Mask, implant: Mask, box: tuple[slice, slice, slice], shape: tuple[int, ...]
+) -> Mask:
     """Return the parts of `rest` that touch the implant and have no hold on the skull any more.
 
     A part has a hold where it leaves the box, or where it is the largest part in it.
@@ -253,7 +257,8 @@ def _loose(
         for end, goes_on in ((0, box[axis].start > 0), (-1, box[axis].stop < shape[axis])):
             if goes_on:
                 loose[np.unique(np.take(labels, end, axis=axis))] = False
-    return loose[labels]
+    result: Mask = loose[labels]
+    return result
 
 
 def apply_to_ct(ct: sitk.Image, defect: Defect, rng: np.random.Generator) -> sitk.Image:
@@ -283,7 +288,7 @@ def apply_to_ct(ct: sitk.Image, defect: Defect, rng: np.random.Generator) -> sit
     return image_like(hu, ct)
 
 
-def _soft_tissue(hu: np.ndarray, bone: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+def _soft_tissue(hu: Singles, bone: Mask, rng: np.random.Generator) -> Singles:
     """Return soft tissue, an array like `hu`, with the level and noise of that beside `bone`."""
     low, high = SOFT_TISSUE_HU
     sample = ndimage.binary_erosion((hu > low) & (hu < high) & ~ndimage.binary_dilation(bone))
@@ -301,10 +306,11 @@ def _soft_tissue(hu: np.ndarray, bone: np.ndarray, rng: np.random.Generator) -> 
         strengths.append(math.sqrt(far))
     strength = float(np.median(strengths))
     noise = ndimage.gaussian_filter(noise, blur)
-    return float(np.median(hu[sample])) + noise * (strength / float(noise.std()))
+    tissue: Singles = float(np.median(hu[sample])) + noise * (strength / float(noise.std()))
+    return tissue
 
 
-def _half_mean_square(values: np.ndarray, sample: np.ndarray, axis: int, lag: int) -> float:
+def _half_mean_square(values: Singles, sample: Mask, axis: int, lag: int) -> float:
     """Return half the mean square of the differences `lag` voxels apart within `sample`."""
     here = tuple(slice(None, -lag) if k == axis else slice(None) for k in range(3))
     there = tuple(slice(lag, None) if k == axis else slice(None) for k in range(3))

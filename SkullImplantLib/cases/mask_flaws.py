@@ -13,13 +13,15 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy import ndimage, special
 
 from ..core.images import bounding_box
 from ..core.interpolation import refined
-from .wound import Wound, add_fragments, add_metal
+from .wound import Mask, Wound, add_fragments, add_metal
 
-Lengths = Sequence[float] | np.ndarray  # along (z, y, x)
+Lengths = Sequence[float] | NDArray[np.float64]  # along (z, y, x)
+Singles = NDArray[np.float32]  # (z, y, x)
 
 BLUR_MM = 0.8  # about the blur of a head CT; never narrower than a voxel
 PORE_MM = 4.0  # distance between neighbouring marrow spaces of the diploe
@@ -69,7 +71,7 @@ def thickness_change_mm(
     spacing_mm: Lengths,
     rng: np.random.Generator,
     options: DegradationOptions = DegradationOptions(),
-) -> np.ndarray:
+) -> Singles:
     """Return how far outward (float32) the surface of a complete skull moves, here and there.
 
     `spacing_mm` in (z, y, x). Thicker bone is another patient, not a flaw of the image: add it to
@@ -80,17 +82,18 @@ def thickness_change_mm(
         return np.zeros(shape, np.float32)
     usual_mm = own.uniform(-options.thinner_mm, options.thicker_mm)
     uneven = 1.0 + 0.3 * smooth_noise(shape, spacing_mm, PATCH_MM, own)
-    return np.clip(usual_mm * uneven, -options.thinner_mm, options.thicker_mm)
+    outward_mm: Singles = np.clip(usual_mm * uneven, -options.thinner_mm, options.thicker_mm)
+    return outward_mm
 
 
 def degrade(
-    skull: np.ndarray,
+    skull: Mask,
     spacing_mm: Lengths,
-    hole: np.ndarray,
+    hole: Mask,
     rng: np.random.Generator,
     options: DegradationOptions = DegradationOptions(),
     up: Lengths = (1.0, 0.0, 0.0),
-) -> np.ndarray:
+) -> Mask:
     """Return a defective skull (bool) with random flaws; what belongs in the hole is untouched.
 
     `hole` (bool): the volume taken out. `spacing_mm` and `up`, the unit vector to the vertex, in
@@ -109,7 +112,7 @@ def degrade(
     return _put_back(bone, skull, box)
 
 
-Flaw = Callable[[np.ndarray, Wound, np.random.Generator, DegradationOptions], np.ndarray]
+Flaw = Callable[[Mask, Wound, np.random.Generator, DegradationOptions], Mask]
 
 
 def _flaws(options: DegradationOptions) -> list[tuple[float, Flaw]]:
@@ -128,7 +131,7 @@ def _flaws(options: DegradationOptions) -> list[tuple[float, Flaw]]:
 
 def smooth_noise(
     shape: Sequence[int], spacing_mm: Lengths, scale_mm: float, rng: np.random.Generator
-) -> np.ndarray:
+) -> Singles:
     """Return normal noise (float32) of variance 1 whose bumps are about `scale_mm` wide."""
     steps = [max(1, round(scale_mm / 3.0 / s)) for s in spacing_mm]
     counts = [math.ceil((n - 1) / step) + 1 for n, step in zip(shape, steps)]
@@ -140,8 +143,8 @@ def smooth_noise(
 
 
 def _open_pores(
-    bone: np.ndarray, wound: Wound, rng: np.random.Generator, options: DegradationOptions
-) -> np.ndarray:
+    bone: Mask, wound: Wound, rng: np.random.Generator, options: DegradationOptions
+) -> Mask:
     """Open marrow spaces of the diploe, in patches, where a pore of a table lets air reach them."""
     share = _blurred(bone, wound.spacing_mm, DIPLOE_MM)
     unusual = smooth_noise(bone.shape, wound.spacing_mm, PORE_MM, rng)
@@ -151,12 +154,13 @@ def _open_pores(
     labels, count = ndimage.label(pores)
     is_open = np.zeros(count + 1, bool)
     is_open[labels[ndimage.binary_dilation(~bone) & pores]] = True
-    return bone & ~is_open[labels]
+    opened: Mask = is_open[labels]
+    return bone & ~opened
 
 
 def _heal_rim(
-    bone: np.ndarray, wound: Wound, rng: np.random.Generator, options: DegradationOptions
-) -> np.ndarray:
+    bone: Mask, wound: Wound, rng: np.random.Generator, options: DegradationOptions
+) -> Mask:
     """Round the edge of the cut; here it has receded, there new bone has grown."""
     box = bounding_box(wound.hole, wound.voxels(options.healed_mm + MARGIN_MM))
     old, hole = bone[box], wound.hole[box]
@@ -172,8 +176,8 @@ def _heal_rim(
 
 
 def _lose_thin_bone(
-    bone: np.ndarray, wound: Wound, rng: np.random.Generator, options: DegradationOptions
-) -> np.ndarray:
+    bone: Mask, wound: Wound, rng: np.random.Generator, options: DegradationOptions
+) -> Mask:
     """Drop bone thinner than a limit that varies with the place, as a threshold does."""
     limit_mm = rng.uniform(0.4, 1.0) * options.thinnest_bone_mm
     limit = limit_mm * (1.0 + 0.25 * smooth_noise(bone.shape, wound.spacing_mm, PATCH_MM, rng))
@@ -182,12 +186,13 @@ def _lose_thin_bone(
         limit / np.float32(math.sqrt(8.0) * THIN_BLUR_MM)
     )
     size = [2 * n + 1 for n in wound.voxels(limit_mm / 2.0 + 1.0)]
-    return bone & (ndimage.maximum_filter(core.view(np.uint8), size) > 0)
+    kept: Mask = ndimage.maximum_filter(core.view(np.uint8), size) > 0
+    return bone & kept
 
 
 def _thicken_slices(
-    bone: np.ndarray, wound: Wound, rng: np.random.Generator, options: DegradationOptions
-) -> np.ndarray:
+    bone: Mask, wound: Wound, rng: np.random.Generator, options: DegradationOptions
+) -> Mask:
     """Average slices along the body's axis, take the threshold there, and keep the steps."""
     axis = int(np.abs(wound.up).argmax())
     spacing = float(wound.spacing_mm[axis])
@@ -210,8 +215,8 @@ def _thicken_slices(
 
 
 def _misplace_surface(
-    bone: np.ndarray, wound: Wound, rng: np.random.Generator, options: DegradationOptions
-) -> np.ndarray:
+    bone: Mask, wound: Wound, rng: np.random.Generator, options: DegradationOptions
+) -> Mask:
     """Take the threshold too low or too high, not everywhere alike."""
     half_mm = options.threshold_mm / 2.0
     uneven = smooth_noise(bone.shape, wound.spacing_mm, PATCH_MM, rng)
@@ -220,8 +225,8 @@ def _misplace_surface(
 
 
 def _cut_view(
-    bone: np.ndarray, wound: Wound, rng: np.random.Generator, options: DegradationOptions
-) -> np.ndarray:
+    bone: Mask, wound: Wound, rng: np.random.Generator, options: DegradationOptions
+) -> Mask:
     """Leave out what lies below the first slice, and sometimes above the last; slices may tilt."""
     up = wound.up + rng.normal(0.0, 0.1, 3)
     steps = up / np.linalg.norm(up) * wound.spacing_mm
@@ -233,18 +238,21 @@ def _cut_view(
     lowest_of_hole = float(height[wound.hole].min(initial=np.inf))
     bottom = min(low + rng.uniform(0.0, options.cut_below) * (high - low), lowest_of_hole - 10.0)
     top = high - rng.uniform(0.0, options.cut_vertex_mm) * (rng.random() < 0.3)
-    return bone & (height >= bottom) & (height <= top)
+    shown: Mask = (height >= bottom) & (height <= top)
+    return bone & shown
 
 
-def _moved(bone: np.ndarray, spacing_mm: Lengths, outward_mm: np.ndarray) -> np.ndarray:
+def _moved(bone: Mask, spacing_mm: Lengths, outward_mm: Singles) -> Mask:
     """Return the mask with its surface moved outward, by less than about its blur."""
     blur_mm = BLUR_MM * max(1.0, *spacing_mm)
-    return _blurred(bone, spacing_mm, blur_mm) > special.ndtr(outward_mm / np.float32(-blur_mm))
+    level: Singles = special.ndtr(outward_mm / np.float32(-blur_mm))
+    return _blurred(bone, spacing_mm, blur_mm) > level
 
 
-def _blurred(bone: np.ndarray, spacing_mm: Lengths, blur_mm: float) -> np.ndarray:
+def _blurred(bone: Mask, spacing_mm: Lengths, blur_mm: float) -> Singles:
     sigmas = [blur_mm / float(s) for s in spacing_mm]
-    return ndimage.gaussian_filter(bone.astype(np.float32), sigmas, truncate=3.0)
+    blurred: Singles = ndimage.gaussian_filter(bone.astype(np.float32), sigmas, truncate=3.0)
+    return blurred
 
 
 def _child(rng: np.random.Generator) -> np.random.Generator:
@@ -252,12 +260,12 @@ def _child(rng: np.random.Generator) -> np.random.Generator:
     return np.random.default_rng(rng.integers(2**63))
 
 
-def _around(mask: np.ndarray, spacing_mm: Lengths) -> tuple[slice, ...]:
+def _around(mask: Mask, spacing_mm: Lengths) -> tuple[slice, ...]:
     z, y, x = (math.ceil(MARGIN_MM / s) for s in spacing_mm)
     return bounding_box(mask, (z, y, x))
 
 
-def _put_back(bone: np.ndarray, whole: np.ndarray, box: tuple[slice, ...]) -> np.ndarray:
+def _put_back(bone: Mask, whole: Mask, box: tuple[slice, ...]) -> Mask:
     result = np.zeros(whole.shape, bool)
     result[box] = bone
     return result

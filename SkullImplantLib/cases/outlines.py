@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy import ndimage
 
 from ..errors import NoPlaceForDefect
@@ -24,6 +25,9 @@ from ..geometry.radial import (
     fill_nearest,
     to_map,
 )
+
+Floats = NDArray[np.floating]
+Mask = NDArray[np.bool_]
 
 KINDS = ("bilateral", "frontoorbital", "parietotemporal", "random_1", "random_2")
 AREA_TOLERANCE = 0.12
@@ -45,20 +49,21 @@ ROUNDING_MM = 4.0  # radius to which the corners between balls are rounded
 class Vault:
     """The outer surface of a skull as radial maps (n, n) in the standard frame."""
 
-    outer_mm: np.ndarray  # distance of the outer surface from the centre, gaps filled, smooth
-    wall_mm: tuple[np.ndarray, np.ndarray]  # between these lies all bone of the wall
-    bone: np.ndarray  # bool: the ray meets bone
+    outer_mm: Floats  # distance of the outer surface from the centre, gaps filled, smooth
+    wall_mm: tuple[Floats, Floats]  # between these lies all bone of the wall
+    bone: Mask  # bool: the ray meets bone
 
     @cached_property
-    def surface_mm(self) -> np.ndarray:
+    def surface_mm(self) -> Floats:
         """Points of the outer surface, (n, n, 3) in the standard frame."""
         return DIRECTIONS * self.outer_mm[..., None]
 
     @cached_property
-    def area_mm2(self) -> np.ndarray:
+    def area_mm2(self) -> Floats:
         """The outer surface seen through each pixel; zero outside the map's disc."""
         down, across = np.gradient(self.surface_mm, axis=(0, 1))
-        return np.linalg.norm(np.cross(across, down), axis=-1) * DISC
+        area: Floats = np.linalg.norm(np.cross(across, down), axis=-1) * DISC
+        return area
 
     @cached_property
     def rim(self) -> float:
@@ -77,12 +82,13 @@ class Vault:
         ends = np.where(fallen.any(axis=1), elevation[fallen.argmax(axis=1)], lowest)
         return float(np.clip(np.median(ends), lowest, highest))
 
-    def on_surface_mm(self, looking: np.ndarray) -> np.ndarray:
+    def on_surface_mm(self, looking: Floats) -> Floats:
         """Return the point (3,) of the outer surface along `looking`, of any length."""
-        unit = looking / np.linalg.norm(looking)
-        return unit * self.outer_mm[_pixel_of(unit)]
+        unit: Floats = looking / np.linalg.norm(looking)
+        point: Floats = unit * self.outer_mm[_pixel_of(unit)]
+        return point
 
-    def height_mm(self, front: float) -> np.ndarray:
+    def height_mm(self, front: float) -> Floats:
         """Return how far each pixel lies above the vault's lower edge, at elevation `front` ahead.
 
         A rim of the orbits above or below its usual place means a head that is pitched: the edge at
@@ -92,18 +98,19 @@ class Vault:
         forward = -DIRECTIONS[..., 1] / np.maximum(np.cos(elevation), 1e-3)
         back = BACK_ELEVATION - (self.rim - RIM_ELEVATION)
         ends = np.where(forward > 0, front, back)
-        return (elevation - SIDE_ELEVATION - (ends - SIDE_ELEVATION) * forward**2) * MEAN_RADIUS_MM
+        above: Floats = elevation - SIDE_ELEVATION - (ends - SIDE_ELEVATION) * forward**2
+        return above * MEAN_RADIUS_MM
 
 
 @dataclass(frozen=True)
 class Outline:
     """The border of a defect on a vault's maps."""
 
-    inside_mm: np.ndarray  # (n, n) about the distance to the border along the surface, + inside
+    inside_mm: Floats  # (n, n) about the distance to the border along the surface, + inside
     area_cm2: float
 
 
-def vault_from_maps(outer_mm: np.ndarray, inner_mm: np.ndarray, bone: np.ndarray) -> Vault:
+def vault_from_maps(outer_mm: Floats, inner_mm: Floats, bone: Mask) -> Vault:
     """Return the vault of raw radial maps (n, n), of which those with `bone` count.
 
     Raises `NoPlaceForDefect` where there is no vault to see.
@@ -152,14 +159,14 @@ def draw_outline(
     return Outline(grown, area)
 
 
-def direction_of(azimuth: np.ndarray | float, elevation: np.ndarray | float) -> np.ndarray:
+def direction_of(azimuth: Floats | float, elevation: Floats | float) -> Floats:
     """Return unit vectors (..., 3) of the standard frame; angles in radians."""
     level = np.cos(elevation)
     x, y = level * np.sin(azimuth), -level * np.cos(azimuth)
     return np.stack(np.broadcast_arrays(x, y, np.sin(elevation)), axis=-1)
 
 
-def _pixel_of(directions: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _pixel_of(directions: Floats) -> tuple[Floats, Floats]:
     rows, columns, _ = to_map(directions)
     limit = SIZE - 1
     return (
@@ -169,8 +176,8 @@ def _pixel_of(directions: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _place(
-    vault: Vault, kind: str, radius_mm: float, height: np.ndarray, rng: np.random.Generator
-) -> tuple[np.ndarray, float]:
+    vault: Vault, kind: str, radius_mm: float, height: Floats, rng: np.random.Generator
+) -> tuple[Floats, float]:
     """Return the centre of a defect (standard mm) and how much wider than high it is."""
     side = float(rng.choice([-1.0, 1.0]))
     if kind == "bilateral":
@@ -194,8 +201,8 @@ def _place(
 
 
 def _balls(
-    vault: Vault, centre: np.ndarray, radius_mm: float, stretch: float, rng: np.random.Generator
-) -> np.ndarray:
+    vault: Vault, centre: Floats, radius_mm: float, stretch: float, rng: np.random.Generator
+) -> Floats:
     """Return the depth (mm) of surface points in a primary ellipsoid, some balls and noise."""
     surface = vault.surface_mm
     sideways, upwards = _tangents(centre)
@@ -203,7 +210,7 @@ def _balls(
     across, up = away @ sideways, away @ upwards
     out2 = np.maximum((away**2).sum(axis=-1) - across**2 - up**2, 0)
     primary = radius_mm * rng.uniform(0.75, 1.0)
-    inside = primary - np.sqrt(across**2 / stretch + up**2 * stretch + out2)
+    inside: Floats = primary - np.sqrt(across**2 / stretch + up**2 * stretch + out2)
     for angle in rng.uniform(0, 2 * np.pi, size=int(rng.integers(0, 5))):
         reach = primary * rng.uniform(0.5, 1.0)
         beside = vault.on_surface_mm(
@@ -218,7 +225,7 @@ def _balls(
     return inside
 
 
-def _tangents(point: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _tangents(point: Floats) -> tuple[Floats, Floats]:
     """Return unit vectors sideways and upwards, at right angles to a point's direction."""
     normal = point / np.linalg.norm(point)
     upright = np.array([0.0, 0.0, 1.0]) if normal[2] < 0.8 else np.array([0.0, 1.0, 0.0])
@@ -227,21 +234,20 @@ def _tangents(point: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return sideways, np.cross(normal, sideways)
 
 
-def _soft_minimum(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+def _soft_minimum(a: Floats, b: Floats) -> Floats:
     """Return the smaller of `a` and `b`, with the corner between them rounded."""
-    return -ROUNDING_MM * np.logaddexp(-a / ROUNDING_MM, -b / ROUNDING_MM)
+    negative: Floats = np.logaddexp(-a / ROUNDING_MM, -b / ROUNDING_MM)
+    return -ROUNDING_MM * negative
 
 
-def _grow_to(
-    vault: Vault, inside: np.ndarray, centre: np.ndarray, area_mm2: float
-) -> np.ndarray | None:
+def _grow_to(vault: Vault, inside: Floats, centre: Floats, area_mm2: float) -> Floats | None:
     """Move the border until the piece around `centre`, its holes filled, has the area asked for.
 
     Returns the depth map with everything else outside, or None where that is out of reach.
     """
     pixel = _pixel_of(centre)
 
-    def piece(offset: float) -> np.ndarray | None:
+    def piece(offset: float) -> Floats | None:
         labels, _ = ndimage.label(inside + offset > 0)
         label = labels[pixel]
         return ndimage.binary_fill_holes(labels == label) if label else None
@@ -258,17 +264,18 @@ def _grow_to(
     if taken is None:
         return None
     depth = inside + high
-    return np.where(taken, np.maximum(depth, 0.1), np.clip(depth, -20.0, -0.1))
+    mended: Floats = np.where(taken, np.maximum(depth, 0.1), np.clip(depth, -20.0, -0.1))
+    return mended
 
 
 def _burr_holes(
     vault: Vault,
-    inside: np.ndarray,
-    centre: np.ndarray,
+    inside: Floats,
+    centre: Floats,
     count: int,
     radius_mm: float,
     rng: np.random.Generator,
-) -> np.ndarray:
+) -> Floats:
     """Return the depth (mm) in `count` round holes spread along the border of an outline."""
     taken = inside > 0
     border = vault.surface_mm[taken & ~ndimage.binary_erosion(taken)]

@@ -2,8 +2,8 @@
 
 A plain folder holds images, each a complete skull named as its file: a mask, or a CT. Of a data set
 in the layout of SkullBreak or SkullFix the skulls are those in `complete_skull`, in the folder
-given or in one (`train`, `training_set` or the like) below it. A mask is cleaned, a CT is
-segmented, as a design does with its input. A DICOM folder is no skull here: it has no name of its
+given or in one (`train`, `training_set` or the like) below it. A CT is segmented and a mask is
+cleaned, as a design does with its input. A DICOM folder is no skull here: it has no name of its
 own.
 """
 
@@ -28,16 +28,18 @@ class SkullFile:
     name: str
     path: Path
 
-    def read(self) -> tuple[Input, sitk.Image]:
+    def read(self, cleaned: bool = True) -> tuple[Input, sitk.Image]:
         """Return the file as read, and the skull's mask as `uint8` 0/1 on the same grid.
 
-        A CT is told from a mask by its values and segmented; a mask is cleaned, its marrow filled.
-        Raises `SkullImplantError` where the file is neither, or holds no skull.
+        A CT is told from a mask by its values and segmented; a mask is cleaned, its marrow filled,
+        unless it is wanted as it is. Raises `SkullImplantError` where the file is neither, or holds
+        no skull.
         """
         try:
             source = read_input(self.path)
-            segment = segment_skull if source.kind == "ct" else clean_skull
-            return source, segment(source.image).mask
+            if source.kind == "ct":
+                return source, segment_skull(source.image).mask
+            return source, clean_skull(source.image).mask if cleaned else source.image
         except SkullImplantError as error:
             if self.path.name in str(error):
                 raise

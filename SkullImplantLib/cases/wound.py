@@ -7,9 +7,13 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy import ndimage
 
 from ..core.images import bounding_box
+
+Mask = NDArray[np.bool_]  # (z, y, x)
+Floats = NDArray[np.float64]
 
 MOST_FRAGMENTS = 4
 FRAGMENT_MM = (2.0, 7.0)  # half length and half width
@@ -31,9 +35,9 @@ HALO_BLUR_MM = 0.8
 class Wound:
     """The hole (bool), the voxels' size and the unit vector to the vertex, axes (z, y, x)."""
 
-    hole: np.ndarray
-    spacing_mm: np.ndarray
-    up: np.ndarray
+    hole: Mask
+    spacing_mm: Floats
+    up: Floats
 
     def voxels(self, length_mm: float) -> tuple[int, int, int]:
         """Return how many voxels along each axis hold a length."""
@@ -41,7 +45,7 @@ class Wound:
         return int(z), int(y), int(x)
 
 
-def add_fragments(bone: np.ndarray, wound: Wound, rng: np.random.Generator) -> np.ndarray:
+def add_fragments(bone: Mask, wound: Wound, rng: np.random.Generator) -> Mask:
     """Return the mask (bool) with some splinters of bone in the hole, sunken and turned."""
     inside = np.argwhere(wound.hole)
     if len(inside) == 0:
@@ -63,7 +67,7 @@ def add_fragments(bone: np.ndarray, wound: Wound, rng: np.random.Generator) -> n
     return result
 
 
-def add_metal(bone: np.ndarray, wound: Wound, rng: np.random.Generator) -> np.ndarray:
+def add_metal(bone: Mask, wound: Wound, rng: np.random.Generator) -> Mask:
     """Return the mask (bool) with a plate or clamp screwed on at the rim, and its streaks.
 
     Streaks lie in the plane of the slices. They add bone where they are light and erase it where
@@ -95,7 +99,7 @@ def add_metal(bone: np.ndarray, wound: Wound, rng: np.random.Generator) -> np.nd
     return result
 
 
-def _device(places: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+def _device(places: Floats, rng: np.random.Generator) -> Mask:
     """Return which places (along, across, above the surface of the bone) are metal."""
     along, across, above = np.moveaxis(places, -1, 0)
     if rng.random() < 0.5:
@@ -106,7 +110,7 @@ def _device(places: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         half = np.array(PLATE_HALF_MM)
         flat = np.maximum(np.abs(along) - half[0], np.abs(across) - half[1])
         screws_at = [2.0 - half[0], half[0] - 2.0]
-    distance = np.maximum(flat, np.abs(above - half[2]) - half[2])
+    distance: Floats = np.maximum(flat, np.abs(above - half[2]) - half[2])
     radius, depth = SCREW_MM
     for at in screws_at:
         shaft = np.maximum(np.hypot(along - at, across) - radius, np.abs(above + depth / 2) - depth)
@@ -115,12 +119,12 @@ def _device(places: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 
 
 def _with_halo(
-    bone: np.ndarray,
-    metal: np.ndarray,
-    places: np.ndarray,
+    bone: Mask,
+    metal: Mask,
+    places: Floats,
     wound: Wound,
     rng: np.random.Generator,
-) -> np.ndarray:
+) -> Mask:
     axis = int(np.abs(wound.up).argmax())
     first, second = (places[..., k] for k in range(3) if k != axis)
     angle = np.arctan2(first, second)
@@ -139,7 +143,7 @@ def _with_halo(
     return np.where(touched, share + halo > 0.5, bone) | metal
 
 
-def _frame(normal: np.ndarray, towards: np.ndarray) -> np.ndarray:
+def _frame(normal: Floats, towards: Floats) -> Floats:
     """Return orthonormal axes as columns: along (about `towards`), across, and the normal."""
     normal = normal / np.linalg.norm(normal)
     along = towards - (towards @ normal) * normal
@@ -148,14 +152,14 @@ def _frame(normal: np.ndarray, towards: np.ndarray) -> np.ndarray:
 
 
 def _box(
-    centre_mm: np.ndarray, reach_mm: float, shape: tuple[int, ...], wound: Wound
+    centre_mm: Floats, reach_mm: float, shape: tuple[int, ...], wound: Wound
 ) -> tuple[slice, ...]:
     low = np.floor((centre_mm - reach_mm) / wound.spacing_mm).astype(int)
     high = np.ceil((centre_mm + reach_mm) / wound.spacing_mm).astype(int) + 1
     return tuple(slice(max(0, int(a)), min(n, int(b))) for a, b, n in zip(low, high, shape))
 
 
-def _places(box: tuple[slice, ...], origin_mm: np.ndarray, wound: Wound) -> np.ndarray:
+def _places(box: tuple[slice, ...], origin_mm: Floats, wound: Wound) -> Floats:
     """Return where the voxels of `box` lie from `origin_mm`, shape (z, y, x, 3)."""
     index = np.moveaxis(np.mgrid[box], 0, -1)
     return index * wound.spacing_mm - origin_mm

@@ -203,7 +203,8 @@ def _in_a_process(engine: str, folder: Path, threads: int, repeats: int) -> dict
     if result.returncode:
         last = (result.stderr.strip().splitlines() or ["no message"])[-1]
         raise SkullImplantError(f"The engine '{engine}' failed in its benchmark: {last}")
-    return json.loads(result.stdout)
+    row: dict[str, Any] = json.loads(result.stdout)
+    return row
 
 
 if __name__ == "__main__":

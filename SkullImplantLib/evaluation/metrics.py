@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass
 
 import numpy as np
 import SimpleITK as sitk
+from numpy.typing import NDArray
 from scipy import ndimage
 from scipy.spatial import cKDTree
 
@@ -18,6 +19,10 @@ from ..core.distances import signed_distance_mm
 from ..core.images import array_of, bounding_box, index_to_lps_mm, same_grid, voxel_volume_mm3
 from ..core.threads import worker_count
 from ..errors import SkullImplantError
+
+Mask = NDArray[np.bool_]  # (z, y, x)
+Floats = NDArray[np.floating]
+Indices = NDArray[np.intp]
 
 BORDER = 10.0  # width of the border zone: mm, or voxels of the grid; AutoImplant 2021, eq. (1)
 COVERED_MM = 2.0  # clinical tolerance for "the defect is closed here"
@@ -59,7 +64,7 @@ def evaluate_implant(
     implant: sitk.Image,
     truth: sitk.Image,
     defective: sitk.Image,
-    centre_mm: np.ndarray | None = None,
+    centre_mm: Floats | None = None,
 ) -> Metrics:
     """Compare an implant with the bone taken out; masks (non-zero is inside) on one grid.
 
@@ -97,9 +102,7 @@ def evaluate_implant(
     )
 
 
-def border_dice(
-    made: np.ndarray, true: np.ndarray, skull: np.ndarray, unit: tuple[float, float, float]
-) -> float:
+def border_dice(made: Mask, true: Mask, skull: Mask, unit: tuple[float, float, float]) -> float:
     """Return the Dice of two masks (z, y, x) within 10 `unit`s of `skull`; 0 where both are empty.
 
     `unit`: spacing (z, y, x) in mm, or (1, 1, 1) for a border of 10 voxels.
@@ -113,9 +116,7 @@ def border_dice(
     return _dice(made & border, true & border)
 
 
-def surface_distances_mm(
-    a: np.ndarray, b: np.ndarray, spacing_mm: tuple[float, ...]
-) -> tuple[np.ndarray, np.ndarray]:
+def surface_distances_mm(a: Mask, b: Mask, spacing_mm: tuple[float, ...]) -> tuple[Floats, Floats]:
     """Return the distance of each surface voxel of `a` to the surface of `b`, and the reverse.
 
     Masks (z, y, x), `spacing_mm` (z, y, x). From or to an empty mask every distance is infinite;
@@ -131,7 +132,7 @@ def surface_distances_mm(
 
 
 def outer_error_mm(
-    masks: list[np.ndarray], grid: sitk.Image, centre_mm: np.ndarray
+    masks: list[Mask], grid: sitk.Image, centre_mm: Floats
 ) -> tuple[float, float] | None:
     """Return mean and 95th percentile of the distance (mm) from each voxel of the truth's outer
     surface to the implant's outer surface: what the patient sees of the error.
@@ -155,15 +156,13 @@ def outer_error_mm(
     return float(distance.mean()), float(np.percentile(distance, 95))
 
 
-def outer_surface(
-    mask: np.ndarray, bone: np.ndarray, index_to_mm: np.ndarray, centre_mm: np.ndarray
-) -> np.ndarray:
+def outer_surface(mask: Mask, bone: Mask, index_to_mm: Floats, centre_mm: Floats) -> Indices:
     """Return the surface voxels (n, 3; indices z, y, x) of `mask` that are seen from outside.
 
     They face away from `centre_mm` (LPS), and no `bone` (mask and skull) lies farther out on the
     ray from there. Both masks (z, y, x); `index_to_mm` 4x4, from a voxel index (x, y, z, 1) to LPS.
     """
-    points = np.argwhere(_surface(mask))
+    points: Indices = np.argwhere(_surface(mask))
     if not len(points):
         return points
     to_index = np.linalg.inv(index_to_mm[:3, :3])
@@ -193,13 +192,15 @@ def outer_surface(
     return points[free]
 
 
-def _difference(values: np.ndarray, points: np.ndarray, axis: int) -> np.ndarray:
+def _difference(values: Floats, points: Indices, axis: int) -> Floats:
     """Return half the difference of the neighbours, along an axis, of the inner points (n, 3)."""
     shift = np.eye(3, dtype=int)[axis]
-    return (values[tuple((points + shift).T)] - values[tuple((points - shift).T)]) / 2
+    ahead, behind = (values[tuple((points + step).T)] for step in (shift, -shift))
+    slope: Floats = (ahead - behind) / 2
+    return slope
 
 
-def _cropped(masks: list[np.ndarray], spacing_mm: tuple[float, ...]) -> list[np.ndarray]:
+def _cropped(masks: list[Mask], spacing_mm: tuple[float, ...]) -> list[Mask]:
     """Cut implant, truth and skull to a box in which every metric is what it is on the whole grid.
 
     It holds both implants. Erosion takes what is outside the box for background, which it is. Where
@@ -211,15 +212,16 @@ def _cropped(masks: list[np.ndarray], spacing_mm: tuple[float, ...]) -> list[np.
     return [np.ascontiguousarray(mask[box]) for mask in masks]
 
 
-def _surface(mask: np.ndarray) -> np.ndarray:
-    return mask & ~ndimage.binary_erosion(mask)
+def _surface(mask: Mask) -> Mask:
+    inner: Mask = ndimage.binary_erosion(mask)
+    return mask & ~inner
 
 
-def _dice(a: np.ndarray, b: np.ndarray) -> float:
+def _dice(a: Mask, b: Mask) -> float:
     both = int(a.sum()) + int(b.sum())
     return 2 * int((a & b).sum()) / both if both else 0.0
 
 
-def _percentile(values: np.ndarray, percent: float) -> float:
+def _percentile(values: Floats, percent: float) -> float:
     # Interpolating between two infinities gives NaN.
     return float(np.percentile(values, percent)) if np.isfinite(values).all() else math.inf

@@ -29,7 +29,7 @@ def autoencoded(
     Where the network is `residual`, its finest logits are added to `inputs.starting_logit`.
     """
     x = _tensor(network.engine, *whole_head(view, channels), device)
-    completion = network(x, target=target, bounds=view.skull.shape, reconstruct=False)
+    completion: Decoded = network(x, target=target, bounds=view.skull.shape, reconstruct=False)
     finest = completion.levels[-1]
     if residual and len(finest.logits):
         belief = torch.from_numpy(starting_logit(view)).to(device)

@@ -132,7 +132,8 @@ class SparseAutoEncoder(nn.Module):
 
         def block(convolution: nn.Module, width: int) -> nn.Module:
             act = engine.ReLU() if activation == "relu" else engine.ELU()
-            return engine.Block(convolution, engine.BatchNorm(width), act)
+            made: nn.Module = engine.Block(convolution, engine.BatchNorm(width), act)
+            return made
 
         def refine(width: int) -> nn.Module:
             return block(engine.Conv3d(width, width, kernel_size=3), width)

@@ -5,10 +5,14 @@ Training and use share this file, so that both show the networks the same thing.
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ..geometry.view import AROUND_MM, CONTEXT_MM, View
+
+Singles = NDArray[np.float32]
 
 # What a network may be trained on, in the order of its features, and how many features each has.
 CHANNELS = {"skull": 1, "mirror": 2, "prior": 1, "hole": 1, "deviation": 2, "place": 3}
@@ -24,7 +28,7 @@ CORRECTED_MM = 4.5
 DEPTH_MM, DEVIATION_MM, HEAD_MM = 4.0, 2.0, 100.0
 
 
-def whole_head(view: View, channels: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
+def whole_head(view: View, channels: Sequence[str]) -> tuple[NDArray[np.int32], Singles]:
     """Return the active voxels of the coarse auto-encoder and their features.
 
     Bone, and, where the channels tell of them, the prior's bone in the hole with a margin and the
@@ -39,7 +43,7 @@ def whole_head(view: View, channels: Sequence[str]) -> tuple[np.ndarray, np.ndar
     return _picked(view, active, channels)
 
 
-def around_the_hole(view: View, channels: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
+def around_the_hole(view: View, channels: Sequence[str]) -> tuple[NDArray[np.int32], Singles]:
     """Return the sites of the fine stage and their features, as `whole_head` does.
 
     What the prior expects around the hole with a margin, what mirroring puts there, and the bone
@@ -52,11 +56,11 @@ def around_the_hole(view: View, channels: Sequence[str]) -> tuple[np.ndarray, np
 
 
 def _picked(
-    view: View, active: np.ndarray, channels: Sequence[str]
-) -> tuple[np.ndarray, np.ndarray]:
+    view: View, active: NDArray[np.bool_], channels: Sequence[str]
+) -> tuple[NDArray[np.int32], Singles]:
     """Return the coordinates of the active voxels and their features."""
     places = np.argwhere(active).astype(np.int32)
-    columns: list[np.ndarray] = []
+    columns: list[NDArray[Any]] = []
     for name in channels:
         if name == "skull":
             columns.append(view.skull[active])
@@ -76,7 +80,7 @@ def _picked(
     return np.hstack([batch, places]), features
 
 
-def starting_logit(view: View) -> np.ndarray:
+def starting_logit(view: View) -> Singles:
     """Return what is believed of each voxel before the auto-encoder speaks, as a logit (z, y, x).
 
     The skull that is there, and in the hole the prior's bone, whose share of a voxel falls from 1
@@ -85,4 +89,5 @@ def starting_logit(view: View) -> np.ndarray:
     """
     expected = np.clip(view.hole_depth_mm / view.spacing_mm + 0.5, 0.0, 1.0)
     share = np.clip(np.maximum(view.skull, expected), 1.0 - SUREST, SUREST)
-    return np.log(share / (1.0 - share)).astype(np.float32)
+    logit: Singles = np.log(share / (1.0 - share)).astype(np.float32)
+    return logit

@@ -59,7 +59,8 @@ class SparseRefiner(nn.Module):
 
         def block(before: int, after: int, size: int = 3, stride: int = 1) -> nn.Module:
             convolution = engine.Conv3d(before, after, kernel_size=size, stride=stride)
-            return engine.Block(convolution, engine.BatchNorm(after), engine.ReLU())
+            made: nn.Module = engine.Block(convolution, engine.BatchNorm(after), engine.ReLU())
+            return made
 
         self.encoder = nn.ModuleList([nn.Sequential(block(in_channels, c[0]), block(c[0], c[0]))])
         for fine, coarse in itertools.pairwise(c):

@@ -6,10 +6,14 @@ mid-sagittal plane in the middle of the grid, so that turning it over mirrors th
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch.nn.functional import grid_sample
+
+Floats = NDArray[np.float64]
 
 # A cubic B-spline through knots of variance 1 has, averaged over an interval, this variance.
 SPLINE_VARIANCE = 151 / 315
@@ -32,12 +36,12 @@ class AugmentationOptions:
 
 
 def augment(
-    arrays: Sequence[np.ndarray],
+    arrays: Sequence[NDArray[Any]],
     spacing_mm: float,
     rng: np.random.Generator,
     options: AugmentationOptions = AugmentationOptions(),
-    mirrored: Sequence[np.ndarray] = (),
-) -> list[np.ndarray]:
+    mirrored: Sequence[NDArray[Any]] = (),
+) -> list[NDArray[Any]]:
     """Return the arrays (z, y, x) of one isotropic grid, all deformed by the same random map.
 
     The elastic part is drawn on either side of the head for itself. What is `mirrored` (the head
@@ -61,7 +65,7 @@ def augment(
     return deformed
 
 
-def _read(arrays: Sequence[np.ndarray], where: np.ndarray) -> list[np.ndarray]:
+def _read(arrays: Sequence[NDArray[Any]], where: Floats) -> list[NDArray[Any]]:
     """Return the arrays read at `where` (z, y, x, 3), each in its own kind."""
     channels = torch.from_numpy(np.stack([np.asarray(a, dtype=np.float32) for a in arrays]))
     places = torch.from_numpy(where.astype(np.float32))[None]
@@ -77,7 +81,7 @@ def _sampling_grid(
     spacing_mm: float,
     rng: np.random.Generator,
     options: AugmentationOptions,
-) -> np.ndarray:
+) -> Floats:
     """Return where each voxel is read: (z, y, x, 3), in (x, y, z) from -1 to 1 over the grid."""
     half_mm = _half_mm(shape, spacing_mm)
     matrix, shift_mm = _random_affine(rng, options)
@@ -85,7 +89,7 @@ def _sampling_grid(
     # Sums written out: BLAS, which matrix products go through, sums differently by thread count.
     z, y, x = np.meshgrid(*[np.linspace(-1, 1, n) for n in shape], indexing="ij", sparse=True)
     by_x, by_y, by_z, offset = theta.T
-    where = x[..., None] * by_x + y[..., None] * by_y + z[..., None] * by_z + offset
+    where: Floats = x[..., None] * by_x + y[..., None] * by_y + z[..., None] * by_z + offset
     if options.elastic_mm > 0:
         where += _elastic(shape, spacing_mm, options.elastic_mm, options.elastic_knots_mm, rng)
     return where
@@ -97,35 +101,35 @@ def _elastic(
     deviation_mm: float,
     knots_mm: float,
     rng: np.random.Generator,
-) -> np.ndarray:
+) -> Floats:
     """Return random smooth displacements (z, y, x, 3) as parts of half the grid, in (x, y, z)."""
     amplitude = deviation_mm / SPLINE_VARIANCE**1.5 / _half_mm(shape, spacing_mm)
     bases = [_spline_basis(n, spacing_mm, knots_mm) for n in shape]
-    shift = rng.standard_normal([*[basis.shape[1] for basis in bases], 3]) * amplitude
+    shift: Floats = rng.standard_normal([*[basis.shape[1] for basis in bases], 3]) * amplitude
     # Sums written out here too, for the same bytes on any number of threads.
     for basis, sums in zip(bases, ("ijkc,zi->zjkc", "zjkc,yj->zykc", "zykc,xk->zyxc")):
         shift = np.einsum(sums, shift, basis, optimize=False)
     return shift
 
 
-def _half_mm(shape: tuple[int, ...], spacing_mm: float) -> np.ndarray:
+def _half_mm(shape: tuple[int, ...], spacing_mm: float) -> Floats:
     """Return half of the grid's extent along (x, y, z)."""
-    return np.maximum(np.array(shape[::-1]) - 1, 1) * spacing_mm / 2
+    extent_mm: Floats = np.maximum(np.array(shape[::-1]) - 1, 1) * spacing_mm
+    return extent_mm / 2
 
 
-def _spline_basis(count: int, spacing_mm: float, knots_mm: float) -> np.ndarray:
+def _spline_basis(count: int, spacing_mm: float, knots_mm: float) -> Floats:
     """Return the weights (voxels, knots) of uniform cubic B-splines along an axis."""
     at = np.arange(count) * spacing_mm / knots_mm
     knots = np.arange(-1, int(at[-1]) + 3)
     away = np.abs(at[:, None] - knots[None])
     near = 2 / 3 - away**2 + away**3 / 2
     far = np.maximum(2 - away, 0) ** 3 / 6
-    return np.where(away < 1, near, far)
+    weights: Floats = np.where(away < 1, near, far)
+    return weights
 
 
-def _random_affine(
-    rng: np.random.Generator, options: AugmentationOptions
-) -> tuple[np.ndarray, np.ndarray]:
+def _random_affine(rng: np.random.Generator, options: AugmentationOptions) -> tuple[Floats, Floats]:
     """Return the matrix (3, 3) and shift (3,) in mm, axes (x, y, z), from new to old places."""
     a, b, c = np.deg2rad(rng.uniform(-1, 1, 3) * options.rotation_deg)
     about_x = np.array([[1, 0, 0], [0, np.cos(a), -np.sin(a)], [0, np.sin(a), np.cos(a)]])
