@@ -24,7 +24,7 @@ from ..core.files import atomic_path
 from ..core.images import array_of, index_to_lps_mm
 from ..errors import SkullImplantError
 from ..geometry.frame import Pose
-from ..geometry.pose import fit_pose
+from ..geometry.pose import estimate_pose
 from ..geometry.radial import POLAR_RAD, VAULT_RAD, fill_nearest, share_of_bone, shell_of
 from ..geometry.shape_statistics import OUTER, Population
 
@@ -40,10 +40,12 @@ FLANK_PIXELS = 2  # a post's edge pixels are part post, part vault
 def load_skulls(*folders: Path) -> dict[str, sitk.Image]:
     """Return the masks of the folders' skulls by name, in order of folder and name.
 
-    Masks are cleaned, CTs segmented (`cases.skull_folder`). Raises `SkullImplantError` where a
-    folder has none, or two skulls have the same name.
+    CTs are segmented, masks taken as they are: the shipped statistics were made so, and with
+    cleaned masks the maps of the 16 training skulls differ by 0.02 mm on average (99 % of the
+    pixels by less than 0.25 mm). Raises `SkullImplantError` where a folder has none, or two skulls
+    have the same name.
     """
-    return {skull.name: skull.read()[1] for skull in skulls_of(folders)}
+    return {skull.name: skull.read(cleaned=False)[1] for skull in skulls_of(folders)}
 
 
 def population_of(skulls: dict[str, sitk.Image], poses: dict[str, Pose]) -> Population:
@@ -79,7 +81,7 @@ def build_population(
     members = {name: skull for name, skull in skulls.items() if name != template}
     poses: dict[str, Pose] = {}
     for _ in range(ROUNDS):
-        poses = {name: fit_pose(skull, population) for name, skull in members.items()}
+        poses = {name: estimate_pose(skull, population) for name, skull in members.items()}
         population = population_of(members, poses)
     return population, poses
 

@@ -15,6 +15,7 @@ from typing import Literal
 
 import numpy as np
 import SimpleITK as sitk
+from numpy.typing import NDArray
 
 from ..cases.defects import USUAL_CM2, cut_defect, index_to_standard, vault_of
 from ..cases.mask_flaws import NO_FLAWS, DegradationOptions, degrade, thickness_change_mm
@@ -30,6 +31,8 @@ from ..geometry.pose import estimate_pose
 from ..geometry.prior import DEEPEST_MM, complete_by_prior
 from ..geometry.shape_statistics import POPULATION_FILE, Population, read_population
 from ..geometry.view import View, defect_view, head_view
+
+Singles = NDArray[np.float32]  # (z, y, x)
 
 NAME_LETTERS = 8  # of the checksum of skull and shape statistics in a case's name
 Region = Literal["head", "defect"]
@@ -61,8 +64,8 @@ class TrainingCase:
 
     name: str
     view: View
-    target: np.ndarray
-    depth_mm: np.ndarray
+    target: Singles
+    depth_mm: Singles
 
 
 @dataclass(frozen=True)
@@ -149,7 +152,7 @@ def _prepare_skull(skull: SkullFile, folder: Path, options: CaseOptions) -> None
     known_shapes = known_shapes.without(known_shapes.skulls_like(skull.name))
     depth_mm = _depth_within(whole)
     complete = _working_copy(whole)
-    pose = estimate_pose(complete, population=known_shapes)
+    pose = estimate_pose(complete, known_shapes)
     vault, to_standard = vault_of(complete, pose), index_to_standard(complete, pose)
     for k, name in enumerate(names):
         if (folder / name).exists():
@@ -193,7 +196,7 @@ def _of_any_thickness(truth: _Truth, rng: np.random.Generator, flaws: float) -> 
 
 def _with_defect(
     complete: sitk.Image,
-    to_standard: np.ndarray,
+    to_standard: NDArray[np.floating],
     vault: Vault,
     kind: str,
     rng: np.random.Generator,
@@ -221,8 +224,8 @@ def _seen(
     """
     # In use neither pose nor prior has seen the patient's missing bone, nor the patient.
     try:
-        pose = estimate_pose(defective, population=known_shapes)
-        prior = complete_by_prior(defective, pose, population=known_shapes)
+        pose = estimate_pose(defective, known_shapes)
+        prior = complete_by_prior(defective, pose, known_shapes)
         grid = standard_grid(pose, options.spacing_mm)
         if options.region == "head":
             return head_view(defective, prior, grid), grid
@@ -256,7 +259,8 @@ def _keep_case(view: View, truth: _Truth, grid: sitk.Image, path: Path) -> None:
 def _depth_within(mask: sitk.Image) -> sitk.Image:
     """Return the depth in mm (float32) within the mask's surface, which runs between voxels."""
     outside = sitk.SignedMaurerDistanceMap(mask, False, False, True)
-    return sitk.Cast(min(mask.GetSpacing()) / 2 - outside, sitk.sitkFloat32)
+    depth_mm: sitk.Image = sitk.Cast(min(mask.GetSpacing()) / 2 - outside, sitk.sitkFloat32)
+    return depth_mm
 
 
 def _working_copy(mask: sitk.Image) -> sitk.Image:
@@ -267,15 +271,18 @@ def _working_copy(mask: sitk.Image) -> sitk.Image:
     grid.SetSpacing(spacing)
     grid.SetOrigin(mask.GetOrigin())
     grid.SetDirection(mask.GetDirection())
-    return fraction_on(mask, grid) >= 0.5
+    copy: sitk.Image = fraction_on(mask, grid) >= 0.5
+    return copy
 
 
-def _shares(fraction: np.ndarray) -> np.ndarray:
-    return np.rint(fraction * 255.0).astype(np.uint8)
+def _shares(fraction: NDArray[np.floating]) -> NDArray[np.uint8]:
+    shares: NDArray[np.uint8] = np.rint(fraction * 255.0).astype(np.uint8)
+    return shares
 
 
-def _steps(lengths_mm: np.ndarray) -> np.ndarray:
-    return np.clip(np.rint(lengths_mm / STEP_MM), -128, 127).astype(np.int8)
+def _steps(lengths_mm: NDArray[np.floating]) -> NDArray[np.int8]:
+    steps: NDArray[np.int8] = np.clip(np.rint(lengths_mm / STEP_MM), -128, 127).astype(np.int8)
+    return steps
 
 
 def load_case(path: Path) -> TrainingCase:
@@ -283,11 +290,13 @@ def load_case(path: Path) -> TrainingCase:
     try:
         with np.load(path, allow_pickle=False) as data:
 
-            def share(name: str) -> np.ndarray:
-                return data[name].astype(np.float32) / np.float32(255.0)
+            def share(name: str) -> Singles:
+                kept: Singles = data[name].astype(np.float32)
+                return kept / np.float32(255.0)
 
-            def length(name: str) -> np.ndarray:
-                return data[name].astype(np.float32) * np.float32(STEP_MM)
+            def length(name: str) -> Singles:
+                kept: Singles = data[name].astype(np.float32)
+                return kept * np.float32(STEP_MM)
 
             z, y, x = data["low_mm"].tolist()
             view = View(

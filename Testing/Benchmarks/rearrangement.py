@@ -65,8 +65,8 @@ HEAD = f"""# Does voxel rearrangement smooth a coarse mask better than interpola
 Made by `Testing/Benchmarks/rearrangement.py`, which says what is compared, on two defects of
 {AREA_CM2:g} cm² in a CT (Visible Human male) and two in skulls from MRI (BrainWeb). *mask* and
 *share*: in blocks of 2, 3 or 4 voxels of the CT. *grid*: on the network's grid of
-{NETWORK_GRID_MM:g} mm, exact, and with errors as a network makes them; the program's own way is `rearranged in blocks of 2
-with linear`."""
+{NETWORK_GRID_MM:g} mm, exact, and with errors as a network makes them; the program's own way is
+`rearranged in blocks of 2 with linear`."""
 
 
 @dataclass(frozen=True)
