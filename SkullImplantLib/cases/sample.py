@@ -12,10 +12,15 @@ from dataclasses import dataclass
 
 import numpy as np
 import SimpleITK as sitk
+from numpy.typing import NDArray
 
 from ..core.images import image_like
 from ..core.progress import Progress, part, silent
 from .defects import Defect, apply_to_ct, make_defect
+
+Floats = NDArray[np.floating]
+Singles = NDArray[np.float32]
+Mask = NDArray[np.bool_]
 
 # Hounsfield units of head CT at 120 kV (Hounsfield scale; ranges as in radiology textbooks).
 AIR_HU, FAT_HU, MUSCLE_HU, BRAIN_HU, CSF_HU = -1000.0, -90.0, 50.0, 36.0, 8.0
@@ -59,15 +64,17 @@ class SamplePatient:
 class _FormulaPose:
     """The head's true pose in the scanner: patient = rotation @ standard + centre_mm."""
 
-    rotation: np.ndarray
-    centre_mm: np.ndarray
+    rotation: Floats
+    centre_mm: Floats
     fit_mm: float = 0.0
 
-    def to_patient(self, points: np.ndarray) -> np.ndarray:
-        return points @ self.rotation.T + self.centre_mm
+    def to_patient(self, points: Floats) -> Floats:
+        patient_mm: Floats = points @ self.rotation.T + self.centre_mm
+        return patient_mm
 
-    def to_standard(self, points: np.ndarray) -> np.ndarray:
-        return (points - self.centre_mm) @ self.rotation
+    def to_standard(self, points: Floats) -> Floats:
+        standard_mm: Floats = (points - self.centre_mm) @ self.rotation
+        return standard_mm
 
 
 @dataclass(frozen=True)
@@ -78,8 +85,8 @@ class _HeadShape:
     half_length_mm: float
     height_mm: float
     thickness_mm: float
-    bump_directions: np.ndarray
-    bump_heights_mm: np.ndarray
+    bump_directions: Floats
+    bump_heights_mm: Floats
 
 
 def make_sample_patient(
@@ -112,8 +119,9 @@ def make_sample_patient(
     return SamplePatient(ct, complete, defect.defective, defect.implant)
 
 
-def _unit(vectors: np.ndarray) -> np.ndarray:
-    return vectors / np.linalg.norm(vectors, axis=-1, keepdims=True)
+def _unit(vectors: Floats) -> Floats:
+    unit: Floats = vectors / np.linalg.norm(vectors, axis=-1, keepdims=True)
+    return unit
 
 
 def _random_pose(tilt_degrees: float, rng: np.random.Generator) -> _FormulaPose:
@@ -139,7 +147,7 @@ def _paint(
     head: _HeadShape,
     rng: np.random.Generator,
     progress: Progress,
-) -> tuple[np.ndarray, np.ndarray]:
+) -> tuple[Singles, Mask]:
     """Return HU (float32) and the bone mask (bool), both (z, y, x), a few slices at a time."""
     nx, ny, nz = grid.GetSize()
     spacing, origin = np.asarray(grid.GetSpacing()), np.asarray(grid.GetOrigin())
@@ -167,12 +175,12 @@ def _paint(
 
 
 def _paint_slab(
-    point: list[np.ndarray],
-    scanner_xy: tuple[np.ndarray, np.ndarray],
+    point: list[Floats],
+    scanner_xy: tuple[Floats, Floats],
     head: _HeadShape,
-    trabeculae: np.ndarray,
+    trabeculae: Floats,
     blur_mm: float,
-) -> tuple[np.ndarray, np.ndarray]:
+) -> tuple[Singles, Mask]:
     """Paint the materials over one another, each with an edge one voxel soft (partial volume)."""
     x, y, z = point
     outside, thickness, base = _skull_distances(x, y, z, head)
@@ -191,7 +199,7 @@ def _paint_slab(
 
     value = np.full(x.shape, AIR_HU, np.float32)
 
-    def paint(distance: np.ndarray, material_hu: np.ndarray | float) -> None:
+    def paint(distance: Floats, material_hu: Floats | float) -> None:
         share = np.clip(0.5 - distance / blur_mm, 0.0, 1.0)
         np.copyto(value, value + share * (material_hu - value))
 
@@ -220,8 +228,8 @@ def _paint_slab(
 
 
 def _skull_distances(
-    x: np.ndarray, y: np.ndarray, z: np.ndarray, head: _HeadShape
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    x: Floats, y: Floats, z: Floats, head: _HeadShape
+) -> tuple[Floats, Floats, Floats]:
     """Return, in mm, the distance outside the outer table, the bone's thickness, and the height
     above the skull base, for points (x, y, z) of the head frame.
 
@@ -257,20 +265,21 @@ def _skull_distances(
     return radius - surface, thickness, base
 
 
-def _trabeculae(shape: tuple[int, int, int], rng: np.random.Generator) -> np.ndarray:
+def _trabeculae(shape: tuple[int, int, int], rng: np.random.Generator) -> Floats:
     """Return smooth noise of unit variance, about 1 mm coarse: the spongy texture of diploe."""
     noise = sitk.GetImageFromArray(rng.standard_normal(shape, dtype=np.float32))
-    smooth = sitk.GetArrayFromImage(sitk.RecursiveGaussian(noise, 1.0, direction=0))
+    smooth: Singles = sitk.GetArrayFromImage(sitk.RecursiveGaussian(noise, 1.0, direction=0))
     for direction in (1, 2):
         smooth = sitk.GetArrayFromImage(
             sitk.RecursiveGaussian(sitk.GetImageFromArray(smooth), 1.0, direction=direction)
         )
-    return smooth / smooth.std()
+    texture: Singles = smooth / smooth.std()
+    return texture
 
 
 def _scanner_noise(
     shape: tuple[int, int, int], noise_hu: float, rng: np.random.Generator
-) -> np.ndarray:
+) -> Floats:
     """Return noise correlated over neighbouring voxels, as a reconstruction kernel leaves it."""
     noise = rng.standard_normal(shape, dtype=np.float32)
     for axis in (1, 2):
