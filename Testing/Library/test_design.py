@@ -8,20 +8,27 @@ from scipy import ndimage
 from SkullImplantLib.cases.sample import SamplePatient
 from SkullImplantLib.completion.trust import NEVER_TRIED
 from SkullImplantLib.core.images import array_of, same_grid
-from SkullImplantLib.design import design_implant
+from SkullImplantLib.design import Design, design_implant
 from SkullImplantLib.errors import Cancelled, SkullImplantError
 from SkullImplantLib.evaluation.metrics import evaluate_implant
 from SkullImplantLib.geometry.pose import estimate_pose
 from SkullImplantLib.geometry.prior import complete_by_prior
+from SkullImplantLib.geometry.shape_statistics import shipped_population
 from SkullImplantLib.implant.meshes import arrays_of, mesh_health
 from SkullImplantLib.models import MIRROR, PRIOR
 from SkullImplantLib.options import DesignOptions
 from SkullImplantLib.reading.input import Input
 
-# The sample patient is no skull of the training set; a completion that works does better than this.
-LEAST_DICE = 0.70
 NETWORK = "fine"
+# What the sample patient comes to, less 0.01 for other processors and versions of libraries.
+LEAST_DICE = {PRIOR: 0.8745, NETWORK: 0.8762, MIRROR: 0.8410}
 STAGES = ["skull", "pose", "prior", "completion", "implant", "surface", "checks"]
+
+
+@pytest.fixture(scope="module")
+def prior_design(patient: SamplePatient) -> Design:
+    """The prior's design for the sample patient's skull, with the options that users have."""
+    return design_implant(_input(patient.defective, "skull"), DesignOptions(model=PRIOR))
 
 
 def _input(image: sitk.Image, kind: str) -> Input:
@@ -35,7 +42,7 @@ def test_ct_to_implant(patient: SamplePatient, model: str) -> None:
         assert same_grid(mask, patient.ct)
         assert mask.GetPixelID() == sitk.sitkUInt8
     metrics = evaluate_implant(design.implant, patient.implant, patient.defective)
-    assert metrics.dice > LEAST_DICE
+    assert metrics.dice > LEAST_DICE[model]
     implant, skull = array_of(design.implant), array_of(design.skull)
     assert not (implant & skull).any()
     completed = array_of(design.completed)
@@ -54,16 +61,18 @@ def test_the_other_side_turned_over_says_that_nobody_knows_its_error(
     source = _input(patient.defective, "skull")
     design = design_implant(source, DesignOptions(clearance_mm=0.0, model=MIRROR))
     metrics = evaluate_implant(design.implant, patient.implant, patient.defective)
-    assert metrics.dice > LEAST_DICE  # the sample patient's defect lies at one side
+    # The sample patient's defect lies at one side, and the sides of its head differ.
+    assert LEAST_DICE[MIRROR] < metrics.dice < LEAST_DICE[PRIOR]
     assert design.model.name == design.model.source == MIRROR
     assert design.confidence.flagged and design.confidence.reasons[0] == NEVER_TRIED
     assert design.notes[0].startswith("Look twice: the design is the other side")
 
 
-def test_the_prior_s_surface_comes_through_without_waves(patient: SamplePatient) -> None:
+def test_the_prior_s_surface_comes_through_without_waves(prior_design: Design) -> None:
     """The completed skull is the prior's, but for voxels whose centre lies on its very surface."""
-    design = design_implant(_input(patient.defective, "skull"), DesignOptions(model=PRIOR))
-    prior = complete_by_prior(design.skull, estimate_pose(design.skull))
+    design = prior_design
+    shapes = shipped_population()
+    prior = complete_by_prior(design.skull, estimate_pose(design.skull, shapes), shapes)
     depth_mm = array_of(prior.depth_on(design.skull))
     # Off the rim: the middle layer of the missing bone, which is 5 voxels thick, and 2 each way.
     middle = ndimage.distance_transform_edt(array_of(prior.hole_on(design.skull))) > 2.4
@@ -72,19 +81,20 @@ def test_the_prior_s_surface_comes_through_without_waves(patient: SamplePatient)
     assert (completed == (depth_mm > 0.0))[clear].mean() > 0.998
 
 
-def test_clearance_leaves_a_gap(patient: SamplePatient) -> None:
+def test_clearance_leaves_a_gap(patient: SamplePatient, prior_design: Design) -> None:
     source = _input(patient.defective, "skull")
-    tight = design_implant(source, DesignOptions(clearance_mm=0.0, model=PRIOR))
     loose = design_implant(source, DesignOptions(clearance_mm=2.0, model=PRIOR))
     to_bone = array_of(sitk.SignedMaurerDistanceMap(loose.skull, False, False, True))
     # From voxel centres of 1.2 mm; the bone's sharpest corners are rounded within their voxel.
     assert np.quantile(to_bone[array_of(loose.implant) > 0], 0.01) > 1.7
-    assert loose.volume_cm3 < tight.volume_cm3
+    assert loose.volume_cm3 < prior_design.volume_cm3  # whose clearance is 0.5 mm
 
 
-def test_orientation_of_the_scanner_does_not_matter(patient: SamplePatient) -> None:
+def test_orientation_of_the_scanner_does_not_matter(
+    patient: SamplePatient, prior_design: Design
+) -> None:
     """The same head stored left-handed, permuted and oblique: the same implant."""
-    plain = design_implant(_input(patient.defective, "skull"), DesignOptions(model=PRIOR))
+    plain = prior_design
     stored = sitk.PermuteAxes(sitk.Flip(patient.defective, [True, False, False]), [2, 0, 1])
     turn = sitk.VersorTransform([0.2, 0.5, -0.1], 0.3)
     rotation = np.reshape(turn.GetMatrix(), (3, 3))
@@ -103,13 +113,13 @@ def test_a_whole_skull_has_no_defect(patient: SamplePatient) -> None:
         design_implant(_input(patient.complete, "skull"), DesignOptions(model=PRIOR))
 
 
-def test_the_same_input_makes_the_same_implant(patient: SamplePatient) -> None:
-    source = _input(patient.defective, "skull")
+def test_the_same_input_makes_the_same_implant(coarse_patient: SamplePatient) -> None:
+    source = _input(coarse_patient.defective, "skull")
     one, two = (design_implant(source, DesignOptions(model=NETWORK)) for _ in range(2))
     assert array_of(one.implant).tobytes() == array_of(two.implant).tobytes()
 
 
-def test_progress_can_cancel_any_stage(patient: SamplePatient) -> None:
+def test_progress_can_cancel_any_stage(coarse_patient: SamplePatient) -> None:
     seen: list[tuple[str, float]] = []
 
     def cancel_late(
@@ -121,7 +131,7 @@ def test_progress_can_cancel_any_stage(patient: SamplePatient) -> None:
 
     with pytest.raises(Cancelled):
         design_implant(
-            _input(patient.defective, "skull"), DesignOptions(model=NETWORK), cancel_late
+            _input(coarse_patient.defective, "skull"), DesignOptions(model=NETWORK), cancel_late
         )
     assert all(0.0 <= fraction <= 1.0 for _, fraction in seen)
     assert [stage for stage, fraction in seen if fraction == 1.0] == ["skull", "pose", "prior"]
