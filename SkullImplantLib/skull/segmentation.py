@@ -22,8 +22,9 @@ from ..core.progress import Progress, part, silent
 from ..errors import Remedy, SkullImplantError
 from .head import Head, above, find_head
 from .marrow import with_marrow
-from .not_skull import pieces_of_skull, remove_spine, remove_streaks, samples_at_cavity
+from .not_skull import pieces_of_skull, remove_streaks, samples_at_cavity
 from .posts import without_posts
+from .spine import remove_spine
 from .thresholds import bone_in, without_noise
 
 log = logging.getLogger(__name__)
