@@ -20,10 +20,10 @@ QUIET = ["--progress", "none", "--json"]
 
 
 @pytest.fixture(scope="module")
-def designed(patient: SamplePatient, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def designed(coarse_patient: SamplePatient, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A design as the command line leaves it, with pictures, and the CT beside it."""
     folder = tmp_path_factory.mktemp("designed")
-    write_image(patient.ct, folder / "ct.nrrd")
+    write_image(coarse_patient.ct, folder / "ct.nrrd")
     arguments = ["design", str(folder / "ct.nrrd"), "-o", str(folder / "result")]
     assert main([*arguments, "--clearance-mm", "0.8", "--progress", "none"]) == 0
     return folder

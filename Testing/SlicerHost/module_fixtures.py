@@ -24,7 +24,7 @@ from slicer_host.host import Host, start
 PROJECT = Path(__file__).resolve().parents[2]
 MODULE_FILE = PROJECT / "SkullImplant" / "SkullImplant.py"
 # Coarse, so that a design takes seconds.
-SMALL_SPACING_MM = (1.6, 1.6, 1.6)
+SMALL_SPACING_MM = (2.5, 2.5, 2.5)
 # A design of the small patient on a machine that is busy with other things.
 PATIENCE_S = 120.0
 

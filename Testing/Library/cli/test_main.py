@@ -34,11 +34,11 @@ COMMAND = [sys.executable, "-m", "SkullImplantLib"]
 
 
 @pytest.fixture(scope="module")
-def case(patient: SamplePatient, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def case(coarse_patient: SamplePatient, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with the sample patient's files."""
     folder = tmp_path_factory.mktemp("case")
     for name in ("ct", "complete", "defective", "implant"):
-        write_image(getattr(patient, name), folder / f"{name}.nrrd")
+        write_image(getattr(coarse_patient, name), folder / f"{name}.nrrd")
     return folder
 
 

@@ -83,9 +83,9 @@ def gone(pid: int) -> bool:
 
 
 @pytest.fixture(scope="module")
-def design(patient: SamplePatient, tmp_path_factory: pytest.TempPathFactory) -> list[str]:
+def design(coarse_patient: SamplePatient, tmp_path_factory: pytest.TempPathFactory) -> list[str]:
     path = tmp_path_factory.mktemp("watched") / "ct.nrrd"
-    write_image(patient.ct, path)
+    write_image(coarse_patient.ct, path)
     return command(sys.executable, "design", [str(path), "--model", "prior", "-o"])
 
 
