@@ -17,7 +17,8 @@ from ..core.distances import signed_distance_mm
 from ..core.images import array_of, bounding_box, image_like, index_to_lps_mm
 from ..skull.head import COARSE_MM, find_head
 
-# Rigid motion: head turned about the patient's left-right (x) or front-back (y) axis.
+# Head turned about the patient's left-right (x) or front-back (y) axis, as far as gantries are
+# tilted and heads lie askew.
 TILTS_DEG = ((0, -20.0), (0, -10.0), (0, 10.0), (0, 20.0), (1, 15.0))
 THRESHOLDS_HU = (-100.0, -50.0, 50.0, 100.0)
 SLICES_MM = (0.5, 1.0, 2.0, 3.0)

@@ -30,9 +30,11 @@ Floats = NDArray[np.floating]
 Mask = NDArray[np.bool_]
 
 KINDS = ("bilateral", "frontoorbital", "parietotemporal", "random_1", "random_2")
+# Burr holes and rounded corners change the area after the border was moved; a draw off by more is
+# none.
 AREA_TOLERANCE = 0.12
 BONE_SHARE = 0.93  # of the outline's rays must meet bone; MRI skulls have pinholes
-LEAST_SIDE_SHARE = 0.25  # of a bilateral defect lies on either side
+LEAST_SIDE_SHARE = 0.25  # of a bilateral defect lies on either side; less is one side's with a rim
 PIXEL_MM = 2 * POLAR_MAX_RAD / SIZE * MEAN_RADIUS_MM
 
 # The lower edge of the vault: the squama above the ear, the inion, the upper rim of the orbits.
@@ -43,6 +45,18 @@ RIM_DROP_MM = 7.0  # the surface falls back by this much where an orbit opens
 ABOVE_BROW, BELOW_RIM = np.deg2rad([6.0, -2.0])
 BURRED_CM2 = 40.0  # smaller defects have no room for corners with burr holes
 ROUNDING_MM = 4.0  # radius to which the corners between balls are rounded
+# Where the middle of a kind's defect lies, and how much wider than high it is: chosen as the kinds'
+# names say. Azimuth from straight ahead; polar angle from the vertex.
+BILATERAL_POLAR_DEG, BILATERAL_STRETCH = (-10, 50), (1.1, 2.0)  # just behind it to the forehead
+SIDE_AZIMUTH_DEG = {"frontoorbital": (12, 45), "parietotemporal": (75, 115)}
+SIDE_HEIGHT, SIDE_STRETCH = (0.6, 0.8), (0.9, 1.7)  # of its radius above the vault's edge
+RANDOM_HEIGHT, RANDOM_STRETCH = 0.6, (0.7, 1.5)
+BURRED_SHARE, BURR_COUNT = 0.4, (3, 5)  # of the defects that have room for burr holes
+BURR_RADIUS_MM = (5.5, 7.5)  # perforators are 11 to 14 mm wide
+# The balls of an outline, as parts of the radius of the disc of its area (after Kodym et al. 2020).
+PRIMARY_BALL, BALL_REACH, SMALL_BALL, MOST_SMALL_BALLS = (0.75, 1.0), (0.5, 1.0), (0.35, 0.65), 4
+# Waves on the edge, and their amplitudes in mm: long ones bend it, short ones are the saw.
+WAVES_MM = ((9.0, (0.5, 3.0)), (3.0, (0.0, 0.7)))
 
 
 @dataclass(frozen=True)
@@ -138,8 +152,10 @@ def draw_outline(
     inside = _balls(vault, centre, radius_mm, stretch, rng)
     inside = np.where(DISC, _soft_minimum(inside, height), -np.inf)
 
-    burrs = int(rng.integers(3, 6)) if rng.random() < 0.4 and area_cm2 > BURRED_CM2 else 0
-    burr_mm = float(rng.uniform(5.5, 7.5))  # radius; perforators are 11 to 14 mm wide
+    least, most = BURR_COUNT
+    burred = rng.random() < BURRED_SHARE and area_cm2 > BURRED_CM2
+    burrs = int(rng.integers(least, most + 1)) if burred else 0
+    burr_mm = float(rng.uniform(*BURR_RADIUS_MM))
     burr_area = burrs * 0.5 * np.pi * burr_mm**2  # half of each lies outside the border
     grown = _grow_to(vault, inside, centre, 100 * area_cm2 - burr_area)
     if grown is None:
@@ -181,23 +197,22 @@ def _place(
     """Return the centre of a defect (standard mm) and how much wider than high it is."""
     side = float(rng.choice([-1.0, 1.0]))
     if kind == "bilateral":
-        polar = np.deg2rad(rng.uniform(-10, 50))  # from a little behind the vertex to the forehead
+        polar = np.deg2rad(rng.uniform(*BILATERAL_POLAR_DEG))
         looking = direction_of(0.0, np.pi / 2 - polar) + np.array([rng.normal(0, 0.05), 0, 0])
-        return vault.on_surface_mm(looking), float(rng.uniform(1.1, 2.0))
-    if kind in ("frontoorbital", "parietotemporal"):
-        degrees = (12, 45) if kind == "frontoorbital" else (75, 115)
-        azimuth = side * np.deg2rad(rng.uniform(*degrees))
+        return vault.on_surface_mm(looking), float(rng.uniform(*BILATERAL_STRETCH))
+    if kind in SIDE_AZIMUTH_DEG:
+        azimuth = side * np.deg2rad(rng.uniform(*SIDE_AZIMUTH_DEG[kind]))
         # The lower border reaches the orbit or squama: the centre is less than a radius above.
         along = direction_of(azimuth, np.arange(np.pi / 2, -np.pi / 5, -0.01))
-        wanted = radius_mm * rng.uniform(0.6, 0.8)
+        wanted = radius_mm * rng.uniform(*SIDE_HEIGHT)
         looking = along[np.abs(height[_pixel_of(along)] - wanted).argmin()]
-        return vault.on_surface_mm(looking), float(rng.uniform(0.9, 1.7))
+        return vault.on_surface_mm(looking), float(rng.uniform(*SIDE_STRETCH))
     usable = vault.bone & DISC
-    room = usable & (height > min(0.6 * radius_mm, height[usable].max() - 10))
+    room = usable & (height > min(RANDOM_HEIGHT * radius_mm, height[usable].max() - 10))
     rows, columns = np.nonzero(room)
     weight = vault.area_mm2[room]
     k = rng.choice(len(rows), p=weight / weight.sum())
-    return vault.surface_mm[rows[k], columns[k]], float(rng.uniform(0.7, 1.5))
+    return vault.surface_mm[rows[k], columns[k]], float(rng.uniform(*RANDOM_STRETCH))
 
 
 def _balls(
@@ -209,17 +224,17 @@ def _balls(
     away = surface - centre
     across, up = away @ sideways, away @ upwards
     out2 = np.maximum((away**2).sum(axis=-1) - across**2 - up**2, 0)
-    primary = radius_mm * rng.uniform(0.75, 1.0)
+    primary = radius_mm * rng.uniform(*PRIMARY_BALL)
     inside: Floats = primary - np.sqrt(across**2 / stretch + up**2 * stretch + out2)
-    for angle in rng.uniform(0, 2 * np.pi, size=int(rng.integers(0, 5))):
-        reach = primary * rng.uniform(0.5, 1.0)
+    for angle in rng.uniform(0, 2 * np.pi, size=int(rng.integers(0, MOST_SMALL_BALLS + 1))):
+        reach = primary * rng.uniform(*BALL_REACH)
         beside = vault.on_surface_mm(
             centre + reach * (np.cos(angle) * sideways + np.sin(angle) * upwards)
         )
-        ball = radius_mm * rng.uniform(0.35, 0.65) - np.linalg.norm(surface - beside, axis=-1)
+        ball = radius_mm * rng.uniform(*SMALL_BALL) - np.linalg.norm(surface - beside, axis=-1)
         inside = -_soft_minimum(-inside, -ball)
-    # Long waves bend the edge; short ones are the saw.
-    for wave_mm, amplitude_mm in ((9.0, rng.uniform(0.5, 3.0)), (3.0, rng.uniform(0.0, 0.7))):
+    # All amplitudes are drawn before any noise.
+    for wave_mm, amplitude_mm in [(wave, rng.uniform(*ends)) for wave, ends in WAVES_MM]:
         noise = ndimage.gaussian_filter(rng.standard_normal(inside.shape), wave_mm / PIXEL_MM)
         inside = inside + noise * (amplitude_mm / noise.std())
     return inside

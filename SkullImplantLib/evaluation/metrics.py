@@ -25,7 +25,7 @@ Floats = NDArray[np.floating]
 Indices = NDArray[np.intp]
 
 BORDER = 10.0  # width of the border zone: mm, or voxels of the grid; AutoImplant 2021, eq. (1)
-COVERED_MM = 2.0  # clinical tolerance for "the defect is closed here"
+COVERED_MM = 2.0  # the defect counts as closed here
 # The outer surface faces outward within this of the ray from the vault's centre; a wall of a cut,
 # which runs along the ray, does not.
 FACING_DEG = 60.0

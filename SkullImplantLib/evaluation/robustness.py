@@ -49,23 +49,11 @@ from ..skull.thresholds import automatic_threshold_hu
 from .evaluation_options import SuiteOptions
 from .judging import Trial, keep_row, kept_row
 from .metrics import evaluate_implant
+from .robustness_table import MOST_FALL, summary_of, table_of
 from .suite_cases import CompleteSkull, SuiteCase, complete_skull, suite_cases
 
-MOST_FALL = 0.05  # of Dice against the same case undegraded
 # One kind of each sort: across the midline, at the side, anywhere. The orbit is another problem.
 ROBUSTNESS_SUITE = SuiteOptions(("bilateral", "parietotemporal", "random_1"), defects=1)
-# What is summed up, and which of its values is the worst.
-WORST: dict[str, Callable[[Sequence[float]], float]] = {
-    "dice": min,
-    "fall": max,
-    "hd95_mm": max,
-    "dice_as_it_was": min,
-    "dice_at_best": min,
-}
-HEADER = (
-    "| input | degradation | cases | Dice mean | worst | fall mean | worst | HD95 mm median "
-    "| worst | refused | flagged | silent |"
-)
 
 
 @dataclass(frozen=True)
@@ -256,94 +244,3 @@ def _with_falls(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
             row = {**row, "fall": round(fall, 4), "silent": bool(fall > MOST_FALL and not told)}
         judged.append(row)
     return judged
-
-
-def summary_of(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Return one entry a degradation and kind of input, in the order of the rows.
-
-    A refused case counts as refused, not into the means.
-    """
-    groups: dict[tuple[str, str], list[dict[str, Any]]] = {}
-    for row in rows:
-        groups.setdefault((row["input"], row["degradation"]), []).append(row)
-    return [
-        _summary_of_one(some) for _, some in sorted(groups.items(), key=lambda item: item[0][0])
-    ]
-
-
-def _summary_of_one(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    tried = [row for row in rows if not row.get("as_is")]
-    made = [row for row in tried if "error" not in row]
-    entry: dict[str, Any] = {key: rows[0][key] for key in ("input", "degradation", "title")}
-    entry |= {"cases": len(tried), "refused": len(tried) - len(made)}
-    if made:
-        entry["flagged"] = sum(row["flagged"] for row in made)
-    entry["silent"] = sum(row.get("silent", False) for row in tried)
-    for key, worst in WORST.items():
-        values = [row[key] for row in made if row.get(key) is not None]
-        if values:
-            entry[f"{key}_mean"] = round(float(np.mean(values)), 3)
-            entry[f"{key}_median"] = round(float(np.median(values)), 3)
-            entry[f"{key}_worst"] = round(float(worst(values)), 3)
-    return entry
-
-
-def table_of(rows: Sequence[dict[str, Any]], model: str, not_made: int = 0) -> str:
-    """Return a line a degradation, the threshold's second truth, and what went wrong: Markdown.
-
-    not_made: how many defects found no place on their skull.
-    """
-    summary = summary_of(rows)
-    lines = [
-        f"Model `{Path(model).stem}`, no clearance, on each degraded input's own grid. Silent: the "
-        f"Dice fell by more than {MOST_FALL} and the case was neither refused nor flagged.",
-        "",
-        HEADER,
-        "|---" * HEADER.count(" |") + "|",
-    ]
-    for s in summary:
-        cells: list[Any] = [s["input"], s["title"], s["cases"] or "as is"]
-        for key, digits in (
-            ("dice_mean", 3),
-            ("dice_worst", 3),
-            ("fall_mean", 3),
-            ("fall_worst", 3),
-        ):
-            cells.append(_cell(s.get(key), digits))
-        cells += [_cell(s.get(key), 2) for key in ("hd95_mm_median", "hd95_mm_worst")]
-        cells += [s["refused"], s.get("flagged", "-"), s["silent"]]
-        lines.append("| " + " | ".join(str(cell) for cell in cells) + " |")
-    shifted = [s for s in summary if "dice_as_it_was_mean" in s]
-    if shifted:
-        lines += [
-            "",
-            "A threshold that is off makes the skull itself thicker or thinner. Against the piece "
-            "as it was, and what a perfect completion of the skull at that threshold would have:",
-            "",
-            "| degradation | Dice mean | worst | at best |",
-            "|---|---|---|---|",
-        ]
-        for s in shifted:
-            keys = ("dice_as_it_was_mean", "dice_as_it_was_worst", "dice_at_best_mean")
-            numbers = " | ".join(_cell(s[key], 3) for key in keys)
-            lines.append(f"| {s['title']} | {numbers} |")
-    if not_made:
-        lines += ["", f"{not_made} defects found no place on their skull."]
-    told = [f"- {_name_of(row)}: {row['error']}" for row in rows if "error" in row]
-    silent = [
-        f"- {_name_of(row)}: Dice {row['dice']:.3f}, a fall of {row['fall']:.3f}"
-        for row in rows
-        if row.get("silent")
-    ]
-    for title, some in (("Refused:", told), ("Silent falls:", silent)):
-        if some:
-            lines += ["", title, "", *some]
-    return "\n".join(lines)
-
-
-def _name_of(row: dict[str, Any]) -> str:
-    return f"{row['skull']}, {row['kind']} {row['number']}, {row['title']}"
-
-
-def _cell(value: float | None, digits: int) -> str:
-    return "-" if value is None else f"{value:.{digits}f}"

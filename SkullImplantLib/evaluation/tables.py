@@ -14,14 +14,13 @@ from typing import Any
 import numpy as np
 
 from ..cases.defects import KINDS
+from ..completion.trust import OFF_MM
 from ..core.files import atomic_path
 
 # Defects of the vault; the orbit's is reported apart, being another problem altogether.
 CALVARIAL_KINDS = tuple(kind for kind in KINDS if kind != "frontoorbital")
 # Below this Dice a case is a failure that the tool must have flagged itself.
 FAILURE_DICE = 0.60
-# A case whose HD95 is above this is one that the flag has to catch.
-FLAG_HD95_MM = 4.0
 INPUTS = ("all", "ct", "skull")
 
 Row = dict[str, Any]
@@ -134,7 +133,7 @@ def flag_statistics(rows: Sequence[Row]) -> dict[str, Any]:
 
 def _is_bad(row: Row) -> bool:
     # No HD95 is an infinite one: the implant is empty.
-    return row.get("hd95_mm") is None or row["hd95_mm"] > FLAG_HD95_MM
+    return row.get("hd95_mm") is None or row["hd95_mm"] > OFF_MM
 
 
 def _groups(rows: Sequence[Row]) -> Iterator[tuple[str, list[Row]]]:
@@ -211,7 +210,7 @@ def _group_table(groups: dict[str, dict[str, float]], measures: Sequence[Measure
 def _flag_table(flags: dict[str, dict[str, Any]]) -> str:
     lines = [
         [
-            "flag, by input", f"HD95 > {FLAG_HD95_MM:g} mm", "flagged of them", "other cases",
+            "flag, by input", f"HD95 > {OFF_MM:g} mm", "flagged of them", "other cases",
             "false alarms", "expected HD95 off by (median), mm", "without a word",
         ]
     ]  # fmt: skip

@@ -14,6 +14,7 @@ SOFTNESS_MM = 0.4
 NEAR_SURFACE_MM, FAR_WEIGHT = 2.0, 0.3
 # Truth is known to this depth; deeper or farther out, a prediction is only asked to be there too.
 KNOWN_MM = 3.0
+SQUARED_MM = 0.5  # smaller errors of depth, within a third of a voxel, count by their square
 OVERLAP_WEIGHT = 2.0
 
 
@@ -62,7 +63,7 @@ def refiner_loss(
         torch.where(true_mm <= -KNOWN_MM, depth_mm.clamp(min=-KNOWN_MM), depth_mm),
     )
     weight = torch.where(true_mm.abs() <= NEAR_SURFACE_MM, 1.0, FAR_WEIGHT)
-    error = F.smooth_l1_loss(said, true_mm, reduction="none", beta=0.5)
+    error = F.smooth_l1_loss(said, true_mm, reduction="none", beta=SQUARED_MM)
     error = (error * weight).sum() / weight.sum()
     overlap = soft_dice(torch.sigmoid(depth_mm / SOFTNESS_MM), fraction)
     return error + OVERLAP_WEIGHT * (1.0 - overlap)

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from ..cases.defects import USUAL_CM2
 from ..core.checksums import write_checksum
 from ..core.files import atomic_path
 from .log import LogRow
@@ -31,7 +32,7 @@ CARD = """# Model card: {name}
 
 Trained on {skulls}: {trained_on}.
 Held back for validation (never trained on): {validated_on}.
-Cut into each skull: {cases_per_skull} defects of the five kinds of SkullBreak, 20 to 120 cm².
+Cut into each skull: {cases_per_skull} defects of the five kinds of SkullBreak, {areas}.
 {flaws}
 
 {provenance}
@@ -123,6 +124,7 @@ def write_model_card(weights: Path, metadata: dict[str, Any], rows: Sequence[Log
         trained_on=", ".join(metadata["trained_on"]),
         validated_on=", ".join(metadata["validated_on"]) or "none",
         cases_per_skull=options["cases_per_skull"],
+        areas="{:g} to {:g} cm²".format(*options.get("areas_cm2", USUAL_CM2)),
         flaws=FLAWS.format(share=options["flaws"])
         if options["flaws"]
         else "All of them are clean.",

@@ -90,20 +90,9 @@ def train(
     learning, held_back = split_skulls(
         _wanted(skulls, options.leave_out), options.validation_share, options.seed
     )
-    wanted = CaseOptions(
-        options.cases_per_skull,
-        task.region,
-        options.grid_mm,
-        options.seed,
-        options.flaws,
-        Path(options.population) if options.population else POPULATION_FILE,
-        options.leave_out,
-        options.areas_cm2,
-    )
+    wanted, where = _cases_for(task, options), cases or folder / "cases"
     made = [
-        prepare_cases(some, cases or folder / "cases", wanted, options.jobs, part(progress, *share))
-        if some
-        else []
+        prepare_cases(some, where, wanted, options.jobs, part(progress, *share)) if some else []
         for some, share in ((learning, (0.0, 0.3)), (held_back, (0.3, 0.4)))
     ]
     run = _Run(task, made[0], [load_case(path) for path in made[1]], folder, options)
@@ -113,6 +102,20 @@ def train(
     write_configuration(folder / FILE_NAME, options)
     run.go(part(progress, 0.4, 1.0), [s.name for s in learning], [s.name for s in held_back])
     return run.weights_path
+
+
+def _cases_for(task: Task, options: TrainOptions) -> CaseOptions:
+    """Return which cases a task is trained on."""
+    return CaseOptions(
+        options.cases_per_skull,
+        task.region,
+        options.grid_mm,
+        options.seed,
+        options.flaws,
+        Path(options.population) if options.population else POPULATION_FILE,
+        options.leave_out,
+        options.areas_cm2,
+    )
 
 
 def _wanted(skulls: Sequence[SkullFile], leave_out: Sequence[str]) -> list[SkullFile]:

@@ -25,7 +25,8 @@ from SkullImplantLib.errors import SkullImplantError
 from SkullImplantLib.evaluation import robustness
 from SkullImplantLib.evaluation.evaluation_options import SuiteOptions
 from SkullImplantLib.evaluation.judging import Trial
-from SkullImplantLib.evaluation.robustness import evaluate_robustness, summary_of, table_of
+from SkullImplantLib.evaluation.robustness import evaluate_robustness
+from SkullImplantLib.evaluation.robustness_table import summary_of, table_of
 from SkullImplantLib.evaluation.suite_cases import SuiteCase, complete_skull
 from SkullImplantLib.options import DesignOptions
 

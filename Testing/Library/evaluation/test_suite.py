@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from SkullImplantLib.cases.sample import SampleOptions, SamplePatient, make_sample_patient
+from SkullImplantLib.cases.sample import SamplePatient
 from SkullImplantLib.cli.main import main
 from SkullImplantLib.completion.trust import shipped_trials
 from SkullImplantLib.core.images import array_of, read_mask, write_image
@@ -31,12 +31,6 @@ from SkullImplantLib.training.population import save_population
 
 KIND = "parietotemporal"
 ONE, TWO = (SuiteOptions((KIND,), defects) for defects in (1, 2))
-
-
-@pytest.fixture(scope="module")
-def coarse_patient() -> SamplePatient:
-    """The sample patient on a grid as coarse as a design bears."""
-    return make_sample_patient(3, SampleOptions(spacing_mm=(2.0, 2.0, 2.0)))
 
 
 @pytest.fixture(scope="module")

@@ -46,6 +46,7 @@ def test_it_says_what_went_in(tmp_path: Path, network: str, said: str) -> None:
         "0.839",
         "1,235 numbers",
         "best of 400 at iteration 390",
+        "SkullBreak, 5 to 150 cm²",
     ):
         assert fact in card
     for name in asdict(TrainOptions()):
