@@ -1,6 +1,6 @@
 """Outlines of craniectomies, drawn on the outer surface of the vault.
 
-The surface is seen from the centre of the head as radial maps (`radial.py`). Outlines follow Kodym
+The surface is seen from the centre of the head as radial maps (`geometry/radial.py`). Outlines follow Kodym
 et al. (2020): a primary ball and a few smaller ones on its border, with a noisy edge; some get burr
 holes at the corners. The five kinds carry the names of SkullBreak.
 

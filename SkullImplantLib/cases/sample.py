@@ -6,7 +6,6 @@ project's standard frame (origin in the vault's centre, x left, y posterior, z s
 patient lies with a small tilt in the scanner, whose axes are LPS.
 """
 
-import os
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -16,6 +15,7 @@ from numpy.typing import NDArray
 
 from ..core.images import image_like
 from ..core.progress import Progress, part, silent
+from ..core.threads import worker_count
 from .defects import Defect, apply_to_ct, make_defect
 
 Floats = NDArray[np.floating]
@@ -168,7 +168,7 @@ def _paint(
         rows = slice(k, k + len(z))
         hu[rows], bone[rows] = _paint_slab(point, (x, y), head, trabeculae[rows], blur_mm)
 
-    with ThreadPoolExecutor(os.cpu_count()) as painters:
+    with ThreadPoolExecutor(worker_count()) as painters:
         for done, _ in enumerate(painters.map(paint, range(0, nz, SLAB_SLICES))):
             progress(min((done + 1) * SLAB_SLICES, nz) / nz, "building the sample patient")
     return hu, bone
