@@ -1,8 +1,8 @@
 """Outlines of craniectomies, drawn on the outer surface of the vault.
 
-The surface is seen from the centre of the head as radial maps (`geometry/radial.py`). Outlines follow Kodym
-et al. (2020): a primary ball and a few smaller ones on its border, with a noisy edge; some get burr
-holes at the corners. The five kinds carry the names of SkullBreak.
+The surface is seen from the centre of the head as radial maps (`geometry/radial.py`). Outlines
+follow Kodym et al. (2020): a primary ball and a few smaller ones on its border, with a noisy edge;
+some get burr holes at the corners. The five kinds carry the names of SkullBreak.
 
 A *standard* point is (x, y, z) in mm from the centre of the vault: +x left, +y posterior, +z
 superior. Directions are seen at an azimuth (0 is the front, 90 degrees the left) and an elevation.

@@ -240,7 +240,7 @@ def _share(flagged: np.ndarray, of: np.ndarray) -> float:
 
 
 def as_json(trials: Trials, rows: Sequence[TrialRow], left_out: LeftOutSkulls) -> dict[str, Any]:
-    """Return the file's contents: what `completion.trust.read_trials` reads, and where it comes from."""
+    """Return the file's contents: what `completion.trust.read_trials` reads, and its sources."""
     return {
         "intercept": trials.intercept,
         "weights": dict(trials.weights),
