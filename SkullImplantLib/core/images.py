@@ -5,9 +5,11 @@ in LPS millimetres, as SimpleITK gives them.
 """
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import SimpleITK as sitk
+from numpy.typing import NDArray
 
 from ..errors import DiskError, SkullImplantError
 from .blocks import FULL, grid_of_blocks, share_per_block
@@ -29,14 +31,14 @@ class _KeptBuffer:
         self.__array_interface__ = sitk.GetArrayViewFromImage(image).__array_interface__
 
 
-def array_of(image: sitk.Image) -> np.ndarray:
+def array_of(image: sitk.Image) -> NDArray[Any]:
     """Return the voxels of `image` as a read-only view, shape (z, y, x); it outlives `image`."""
     array = np.asarray(_KeptBuffer(image))
     array.flags.writeable = False
     return array
 
 
-def image_like(array: np.ndarray, reference: sitk.Image) -> sitk.Image:
+def image_like(array: NDArray[Any], reference: sitk.Image) -> sitk.Image:
     """Return `array` (z, y, x), of the shape of `reference`, as an image with its geometry.
 
     A boolean array becomes a `uint8` mask.
@@ -70,7 +72,7 @@ def straighten_axes(image: sitk.Image) -> None:
     image.SetDirection(np.where(np.abs(direction) < LEAST_COSINE, 0.0, direction).ravel().tolist())
 
 
-def index_to_lps_mm(image: sitk.Image) -> np.ndarray:
+def index_to_lps_mm(image: sitk.Image) -> NDArray[np.float64]:
     """Return the 4x4 matrix that takes a voxel index (x, y, z, 1) to a point in LPS mm."""
     matrix = np.eye(4)
     matrix[:3, :3] = np.reshape(image.GetDirection(), (3, 3)) * np.asarray(image.GetSpacing())
@@ -93,7 +95,7 @@ def same_grid(a: sitk.Image, b: sitk.Image, tolerance_mm: float = 1e-3) -> bool:
     return bool(np.abs(apart).max() <= tolerance_mm)
 
 
-def bounding_box(mask: np.ndarray, margin: int | tuple[int, int, int] = 0) -> tuple[slice, ...]:
+def bounding_box(mask: NDArray[Any], margin: int | tuple[int, int, int] = 0) -> tuple[slice, ...]:
     """Return slices (z, y, x) around the non-zero voxels, widened by `margin` voxels per axis.
 
     Raises `ValueError` where the mask is empty.

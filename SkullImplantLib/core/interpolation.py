@@ -2,9 +2,11 @@
 
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import numpy as np
 import SimpleITK as sitk
+from numpy.typing import NDArray
 from scipy import ndimage
 
 # Enough places to be worth a thread's while, and few enough for its caches.
@@ -12,8 +14,8 @@ PLACES_AT_A_TIME = 1 << 17
 
 
 def values_at(
-    values: np.ndarray, places: Sequence[np.ndarray], outside: float | None = None
-) -> np.ndarray:
+    values: NDArray[Any], places: Sequence[NDArray[np.floating]], outside: float | None = None
+) -> NDArray[np.float32]:
     """Return `values` interpolated linearly, float32.
 
     places: for each axis of `values` an array of indices, all of one shape; fractions are between
@@ -47,7 +49,7 @@ def values_at(
     return found.reshape(shape)
 
 
-def refined(values: np.ndarray, steps: Sequence[int]) -> np.ndarray:
+def refined(values: NDArray[np.floating], steps: Sequence[int]) -> NDArray[np.float32]:
     """Return `values` (float32) on a lattice so many times finer along each axis, linearly.
 
     The first and the last elements stay in their place: n elements become (n - 1) * step + 1.

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import SimpleITK as sitk
+from numpy.typing import NDArray
 
 # The box of the standard frame, mm: the whole vault with margin, and of the base and face what
 # a head CT usually holds.
@@ -20,15 +21,15 @@ class Pose:
     surface from the scaled mean vault).
     """
 
-    rotation: np.ndarray
-    centre_mm: np.ndarray
+    rotation: NDArray[np.float64]
+    centre_mm: NDArray[np.float64]
     fit_mm: float
 
-    def to_patient(self, points: np.ndarray) -> np.ndarray:
+    def to_patient(self, points: NDArray[np.floating]) -> NDArray[np.float64]:
         """Take standard-frame points (..., 3) to LPS mm."""
         return points @ self.rotation.T + self.centre_mm
 
-    def to_standard(self, points: np.ndarray) -> np.ndarray:
+    def to_standard(self, points: NDArray[np.floating]) -> NDArray[np.float64]:
         """Take LPS points (..., 3) in mm to the standard frame."""
         return (points - self.centre_mm) @ self.rotation
 

@@ -11,6 +11,7 @@ orbit and 86 of the vault, where they changed nothing.
 """
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy import ndimage
 
 from .view import View
@@ -23,7 +24,7 @@ UNSURE_MM, NEAR_MM, MM_PER_SURE_MM = 1.25, 2.5, 8.0
 SILENT_RIM_MM = 4.5
 
 
-def where_not_denied(depth_mm: np.ndarray, view: View) -> np.ndarray:
+def where_not_denied(depth_mm: NDArray[np.float32], view: View) -> NDArray[np.float32]:
     """Return the depth (z, y, x), float32, mm, lowered where the other side denies the bone.
 
     `depth_mm`: within the completed skull's surface, positive in the bone, on the box of `view`.
@@ -33,9 +34,9 @@ def where_not_denied(depth_mm: np.ndarray, view: View) -> np.ndarray:
         return depth_mm
     spacing_mm = view.spacing_mm
     # From the surface, which runs half a voxel before the nearest voxel of bone.
-    away_mm = ndimage.distance_transform_edt(~mirrored) * spacing_mm - spacing_mm / 2
+    to_bone_mm = ndimage.distance_transform_edt(~mirrored) * spacing_mm - spacing_mm / 2
     surer_mm = np.maximum(UNSURE_MM - view.deviation_mm[0], 0.0)
-    allowed_mm = NEAR_MM + MM_PER_SURE_MM * surer_mm - away_mm
+    allowed_mm = NEAR_MM + MM_PER_SURE_MM * surer_mm - to_bone_mm
     rim = max(round(SILENT_RIM_MM / spacing_mm), 1)
     silent = ndimage.binary_dilation(view.opposite_hole, iterations=rim)
     return np.where(silent, depth_mm, np.minimum(depth_mm, allowed_mm)).astype(np.float32)

@@ -117,14 +117,14 @@ def shell_of(
     values = cast_rays(image, centre_mm, DIRECTIONS[DISC] @ rotation.T, SHELL_RADII_MM)
     bone = values >= 0.5
     bone[:, [0, -1]] = False
-    some = bone.any(axis=1)
-    values, bone = values[some], bone[some]
+    met = bone.any(axis=1)
+    values, bone = values[met], bone[met]
     count = bone.shape[1]
     last = count - 1 - bone[:, ::-1].argmax(axis=1)
     depth = int(THICKEST_MM / (SHELL_RADII_MM[1] - SHELL_RADII_MM[0]))
     first = (bone & (np.arange(count) >= (last - depth)[:, None])).argmax(axis=1)
     outer, inner, known = np.zeros(DISC.shape), np.zeros(DISC.shape), np.zeros(DISC.shape, bool)
-    where = tuple(index[some] for index in np.nonzero(DISC))
+    where = tuple(index[met] for index in np.nonzero(DISC))
     outer[where] = _crossing(values, last, last + 1)
     inner[where] = _crossing(values, first, first - 1)
     known[where] = True

@@ -10,11 +10,12 @@ from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy import ndimage
 
 from ..core.resources import RESOURCES
 from ..errors import SkullImplantError
-from .radial import MEAN_RADIUS_MM, POLAR_RAD, SIZE
+from .radial import MEAN_RADIUS_MM, POLAR_RAD, SIZE, Map
 
 POPULATION_FILE = RESOURCES / "population.npz"
 OUTER, THICKNESS = 0, 1  # the channels of a skull's maps
@@ -30,20 +31,20 @@ class Population:
     """
 
     names: tuple[str, ...]
-    maps_mm: np.ndarray
-    bone: np.ndarray
+    maps_mm: Map
+    bone: NDArray[np.bool_]
 
     def without(self, names: Sequence[str]) -> "Population":
         """Return the population less the named skulls (to test on them)."""
         keep = [i for i, name in enumerate(self.names) if name not in names]
         return Population(tuple(self.names[i] for i in keep), self.maps_mm[keep], self.bone[keep])
 
-    def mean_mm(self) -> np.ndarray:
+    def mean_mm(self) -> Map:
         """Return the mean maps (2, SIZE, SIZE), left-right symmetric."""
         mean = self.maps_mm.mean(axis=0)
         return (mean + mean[..., ::-1]) / 2
 
-    def factors_mm(self) -> np.ndarray:
+    def factors_mm(self) -> Map:
         """Return F (2 skulls, 2, SIZE, SIZE) such that F'F is the covariance of the maps.
 
         The skulls and their mirror images are the sample.
@@ -51,12 +52,12 @@ class Population:
         both = np.concatenate([self.maps_mm, self.maps_mm[..., ::-1]])
         return (both - self.mean_mm()) / np.sqrt(max(len(both) - 2, 1))
 
-    def share(self) -> np.ndarray:
+    def share(self) -> Map:
         """Return the share of skulls with bone in a direction, smoothed, (SIZE, SIZE)."""
         share = self.bone.mean(axis=0)
         return ndimage.uniform_filter((share + share[:, ::-1]) / 2, SMOOTHING_PIXELS)
 
-    def spread_mm(self) -> np.ndarray:
+    def spread_mm(self) -> Map:
         """Return the standard deviation of the outer radius, size taken out, (SIZE, SIZE)."""
         outer = self.maps_mm[:, OUTER]
         size = np.median(outer[:, np.pi / 2 > POLAR_RAD], axis=1)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import SimpleITK as sitk
+from numpy.typing import NDArray
 from scipy import ndimage
 
 from ..core.images import array_of, bounding_box, fraction_on
@@ -22,6 +23,10 @@ AROUND_MM, CONTEXT_MM = 8.0, 16.0
 MARGIN_MM = 4.0
 
 
+Floats = NDArray[np.float32]
+Flags = NDArray[np.bool_]
+
+
 @dataclass(frozen=True)
 class View:
     """One head on a box of the standard grid, as the networks see it; float32 (z, y, x).
@@ -34,21 +39,21 @@ class View:
     radius and thickness there. `low_mm`: of the first voxel in the standard frame, (z, y, x).
     """
 
-    skull: np.ndarray
-    mirror: np.ndarray
-    depth_mm: np.ndarray
-    hole: np.ndarray
-    opposite_hole: np.ndarray
-    deviation_mm: np.ndarray
+    skull: Floats
+    mirror: Floats
+    depth_mm: Floats
+    hole: Flags
+    opposite_hole: Flags
+    deviation_mm: Floats
     spacing_mm: float
     low_mm: tuple[float, float, float]
 
     @property
-    def hole_depth_mm(self) -> np.ndarray:
+    def hole_depth_mm(self) -> Floats:
         """The depth within the bone expected in the hole; -`DEEPEST_MM` in other directions."""
         return np.where(self.hole, self.depth_mm, np.float32(-DEEPEST_MM))
 
-    def from_hole_mm(self) -> np.ndarray:
+    def from_hole_mm(self) -> NDArray[np.float64]:
         """Return each voxel's distance to the bone that the prior expects in the hole."""
         missing = self.hole & (self.depth_mm > 0.0)
         if not missing.any():
@@ -57,8 +62,8 @@ class View:
 
 
 def view_of(
-    skull: np.ndarray,
-    fields: tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray],
+    skull: Floats,
+    fields: tuple[Floats, Flags, Flags, Floats],
     spacing_mm: float,
     low_mm: tuple[float, float, float],
     box: tuple[slice, slice, slice] = (slice(None),) * 3,

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import SimpleITK as sitk
+from numpy.typing import NDArray
 from scipy import ndimage
 
 from ..core.blocks import grid_of_blocks, share_per_block
@@ -29,6 +30,9 @@ FORAMEN_RISE_MM = 20.0  # the foramen lies no higher above the cavity's lowest p
 # The part of the image that can hold the skull, from the cavity's box: face, mandible, mastoids.
 REACH_MM = {"side": 45.0, "front_back": 75.0, "above": 30.0, "below": 130.0}
 
+Flags = NDArray[np.bool_]
+Vector = NDArray[np.float64]  # (3,)
+
 
 @dataclass(frozen=True)
 class Head:
@@ -40,16 +44,16 @@ class Head:
     LPS of the middle of the foramen magnum, None where the image does not show it.
     """
 
-    bone: np.ndarray
-    cavity: np.ndarray
-    to_cavity_mm: np.ndarray
-    origin_mm: np.ndarray
-    centre_mm: np.ndarray
-    inertia_mm2: np.ndarray
-    foramen_mm: np.ndarray | None
+    bone: Flags
+    cavity: Flags
+    to_cavity_mm: NDArray[np.float32]
+    origin_mm: Vector
+    centre_mm: Vector
+    inertia_mm2: NDArray[np.float64]
+    foramen_mm: Vector | None
 
     @property
-    def up(self) -> np.ndarray:
+    def up(self) -> Vector:
         """The head's own upward direction, a unit vector in LPS.
 
         From the point before the foramen that lies below the centre of a level head; without a
@@ -60,7 +64,7 @@ class Head:
         axis = self.centre_mm - self.foramen_mm + [0.0, FORAMEN_BEHIND_MM, 0.0]
         return axis / np.linalg.norm(axis)
 
-    def distance_on(self, grid: sitk.Image) -> np.ndarray:
+    def distance_on(self, grid: sitk.Image) -> NDArray[np.int8]:
         """Return `to_cavity_mm` on the voxels of `grid`, int8 (z, y, x), at most 127."""
         image = sitk.GetImageFromArray(np.clip(self.to_cavity_mm, -127, 127).astype(np.int8))
         image.SetOrigin(self.origin_mm.tolist())
@@ -68,7 +72,7 @@ class Head:
         near = sitk.Resample(image, grid, sitk.Transform(), sitk.sitkLinear, 127.0)
         return sitk.GetArrayFromImage(near)
 
-    def vault_on(self, grid: sitk.Image) -> np.ndarray:
+    def vault_on(self, grid: sitk.Image) -> Flags:
         """Return where `grid` lies above the skull base, bool (z, y, x)."""
         full = tuple(slice(0, n) for n in grid.GetSize()[::-1])
         return above(grid, self.up, self.centre_mm - VAULT_BELOW_CENTRE_MM * self.up, full)
@@ -93,7 +97,8 @@ class Head:
             box.append(slice(start, int(np.clip(np.ceil(high) + 1, start + 1, n))))
         return tuple(box[::-1])
 
-    def _range_mm(self, mask: np.ndarray, lps_axis: int) -> np.ndarray:
+    def _range_mm(self, mask: Flags, lps_axis: int) -> NDArray[np.float64]:
+        """Return from where to where (2,) a coarse mask reaches along an axis of LPS."""
         used = np.flatnonzero(mask.any(axis=tuple({0, 1, 2} - {2 - lps_axis})))[[0, -1]]
         return self.origin_mm[lps_axis] + COARSE_MM * used
 
@@ -141,7 +146,7 @@ def _not_a_head() -> SkullImplantError:
     )
 
 
-def _coarse(bright: sitk.Image) -> tuple[np.ndarray, np.ndarray]:
+def _coarse(bright: sitk.Image) -> tuple[Flags, Vector]:
     """Return `bright` on the coarse grid, bool (z, y, x), and the LPS of its voxel 0 in mm."""
     sizes = zip(bright.GetSpacing()[::-1], bright.GetSize()[::-1])
     z, y, x = (max(1, min(int(COARSE_MM / s), n)) for s, n in sizes)
@@ -157,10 +162,10 @@ def _coarse(bright: sitk.Image) -> tuple[np.ndarray, np.ndarray]:
     return sitk.GetArrayFromImage(coarse) >= WALL_PERCENT, low
 
 
-def _filled_outline(mask: np.ndarray) -> np.ndarray:
+def _filled_outline(mask: Flags) -> Flags:
     """Return the 2-D `mask` (y, x) with what lies between two of its pixels in a row or column."""
 
-    def between(axis: int) -> np.ndarray:
+    def between(axis: int) -> Flags:
         before = np.logical_or.accumulate(mask, axis)
         after = np.flip(np.logical_or.accumulate(np.flip(mask, axis), axis), axis)
         return before & after
@@ -168,7 +173,7 @@ def _filled_outline(mask: np.ndarray) -> np.ndarray:
     return between(0) | between(1)
 
 
-def _rays_that_end_at(walls: np.ndarray) -> np.ndarray:
+def _rays_that_end_at(walls: Flags) -> NDArray[np.uint8]:
     """Return, per voxel (z, y, x), how many of the 26 neighbour directions meet a wall."""
     hits = np.zeros(walls.shape, np.uint8)
     steps = np.array(np.meshgrid(*[(-1, 0, 1)] * 3)).reshape(3, -1).T
@@ -185,7 +190,7 @@ def _rays_that_end_at(walls: np.ndarray) -> np.ndarray:
     return hits
 
 
-def _shifted(plane: np.ndarray, step: tuple[int, ...]) -> np.ndarray:
+def _shifted(plane: Flags, step: tuple[int, ...]) -> Flags:
     """Return the 2-D `plane` taken at index + step, False where that lies outside."""
     out = np.zeros_like(plane)
     to = tuple(slice(max(-s, 0), n - max(s, 0)) for s, n in zip(step, plane.shape))
@@ -194,7 +199,7 @@ def _shifted(plane: np.ndarray, step: tuple[int, ...]) -> np.ndarray:
     return out
 
 
-def _find_foramen(bone: np.ndarray, cavity: np.ndarray) -> np.ndarray | None:
+def _find_foramen(bone: Flags, cavity: Flags) -> Vector | None:
     """Return the coarse index (z, y, x) of the middle of the foramen magnum, or None.
 
     The head is looked at as it lies, then nodded forward and backward.
@@ -215,7 +220,7 @@ def _find_foramen(bone: np.ndarray, cavity: np.ndarray) -> np.ndarray | None:
     return None
 
 
-def _foramen_below(bone: np.ndarray, cavity: np.ndarray) -> np.ndarray | None:
+def _foramen_below(bone: Flags, cavity: Flags) -> Vector | None:
     """Return the index (z, y, x) of the middle of a foramen magnum that opens downward, or None.
 
     Seen from the floor of the cavity downward, it is a patch without bone for the next 12 mm, as
@@ -230,7 +235,7 @@ def _foramen_below(bone: np.ndarray, cavity: np.ndarray) -> np.ndarray | None:
     open_below = ndimage.binary_opening(cavity.any(axis=0) & low & ~bone_below, np.ones((3, 3)))
     patches, count = ndimage.label(open_below)
     expected = np.argwhere(cavity).mean(axis=0)[1:] + [FORAMEN_BEHIND_MM / COARSE_MM, 0.0]
-    best, best_away = None, FORAMEN_AWAY_MM / COARSE_MM
+    best, nearest = None, FORAMEN_AWAY_MM / COARSE_MM
     for label in range(1, count + 1):
         patch = patches == label
         width = COARSE_MM * np.sqrt(patch.sum())
@@ -238,15 +243,13 @@ def _foramen_below(bone: np.ndarray, cavity: np.ndarray) -> np.ndarray | None:
         framed = bone_below[frame].mean() if frame.any() else 0.0
         rows, columns = np.nonzero(patch)
         place = np.array([np.median(floor[patch]), rows.mean(), columns.mean()])
-        away = float(np.hypot(*(place[1:] - expected)))
-        if FORAMEN_MM[0] <= width <= FORAMEN_MM[1] and framed > 0.5 and away < best_away:
-            best, best_away = place, away
+        distance = float(np.hypot(*(place[1:] - expected)))
+        if FORAMEN_MM[0] <= width <= FORAMEN_MM[1] and framed > 0.5 and distance < nearest:
+            best, nearest = place, distance
     return best
 
 
-def above(
-    grid: sitk.Image, up: np.ndarray, point_mm: np.ndarray, box: tuple[slice, ...]
-) -> np.ndarray:
+def above(grid: sitk.Image, up: Vector, point_mm: Vector, box: tuple[slice, ...]) -> Flags:
     """Return which voxels in `box` lie above the plane through a point: bool (z, y, x)."""
     matrix = index_to_lps_mm(grid)
     x, y, z = (step * np.arange(s.start, s.stop) for step, s in zip(up @ matrix[:3, :3], box[::-1]))

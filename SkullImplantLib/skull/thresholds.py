@@ -4,6 +4,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import SimpleITK as sitk
+from numpy.typing import NDArray
 from scipy import ndimage
 
 from ..core.blocks import mean_per_block, per_block
@@ -95,7 +96,7 @@ def levels_of(ct: sitk.Image, fixed: float | None = None) -> tuple[Levels, tuple
     return levels, notes
 
 
-def _levels_in_hu(sample: np.ndarray) -> Levels:
+def _levels_in_hu(sample: NDArray[np.float32]) -> Levels:
     """Return levels on the HU scale; where many voxels share the highest value, that is metal."""
     soft_values = sample[(sample > SOFT_RANGE_HU[0]) & (sample < SOFT_RANGE_HU[1])]
     certain = sample[(sample > CERTAIN_BONE_HU) & (sample < METAL_HU)]
@@ -111,7 +112,7 @@ def _levels_in_hu(sample: np.ndarray) -> Levels:
     return Levels(noise, AIR_HU, soft, min(thin, bone), bone, metal)
 
 
-def _mode_and_width(values: np.ndarray) -> tuple[float, float]:
+def _mode_and_width(values: NDArray[np.float32]) -> tuple[float, float]:
     """Return the mode of `values` and the standard deviation of the peak around it."""
     counts, edges = np.histogram(values, bins=np.arange(*SOFT_RANGE_HU, 5.0))
     counts = ndimage.gaussian_filter1d(counts.astype(float), 2.0)
@@ -124,7 +125,7 @@ def _mode_and_width(values: np.ndarray) -> tuple[float, float]:
     return float(edges[top] + 2.5), float((high - low - 1) * 5.0 / 2.355)
 
 
-def _levels_by_otsu(sample: np.ndarray) -> Levels:
+def _levels_by_otsu(sample: NDArray[np.float32]) -> Levels:
     """Return levels for any scale; less soft tissue than twice the bone is a dry skull in air."""
     otsu = sitk.OtsuMultipleThresholdsImageFilter()
     otsu.SetNumberOfThresholds(2)
@@ -139,8 +140,8 @@ def _levels_by_otsu(sample: np.ndarray) -> Levels:
     return Levels(0.0, low, soft, thin, soft + BONE_PART * (cortical - soft), np.inf)
 
 
-def bone_in(region: sitk.Image, levels: Levels) -> np.ndarray:
-    """Return bone in `region`: above half of the way to the highest level within about 3 mm.
+def bone_in(region: sitk.Image, levels: Levels) -> NDArray[np.bool_]:
+    """Return bone in `region` (z, y, x): above half of the way to the highest level within 3 mm.
 
     The limit runs between the thresholds of thin bone and of other bone, so that partial volume
     hollows out no thin plate and yet fattens no thick one. Below the threshold of other bone only
