@@ -197,8 +197,8 @@ def test_axes_a_denormal_number_askew_come_out_straight(ending, tmp_path):
 
 def test_an_image_file_needs_no_pydicom(tmp_path):
     code = (
-        "import sys; from SkullImplantLib.reading.input import read_input; read_input(sys.argv[1]); "
-        "assert 'pydicom' not in sys.modules"
+        "import sys; from SkullImplantLib.reading.input import read_input; "
+        "read_input(sys.argv[1]); assert 'pydicom' not in sys.modules"
     )
     path = written(ct_image(), tmp_path / "head.nrrd")
     subprocess.run([sys.executable, "-c", code, str(path)], check=True)
