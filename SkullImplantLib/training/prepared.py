@@ -8,6 +8,7 @@ augmentation deforms both alike.
 import hashlib
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -25,7 +26,7 @@ from ..core.checksums import sha256_of
 from ..core.files import atomic_path
 from ..core.images import array_of, fraction_on, image_like
 from ..core.progress import Progress, silent
-from ..errors import DiskError, NoPlaceForDefect, OutOfMemory, SkullImplantError
+from ..errors import DiskError, NoPlaceForDefect, OutOfMemory, Remedy, SkullImplantError
 from ..geometry.frame import standard_grid
 from ..geometry.pose import estimate_pose
 from ..geometry.prior import DEEPEST_MM, complete_by_prior
@@ -120,8 +121,8 @@ def prepare_cases(
 
     Each skull has its own generator, so that adding a skull changes no other skull's cases. Defects
     that a skull does not admit (`NoPlaceForDefect`) are left out. `jobs` skulls are prepared at the
-    same time. Raises `SkullImplantError` where no case could be made, a file is no skull, or
-    `folder` cannot be written.
+    same time. Raises `SkullImplantError` where no case could be made, a file is no skull, `folder`
+    cannot be written, or memory ran out.
     """
     folder.mkdir(parents=True, exist_ok=True)
     prepare = partial(_prepare_skull, folder=folder, options=options)
@@ -130,9 +131,16 @@ def prepare_cases(
             progress(number / len(skulls), f"preparing cases of {skull.name}")
             prepare(skull)
     else:
-        with ProcessPoolExecutor(jobs) as workers:
-            for number, _ in enumerate(workers.map(prepare, skulls)):
-                progress(number / len(skulls), f"prepared cases of {skulls[number].name}")
+        try:
+            with ProcessPoolExecutor(jobs) as workers:
+                for number, _ in enumerate(workers.map(prepare, skulls)):
+                    progress(number / len(skulls), f"prepared cases of {skulls[number].name}")
+        except BrokenProcessPool as error:
+            raise OutOfMemory(
+                "A process that prepared training cases was ended by the system, most likely "
+                "because memory ran out.",
+                Remedy.FEWER_JOBS,
+            ) from error
     files = [folder / name for skull in skulls for name in options.names(skull)]
     files = [path for path in files if path.exists()]
     if not files:

@@ -1,9 +1,11 @@
 """Training cases: a hole and the truth, the same for the same seed; what a full disk is told as."""
 
+import os
 import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import NoReturn
 
 import numpy as np
 import pytest
@@ -11,7 +13,7 @@ import pytest
 from SkullImplantLib.cases.sample import SampleOptions, make_sample_patient
 from SkullImplantLib.cases.skull_folder import SkullFile, skulls_in
 from SkullImplantLib.core.images import write_image
-from SkullImplantLib.errors import SkullImplantError
+from SkullImplantLib.errors import OutOfMemory, Remedy, SkullImplantError
 from SkullImplantLib.geometry.shape_statistics import shipped_population
 from SkullImplantLib.training.population import save_population
 from SkullImplantLib.training.prepared import CaseOptions, load_case, prepare_cases
@@ -110,6 +112,22 @@ def test_a_full_disk_is_told_and_not_taken_for_a_skull_without_a_place(
     assert result.returncode == 2, result.stderr
     assert "No defect" not in result.stderr and "Cannot write head-" in result.stderr
     assert not list((tmp_path / "cases").iterdir())
+
+
+class Ended(SkullFile):
+    """A skull whose reading the system ends."""
+
+    def read(self, cleaned: bool = True) -> NoReturn:
+        os._exit(9)
+
+
+def test_a_process_that_the_system_ends_is_told(tmp_path: Path) -> None:
+    path = tmp_path / "head.nrrd"
+    path.write_bytes(b"bone")
+    skulls = [Ended(name, path) for name in ("a", "b")]
+    with pytest.raises(OutOfMemory, match="most likely because memory ran out") as raised:
+        prepare_cases(skulls, tmp_path / "cases", CaseOptions(1, "defect", 4.0, 0), jobs=2)
+    assert raised.value.remedy == Remedy.FEWER_JOBS
 
 
 def test_defects_without_a_place_are_left_out(folder: Path, tmp_path: Path) -> None:
