@@ -23,7 +23,7 @@ DESIGN_SECONDS = {
     "implant": 1.5,
     "surface": 0.4,
     "checks": 0.7,
-    "export": 0.8,
+    "export": 0.5,
 }
 PICTURES_SECONDS = 4.0
 STAGE_SECONDS = {
@@ -34,7 +34,7 @@ STAGE_SECONDS = {
         **DESIGN_SECONDS,
         "export": DESIGN_SECONDS["export"] + PICTURES_SECONDS,
     },
-    "update": {"reading": 1.0, "surface": 0.4, "checks": 0.7, "export": 0.8},
+    "update": {"reading": 1.0, "surface": 0.4, "checks": 0.7, "export": 0.5},
     "report": {"reading": 1.0, "export": PICTURES_SECONDS},
     "defect": {"reading": 1.5, "skull": 3.5, "pose": 0.8, "export": 4.0},
     "devices": {},
