@@ -15,11 +15,11 @@ from PIL import Image, ImageDraw, ImageFont
 from ..core.files import atomic_path
 from ..core.images import array_of, bounding_box, crop, index_to_lps_mm, read_mask
 from ..core.stages import StageReport, no_report
+from ..export.picture_mesh import picture_mesh
 from ..export.renders import (
     FULL_DISTANCE_MM,
     distance_colours,
     farther_than,
-    picture_mesh,
     render,
     rendering_works,
     three_quarter_view,

@@ -9,12 +9,12 @@ from vtkmodules.vtkCommonDataModel import vtkPolyData
 
 from ..core.progress import Progress, silent
 from ..implant.meshes import mesh_health
+from .picture_mesh import picture_mesh
 from .renders import (
     ABOVE,
     FRONT,
     UNAVAILABLE,
     PicturesUnavailable,
-    picture_mesh,
     render,
     rendering_works,
     three_quarter_view,

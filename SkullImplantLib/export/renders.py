@@ -12,14 +12,11 @@ from dataclasses import dataclass
 from functools import cache
 
 import numpy as np
-import SimpleITK as sitk
-from scipy import ndimage
-from vtkmodules.util.numpy_support import numpy_to_vtk, vtk_to_numpy
+from vtkmodules.util.numpy_support import vtk_to_numpy
 from vtkmodules.vtkCommonCore import vtkDoubleArray, vtkLogger, vtkLookupTable
-from vtkmodules.vtkCommonDataModel import vtkImageData, vtkPolyData
+from vtkmodules.vtkCommonDataModel import vtkPolyData
 from vtkmodules.vtkFiltersCore import (
     vtkClipPolyData,
-    vtkFlyingEdges3D,
     vtkImplicitPolyDataDistance,
     vtkPolyDataNormals,
 )
@@ -32,7 +29,7 @@ from vtkmodules.vtkRenderingCore import (
     vtkWindowToImageFilter,
 )
 
-from ..core import images
+from .picture_mesh import add_point_array
 
 BONE = np.array([0.97, 0.93, 0.85])
 IMPLANT = np.array([0.10, 0.66, 0.72])
@@ -43,16 +40,6 @@ LACKING = np.array([0.16, 0.14, 0.18])
 DISTANCE_COLOURS = np.array([[0.12, 0.30, 0.75], [0.93, 0.93, 0.91], [0.80, 0.12, 0.12]])
 FULL_DISTANCE_MM = 3.0
 BACKGROUND_TOP, BACKGROUND_BOTTOM = (0.97, 0.975, 0.98), (0.86, 0.88, 0.90)
-# The skull is drawn from a grid of this spacing: a picture of 240 mm has no use for finer.
-PICTURE_SPACING_MM = 1.0
-# Width of the blur that tells creases (much bone around) from open surface.
-CREASE_MM = 4.0
-CREASE_DARKNESS = 0.9
-CREASE_STEP = 2  # voxels of the picture's grid; half as wide as the blur
-# Blur of the shape, and of the shape whose slopes the light sees, in mm or in the longest side of
-# the mask's voxels, whichever is more: wide enough to hide the steps, not so wide as to hide bone.
-SHAPE_MM, SHAPE_VOXELS = 0.6, 0.45
-SHADING_MM, SHADING_VOXELS = 2.0, 1.2
 SUPERSAMPLING = 2
 VIEW_ANGLE_DEGREES = 22.0
 # The head's share of the picture is one over this.
@@ -119,61 +106,6 @@ def rendering_works() -> bool:
         child.kill()
         child.wait()
         return False
-
-
-def picture_mesh(skull: sitk.Image) -> vtkPolyData:
-    """Return the surface of the mask `skull` for pictures: LPS mm, with normals and `shade`.
-
-    `shade` is 1 on open surface and smaller in creases, as light from all around would leave it.
-    """
-    whole = images.bounding_box(images.array_of(skull), margin=2)
-    field = _on_picture_grid(images.crop(skull, whole))
-    spacing = PICTURE_SPACING_MM
-    longest_mm = max(skull.GetSpacing())
-    smooth = sitk.SmoothingRecursiveGaussian(field, max(SHAPE_MM, SHAPE_VOXELS * longest_mm))
-    # So wide a blur needs no finer grid.
-    coarse = sitk.BinShrink(field, [CREASE_STEP] * 3)
-    crowd = sitk.SmoothingRecursiveGaussian(coarse, CREASE_MM)
-
-    grid = vtkImageData()
-    grid.SetDimensions(*field.GetSize())
-    grid.SetSpacing(*field.GetSpacing())
-    grid.SetOrigin(*field.GetOrigin())
-    values = np.ascontiguousarray(images.array_of(smooth)).reshape(-1)
-    grid.GetPointData().SetScalars(numpy_to_vtk(values, deep=False))
-    cubes = vtkFlyingEdges3D()
-    cubes.SetInputData(grid)
-    cubes.SetValue(0, 0.5)
-    cubes.ComputeNormalsOff()
-    cubes.ComputeScalarsOff()
-    cubes.Update()
-    mesh = cubes.GetOutput()
-
-    points = vtk_to_numpy(mesh.GetPoints().GetData())
-    place = ((points - np.array(field.GetOrigin())) / spacing)[:, ::-1].T
-    beside = ((points - np.array(crowd.GetOrigin())) / crowd.GetSpacing())[:, ::-1].T
-    around = ndimage.map_coordinates(images.array_of(crowd), beside, order=1, mode="nearest")
-    # A plane has half of its surroundings inside; a shell of bone less, a crease more.
-    shade = np.clip(1.0 - CREASE_DARKNESS * (around - 0.4), 0.25, 1.0)
-    _add_array(mesh, "shade", shade)
-    # Light falls on the shape, not on the steps of its voxels, which a blur takes out.
-    shading_mm = max(SHADING_MM, SHADING_VOXELS * longest_mm)
-    blurred = images.array_of(sitk.SmoothingRecursiveGaussian(field, shading_mm))
-    normals = -np.stack([_slope(blurred, place, axis) for axis in (2, 1, 0)], axis=1)
-    normals /= np.maximum(np.linalg.norm(normals, axis=1, keepdims=True), 1e-9)
-    _add_array(mesh, "normals", normals)
-    mesh.GetPointData().SetActiveNormals("normals")
-    return mesh
-
-
-def _slope(values: np.ndarray, place: np.ndarray, axis: int) -> np.ndarray:
-    """Return how `values` (z, y, x) rise along an axis at places (3, n), by central differences."""
-    ends = []
-    for side in (-1.0, 1.0):
-        beside = place.copy()
-        beside[axis] += side
-        ends.append(ndimage.map_coordinates(values, beside, order=1, mode="nearest"))
-    return np.asarray((ends[1] - ends[0]) / 2.0)
 
 
 def three_quarter_view(skull: vtkPolyData, implant: vtkPolyData) -> Viewpoint:
@@ -243,7 +175,7 @@ def with_distances(mesh: vtkPolyData, other: vtkPolyData) -> vtkPolyData:
     field = vtkImplicitPolyDataDistance()
     field.SetInput(other)
     field.FunctionValue(copy.GetPoints().GetData(), distance)
-    _add_array(copy, "distance_mm", vtk_to_numpy(distance))
+    add_point_array(copy, "distance_mm", vtk_to_numpy(distance))
     return copy
 
 
@@ -280,27 +212,6 @@ def _picture(window: vtkRenderWindow, size: tuple[int, int]) -> np.ndarray:
     # Whole numbers, rounded by half a step more: a mean of floats takes six times as long.
     total = blocks.sum(axis=1, dtype=np.uint16).sum(axis=2, dtype=np.uint16)
     return np.asarray((total + SUPERSAMPLING**2 // 2) // SUPERSAMPLING**2, np.uint8)
-
-
-def _on_picture_grid(mask: sitk.Image) -> sitk.Image:
-    """Return the mask as float32 on a grid along LPS that covers it, with a border outside."""
-    size = np.array(mask.GetSize())
-    corners = np.array(np.meshgrid(*[(0, n - 1) for n in size])).reshape(3, -1)
-    frame = images.index_to_lps_mm(mask)
-    places = frame[:3, :3] @ corners + frame[:3, 3:]
-    low = places.min(axis=1) - 2 * PICTURE_SPACING_MM
-    high = places.max(axis=1) + 2 * PICTURE_SPACING_MM
-    grid = sitk.Image([int(n) for n in np.ceil((high - low) / PICTURE_SPACING_MM)], sitk.sitkUInt8)
-    grid.SetSpacing([PICTURE_SPACING_MM] * 3)
-    grid.SetOrigin([float(v) for v in low])
-    return images.fraction_on(mask, grid)
-
-
-def _add_array(mesh: vtkPolyData, name: str, values: np.ndarray) -> None:
-    """Add a number or vector for each point of `mesh`."""
-    array = numpy_to_vtk(np.ascontiguousarray(values, np.float32), deep=True)
-    array.SetName(name)
-    mesh.GetPointData().AddArray(array)
 
 
 def _with_normals(mesh: vtkPolyData) -> vtkPolyData:

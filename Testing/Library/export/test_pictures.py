@@ -10,13 +10,13 @@ from scipy.spatial.transform import Rotation
 
 from SkullImplantLib.core.images import image_like
 from SkullImplantLib.export import pictures, renders
+from SkullImplantLib.export.picture_mesh import picture_mesh
 from SkullImplantLib.export.pictures import compose_preview
 from SkullImplantLib.export.renders import (
     ABOVE,
     FRONT,
     PicturesUnavailable,
     Viewpoint,
-    picture_mesh,
     render,
     three_quarter_view,
 )
