@@ -157,10 +157,27 @@ def test_without_opengl_the_preview_has_the_slices(monkeypatch):
         render(mesh, mesh, [(FRONT, (64, 64))])
 
 
-def test_a_crash_of_the_driver_is_survived(monkeypatch):
+def forget_rendering() -> None:
+    renders.try_rendering.cache_clear()
     renders.rendering_works.cache_clear()
+
+
+def test_a_crash_of_the_driver_is_survived(monkeypatch):
+    forget_rendering()
     monkeypatch.setattr(renders, "_PROBE", "import os; os.abort()")
     try:
         assert not renders.rendering_works()
     finally:
-        renders.rendering_works.cache_clear()
+        forget_rendering()
+
+
+def test_a_driver_that_hangs_is_given_up(monkeypatch):
+    forget_rendering()
+    monkeypatch.setattr(renders, "_PROBE", "import time; time.sleep(600)")
+    monkeypatch.setattr(renders, "PROBE_SECONDS", 0.2)
+    try:
+        assert not renders.rendering_works()
+        child = renders.try_rendering()
+        assert child is not None and child.returncode is not None  # it does not stay behind
+    finally:
+        forget_rendering()
