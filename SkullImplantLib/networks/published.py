@@ -84,8 +84,8 @@ def published_state_dict(
     """Return the published `state` under the names of `network`, ready for `load_state_dict`.
 
     The networks add skip connections and use ReLU (Kroviakov) or neither (Li's ELU variant), which
-    the state does not say: build `network` with the right configuration. They see one channel, the
-    skull.
+    the state does not say: build `network` with the right configuration. They see one
+    channel: 1 in the skull's voxels, where our channel `skull` has the share that bone fills.
 
     Raises:
         SkullImplantError: a name that is not known or missing, or an array of another shape.
