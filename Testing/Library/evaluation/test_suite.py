@@ -17,6 +17,7 @@ from SkullImplantLib.cli.main import main
 from SkullImplantLib.completion.trust import shipped_trials
 from SkullImplantLib.core.images import array_of, read_mask, write_image
 from SkullImplantLib.core.stages import StageReport
+from SkullImplantLib.design import Design
 from SkullImplantLib.errors import Cancelled, OutOfMemory, SkullImplantError
 from SkullImplantLib.evaluation import judging
 from SkullImplantLib.evaluation.case_pictures import chosen_cases
@@ -58,15 +59,24 @@ def output(finished: tuple[Path, dict[str, Any]], tmp_path: Path) -> Path:
     return tmp_path
 
 
+@pytest.fixture(scope="module")
+def kept() -> dict[Any, Design]:
+    """Designs by their input, options and population: the same again takes seconds each time."""
+    return {}
+
+
 @pytest.fixture
-def designs(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
+def designs(monkeypatch: pytest.MonkeyPatch, kept: dict[Any, Design]) -> list[dict[str, Any]]:
     """What the designs made from here on were called with."""
     calls: list[dict[str, Any]] = []
     real = judging.design_implant
 
     def noted(source: Any, options: Any, report: Any, **more: Any) -> Any:
         calls.append({"options": options, **more})
-        return real(source, options, report, **more)
+        key = (array_of(source.image).tobytes(), options, more["population"].names)
+        if key not in kept:
+            kept[key] = real(source, options, report, **more)
+        return kept[key]
 
     monkeypatch.setattr(judging, "design_implant", noted)
     return calls
