@@ -75,11 +75,15 @@ class BitMask:
 
     def positions(self) -> Positions:
         """Return where the set voxels lie, in ascending order, as `indices_of` takes it."""
+        # Only words, then only octets that hold any are looked at bit by bit.
         words = self.words.reshape(-1)
         used = np.flatnonzero(words)
-        octets = words[used].view(np.uint8).reshape(-1, WORD.itemsize)
-        bits = np.flatnonzero(np.unpackbits(octets, axis=1, bitorder="little"))
-        return used[bits // WORD_BITS] * WORD_BITS + bits % WORD_BITS
+        octets = words[used].view(np.uint8)
+        used_octets = np.flatnonzero(octets)
+        bits = np.flatnonzero(np.unpackbits(octets[used_octets], bitorder="little"))
+        octet = used_octets[bits // 8]
+        in_word = octet % WORD.itemsize * 8 + bits % 8
+        return used[octet // WORD.itemsize] * WORD_BITS + in_word
 
     def indices_of(self, positions: Positions) -> NDArray[np.int32]:
         """Return the indices (n, 3), z, y, x, of the voxels at the positions."""
