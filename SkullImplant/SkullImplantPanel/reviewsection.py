@@ -42,6 +42,7 @@ class ReviewSection:
         self._summary = ""
         ui.resultSelector.addAttribute("vtkMRMLSegmentationNode", RESULT_ATTRIBUTE)
         ui.checksTable.setColumnCount(3)
+        ui.checksTable.setWordWrap(False)  # rows are made before the section has its width
         ui.checksTable.horizontalHeader().setSectionResizeMode(1, qt.QHeaderView.Stretch)
         ui.centreButton.connect("clicked()", self.onCentre)
         ui.editButton.connect("clicked()", self.onEdit)

@@ -85,7 +85,7 @@ def write_pictures(
     masks = read_masks(result, ct, report)
     mesh = read_stl(result / "implant.stl")
     belonging = () if output.resolve() == result.resolve() else PICTURE_FILES
-    with Stages(report).stage("export") as progress, staged_folder(output, belonging) as staging:
+    with Stages(report).stage("pictures") as progress, staged_folder(output, belonging) as staging:
         preview = compose_preview(
             masks.background, masks.skull, masks.implant, mesh, part(progress, 0.0, 0.95)
         )

@@ -12,6 +12,7 @@ STAGE_TITLES = {
     "surface": "Making the surface",
     "checks": "Checking the implant",
     "export": "Writing the results",
+    "pictures": "Drawing the pictures",
 }
 # Typical seconds for a head CT of 0.55 mm on two processor cores, without pictures and report.
 DESIGN_SECONDS = {
@@ -35,7 +36,7 @@ STAGE_SECONDS = {
         "export": DESIGN_SECONDS["export"] + PICTURES_SECONDS,
     },
     "update": {"reading": 1.0, "surface": 0.4, "checks": 0.7, "export": 0.5},
-    "report": {"reading": 1.0, "export": PICTURES_SECONDS},
+    "report": {"reading": 1.0, "pictures": PICTURES_SECONDS},
     "defect": {"reading": 1.5, "skull": 3.5, "pose": 0.8, "export": 4.0},
     "devices": {},
 }
