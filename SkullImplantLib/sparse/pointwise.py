@@ -22,7 +22,7 @@ class _AddBias(torch.autograd.Function):
         return features + bias
 
     @staticmethod
-    def backward(ctx: Any, gradient: torch.Tensor) -> Any:  # type: ignore[override]
+    def backward(ctx: Any, gradient: torch.Tensor) -> Any:
         return gradient, column_sums(gradient)[None]
 
 
@@ -52,7 +52,7 @@ class _BatchNorm(torch.autograd.Function):
         return centred.mul_(inverse * weight).add_(bias), mean, variance
 
     @staticmethod
-    def backward(ctx: Any, gradient: torch.Tensor, *_: Any) -> Any:  # type: ignore[override]
+    def backward(ctx: Any, gradient: torch.Tensor, *_: Any) -> Any:
         x, mean, inverse, weight = ctx.saved_tensors
         normal = (x - mean).mul_(inverse)
         of_bias = column_sums(gradient)
@@ -84,7 +84,7 @@ class _Elu(torch.autograd.Function):
         return result
 
     @staticmethod
-    def backward(ctx: Any, gradient: torch.Tensor) -> Any:  # type: ignore[override]
+    def backward(ctx: Any, gradient: torch.Tensor) -> Any:
         (result,) = ctx.saved_tensors
         return result.clamp(max=0).add_(1).mul_(gradient)
 

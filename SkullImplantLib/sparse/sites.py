@@ -44,7 +44,7 @@ class Lattice:
         upper = (high[0], *((c // stride + above) * stride for c in high[1:]))
         steps = (1, stride, stride, stride)
         shape = tuple((u - c) // s + 1 for u, c, s in zip(upper, lower, steps))
-        lattice = Lattice(lower, shape, stride)  # type: ignore[arg-type]
+        lattice = Lattice(lower, shape, stride)
         if lattice.cells > MAXIMUM_CELLS:
             raise SkullImplantError(
                 f"A grid of {lattice.cells:,} cells is more than the {MAXIMUM_CELLS:,} that the"

@@ -105,7 +105,7 @@ class _Product(torch.autograd.Function):
         return _forward(factors, kernel.to(dtype), stencil).to(features.dtype)
 
     @staticmethod
-    def backward(ctx: Any, gradient: torch.Tensor) -> Any:  # type: ignore[override]
+    def backward(ctx: Any, gradient: torch.Tensor) -> Any:
         features, kernel = ctx.saved_tensors
         stencil: Stencil = ctx.stencil
         source, target = stencil.source, stencil.target
