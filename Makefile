@@ -4,9 +4,9 @@
 
 PYTHON := .venv/bin/python
 STAMP := .venv/.setup-complete
-# Processes that test side by side, each with 1 to 2 GB of memory; tests of one group share a process.
+# Processes that test side by side, each with 1 to 2 GB of memory.
 JOBS ?= 2
-PYTEST := $(PYTHON) -m pytest -n $(JOBS) --dist loadgroup
+PYTEST := $(PYTHON) -m pytest -n $(JOBS)
 DATA ?= ../shared/data
 TABLES := Testing/Benchmarks/accuracy
 MODELS ?= prior $(TABLES)/fine.npz
