@@ -186,6 +186,7 @@ def design_implant(
         skull, left = _without(skull, left_out)
     with stages.stage("pose") as progress:
         pose = estimate_pose(skull.mask, shapes, progress)
+        log.info("pose: the vault fits the population's mean to %.2f mm", pose.fit_mm)
     with stages.stage("prior") as progress:
         prior = complete_by_prior(skull.mask, pose, shapes, progress)
         if prior.hole_area_cm2 <= 0.0:
