@@ -27,6 +27,7 @@ from ..core.images import (
     image_like,
     resample,
     same_grid,
+    shares_in_blocks,
     voxel_volume_mm3,
 )
 from ..core.progress import Progress, silent
@@ -35,6 +36,7 @@ from ..errors import SkullImplantError
 from ..options import ImplantOptions
 
 SEARCH_SPACING_MM = 1.0  # the search for holes need not be finer: a hole is centimetres wide
+HALF = 100  # the level of a block that is half full
 SMALLEST_HOLE_CM3 = 0.1  # less is a pinhole or noise, not a defect that is given an implant
 OTHER_HOLE_SHARE = 0.05  # of the largest hole: what is smaller is a flaw of the completion
 SMALLEST_SHEET_MM3 = 100.0  # 1 cm² of bone 1 mm thick, as at the temple
@@ -113,17 +115,13 @@ def _find_hole(
     completed: sitk.Image, defective: sitk.Image, options: ImplantOptions, hole: sitk.Image | None
 ) -> tuple[sitk.Image, tuple[str, ...]]:
     """Return the core of the hole to fill as a mask on a coarse grid, and notes on other holes."""
-    factor = [
-        min(max(1, round(SEARCH_SPACING_MM / s)), n)
-        for s, n in zip(completed.GetSpacing(), completed.GetSize())
-    ]
-    bone = _shrunk(defective, factor)
+    bone = _shrunk(defective)
     if not array_of(bone).any():
         raise SkullImplantError("The defective skull is empty; check the file or the threshold.")
     to_bone = distance_mm(bone)
-    core = _flags(_shrunk(completed, factor)) & (to_bone > options.skin_mm)
+    core = _flags(_shrunk(completed)) & (to_bone > options.skin_mm)
     labels = array_of(sitk.ConnectedComponent(image_like(core, bone)))
-    counted = _flags(_shrunk(hole, factor)) if hole is not None else np.ones_like(core)
+    counted = _flags(_shrunk(hole)) if hole is not None else np.ones_like(core)
     voxels = np.bincount(labels[counted], minlength=int(labels.max()) + 1)
     # What hangs nowhere near bone is debris of the completion, however large.
     attached = np.unique(labels[to_bone <= options.skin_mm + 2 * max(bone.GetSpacing())])
@@ -160,10 +158,9 @@ def _box_around(found: sitk.Image, grid: sitk.Image, margin_mm: float) -> tuple[
     return tuple(box)
 
 
-def _shrunk(mask: sitk.Image, factor: list[int]) -> sitk.Image:
-    """Return the mask on a coarser grid: set where at least half of the fine voxels are."""
-    shares: sitk.Image = sitk.BinShrink(sitk.BinaryThreshold(mask, 1, 255, 200, 0), factor)
-    coarse: sitk.Image = shares >= 100
+def _shrunk(mask: sitk.Image) -> sitk.Image:
+    """Return the mask on the coarser grid of the search: set where half of the voxels are."""
+    coarse: sitk.Image = shares_in_blocks(mask, SEARCH_SPACING_MM, 2 * HALF) >= HALF
     return coarse
 
 
