@@ -9,7 +9,7 @@ import pytest
 import SimpleITK as sitk
 import slicer
 
-from module_fixtures import MODULE_FILE, node_ids
+from module_fixtures import MODULE_FILE, SMALL_SPACING_MM, node_ids
 
 NOISY_SPACING_MM, NOISE_HU = 0.8, 120.0
 
@@ -47,7 +47,9 @@ def test_loaded_ct_is_chosen_when_the_module_is_entered(host, panel, small_ct_fi
     assert panel._parameterNode.inputVolume.GetID() == volume.GetID()
     assert panel.ui.inputSelector.currentNode() is volume
     assert panel.ui.sampleButton.isHidden()
-    assert panel.ui.volumeInfoLabel.text == "123 × 157 × 114 voxels of 1.60 × 1.60 × 1.60 mm"
+    size = " × ".join(map(str, volume.GetImageData().GetDimensions()))
+    spacing = " × ".join(f"{spacing:.2f}" for spacing in SMALL_SPACING_MM)
+    assert panel.ui.volumeInfoLabel.text == f"{size} voxels of {spacing} mm"
     assert panel.ui.generateButton.enabled
 
 
@@ -88,7 +90,8 @@ def test_automatic_threshold_of_a_noisy_ct_is_the_one_of_the_design(
     from SkullImplantLib.skull.thresholds import automatic_threshold_hu
 
     coarse = sitk.ReadImage(str(small_ct_file))
-    grid = sitk.Image([round(n * 1.6 / NOISY_SPACING_MM) for n in coarse.GetSize()], sitk.sitkInt16)
+    extent_mm = np.multiply(coarse.GetSize(), coarse.GetSpacing())
+    grid = sitk.Image(np.round(extent_mm / NOISY_SPACING_MM).astype(int).tolist(), sitk.sitkInt16)
     grid.SetSpacing([NOISY_SPACING_MM] * 3)
     grid.SetOrigin(coarse.GetOrigin())
     noisy = sitk.AdditiveGaussianNoise(sitk.Resample(coarse, grid), NOISE_HU, 0.0, 5)
