@@ -55,6 +55,7 @@ def test_ct_to_implant(patient: SamplePatient, model: str) -> None:
     assert design.model.name == model and len(design.model.sha256 or "") == 64
 
 
+@pytest.mark.slow
 def test_the_other_side_turned_over_says_that_nobody_knows_its_error(
     patient: SamplePatient,
 ) -> None:
@@ -68,6 +69,7 @@ def test_the_other_side_turned_over_says_that_nobody_knows_its_error(
     assert design.notes[0].startswith("Look twice: the design is the other side")
 
 
+@pytest.mark.slow
 def test_the_prior_s_surface_comes_through_without_waves(prior_design: Design) -> None:
     """The completed skull is the prior's, but for voxels whose centre lies on its very surface."""
     design = prior_design
@@ -81,6 +83,7 @@ def test_the_prior_s_surface_comes_through_without_waves(prior_design: Design) -
     assert (completed == (depth_mm > 0.0))[clear].mean() > 0.998
 
 
+@pytest.mark.slow
 def test_clearance_leaves_a_gap(patient: SamplePatient, prior_design: Design) -> None:
     source = _input(patient.defective, "skull")
     loose = design_implant(source, DesignOptions(clearance_mm=2.0, model=PRIOR))
@@ -90,6 +93,7 @@ def test_clearance_leaves_a_gap(patient: SamplePatient, prior_design: Design) ->
     assert loose.volume_cm3 < prior_design.volume_cm3  # whose clearance is 0.5 mm
 
 
+@pytest.mark.slow
 def test_orientation_of_the_scanner_does_not_matter(
     patient: SamplePatient, prior_design: Design
 ) -> None:
@@ -113,6 +117,7 @@ def test_a_whole_skull_has_no_defect(patient: SamplePatient) -> None:
         design_implant(_input(patient.complete, "skull"), DesignOptions(model=PRIOR))
 
 
+@pytest.mark.slow
 def test_the_same_input_makes_the_same_implant(coarse_patient: SamplePatient) -> None:
     source = _input(coarse_patient.defective, "skull")
     one, two = (design_implant(source, DesignOptions(model=NETWORK)) for _ in range(2))

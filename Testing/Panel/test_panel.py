@@ -305,6 +305,7 @@ def test_labelmap_of_a_skull_has_no_threshold(panel, small_result, wait_until):
 # --- the life of the panel ------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_scene_that_is_closed_and_loaded_brings_the_panel_back(
     host, reviewed, scene, tmp_path, wait_until
 ):

@@ -75,6 +75,7 @@ def watched_design(host, ui, logic, holding_lock=False) -> EventLoopWatch:
     return watch
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("holding_lock", [False, True], ids=["as in PySide6", "as in Slicer"])
 def test_window_stays_alive_while_a_design_runs(host, ready, wait_until, holding_lock):
     """From the click to the implant in the scene, also where the event loop holds Python's lock.
@@ -211,6 +212,7 @@ def test_scene_closed_in_the_middle_of_a_run(host, ready, scene, wait_until):
     assert scene.GetFirstNodeByClass("vtkMRMLSegmentationNode") is None
 
 
+@pytest.mark.slow
 def test_edit_and_update(host, ready, scene, wait_until):
     ui, parameters = ready.ui, ready._parameterNode
     ui.generateButton.click()
@@ -248,6 +250,7 @@ def test_sample_patient_is_made_chosen_and_shown(panel, scene, wait_until):
     assert ui.sampleButton.isHidden()
 
 
+@pytest.mark.slow
 def test_segmentation_without_a_reference_image_is_designed_all_the_same(
     ready, scene, small_result, wait_until
 ):
@@ -301,6 +304,7 @@ def test_problem_of_a_chosen_input_is_shown_without_a_tooltip(ready, scene):
 # --- the report, which is made when it is exported ------------------------------------------------
 
 
+@pytest.mark.slow
 def test_export_makes_the_report_once_and_never_blocks(host, reviewed, tmp_path, wait_until):
     ui, parameters = reviewed.ui, reviewed._parameterNode
     with EventLoopWatch(lambda: ui.exportLabel.text) as watch:

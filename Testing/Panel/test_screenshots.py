@@ -70,6 +70,7 @@ def click_and_take_pictures(panel, window, wait_until, pictures: Path, name: str
     assert (orange_pixels(path) > 1000).all(), "the implant is seen in every view"
 
 
+@pytest.mark.slow
 def test_real_ct_with_a_craniectomy(
     host, scene, panel, window, wait_until, pictures, tmp_path, shared_data
 ):

@@ -54,6 +54,7 @@ def temporary_files() -> list[str]:
     return sorted(p.name for p in Path(slicer.app.temporaryPath).glob("si*"))
 
 
+@pytest.mark.slow
 def test_oblique_and_transformed_ct_gives_the_result_of_the_plain_one(
     logic, scene, small_patient, tmp_path, small_result
 ):
@@ -92,6 +93,7 @@ def test_oblique_and_transformed_ct_gives_the_result_of_the_plain_one(
     assert temporary_files() == []
 
 
+@pytest.mark.slow
 def test_second_design_replaces_the_first_or_is_added(logic, scene, small_ct):
     parameters, outcome = designed(logic, inputVolume=small_ct)
     first = outcome.value
@@ -119,6 +121,7 @@ def _volume_cm3(model) -> float:
     return mass.GetVolume() / 1000.0
 
 
+@pytest.mark.slow
 def test_skull_segmentation_and_left_out_bone(logic, scene, small_patient, tmp_path, small_ct):
     """The input is a segmentation; bone beside its hole is left out and covered too."""
     mask = sitk.GetArrayFromImage(small_patient.defective)
@@ -156,6 +159,7 @@ def test_skull_segmentation_and_left_out_bone(logic, scene, small_patient, tmp_p
     assert np.count_nonzero(before & crescent) == 0
 
 
+@pytest.mark.slow
 def test_update_meshes_and_checks_the_edited_segment(logic, scene, small_ct):
     parameters, outcome = designed(logic, inputVolume=small_ct)
     nodes = outcome.value
@@ -235,6 +239,7 @@ def test_mr_volume(logic, scene, small_patient, tmp_path):
     assert "CT" in message
 
 
+@pytest.mark.slow
 def test_skull_without_a_defect(logic, scene, small_patient, tmp_path):
     volume = load(small_patient.complete, tmp_path / "whole.nrrd", labelmap=True)
     assert "No defect" in failed(logic, scene, inputVolume=volume)
@@ -253,6 +258,7 @@ def test_network_without_torch(logic, scene, small_ct, monkeypatch, tmp_path):
     assert "PyTorch" in message and "prior" in message
 
 
+@pytest.mark.slow
 def test_process_killed_from_outside(logic, scene, small_ct, wait_until):
     parameters = logic.getParameterNode()
     parameters.inputVolume = small_ct
@@ -308,6 +314,7 @@ def test_crash_on_the_gpu_is_made_good_on_the_cpu(logic, scene, small_ct, wait_u
     assert design["model"]["name"] == "fine"
 
 
+@pytest.mark.slow
 def test_input_removed_during_the_run(logic, scene, small_ct, wait_until):
     parameters = logic.getParameterNode()
     parameters.inputVolume = small_ct

@@ -67,6 +67,7 @@ def test_masks_are_in_their_place_when_loaded_back(
         assert np.abs(ijk_to_ras(loaded) - matrix @ ijk_to_ras(small_ct)).max() < EXACT_MM
 
 
+@pytest.mark.slow
 def test_report_is_made_when_it_is_exported_and_kept(
     module, scene, nodes, tmp_path, small_result, small_ct
 ):
@@ -93,6 +94,7 @@ def test_report_is_made_when_it_is_exported_and_kept(
     assert not export.lacksReport and export.texts["report.html"] == report
 
 
+@pytest.mark.slow
 def test_report_shows_the_skull_where_its_ct_is_gone(module, scene, nodes, tmp_path, small_ct):
     scene.RemoveNode(small_ct)
     logic = module.SkullImplantLogic()
@@ -103,6 +105,7 @@ def test_report_shows_the_skull_where_its_ct_is_gone(module, scene, nodes, tmp_p
     assert "data:image/png;base64," in outcomes[0].value
 
 
+@pytest.mark.slow
 def test_report_of_a_result_that_is_removed_meanwhile_is_one_sentence(module, scene, nodes):
     logic = module.SkullImplantLogic()
     outcomes, steps = [], []

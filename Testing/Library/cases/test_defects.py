@@ -204,6 +204,7 @@ def test_any_grid_gives_the_same_defect_in_space(spacing_mm, rotation):
     assert other_volume == pytest.approx(volume, rel=0.08)
 
 
+@pytest.mark.slow
 @settings(max_examples=5, deadline=None)
 @given(kind=st.sampled_from(KINDS), seed=seeds)
 def test_thin_skulls_with_pinholes_are_cut_too(kind, seed):

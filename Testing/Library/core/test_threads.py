@@ -40,6 +40,7 @@ def threads_of_a_run(threads: int) -> tuple[int, float, int]:
     return int(there), float(used), int(workers)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="threads are counted in /proc")
 def test_one_thread_is_one_thread() -> None:
     there, used, workers = threads_of_a_run(1)

@@ -214,6 +214,7 @@ def suite(tmp_path: Path, patient: SamplePatient) -> Path:
     return folder
 
 
+@pytest.mark.slow
 def test_rows_are_kept_resumed_and_judged(
     suite: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -274,6 +275,7 @@ def test_a_flag_or_a_refusal_is_no_silent_fall() -> None:
     assert "| ct | x | 1 | 0.840 | 0.840 | 0.060 |" in table_of(rows, "prior")
 
 
+@pytest.mark.slow
 def test_the_truth_of_a_threshold_is_the_bone_that_it_sees(
     patient: SamplePatient, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

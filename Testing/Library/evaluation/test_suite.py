@@ -108,6 +108,7 @@ def test_a_finished_case_is_not_made_again(
     assert data["cases"] == finished[1]["cases"] and not designs
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("gone", [".json", ".implant.nrrd", "torn"])
 def test_what_is_missing_is_made(
     skulls: Path,
@@ -136,6 +137,7 @@ def test_what_a_design_says_of_itself_is_judged_anew(
     assert not any(row["flagged"] for row in finished[1]["cases"])
 
 
+@pytest.mark.slow
 def test_cases_made_otherwise_are_made_anew(
     skulls: Path, output: Path, tmp_path: Path, designs: list[Any]
 ) -> None:
@@ -154,6 +156,7 @@ def test_cases_made_otherwise_are_made_anew(
     assert len(designs) == 5
 
 
+@pytest.mark.slow
 def test_a_skull_is_left_out_of_the_population(
     skulls: Path, tmp_path: Path, designs: list[Any]
 ) -> None:

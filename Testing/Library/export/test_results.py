@@ -114,6 +114,7 @@ def test_the_masks_of_a_design_lie_in_their_place(design: Design) -> None:
     assert design.volume_cm3 == pytest.approx(volume_mm3 / 1000.0)
 
 
+@pytest.mark.slow
 def test_pictures_can_be_drawn_afterwards(
     patient: SamplePatient, result: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

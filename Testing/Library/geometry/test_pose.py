@@ -113,6 +113,7 @@ def test_pose_does_not_depend_on_the_direction_in_which_voxels_are_stored() -> N
     assert degrees_between(a.rotation, c.rotation) < 0.3
 
 
+@pytest.mark.slow
 def test_a_hole_of_130_cm2_hardly_moves_the_pose() -> None:
     truth = tilted(5.0, 8.0, -15.0, (10.0, 20.0, 30.0))
     skull = skull_in(truth, (2.0, 2.0, 2.0))

@@ -203,6 +203,7 @@ def test_a_burr_hole_is_no_defect(skull, others) -> None:
     assert complete_by_prior(drilled, POSE, others).hole_area_cm2 == 0.0
 
 
+@pytest.mark.slow
 def test_where_not_everybody_has_bone_the_other_side_tells_a_hole_from_an_opening(
     skull, others
 ) -> None:
@@ -220,6 +221,7 @@ def test_where_not_everybody_has_bone_the_other_side_tells_a_hole_from_an_openin
     assert complete_by_prior(on_both_sides, POSE, others).hole_area_cm2 > 0.0
 
 
+@pytest.mark.slow
 def test_two_holes_are_both_closed_and_twice_alike(skull, others) -> None:
     defective = with_cut(with_cut(skull, (0.8, 0.2, 0.5), 18.0), (-0.7, -0.3, 0.6), 15.0)
     prior = complete_by_prior(defective, POSE, others)
@@ -320,6 +322,7 @@ def test_error_of_what_is_left_out_is_that_of_predicting_it_without() -> None:
     np.testing.assert_allclose(error_mm, expected, rtol=1e-6)
 
 
+@pytest.mark.slow
 def test_real_skull_held_out_of_the_population(shared_data) -> None:
     name = "visible-human-male"
     mask = sitk.ReadImage(str(shared_data / "train" / f"{name}.nii.gz"), sitk.sitkUInt8)

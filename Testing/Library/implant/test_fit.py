@@ -247,6 +247,7 @@ def test_masks_on_different_grids_are_refused():
         make_implant(grid, other)
 
 
+@pytest.mark.slow
 def test_a_piece_of_a_real_skull_comes_back(shared_data):
     skull = sitk.ReadImage(str(shared_data / "test" / "brainweb-49.nii.gz"))
     skull = sitk.RegionOfInterest(skull, [200, 434, 180], [162, 0, 182])  # the left vault

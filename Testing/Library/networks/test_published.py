@@ -126,6 +126,7 @@ def test_what_is_no_checkpoint_is_refused_and_not_run(tmp_path, capsys, what):
     assert "must not run" not in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_a_training_starts_from_a_checkpoint(tmp_path: Path) -> None:
     skulls = tmp_path / "skulls"
     skulls.mkdir()

@@ -39,6 +39,7 @@ def region_around(mask: sitk.Image, spared: sitk.Image) -> sitk.Image:
     return resample(region, grid, sitk.sitkNearestNeighbor)
 
 
+@pytest.mark.slow
 def test_bone_left_out_is_as_if_it_were_not_there(
     patient: SamplePatient,
     remnant: sitk.Image,

@@ -147,6 +147,7 @@ HEADS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", HEADS)
 def test_the_skull_of_a_synthetic_head(name: str) -> None:
     case = make_head(**HEADS[name])
@@ -307,6 +308,7 @@ def porous_skull() -> tuple[sitk.Image, np.ndarray]:
     return case.ct > 300, case.head_points
 
 
+@pytest.mark.slow
 @settings(max_examples=4, deadline=None, phases=(Phase.generate,))
 @given(
     azimuth=st.floats(0, 360),
@@ -362,6 +364,7 @@ def test_posts_on_the_vault_are_removed() -> None:
 # --- real heads -------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["unc-cthead-ct", "visible-human-female-ct"])
 def test_real_cts(shared_data, name: str) -> None:
     ct = sitk.ReadImage(str(shared_data / "test" / f"{name}.nii.gz"))
@@ -389,6 +392,7 @@ def test_real_cts(shared_data, name: str) -> None:
     assert closed.sum() < 0.2 * mask.sum()
 
 
+@pytest.mark.slow
 def test_real_ct_keeps_a_hole_as_it_was_cut(shared_data) -> None:
     ct = sitk.ReadImage(str(shared_data / "test" / "visible-human-female-ct.nii.gz"))
     complete = array_of(segment_skull(ct).mask) != 0

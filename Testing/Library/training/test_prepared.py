@@ -37,6 +37,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.mark.slow
 def test_cases_hold_a_hole_that_the_target_fills(folder: Path, tmp_path: Path) -> None:
     paths = prepare_cases(skulls_in(folder)[:1], tmp_path, CaseOptions(1, "defect", 4.0, 0))
     assert len(paths) == 1
@@ -54,6 +55,7 @@ def test_cases_hold_a_hole_that_the_target_fills(folder: Path, tmp_path: Path) -
         assert (case.depth_mm[case.target < 0.1] < 0.0).mean() > 0.95
 
 
+@pytest.mark.slow
 def test_flaws_are_the_same_for_the_same_seed_and_leave_the_defect(
     folder: Path, tmp_path: Path
 ) -> None:
@@ -100,6 +102,7 @@ def test_the_prior_of_a_case_knows_neither_its_skull_nor_those_left_out(tmp_path
         replace(options, population=tmp_path / "none.npz").names(skull)
 
 
+@pytest.mark.slow
 def test_a_full_disk_is_told_and_not_taken_for_a_skull_without_a_place(
     folder: Path, tmp_path: Path
 ) -> None:

@@ -121,6 +121,7 @@ def test_resuming_with_other_options_is_refused(folder: Path, run_folder: Path) 
     assert len(read_log(run_folder / "log.csv")) == 2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "options", [QUICK, replace(FINE, learning_rate=5e-3)], ids=["auto-encoder", "fine"]
 )
