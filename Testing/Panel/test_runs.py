@@ -238,19 +238,6 @@ def test_edit_and_update(host, ready, scene, wait_until):
 
 
 @pytest.mark.slow
-def test_sample_patient_is_made_chosen_and_shown(panel, scene, wait_until):
-    ui = panel.ui
-    ui.sampleButton.click()
-    assert ui.generateButton.text == "Cancel"
-    wait_until(lambda: panel.logic.run is None)
-    assert ui.errorFrame.isHidden(), ui.errorLabel.text
-    volume = panel._parameterNode.inputVolume
-    assert volume.GetImageData().GetDimensions()[0] > 300
-    assert ui.generateButton.text == "Generate implant" and ui.generateButton.enabled
-    assert ui.sampleButton.isHidden()
-
-
-@pytest.mark.slow
 def test_segmentation_without_a_reference_image_is_designed_all_the_same(
     ready, scene, small_result, wait_until
 ):

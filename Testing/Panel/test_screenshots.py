@@ -89,7 +89,12 @@ def test_real_ct_with_a_craniectomy(
 def test_sample_patient_before_during_and_after(host, scene, panel, window, wait_until, pictures):
     ui = panel.ui
     ui.sampleButton.click()
+    assert ui.generateButton.text == "Cancel"
     wait_until(lambda: panel.logic.run is None)
+    assert ui.errorFrame.isHidden(), ui.errorLabel.text
+    assert panel._parameterNode.inputVolume.GetImageData().GetDimensions()[0] > 300
+    assert ui.generateButton.text == "Generate implant" and ui.generateButton.enabled
+    assert ui.sampleButton.isHidden()
     wait_until(lambda: "HU" in ui.automaticThresholdCheckBox.text, 30)
     ui.previewButton.checked = True
     wait_until(lambda: slicer.util.getNodes("SkullImplant bone preview*"), 10)

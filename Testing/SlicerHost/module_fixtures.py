@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 
+from kept_folders import made_once
 from SkullImplantLib.cases.sample import SampleOptions, make_sample_patient
 from SkullImplantLib.core.images import write_image
 from slicer_host.host import Host, start
@@ -60,23 +61,23 @@ def scene(host: Host) -> Iterator[Any]:
 @pytest.fixture(scope="session")
 def small_ct_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The sample patient's CT on a coarse grid."""
-    path = tmp_path_factory.mktemp("patient") / "small-ct.nrrd"
-    patient = make_sample_patient(0, SampleOptions(spacing_mm=SMALL_SPACING_MM))
-    write_image(patient.ct, path)
-    return path
+
+    def make(folder: Path) -> None:
+        patient = make_sample_patient(0, SampleOptions(spacing_mm=SMALL_SPACING_MM))
+        write_image(patient.ct, folder / "small-ct.nrrd")
+
+    return made_once(tmp_path_factory, "patient", make) / "small-ct.nrrd"
 
 
 @pytest.fixture(scope="session")
 def small_result(small_ct_file: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A result folder of the library for the small CT, with its report."""
-    folder = tmp_path_factory.mktemp("result")
-    subprocess.run(
-        [sys.executable, "-m", "SkullImplantLib", "design", str(small_ct_file), "-o", str(folder)],
-        check=True,
-        capture_output=True,
-        cwd=PROJECT,
-    )
-    return folder
+
+    def make(folder: Path) -> None:
+        command = [sys.executable, "-m", "SkullImplantLib", "design", str(small_ct_file)]
+        subprocess.run([*command, "-o", str(folder)], check=True, capture_output=True, cwd=PROJECT)
+
+    return made_once(tmp_path_factory, "result", make)
 
 
 @pytest.fixture(scope="session")
