@@ -13,12 +13,11 @@ from vtkmodules.vtkCommonDataModel import vtkPolyData
 
 from . import __version__
 from .completion import Choice, Confidence, assess, complete, find_weights
-from .core.checksums import sha256_of
 from .core.images import array_of, crop, voxel_volume_mm3
 from .core.stages import StageReport, Stages, no_report
 from .errors import SkullImplantError
 from .geometry import complete_by_prior, estimate_pose, find_hole
-from .geometry.shape_statistics import POPULATION_FILE, Population, shipped_population
+from .geometry.shape_statistics import Population, shipped_population
 from .implant import (
     Check,
     CheckOptions,
@@ -41,7 +40,7 @@ WITHOUT_TORCH = (
     "with it the sparse network would, which is better at the orbit."
 )
 # What is looked at around the hole: an implant's rim, and the bone beside it (`implant/checks.py`).
-AROUND_HOLE_MM = 24.0
+BOX_AROUND_HOLE_MM = 24.0
 
 
 @dataclass(frozen=True)
@@ -195,7 +194,7 @@ def design_implant(
                 "has a hole to be filled."
             )
     with stages.stage("completion", choice.device if choice.weights else None) as progress:
-        hole = find_hole(skull.mask, prior, AROUND_HOLE_MM)
+        hole = find_hole(skull.mask, prior, BOX_AROUND_HOLE_MM)
         completed = complete(skull.mask, prior, hole, choice, progress)
         filled = completed.filled(skull.mask, hole)
     bone = crop(skull.mask, hole.box)
@@ -246,7 +245,7 @@ def design_implant(
         left_out=left,
         model=ModelFacts(
             name=Path(options.model).stem,
-            sha256=choice.weights.sha256 if choice.weights else sha256_of(POPULATION_FILE),
+            sha256=choice.weights.sha256 if choice.weights else shapes.sha256,
             source=completed.source,
         ),
         device=completed.device,

@@ -11,11 +11,11 @@ import SimpleITK as sitk
 from .core.images import array_of, read_mask, same_grid
 from .core.progress import silent
 from .core.stages import StageReport, Stages, no_report
-from .design import Design, InputFacts, LeftOutFacts, ModelFacts, facts_of
+from .design import SCHEMA_VERSION, Design, InputFacts, LeftOutFacts, ModelFacts, facts_of
 from .errors import Remedy, SkullImplantError
 from .implant.checks import CheckOptions, check_implant
 from .implant.surface import SurfaceOptions, surface_of
-from .options import DesignOptions, check_lengths
+from .options import DEVICES, ENGINES, DesignOptions, check_lengths
 from .reading.input import read_input
 
 EDITED_NOTE = "The implant was edited by hand after the design."
@@ -37,8 +37,8 @@ class ResultMasks:
 
 
 def update_design(
-    folder: Path,
-    ct: Path | None = None,
+    folder: Path | str,
+    ct: Path | str | None = None,
     clearance_mm: float | None = None,
     report: StageReport = no_report,
 ) -> Design:
@@ -48,6 +48,7 @@ def update_design(
     the design's own unless given. Raises `SkullImplantError` where a mask is missing, empty or on
     another grid, or `design.json` is damaged.
     """
+    folder = Path(folder)
     told = read_account(folder)
     options = _options_of(told)
     if clearance_mm is not None:
@@ -105,10 +106,15 @@ def read_account(folder: Path) -> dict[str, Any]:
             "design.json is not one of this program; take it away, and the update goes by the "
             "defaults."
         )
+    # Before there were versions the format was that of the first.
+    if told.get("schema_version", SCHEMA_VERSION) != SCHEMA_VERSION:
+        raise SkullImplantError(
+            "design.json is of another version of this program; use that one, or design again."
+        )
     return told
 
 
-def read_masks(folder: Path, ct: Path | None, report: StageReport = no_report) -> ResultMasks:
+def read_masks(folder: Path, ct: Path | str | None, report: StageReport = no_report) -> ResultMasks:
     """Return the masks of a result folder, and the CT to show behind them where one is given.
 
     Raises `SkullImplantError` where a mask is missing, empty, or not on the grid of the skull.
@@ -145,6 +151,8 @@ def _options_of(told: dict[str, Any]) -> DesignOptions:
     for name in (field.name for field in fields(DesignOptions)):
         value = parameters.get(name)
         known[name] = _text(value) if isinstance(getattr(options, name), str) else _number(value)
+    for name, allowed in (("device", DEVICES), ("engine", ENGINES)):
+        known[name] = known[name] if known[name] in allowed else None
     options = replace(options, **{k: v for k, v in known.items() if v is not None})
     if "clearance_mm" in parameters and _number(parameters["clearance_mm"]) is None:
         options = replace(options, clearance_mm=math.nan)
@@ -172,7 +180,9 @@ def _left_out_of(told: Any) -> LeftOutFacts | None:
 
 
 def _number(value: Any) -> float | None:
-    return value if isinstance(value, (int, float)) and not isinstance(value, bool) else None
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        return None
+    return value if math.isfinite(value) else None
 
 
 def _text(value: Any) -> str | None:

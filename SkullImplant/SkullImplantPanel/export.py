@@ -12,8 +12,8 @@ import vtk
 import slicer
 from slicer.i18n import tr as _
 
+from SkullImplantLib.core.staging import staged_folder
 from SkullImplantLib.errors import SkullImplantError
-from SkullImplantLib.export.folder import staged_folder
 
 from .inputs import SegmentsSnapshot, matrixToWorld, snapshotOfSegments, writeImages, writeSurface
 from .results import PIECES, ResultNodes

@@ -1,7 +1,6 @@
 """What the verbs that a patient meets do, from parsed options to a result to print.
 
-Those that measure and train have rooms of their own: `evaluation_commands.py` and
-`training_commands.py`.
+Those that measure and train are in `evaluation_commands.py` and `training_commands.py`.
 """
 
 import argparse
@@ -14,18 +13,19 @@ import SimpleITK as sitk
 
 from ..cases.defects import USUAL_CM2, apply_to_ct, make_defect
 from ..cases.sample import SamplePatient, make_sample_patient
+from ..completion.trust import MIRRORED
 from ..core.images import voxel_volume_mm3, write_image
 from ..core.progress import part
 from ..core.stages import ALMOST, StageReport
+from ..core.staging import staged_folder
 from ..core.threads import use_threads
 from ..design import design_implant
 from ..evaluation.metrics import evaluate_implant
-from ..export.folder import staged_folder
 from ..export.renders import try_rendering
-from ..export.results import RESULT_FILES, write_files, write_pictures
+from ..export.results import RESULT_FILES, write_design, write_files, write_pictures
 from ..geometry.pose import estimate_pose
 from ..geometry.shape_statistics import shipped_population
-from ..models import MIRROR, PRIOR, uses_torch
+from ..models import PRIOR, uses_torch
 from ..options import DesignOptions
 from ..reading.input import Input, read_input
 from ..skull.left_out import read_left_out
@@ -63,8 +63,7 @@ def update(options: argparse.Namespace, report: StageReport) -> Result:
     """`skull-implant update`: mesh and check an implant anew that was edited by hand."""
     use_threads(options.threads)
     edited = update_design(options.result, options.input, options.clearance_mm, report)
-    with staged_folder(options.output, RESULT_FILES) as folder:
-        data = write_files(edited, folder, not options.no_report)
+    data = write_design(edited, options.output, not options.no_report)
     return Result(data, _summary(data, options.output))
 
 
@@ -147,7 +146,7 @@ def _summary(data: dict[str, Any], folder: Path) -> str:
         f"{implant['thickness_mm']:.1f} mm thick, {implant['triangles']} triangles.",
     ]
     # Of an implant edited by hand nobody knows, nor of the other side turned over.
-    if data.get("confidence", {}).get("source", MIRROR) != MIRROR:
+    if data.get("confidence", {}).get("source", MIRRORED) != MIRRORED:
         expected_mm = data["confidence"]["expected_hd95_mm"]
         lines.append(f"Expected error (HD95): {expected_mm:.1f} mm.")
     lines += [f"Note: {note}" for note in data["notes"]]

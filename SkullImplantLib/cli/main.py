@@ -14,9 +14,9 @@ from pathlib import Path
 from types import FrameType
 
 from .. import __version__
+from ..core.staging import trace_remover
 from ..core.threads import processor_count, thread_variables
 from ..errors import Cancelled, SkullImplantError, expected
-from ..export.folder import trace_remover
 from ..options import DEFECT_KINDS, DesignOptions
 from .arguments import Verbs, add_input, add_output, add_run, add_verb, flag, not_negative, seed
 from .evaluation_arguments import add_benchmark, add_evaluate
@@ -29,7 +29,7 @@ log = logging.getLogger(__name__)
 
 OK, BUG, USER_ERROR, CANCELLED = 0, 1, 2, 130
 
-# Where each verb is found: the room and the function. Rooms are opened when they are used, so that
+# Where each verb is found: module and function. Modules are imported when they are used, so that
 # help comes at once, and what needs no torch runs without it.
 VERBS = {
     "demo": (".commands", "demo"),
@@ -242,8 +242,8 @@ def _run(options: argparse.Namespace, show: Quiet) -> int:
     log.info("%s of version %s", options.verb, __version__)
     log.info("Python %s on %s", platform.python_version(), platform.platform())
     log.info("threads: %s; processor cores: %d", options.threads or "all", processor_count())
-    room, function = VERBS[options.verb]
-    result = getattr(import_module(room, __package__), function)(options, show)
+    module, function = VERBS[options.verb]
+    result = getattr(import_module(module, __package__), function)(options, show)
     show.close()
     print(json.dumps(result.data, indent=2, allow_nan=False) if options.json else result.text)
     sys.stdout.flush()

@@ -33,8 +33,15 @@ class Quiet:
 
     def log(self, line: str) -> None:
         """Show a line of the log."""
-        self._stream.write(line + "\n")
-        self._stream.flush()
+        self._put(line + "\n")
+
+    def _put(self, text: str) -> None:
+        """Write text at once; whoever reads it and goes away cancels the run."""
+        try:
+            self._stream.write(text)
+            self._stream.flush()
+        except BrokenPipeError:
+            raise Cancelled from None
 
     def close(self) -> None:
         """No more steps will come."""
@@ -70,10 +77,9 @@ class ProgressBar(Quiet):
         if self._live:
             cells = "█" * int(fraction * BAR_CELLS)
             line = f"{stage:<14} {cells:<{BAR_CELLS}} {fraction:4.0%} {seconds:6.1f} s  {message}"
-            self._stream.write("\r\x1b[2K" + line[:118] + ("\n" if done else ""))
+            self._put("\r\x1b[2K" + line[:118] + ("\n" if done else ""))
         else:
-            self._stream.write(f"{stage:<14} {seconds:6.1f} s\n")
-        self._stream.flush()
+            self._put(f"{stage:<14} {seconds:6.1f} s\n")
         if done:
             self._stage = ""
 
@@ -115,11 +121,7 @@ class JsonLines(Quiet):
             self._write({**told, "message": str(error), "remedy": error.remedy})
 
     def _write(self, told: dict[str, Any]) -> None:
-        try:
-            self._stream.write(json.dumps(told) + "\n")
-            self._stream.flush()
-        except BrokenPipeError:
-            raise Cancelled from None  # the calling program does not listen any more
+        self._put(json.dumps(told) + "\n")
 
 
 @contextmanager

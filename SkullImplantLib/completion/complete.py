@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 import SimpleITK as sitk
 
-from ..core.distances import distance_mm, signed_distance_mm
+from ..core.blocks import grid_of_blocks
+from ..core.distances import depth_mm, distance_mm
 from ..core.images import array_of, crop, fraction_on, image_like, resample
 from ..core.progress import Progress, silent
 from ..geometry.frame import standard_grid
-from ..geometry.hole import Hole, box_around
+from ..geometry.hole import Hole
 from ..geometry.other_side import where_not_denied
 from ..geometry.prior import Prior
 from ..geometry.view import defect_view, head_view
@@ -33,7 +34,7 @@ CELLS_PER_NETWORK_VOXEL = 2
 # a cut edge is no anatomy.
 RIM_MM = 6.0
 # Rearrangement works on this much around the hole.
-AROUND_HOLE_MM = 12.0
+REARRANGED_AROUND_MM = 12.0
 # The intact skull around the hole that serves as rearrangement's template reaches this far.
 TEMPLATE_MM = 60.0
 
@@ -155,14 +156,9 @@ def _by_network(
     else:
         found = run_network(head_view(skull, prior, grid), weights, where, progress)
         occupancy = image_like(found.values, grid)
-        departure = departure_of(prior.hole_depth_on(grid), _depth_of(occupancy > 0.5))
-        depth = _depth_of(rearranged(occupancy, skull, hole))
+        departure = departure_of(prior.hole_depth_on(grid), depth_mm(occupancy > 0.5))
+        depth = depth_mm(rearranged(occupancy, skull, hole))
     return Completed(depth, NETWORK, found.device, departure, found.notes)
-
-
-def _depth_of(bone: sitk.Image) -> sitk.Image:
-    """Return the depth (float32, mm) within the surface of a mask, half a voxel off its centres."""
-    return image_like(min(bone.GetSpacing()) / 2 - signed_distance_mm(bone), bone)
 
 
 def rearranged(occupancy: sitk.Image, skull: sitk.Image, hole: Hole) -> sitk.Image:
@@ -173,47 +169,22 @@ def rearranged(occupancy: sitk.Image, skull: sitk.Image, hole: Hole) -> sitk.Ima
     cell_mm = occupancy.GetSpacing()[0] / CELLS_PER_NETWORK_VOXEL
     z, y, x = (max(1, round(cell_mm / s)) for s in skull.GetSpacing()[::-1])
     factor = (z, y, x)
-    target = crop(hole.mask, hole.within(AROUND_HOLE_MM))
-    coarse_grid = _blocks_of(target, factor)
+    target = crop(hole.mask, hole.within(REARRANGED_AROUND_MM))
+    count = [math.ceil(n / f) for n, f in zip(target.GetSize()[::-1], factor)]
+    coarse_grid = grid_of_blocks(target, (0, 0, 0), factor, tuple(count))
+    # All fine voxels of the blocks, which may reach beyond the target.
+    cells = tuple(n * f for n, f in zip(count, factor))
+    fine_grid = grid_of_blocks(target, (0, 0, 0), (1, 1, 1), cells)
     coarse = array_of(resample(occupancy, coarse_grid)) > 0.5
-    interpolated = resample(occupancy, _cells_of(coarse_grid, target, factor))
+    interpolated = resample(occupancy, fine_grid)
     rules = _rules_of(skull, hole, factor)
     share = apply_rules(coarse, rules, interpolated=array_of(interpolated))
     fine = share[tuple(slice(0, n) for n in target.GetSize()[::-1])] > 0.5
     return image_like(fine, target)
 
 
-def _blocks_of(fine: sitk.Image, factor: tuple[int, int, int]) -> sitk.Image:
-    """Return the empty grid whose voxels are blocks of `factor` (z, y, x) voxels of `fine`."""
-    blocks = factor[::-1]
-    size = [math.ceil(n / f) for n, f in zip(fine.GetSize(), blocks)]
-    grid = sitk.Image(size, sitk.sitkUInt8)
-    grid.SetSpacing([s * f for s, f in zip(fine.GetSpacing(), blocks)])
-    grid.SetDirection(fine.GetDirection())
-    grid.SetOrigin(fine.TransformContinuousIndexToPhysicalPoint([(f - 1) / 2.0 for f in blocks]))
-    return grid
-
-
-def _cells_of(blocks: sitk.Image, fine: sitk.Image, factor: tuple[int, int, int]) -> sitk.Image:
-    """Return the empty grid of all fine voxels within `blocks`, which may reach beyond `fine`."""
-    size = [n * f for n, f in zip(blocks.GetSize(), factor[::-1])]
-    grid = sitk.Image(size, sitk.sitkUInt8)
-    grid.SetSpacing(fine.GetSpacing())
-    grid.SetDirection(fine.GetDirection())
-    grid.SetOrigin(fine.GetOrigin())
-    return grid
-
-
 def _rules_of(skull: sitk.Image, hole: Hole, factor: tuple[int, int, int]) -> Rules:
     """Learn from the patient's own intact bone around the hole, but not from the cut edge."""
-    missing = sitk.Paste(
-        sitk.Image(skull.GetSize(), sitk.sitkUInt8),
-        hole.mask,
-        hole.mask.GetSize(),
-        [0, 0, 0],
-        [part.start for part in hole.box[::-1]],
-    )
-    missing.CopyInformation(skull)
-    box = box_around(missing, TEMPLATE_MM)
-    intact = distance_mm(crop(missing, box)) > RIM_MM
-    return learn_rules(array_of(crop(skull, box)) > 0, factor, valid=intact)
+    template = crop(skull, hole.around(skull, TEMPLATE_MM))
+    intact = distance_mm(hole.on(template)) > RIM_MM
+    return learn_rules(array_of(template) > 0, factor, valid=intact)

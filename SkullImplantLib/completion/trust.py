@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import SimpleITK as sitk
@@ -22,10 +22,8 @@ from ..core.images import array_of
 from ..core.resources import RESOURCES
 from ..errors import SkullImplantError
 from ..geometry import radial
+from ..geometry.prior import Prior
 from ..geometry.shape_statistics import OUTER, THICKNESS, Population
-
-if TYPE_CHECKING:
-    from ..geometry.prior import Prior
 
 NETWORK, GEOMETRY, MIRRORED = "network", "prior", "mirror"  # the sources of a completion
 NEVER_TRIED = (
@@ -175,7 +173,7 @@ class Confidence:
 
 
 def assess(
-    prior: "Prior",
+    prior: Prior,
     population: Population,
     departure: Departure | None = None,
     source: str = GEOMETRY,
@@ -204,7 +202,7 @@ def judged_by(
 
 
 def features_of(
-    prior: "Prior",
+    prior: Prior,
     population: Population,
     departure: Departure | None = None,
 ) -> dict[str, float]:
@@ -254,7 +252,7 @@ def departure_of(before: sitk.Image, after: sitk.Image) -> Departure:
     return Departure(float(shift_mm.mean()), float(np.percentile(shift_mm, 95)))
 
 
-def is_trusted(departure: Departure, prior: "Prior", trials: Trials | None = None) -> bool:
+def is_trusted(departure: Departure, prior: Prior, trials: Trials | None = None) -> bool:
     """Say whether a network that departs so from the prior is to be trusted more than the prior.
 
     It is, unless it departs farther than the trials found good, measured in the prior's own
@@ -269,7 +267,7 @@ def departures(most_mm: float, deviation_mm: float) -> float:
     return most_mm / max(deviation_mm, LEAST_DEVIATION_MM)
 
 
-def _deviation_mm(prior: "Prior") -> float:
+def _deviation_mm(prior: Prior) -> float:
     area = radial.STERADIANS * prior.outer_mm**2
     return _mean(prior.deviation_mm[OUTER][prior.hole], area[prior.hole])
 

@@ -114,7 +114,7 @@ class BitMask:
         return BitMask(first, self.width).positions(), BitMask(last, self.width).positions()
 
     def with_runs(self, first: Positions, last: Positions) -> "BitMask":
-        """Return a mask of this shape with these runs along x, which must not touch, set."""
+        """Return a mask of this shape with these runs along x set."""
         start, stop = first // WORD_BITS, last // WORD_BITS
         spans = stop - start + 1
         run = np.repeat(np.arange(len(first)), spans)

@@ -4,7 +4,7 @@ import numpy as np
 import numpy.typing as npt
 import SimpleITK as sitk
 
-from .images import array_of
+from .images import array_of, image_like
 
 
 def signed_distance_mm(mask: sitk.Image) -> npt.NDArray[np.float32]:
@@ -13,6 +13,14 @@ def signed_distance_mm(mask: sitk.Image) -> npt.NDArray[np.float32]:
     mask: uint8; what is not 0 is in it. Between voxel centres: 0 on the mask's outermost voxels.
     """
     return array_of(sitk.SignedMaurerDistanceMap(mask, False, False, True))
+
+
+def depth_mm(mask: sitk.Image) -> sitk.Image:
+    """Return the depth (float32, mm) within the surface of a mask, which runs between voxels.
+
+    Half of the shortest voxel side within the outermost voxels, positive in the mask.
+    """
+    return image_like(np.float32(min(mask.GetSpacing()) / 2) - signed_distance_mm(mask), mask)
 
 
 def distance_mm(mask: sitk.Image) -> npt.NDArray[np.float32]:

@@ -5,9 +5,10 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
-import SimpleITK as sitk
 from numpy.typing import NDArray
 from scipy import ndimage
+
+from .threads import worker_count
 
 # Enough places to be worth a thread's while, and few enough for its caches.
 PLACES_AT_A_TIME = 1 << 17
@@ -43,8 +44,7 @@ def values_at(
     if len(starts) == 1:
         look(0)
     else:
-        # As many as SimpleITK's filters use, so that one setting counts for all.
-        with ThreadPoolExecutor(sitk.ProcessObject.GetGlobalDefaultNumberOfThreads()) as threads:
+        with ThreadPoolExecutor(worker_count()) as threads:
             list(threads.map(look, starts))
     return found.reshape(shape)
 

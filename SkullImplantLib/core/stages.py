@@ -61,6 +61,8 @@ class Stages:
         seconds = time.perf_counter() - start
         peak = peak_bytes()
         gib = None if peak is None else round(peak / BYTES_PER_GIB, 3)
+        # A stage that runs again, an export say, takes the place of its first run.
+        self.records = [record for record in self.records if record.name != name]
         self.records.append(StageRecord(name, round(seconds, 3), gib))
         self.report(name, 1.0, **where)
 

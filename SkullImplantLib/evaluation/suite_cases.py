@@ -17,6 +17,7 @@ from ..cases.cohort import cases_in
 from ..cases.defects import KINDS, USUAL_CM2, Defect, apply_to_ct, checked_areas, make_defect
 from ..cases.skull_folder import SkullFile, named_skulls, skulls_of
 from ..core.checksums import sha256_of
+from ..core.images import read_mask
 from ..errors import SkullImplantError
 from ..geometry.frame import Pose
 from ..geometry.pose import estimate_pose
@@ -169,7 +170,7 @@ class CohortCase:
 
     def load(self) -> CaseInput:
         source = read_input(self.defective, "skull")
-        truth = sitk.ReadImage(str(self.implant)) != 0
+        truth = read_mask(self.implant)
         return CaseInput(source, truth, source.image, vault_centre_mm(source.image), self.facts)
 
 

@@ -70,16 +70,16 @@ def run_in_processes(
             if not busy:
                 return
             for pipe in wait(list(busy), timeout=WAKE_S):
-                kind, text = busy[pipe].receive()
+                kind, told_by_it = busy[pipe].receive()
                 if kind == "message":
-                    told(text, done)
+                    told(told_by_it, done)
                 elif kind == "refused":
-                    raise text
+                    raise told_by_it
                 elif kind == "failed":
-                    raise RuntimeError(f"a case failed in its process:\n{text}")
+                    raise RuntimeError(f"a case failed in its process:\n{told_by_it}")
                 else:
                     done += 1
-                    told(text, done)
+                    told(told_by_it, done)
                     idle.append(busy.pop(pipe))
 
 

@@ -4,6 +4,7 @@ VTK crashes the process where the machine has no OpenGL, so a short child proces
 Pictures are drawn at twice their size and averaged down, which smooths edges on every driver.
 """
 
+import atexit
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
@@ -81,10 +82,10 @@ def try_rendering() -> "subprocess.Popen[bytes] | None":
     """Let a child process try whether VTK can draw here, which takes about a second, once.
 
     Begun early it has ended when `rendering_works` asks for its answer. Returns None where it could
-    not be started.
+    not be started. Where nobody asks, it ends with this process.
     """
     try:
-        return subprocess.Popen(
+        child = subprocess.Popen(
             [sys.executable, "-c", _PROBE],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
@@ -92,6 +93,14 @@ def try_rendering() -> "subprocess.Popen[bytes] | None":
         )
     except OSError:
         return None
+    atexit.register(_end, child)
+    return child
+
+
+def _end(child: "subprocess.Popen[bytes]") -> None:
+    if child.poll() is None:
+        child.kill()
+        child.wait()
 
 
 @cache
@@ -103,8 +112,7 @@ def rendering_works() -> bool:
     try:
         return child.wait(PROBE_SECONDS) == 0
     except subprocess.TimeoutExpired:
-        child.kill()
-        child.wait()
+        _end(child)
         return False
 
 

@@ -10,8 +10,8 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
+from ..completion.trust import MIRRORED
 from ..core.files import atomic_path
-from ..models import MIRROR
 
 TITLE = "Cranial implant proposal"
 SIGNS = {"<=": "at most", ">=": "at least", "=": "exactly"}
@@ -134,7 +134,7 @@ def _confidence(told: Mapping[str, Any] | None) -> str:
         return ""
     kind = "verdict look" if told["flagged"] else "verdict"
     reasons = " ".join(escape(reason) for reason in told["reasons"])
-    if told.get("source") == MIRROR:
+    if told.get("source") == MIRRORED:
         return f'<p class="{kind}">{reasons}</p>'
     return (
         f'<p class="{kind}">Expected error: {_quantity(told["expected_hd95_mm"], "mm")} (HD95, '

@@ -4,13 +4,14 @@ import json
 from pathlib import Path
 from typing import Any
 
+from ..core.files import atomic_path
 from ..core.images import write_image
 from ..core.progress import part
 from ..core.stages import StageReport, Stages, no_report
+from ..core.staging import staged_folder
 from ..design import Design
 from ..errors import SkullImplantError
 from ..update import read_account, read_masks
-from .folder import staged_folder
 from .pictures import compose_preview, renders_missing
 from .report import write_report
 from .stl import read_stl, write_stl
@@ -31,7 +32,7 @@ RESULT_FILES = (
 )
 
 
-def write_design(design: Design, folder: Path, pictures: bool = True) -> dict[str, Any]:
+def write_design(design: Design, folder: Path | str, pictures: bool = True) -> dict[str, Any]:
     """Write a design, made or edited, into `folder`; return the contents of its `design.json`.
 
     The folder is made where it is missing. All files are there whole or none is; those of an
@@ -64,7 +65,8 @@ def write_files(design: Design, folder: Path, pictures: bool = True) -> dict[str
     if preview is not None:
         _write_pictures(folder, data, preview)
     text = json.dumps(data, indent=2, allow_nan=False) + "\n"
-    (folder / "design.json").write_text(text, encoding="utf-8")
+    with atomic_path(folder / "design.json") as temporary:
+        temporary.write_text(text, encoding="utf-8")
     return data
 
 
@@ -84,8 +86,7 @@ def write_pictures(
         )
     masks = read_masks(result, ct, report)
     mesh = read_stl(result / "implant.stl")
-    belonging = () if output.resolve() == result.resolve() else PICTURE_FILES
-    with Stages(report).stage("pictures") as progress, staged_folder(output, belonging) as staging:
+    with Stages(report).stage("pictures") as progress, staged_folder(output) as staging:
         preview = compose_preview(
             masks.background, masks.skull, masks.implant, mesh, part(progress, 0.0, 0.95)
         )
@@ -98,5 +99,6 @@ def _write_pictures(folder: Path, data: dict[str, Any], preview: bytes) -> None:
     missing = renders_missing()
     if missing and missing not in data["notes"]:
         data["notes"].append(missing)
-    (folder / "preview.png").write_bytes(preview)
+    with atomic_path(folder / "preview.png") as temporary:
+        temporary.write_bytes(preview)
     write_report(folder / "report.html", data, {"preview": preview})

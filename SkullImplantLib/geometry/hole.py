@@ -7,7 +7,7 @@ from itertools import product
 import numpy as np
 import SimpleITK as sitk
 
-from ..core.images import array_of, bounding_box, crop, image_like, index_to_lps_mm
+from ..core.images import array_of, bounding_box, crop, index_to_lps_mm, resample
 from ..errors import SkullImplantError
 from .frame import standard_grid
 from .prior import Prior
@@ -32,7 +32,26 @@ class Hole:
 
     def within(self, reach_mm: float) -> Box:
         """Return the part of `mask`, slices (z, y, x), that reaches so far around its bone."""
-        return box_around(self.mask, reach_mm)
+        margin = [math.ceil(reach_mm / s) for s in self.mask.GetSpacing()[::-1]]
+        z, y, x = bounding_box(array_of(self.mask), (margin[0], margin[1], margin[2]))
+        return z, y, x
+
+    def around(self, skull: sitk.Image, reach_mm: float) -> Box:
+        """Return the box of the skull's grid that reaches so far around the hole's bone."""
+        z, y, x = (
+            slice(
+                max(box.start + part.start - math.ceil(reach_mm / s), 0),
+                min(box.start + part.stop + math.ceil(reach_mm / s), n),
+            )
+            for box, part, s, n in zip(
+                self.box, self.within(0.0), skull.GetSpacing()[::-1], skull.GetSize()[::-1]
+            )
+        )
+        return z, y, x
+
+    def on(self, region: sitk.Image) -> sitk.Image:
+        """Return the mask on a region of the skull's grid."""
+        return resample(self.mask, region, sitk.sitkNearestNeighbor)
 
 
 def find_hole(skull: sitk.Image, prior: Prior, reach_mm: float) -> Hole:
@@ -48,24 +67,9 @@ def find_hole(skull: sitk.Image, prior: Prior, reach_mm: float) -> Hole:
     mask = prior.hole_on(crop(skull, near))
     if not array_of(mask).any():
         raise SkullImplantError("The hole lies outside the image; take a CT that shows all of it.")
-    tight = bounding_box(array_of(mask))
-    z, y, x = (
-        slice(
-            max(outer.start + inner.start - math.ceil(reach_mm / s), 0),
-            min(outer.start + inner.stop + math.ceil(reach_mm / s), n),
-        )
-        for outer, inner, s, n in zip(
-            near, tight, skull.GetSpacing()[::-1], skull.GetSize()[::-1], strict=True
-        )
-    )
-    return Hole((z, y, x), _pasted(mask, near, crop(skull, (z, y, x)), (z, y, x)))
-
-
-def box_around(mask: sitk.Image, reach_mm: float) -> Box:
-    """Return the box (z, y, x) around a mask's voxels and `reach_mm` more each way."""
-    z, y, x = (math.ceil(reach_mm / s) for s in mask.GetSpacing()[::-1])
-    z_slice, y_slice, x_slice = bounding_box(array_of(mask), (z, y, x))
-    return z_slice, y_slice, x_slice
+    found = Hole(near, mask)
+    box = found.around(skull, reach_mm)
+    return Hole(box, found.on(crop(skull, box)))
 
 
 def _box_on(skull: sitk.Image, grid: sitk.Image, box: tuple[slice, ...]) -> Box:
@@ -83,13 +87,3 @@ def _box_on(skull: sitk.Image, grid: sitk.Image, box: tuple[slice, ...]) -> Box:
         raise SkullImplantError("The hole lies outside the image; take a CT that shows all of it.")
     z_slice, y_slice, x_slice = (slice(int(a), int(b)) for a, b in zip(low[::-1], high[::-1]))
     return z_slice, y_slice, x_slice
-
-
-def _pasted(mask: sitk.Image, place: Box, region: sitk.Image, box: Box) -> sitk.Image:
-    """Return `mask`, which lies in `place` of a grid, on the `region` in `box` of that grid."""
-    values = np.zeros(region.GetSize()[::-1], np.uint8)
-    common = [(max(p.start, b.start), min(p.stop, b.stop)) for p, b in zip(place, box, strict=True)]
-    there = tuple(slice(a - b.start, e - b.start) for (a, e), b in zip(common, box, strict=True))
-    here = tuple(slice(a - p.start, e - p.start) for (a, e), p in zip(common, place, strict=True))
-    values[there] = array_of(mask)[here]
-    return image_like(values, region)

@@ -23,7 +23,6 @@ from .radial import FLOOR_RAD, PIXEL_RAD, VAULT_RAD, Map, distance_mm
 from .shape_statistics import OUTER, THICKNESS, Population
 from .vault_model import log_thickness, thickness_mm, vault_model
 
-RAY_MM = 1.0  # spacing at which rays are cast: as fine as the maps need
 MOST_STRETCH = 2.3  # sideways, of the map at its edge
 
 USUAL_SHARE, POSSIBLE_SHARE = 0.9, 0.5  # of the population that has bone there
@@ -174,7 +173,7 @@ def complete_by_prior(
     """
     progress(0.0, "Looking at the vault")
     outer, inner, bone = radial.shell_of(
-        radial.share_of_bone(skull, RAY_MM), pose.rotation, pose.centre_mm
+        radial.share_of_bone(skull, radial.RAY_MM), pose.rotation, pose.centre_mm
     )
     model = vault_model(population)
     # Where the view ends in bone its outer surface is not seen, nor is bone missing there.

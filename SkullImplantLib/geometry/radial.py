@@ -27,6 +27,7 @@ PIXEL_MM = PIXEL_RAD * MEAN_RADIUS_MM
 VAULT_RAD = np.deg2rad(99.0)
 FLOOR_RAD = np.deg2rad(112.0)
 SHELL_RADII_MM = np.arange(45.0, 132.0, 0.5)
+RAY_MM = 1.0  # spacing of the shares of bone that rays are cast through: as fine as maps need
 THICKEST_MM = 22.0  # no vault is thicker along a ray, frontal sinus included
 
 

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from ..core.checksums import sha256_of
 from ..core.resources import RESOURCES
 from ..errors import SkullImplantError
 from .radial import MEAN_RADIUS_MM, POLAR_RAD, SIZE, Map
@@ -28,11 +29,13 @@ class Population:
 
     `names`   the skulls; `maps_mm` (skulls, 2, SIZE, SIZE), channel 0 outer radius, 1 thickness;
     `bone`    (skulls, SIZE, SIZE) bool, where there is vault bone; elsewhere maps are filled.
+    `sha256`  of the file; None where it is no file's.
     """
 
     names: tuple[str, ...]
     maps_mm: Map
     bone: NDArray[np.bool_]
+    sha256: str | None = None
 
     def without(self, names: Sequence[str]) -> "Population":
         """Return the population less the named skulls (to test on them)."""
@@ -110,6 +113,7 @@ def _population_in(path: Path, changed_ns: int) -> Population:
             tuple(str(name) for name in stored["names"]),
             stored["maps_mm"].astype(np.float32),
             stored["bone"].astype(bool),
+            sha256_of(path),
         )
     if population.maps_mm.shape[1:] != (2, SIZE, SIZE):
         raise ValueError("another map size")

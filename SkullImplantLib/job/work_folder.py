@@ -6,7 +6,7 @@ from pathlib import Path
 
 from ..core.files import remove_folder
 from ..core.processes import is_running
-from ..errors import SkullImplantError
+from ..errors import DiskError
 
 WORK_PREFIX = "si"
 
@@ -15,7 +15,7 @@ def short_work_folder(base: Path) -> Path:
     """Make and return an empty folder in `base`, named shortly, for Windows' limit on long paths.
 
     Folders that a process left there which is gone are removed: they may hold a patient's image.
-    Raises `SkullImplantError` where it cannot be made.
+    Raises `DiskError` where it cannot be made.
     """
     try:
         base.mkdir(parents=True, exist_ok=True)
@@ -25,7 +25,7 @@ def short_work_folder(base: Path) -> Path:
                 remove_folder(left, patience_s=0.0)
         return Path(tempfile.mkdtemp(prefix=f"{WORK_PREFIX}{os.getpid()}-", dir=base))
     except OSError as error:
-        raise SkullImplantError(
+        raise DiskError(
             f"Cannot make a working folder in {base} ({error.strerror}); check free space and "
             "permissions."
         ) from error

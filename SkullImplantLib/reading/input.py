@@ -64,7 +64,7 @@ class Input:
 
 
 def read_input(
-    path: Path,
+    path: Path | str,
     kind: Literal["auto", "ct", "skull"] = "auto",
     series_uid: str | None = None,
     progress: Progress = silent,

@@ -184,9 +184,6 @@ def _log_found(
         log.info("note: %s", note)
 
 
-# --- the result -------------------------------------------------------------------------------
-
-
 def _notes_on_view(
     bone: NDArray[np.bool_], region: sitk.Image, image: sitk.Image, box: Box, head: Head
 ) -> tuple[str, ...]:

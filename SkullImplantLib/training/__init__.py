@@ -1,1 +1,1 @@
-"""From a folder of skulls to trained networks: cohort, defects, augmentation, training."""
+"""From folders of skulls to trained networks: prepared cases, augmentation, training, card."""

@@ -114,7 +114,6 @@ def write_model_card(weights: Path, metadata: dict[str, Any], rows: Sequence[Log
         network=NETWORKS[network],
         channels=", ".join(metadata["channels"]),
         spacing_mm=metadata["spacing_mm"],
-        iteration=metadata["iteration"],
         iterations=_iterations(metadata, rows),
         started_from=_started_from(metadata),
         epochs=metadata["iteration"] / max(count * options["cases_per_skull"], 1),

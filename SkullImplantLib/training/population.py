@@ -25,11 +25,10 @@ from ..core.images import array_of, index_to_lps_mm
 from ..errors import SkullImplantError
 from ..geometry.frame import Pose
 from ..geometry.pose import estimate_pose
-from ..geometry.radial import POLAR_RAD, VAULT_RAD, fill_nearest, share_of_bone, shell_of
+from ..geometry.radial import POLAR_RAD, RAY_MM, VAULT_RAD, fill_nearest, share_of_bone, shell_of
 from ..geometry.shape_statistics import OUTER, Population
 
 ROUNDS = 3
-RAY_MM = 1.0  # spacing at which rays are cast
 CENTRE_DEPTH = 0.44  # the template's centre lies this share of its length below the vertex
 # Posts of head frames, fiducials and cables stand on the vault; its own bumps are wider or lower.
 POST_MM = 2.0  # so far above the median around it bone is a post

@@ -11,6 +11,7 @@ from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from functools import partial
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Literal
 
@@ -23,9 +24,11 @@ from ..cases.mask_flaws import NO_FLAWS, DegradationOptions, degrade, thickness_
 from ..cases.outlines import Vault
 from ..cases.skull_folder import SkullFile
 from ..core.checksums import sha256_of
+from ..core.distances import depth_mm as depth_within
 from ..core.files import atomic_path
 from ..core.images import array_of, fraction_on, image_like
 from ..core.progress import Progress, silent
+from ..core.threads import use_threads, worker_count
 from ..errors import DiskError, NoPlaceForDefect, OutOfMemory, Remedy, SkullImplantError
 from ..geometry.frame import standard_grid
 from ..geometry.pose import estimate_pose
@@ -132,7 +135,9 @@ def prepare_cases(
             prepare(skull)
     else:
         try:
-            with ProcessPoolExecutor(jobs) as workers:
+            # Fresh processes, as everywhere: a fork would copy the threads of PyTorch half.
+            fresh, threads = get_context("spawn"), (worker_count(),)
+            with ProcessPoolExecutor(jobs, fresh, use_threads, threads) as workers:
                 for number, _ in enumerate(workers.map(prepare, skulls)):
                     progress(number / len(skulls), f"prepared cases of {skulls[number].name}")
         except BrokenProcessPool as error:
@@ -158,7 +163,7 @@ def _prepare_skull(skull: SkullFile, folder: Path, options: CaseOptions) -> None
     _, whole = skull.read()
     known_shapes = options.known_shapes()
     known_shapes = known_shapes.without(known_shapes.skulls_like(skull.name))
-    depth_mm = _depth_within(whole)
+    depth_mm = depth_within(whole)
     complete = _working_copy(whole)
     pose = estimate_pose(complete, known_shapes)
     vault, to_standard = vault_of(complete, pose), index_to_standard(complete, pose)
@@ -262,13 +267,6 @@ def _keep_case(view: View, truth: _Truth, grid: sitk.Image, path: Path) -> None:
             target=_shares(array_of(fraction_on(truth.whole, grid))),
             depth=_steps(array_of(true_mm)),
         )
-
-
-def _depth_within(mask: sitk.Image) -> sitk.Image:
-    """Return the depth in mm (float32) within the mask's surface, which runs between voxels."""
-    outside = sitk.SignedMaurerDistanceMap(mask, False, False, True)
-    depth_mm: sitk.Image = sitk.Cast(min(mask.GetSpacing()) / 2 - outside, sitk.sitkFloat32)
-    return depth_mm
 
 
 def _working_copy(mask: sitk.Image) -> sitk.Image:

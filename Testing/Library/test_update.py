@@ -12,8 +12,9 @@ import SimpleITK as sitk
 from SkullImplantLib.cases.sample import SamplePatient
 from SkullImplantLib.cli.main import main
 from SkullImplantLib.core.images import array_of, image_like, write_image
+from SkullImplantLib.export.results import write_design
 from SkullImplantLib.implant.meshes import mesh_health
-from SkullImplantLib.update import EDITED_NOTE
+from SkullImplantLib.update import EDITED_NOTE, update_design
 from stl_files import read
 
 QUIET = ["--progress", "none", "--json"]
@@ -194,3 +195,32 @@ def test_a_tiny_rest_of_an_implant_is_judged_too(
     edit(result / "implant.nrrd", almost_erased)
     data = update(capsys, result, "-o", result, "--no-report")
     assert not data["passed"]
+
+
+def test_a_design_of_another_version_is_refused(
+    result: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = result / "design.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "schema_version": 99}))
+    for verb in (["update", str(result), "-o", str(result)], ["report", str(result)]):
+        assert main([*verb, "--progress", "none"]) == 2
+        assert "another version" in capsys.readouterr().err
+
+
+def test_what_is_no_number_or_device_is_not_taken_over(
+    result: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = result / "design.json"
+    data = json.loads(path.read_text())
+    data["parameters"] |= {"rim_slack_mm": float("nan"), "spur_mm": True, "device": "a toaster"}
+    path.write_text(json.dumps(data))
+    parameters = update(capsys, result, "-o", result, "--no-report")["parameters"]
+    assert (parameters["rim_slack_mm"], parameters["spur_mm"]) == (0.5, 2.5)
+    assert parameters["device"] == "auto"
+
+
+def test_folders_may_be_named_by_text(result: Path) -> None:
+    edited = update_design(str(result))
+    assert write_design(edited, str(result / "again"), pictures=False)["edited"]
+    again = write_design(edited, str(result / "again"), pictures=False)
+    assert [stage["name"] for stage in again["stages"]] == ["surface", "checks", "export"]

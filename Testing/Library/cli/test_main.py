@@ -19,7 +19,7 @@ from bad_inputs import BAD_INPUTS
 from SkullImplantLib.cases.sample import SamplePatient
 from SkullImplantLib.cli.main import VERBS, main
 from SkullImplantLib.core.images import write_image
-from SkullImplantLib.export.folder import staged_folder
+from SkullImplantLib.core.staging import staged_folder
 from SkullImplantLib.export.results import RESULT_FILES
 from SkullImplantLib.implant.meshes import mesh_health
 from SkullImplantLib.job.protocol import JobProgress

@@ -37,7 +37,7 @@ import ctypes, os, sys
 from pathlib import Path
 from SkullImplantLib.cli.main import _stop
 from SkullImplantLib.cli.watch import ending_with_the_starter
-from SkullImplantLib.export.folder import staged_folder, trace_remover
+from SkullImplantLib.core.staging import staged_folder, trace_remover
 import signal
 signal.signal(signal.SIGTERM, _stop)
 output = Path(sys.argv[1])

@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from SkullImplantLib.core import images
+from SkullImplantLib.core.staging import STAGING_PREFIX, staged_folder
 from SkullImplantLib.errors import DiskError, SkullImplantError
-from SkullImplantLib.export.folder import STAGING_PREFIX, staged_folder
 
 
 @st.composite

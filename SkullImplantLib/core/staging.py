@@ -1,4 +1,4 @@
-"""The result folder: every file is written beside its place, and then all are moved at once."""
+"""A folder of results: every file is written beside its place, and then all are moved at once."""
 
 import os
 import shutil
@@ -7,9 +7,9 @@ from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from ..core.files import remove_folder
-from ..core.processes import is_running
-from ..errors import SkullImplantError
+from ..errors import DiskError
+from .files import remove_folder
+from .processes import is_running
 
 STAGING_PREFIX = ".skull-implant-"
 
@@ -21,7 +21,7 @@ def staged_folder(folder: Path, belonging: Collection[str] = ()) -> Iterator[Pat
     On any exception nothing is left: neither the files nor a `folder` that was not there before.
     Files of the same name from an earlier run are replaced, and those of the names `belonging` that
     were not written this time are removed, so that no old report stands beside new masks. Staging
-    folders that a killed process left behind are removed. Raises `SkullImplantError` where `folder`
+    folders that a killed process left behind are removed. Raises `DiskError` where `folder`
     cannot be made or written.
     """
     made = _make(folder)
@@ -32,25 +32,31 @@ def staged_folder(folder: Path, belonging: Collection[str] = ()) -> Iterator[Pat
         staging = Path(tempfile.mkdtemp(prefix=f"{STAGING_PREFIX}{os.getpid()}-", dir=folder))
     except OSError as error:
         _unmake(made)
-        raise SkullImplantError(
+        raise DiskError(
             f"Cannot write into {folder} ({error.strerror}); choose a folder that is writable."
         ) from error
     try:
         yield staging
-        written = {path.name for path in staging.iterdir()}
-        for path in sorted(staging.iterdir()):
-            os.replace(path, folder / path.name)
-        for name in set(belonging) - written:
-            (folder / name).unlink(missing_ok=True)
-    except BaseException as error:
+        _move(staging, folder, belonging)
+    except BaseException:
         shutil.rmtree(staging, ignore_errors=True)
         _unmake(made)
-        if isinstance(error, OSError):
-            raise SkullImplantError(
-                f"Cannot write into {folder} ({error.strerror}); check free space and permissions."
-            ) from error
         raise
     shutil.rmtree(staging, ignore_errors=True)
+
+
+def _move(staging: Path, folder: Path, belonging: Collection[str]) -> None:
+    """Move what lies in `staging` into `folder`; of `belonging` nothing older stays there."""
+    try:
+        written = {path.name for path in staging.iterdir()}
+        for name in sorted(written):
+            os.replace(staging / name, folder / name)
+        for name in set(belonging) - written:
+            (folder / name).unlink(missing_ok=True)
+    except OSError as error:
+        raise DiskError(
+            f"Cannot write into {folder} ({error.strerror}); check free space and permissions."
+        ) from error
 
 
 def trace_remover(folder: Path | None) -> Callable[[], None]:
@@ -82,7 +88,7 @@ def _make(folder: Path) -> list[Path]:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise SkullImplantError(
+        raise DiskError(
             f"Cannot make the folder {folder} ({error.strerror}); choose another place."
         ) from error
     return made
