@@ -11,6 +11,7 @@ smoothed, meshed, checked and exported:
 The output is a proposal for review by a qualified person, not a medical device.
 
 read_input      a CT (DICOM folder, NRRD, NIfTI, MetaImage) or a skull mask, read and checked
+read_left_out   a mask of bone that is not to count: hardware, fragments, bone to be resected
 design_implant  the implant for it
 update_design   the design of a result folder whose implant was edited by hand
 write_design    masks, STL, pictures, report and design.json into a folder
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from .export.results import write_design
     from .options import DesignOptions
     from .reading.input import Input, read_input
+    from .skull.left_out import LeftOut, read_left_out
     from .update import update_design
 
 __version__ = "0.1.0"
@@ -34,10 +36,12 @@ __all__ = [
     "Design",
     "DesignOptions",
     "Input",
+    "LeftOut",
     "Remedy",
     "SkullImplantError",
     "design_implant",
     "read_input",
+    "read_left_out",
     "update_design",
     "write_design",
 ]
@@ -48,10 +52,12 @@ HOMES = {
     "Design": ".design",
     "DesignOptions": ".options",
     "Input": ".reading.input",
+    "LeftOut": ".skull.left_out",
     "Remedy": ".errors",
     "SkullImplantError": ".errors",
     "design_implant": ".design",
     "read_input": ".reading.input",
+    "read_left_out": ".skull.left_out",
     "update_design": ".update",
     "write_design": ".export.results",
 }

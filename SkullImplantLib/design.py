@@ -27,7 +27,7 @@ from .implant import (
     surface_of,
 )
 from .models import AUTO, PRIOR, TORCH_MINIMUM, chosen_model
-from .options import DesignOptions, ImplantOptions, check_lengths
+from .options import DesignOptions, ImplantOptions, check_options
 from .reading import Input
 from .skull import LeftOut, Skull, SkullOptions, clean_skull, leave_out, segment_skull
 
@@ -171,8 +171,9 @@ def design_implant(
     Raises `SkullImplantError` for anything the user can mend (no skull, no defect, ...), and
     whatever `report` raises, `Cancelled` for instance, which stops the work.
     """
-    check_lengths(options)
-    asked, options = options.model, replace(options, model=chosen_model(options.model))
+    check_options(options)
+    asked = str(options.model)
+    options = replace(options, model=chosen_model(asked))
     choice = _choice(options)
     shapes = population or shipped_population()
     stages = Stages(report)
@@ -261,12 +262,14 @@ def facts_of(image: sitk.Image, kind: str, description: str, sha256: str | None)
 
 
 def _choice(options: DesignOptions) -> Choice:
-    """Return who completes the skull; a GPU that is not there is told before the long work."""
+    """Return who completes the skull; a GPU or engine that is missing is told before long work."""
     weights = find_weights(options.model)
     if weights is None:
         return Choice(options.model)
     from .completion.network import choose_device
+    from .sparse import engine_named
 
+    engine_named(options.engine)
     device = choose_device(options.device).type
     return Choice(options.model, weights, device, options.engine)
 

@@ -45,14 +45,25 @@ class DesignOptions:
     engine: str = "torch"
 
 
-def check_lengths(options: DesignOptions) -> None:
-    """Raise `SkullImplantError` for a length that can only be a mistyped number."""
+def check_options(options: DesignOptions) -> None:
+    """Raise `SkullImplantError` for a length that can only be a mistyped number, and for a device
+    or an engine that there is not.
+    """
     for name, value, most in (
         ("clearance between implant and bone", options.clearance_mm, MOST_CLEARANCE_MM),
         ("rim slack", options.rim_slack_mm, MOST_RIM_SLACK_MM),
         ("width of spurs", options.spur_mm, MOST_SPUR_MM),
     ):
-        if not 0.0 <= value <= most:
+        if not isinstance(value, (int, float)) or not 0.0 <= value <= most:
+            told = f"{value:g}" if isinstance(value, (int, float)) else repr(value)
             raise SkullImplantError(
-                f"A {name} of {value:g} mm makes no implant; give 0 to {most:g} mm."
+                f"A {name} of {told} mm makes no implant; give 0 to {most:g} mm."
+            )
+    for name, chosen, allowed in (
+        ("device", options.device, DEVICES),
+        ("engine", options.engine, ENGINES),
+    ):
+        if chosen not in allowed:
+            raise SkullImplantError(
+                f"There is no {name} '{chosen}'; use one of {', '.join(allowed)}."
             )

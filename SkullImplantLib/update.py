@@ -15,7 +15,7 @@ from .design import SCHEMA_VERSION, Design, InputFacts, LeftOutFacts, ModelFacts
 from .errors import Remedy, SkullImplantError
 from .implant.checks import CheckOptions, check_implant
 from .implant.surface import SurfaceOptions, surface_of
-from .options import DEVICES, ENGINES, DesignOptions, check_lengths
+from .options import DEVICES, ENGINES, DesignOptions, check_options
 from .reading.input import read_input
 
 EDITED_NOTE = "The implant was edited by hand after the design."
@@ -53,7 +53,7 @@ def update_design(
     options = _options_of(told)
     if clearance_mm is not None:
         options = replace(options, clearance_mm=clearance_mm)
-        check_lengths(options)
+        check_options(options)
     elif not 0.0 <= options.clearance_mm < math.inf:
         raise SkullImplantError("design.json has no usable clearance.", Remedy.GIVE_CLEARANCE)
     masks = read_masks(folder, ct, report)
@@ -97,14 +97,13 @@ def read_account(folder: Path) -> dict[str, Any]:
         told = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise SkullImplantError(
-            "design.json is damaged; take it away, and the update goes by the defaults."
+            "design.json is damaged; design again, or for an update take it away."
         ) from error
     if not isinstance(told, dict) or any(
         not isinstance(told[name], kind) for name, kind in PARTS.items() if name in told
     ):
         raise SkullImplantError(
-            "design.json is not one of this program; take it away, and the update goes by the "
-            "defaults."
+            "design.json is not one of this program; design again, or for an update take it away."
         )
     # Before there were versions the format was that of the first.
     if told.get("schema_version", SCHEMA_VERSION) != SCHEMA_VERSION:
@@ -130,12 +129,17 @@ def read_masks(folder: Path, ct: Path | str | None, report: StageReport = no_rep
             )
     report("reading", len(MASKS) / steps, "pictures' background")
     images.append(read_input(ct, "ct", progress=silent).image if ct else images[0])
-    for name, image in zip((*MASKS, "input"), images, strict=True):
+    for name, image in zip(MASKS, images):
         if not same_grid(image, images[0]):
             raise SkullImplantError(
                 f"The {name} does not lie on the grid of skull.nrrd; save it in the geometry of "
                 "the CT."
             )
+    if not same_grid(images[-1], images[0]):
+        raise SkullImplantError(
+            "The CT does not lie on the grid of skull.nrrd; give the one that the design was made "
+            "for."
+        )
     report("reading", 1.0)
     return ResultMasks(*images)
 

@@ -153,7 +153,8 @@ def shipped_weights(name: str) -> Weights:
     """
     shipped = models.shipped_models()
     if name not in shipped:
-        known = f"use one of {', '.join(shipped)}" if shipped else "none are installed"
+        others = ", ".join((*shipped, models.PRIOR, models.MIRROR))
+        known = f"use one of {others}, or a weight file (.npz)" if shipped else "none are installed"
         raise SkullImplantError(f"There are no shipped weights '{name}'; {known}.")
     return load_weights(resources.RESOURCES / f"{name}.npz")
 

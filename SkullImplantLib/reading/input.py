@@ -75,6 +75,8 @@ def read_input(
     taken as said. `series_uid` chooses a series of a DICOM folder. Raises `SkullImplantError` for
     everything that is not one usable image.
     """
+    if kind not in ("auto", "ct", "skull"):
+        raise ValueError(f"there is no kind of input {kind!r}")
     path = Path(path)
     try:
         with _warnings_off():

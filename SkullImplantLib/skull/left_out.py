@@ -19,8 +19,9 @@ class LeftOut:
     sha256: str = ""
 
 
-def read_left_out(path: Path) -> LeftOut:
+def read_left_out(path: Path | str) -> LeftOut:
     """Read the region from a mask file; every non-zero voxel is in it."""
+    path = Path(path)
     return LeftOut(read_mask(path), sha256_of(path))
 
 
