@@ -22,10 +22,10 @@ QUIET = ["--progress", "none", "--json"]
 
 @pytest.fixture(scope="module")
 def designed(coarse_patient: SamplePatient, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A design as the command line leaves it, with pictures, and the CT beside it."""
+    """A design as the command line leaves it, without pictures, and the CT beside it."""
     folder = tmp_path_factory.mktemp("designed")
     write_image(coarse_patient.ct, folder / "ct.nrrd")
-    arguments = ["design", str(folder / "ct.nrrd"), "-o", str(folder / "result")]
+    arguments = ["design", str(folder / "ct.nrrd"), "-o", str(folder / "result"), "--no-report"]
     assert main([*arguments, "--clearance-mm", "0.8", "--progress", "none"]) == 0
     return folder
 
@@ -65,9 +65,13 @@ def update(capsys: pytest.CaptureFixture[str], *arguments: str | Path) -> dict:
     return json.loads(capsys.readouterr().out)
 
 
+@pytest.mark.slow
 def test_an_edit_gets_its_own_mesh_and_checks(
     designed: Path, result: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    report = ["report", str(result), "--input", str(designed / "ct.nrrd")]
+    assert main([*report, "--progress", "none"]) == 0
+    capsys.readouterr()
     old = json.loads((result / "design.json").read_text())
     volume_cm3 = edit(result / "implant.nrrd", lower_half)
     new = tmp_path / "new"
@@ -93,6 +97,8 @@ def test_the_checks_see_overlap_and_crumbs(
 ) -> None:
     edit(result / "implant.nrrd", grown)
     edit(result / "implant.nrrd", with_a_crumb)
+    for name in ("preview.png", "report.html"):
+        (result / name).write_text("of the design")
     data = update(capsys, result, "-o", result, "--no-report", "--clearance-mm", "0.2")
     checks = {check["name"]: check for check in data["checks"]}
     assert checks["pieces"]["value"] == 2 and not checks["pieces"]["passed"]
@@ -106,6 +112,7 @@ def test_the_checks_see_overlap_and_crumbs(
     assert again["parameters"]["clearance_mm"] == 0.2
 
 
+@pytest.mark.slow
 def test_it_works_without_the_designs_account(
     result: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -29,6 +29,7 @@ def run() -> Iterator[Callable[..., Ended]]:
     process.close()
 
 
+@pytest.mark.slow
 def test_the_patients_verbs_run(
     run: Callable[..., Ended], coarse_patient: SamplePatient, tmp_path: Path
 ) -> None:

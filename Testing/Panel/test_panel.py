@@ -82,6 +82,7 @@ def test_automatic_threshold_is_the_one_of_the_design(ready, wait_until, small_r
     assert ui.boneThresholdSlider.value == pytest.approx(used, abs=0.5)
 
 
+@pytest.mark.slow
 def test_automatic_threshold_of_a_noisy_ct_is_the_one_of_the_design(
     panel, scene, wait_until, small_ct_file
 ):
@@ -136,6 +137,7 @@ def count_above(volume, threshold: float) -> int:
     return int(np.count_nonzero(slicer.util.arrayFromVolume(volume) >= threshold))
 
 
+@pytest.mark.slow
 def test_found_devices_are_offered(panel, wait_until):
     ui = panel.ui
     ui.advancedCollapsibleButton.collapsed = False

@@ -156,6 +156,7 @@ def test_killed_process_shows_a_sentence_and_the_log(host, ready, scene, wait_un
     assert ui.errorFrame.isHidden()
 
 
+@pytest.mark.slow
 def test_failure_of_the_library_is_shown_as_it_says_it(ready, scene, wait_until):
     noise = np.random.default_rng(0).integers(100, 900, (60, 60, 60)).astype(np.int16)
     ready._parameterNode.inputVolume = slicer.util.addVolumeFromArray(

@@ -222,6 +222,7 @@ def test_left_out_segmentation_under_a_bending_transform(logic, scene, small_ct)
     assert "harden" in logic.designProblem(parameters)
 
 
+@pytest.mark.slow
 def test_volume_of_one_value(logic, scene):
     volume = slicer.util.addVolumeFromArray(
         np.zeros((80, 80, 80), np.int16), ijkToRAS=np.diag([-2.5, -2.5, 2.5, 1.0])
@@ -229,6 +230,7 @@ def test_volume_of_one_value(logic, scene):
     assert "every voxel is 0" in failed(logic, scene, inputVolume=volume)
 
 
+@pytest.mark.slow
 def test_mr_volume(logic, scene, small_patient, tmp_path):
     """As in MRI: bone and air are dark, fat is bright."""
     hu = sitk.GetArrayFromImage(small_patient.ct).astype(float)

@@ -465,6 +465,7 @@ def test_a_missing_file_is_named():
     assert "nowhere.nrrd does not exist" in run.stderr
 
 
+@pytest.mark.slow
 def test_command_opens_module_and_file_and_makes_a_picture(phantom, tmp_path):
     volume_file, picture = tmp_path / "phantom.nrrd", tmp_path / "window.png"
     assert slicer.util.saveNode(phantom.volume, str(volume_file))

@@ -119,6 +119,7 @@ def test_area_is_met_and_is_that_of_the_outer_surface(kind, seed, area_cm2):
     assert element_cm2[implant[z, y, x]].sum() == pytest.approx(cut.area_cm2, rel=0.15)
 
 
+@pytest.mark.slow
 @settings(max_examples=6, deadline=None)
 @given(seed=seeds)
 def test_kinds_lie_where_their_names_say(seed):
@@ -173,6 +174,7 @@ def turned(degrees: float) -> np.ndarray:
     return np.reshape(versor.GetMatrix(), (3, 3))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "spacing_mm, rotation",
     [

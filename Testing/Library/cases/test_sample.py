@@ -31,6 +31,7 @@ def test_tissues_have_their_hounsfield_units(patient: SamplePatient) -> None:
     assert np.median(hu[:, :5, :5]) < -900  # air
 
 
+@pytest.mark.slow
 def test_same_seed_same_bytes_and_other_seed_other_head() -> None:
     one, same, other = (make_sample_patient(seed, COARSE) for seed in (5, 5, 6))
     assert array_of(one.ct).tobytes() == array_of(same.ct).tobytes()

@@ -73,6 +73,7 @@ def test_design_writes_what_the_contract_names(
     assert "proposal" in report and 'src="http' not in report
 
 
+@pytest.mark.slow
 def test_defect_design_evaluate_by_hand(
     case: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -140,6 +141,7 @@ def test_defect_of_a_ct_is_a_ct_with_the_bone_gone(
     assert np.median(sitk.GetArrayFromImage(cut)[gone]) < 150
 
 
+@pytest.mark.slow
 def test_a_verbose_run_tells_what_it_found(
     case: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -159,6 +161,7 @@ def test_a_verbose_run_tells_what_it_found(
     assert capsys.readouterr().err == ""
 
 
+@pytest.mark.slow
 def test_one_seed_is_another_defect_of_each_kind(
     case: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -283,6 +286,7 @@ def test_an_output_that_is_a_file_is_refused(
     assert (tmp_path / "taken").read_text() == "mine"
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.name != "posix", reason="limits of file size are POSIX's")
 def test_a_full_disk_is_named_and_leaves_nothing(case: Path, tmp_path: Path) -> None:
     def small_files_only() -> None:
@@ -302,6 +306,7 @@ def test_a_full_disk_is_named_and_leaves_nothing(case: Path, tmp_path: Path) -> 
     assert not output.exists()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "code"), [("SIGINT", 130), ("SIGTERM", 130), ("SIGKILL", -9)])
 @pytest.mark.skipif(os.name != "posix", reason="signals are sent on POSIX")
 def test_stopping_in_the_middle_leaves_no_result(

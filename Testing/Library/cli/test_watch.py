@@ -136,6 +136,7 @@ def test_a_run_stuck_in_native_code_is_not_waited_for(tmp_path: Path) -> None:
     assert not output.exists()
 
 
+@pytest.mark.slow
 def test_a_run_ends_when_nobody_reads_its_progress(design: list[str], tmp_path: Path) -> None:
     output = tmp_path / "output"
     run = subprocess.Popen(

@@ -156,6 +156,7 @@ def test_cut_views_end_where_they_should(
             assert heights.min() == pytest.approx(low, abs=1.41)  # a slice
 
 
+@pytest.mark.slow
 def test_metal_lies_on_the_rim_and_streaks_only_its_slices(
     patient: SamplePatient, landmarks: Landmarks
 ) -> None:
@@ -315,6 +316,7 @@ def test_a_folder_without_skulls_is_told(tmp_path: Path) -> None:
         evaluate_robustness(tmp_path, Trial(tmp_path / "out"))
 
 
+@pytest.mark.slow
 def test_a_defect_without_a_place_is_counted_and_left_out(suite: Path, tmp_path: Path) -> None:
     vast = SuiteOptions(("bilateral",), 1, areas_cm2=(900.0, 900.0))
     data, table = evaluate_robustness(suite, Trial(tmp_path), vast, [DEGRADATIONS["none"]])
@@ -327,6 +329,7 @@ def test_the_command_needs_a_suite(capsys: pytest.CaptureFixture[str]) -> None:
     assert "--suite" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_the_command_writes_the_table(
     suite: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

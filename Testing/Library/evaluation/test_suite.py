@@ -88,6 +88,7 @@ def measures(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return [{k: v for k, v in row.items() if k not in differing} for row in rows]
 
 
+@pytest.mark.slow
 def test_rows_tell_all_of_a_case(finished: tuple[Path, dict[str, Any]]) -> None:
     rows = finished[1]["cases"]
     assert [row["number"] for row in rows] == [0, 1]
@@ -101,6 +102,7 @@ def test_rows_tell_all_of_a_case(finished: tuple[Path, dict[str, Any]]) -> None:
     assert (finished[0] / "table.md").read_text(encoding="utf-8").count("| sample |") == 2
 
 
+@pytest.mark.slow
 def test_a_finished_case_is_not_made_again(
     skulls: Path, output: Path, finished: tuple[Path, dict[str, Any]], designs: list[Any]
 ) -> None:
@@ -127,6 +129,7 @@ def test_what_is_missing_is_made(
     assert measures(data["cases"]) == measures(finished[1]["cases"])
 
 
+@pytest.mark.slow
 def test_what_a_design_says_of_itself_is_judged_anew(
     skulls: Path, output: Path, finished: Any, designs: list[Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -208,6 +211,7 @@ def test_cancelling_ends_the_workers_and_keeps_what_is_done(skulls: Path, tmp_pa
     assert not list((tmp_path / "cases").glob(".partial-*"))
 
 
+@pytest.mark.slow
 def test_a_defect_without_a_place_is_no_case(skulls: Path, tmp_path: Path) -> None:
     vast = replace(ONE, areas_cm2=(900.0, 900.0))
     data, table = evaluate_suite([skulls], Trial(tmp_path), vast)
@@ -263,6 +267,7 @@ def test_a_worker_stays_with_its_skull_and_helps_where_most_is_left() -> None:
     assert rest == ["c", "c", "b", "b"]
 
 
+@pytest.mark.slow
 def test_pictures_show_the_best_the_median_and_the_worst(
     finished: tuple[Path, dict[str, Any]],
 ) -> None:
@@ -279,6 +284,7 @@ def test_pictures_show_the_best_the_median_and_the_worst(
     assert [label for label, _ in chosen_cases(some[:1])[KIND]] == ["best"]
 
 
+@pytest.mark.slow
 def test_the_kept_implant_is_the_one_measured(
     finished: tuple[Path, dict[str, Any]], skulls: Path
 ) -> None:

@@ -120,6 +120,7 @@ def test_renders_show_the_implant_where_it_is():
     assert not ground[[0, -1]].any()
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("opengl")
 def test_the_skull_of_pictures_has_the_mask_s_shape_in_any_geometry():
     direction = Rotation.from_euler("xyz", [0, 30, 10], degrees=True).as_matrix()
@@ -131,6 +132,7 @@ def test_the_skull_of_pictures_has_the_mask_s_shape_in_any_geometry():
         assert np.ptp(bounds, axis=1) == pytest.approx(156.0, abs=4.0)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("opengl")
 def test_the_preview_is_a_png_with_everything():
     ct, skull, implant = head()

@@ -26,6 +26,7 @@ def posterior(model: VaultModel) -> Posterior:
     return Posterior(maps, radial.DISC & ~filled & (radial.POLAR_RAD < 1.7), filled, model)
 
 
+@pytest.mark.slow
 def test_it_is_the_gaussian_process_of_its_observations(
     model: VaultModel, posterior: Posterior
 ) -> None:

@@ -98,6 +98,7 @@ def test_pose_is_found_in_any_position_size_and_sampling(turn, spacing_mm, size)
     assert pose.fit_mm < 1.5
 
 
+@pytest.mark.slow
 def test_pose_does_not_depend_on_the_direction_in_which_voxels_are_stored() -> None:
     truth = tilted(8.0, -5.0, 12.0, (0.0, 0.0, 0.0))
     skull = skull_in(truth, (2.0, 2.0, 2.0))

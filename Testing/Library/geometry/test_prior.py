@@ -158,6 +158,7 @@ def test_no_step_at_the_rim(completed) -> None:
         assert steps[border].max() < 1.5
 
 
+@pytest.mark.slow
 def test_the_slope_of_a_burr_hole_makes_no_dent(skull, completed, others, request) -> None:
     """Bone drilled away beside the cut, nearly through, says nothing of the missing table."""
     defective, plain = completed
@@ -198,6 +199,7 @@ def test_a_whole_skull_has_no_hole(skull, others) -> None:
     assert (array_of(prior.depth_on(skull)) > 0).any()
 
 
+@pytest.mark.slow
 def test_a_burr_hole_is_no_defect(skull, others) -> None:
     drilled = with_cut(skull, (0.5, 0.3, 0.8), 5.0)  # 15 mm across
     assert complete_by_prior(drilled, POSE, others).hole_area_cm2 == 0.0

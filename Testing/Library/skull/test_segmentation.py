@@ -209,6 +209,7 @@ def test_an_8_bit_ct_and_a_given_threshold() -> None:
     assert array_of(given.mask).sum() < array_of(segment_skull(case.ct).mask).sum()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("noise_hu", [12.0, 120.0], ids=["usual", "noisy"])
 def test_the_automatic_threshold_is_the_designs_own(noise_hu: float) -> None:
     ct = make_head(spacing=(1.5, 1.5, 1.5), noise_hu=noise_hu).ct

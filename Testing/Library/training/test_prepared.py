@@ -133,6 +133,7 @@ def test_a_process_that_the_system_ends_is_told(tmp_path: Path) -> None:
     assert raised.value.remedy == Remedy.FEWER_JOBS
 
 
+@pytest.mark.slow
 def test_defects_without_a_place_are_left_out(folder: Path, tmp_path: Path) -> None:
     vast = CaseOptions(1, "defect", 4.0, 0, areas_cm2=(900.0, 900.0))
     with pytest.raises(SkullImplantError, match="No defect could be cut"):

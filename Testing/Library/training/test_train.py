@@ -68,6 +68,7 @@ def run_folder(prepared: Path, tmp_path: Path) -> Path:
     return tmp_path / "run"
 
 
+@pytest.mark.slow
 def test_augmentation_depends_on_its_generator_alone_and_mirrors(prepared: Path) -> None:
     case = load_case(next((prepared / "cases").glob("*defect*")))
     turned = 0
@@ -82,6 +83,7 @@ def test_augmentation_depends_on_its_generator_alone_and_mirrors(prepared: Path)
     assert 0 < turned < 8
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("options", [QUICK, FINE], ids=["auto-encoder", "fine"])
 def test_resumed_training_ends_like_an_uninterrupted_one(
     folder: Path, run_folder: Path, tmp_path: Path, options: TrainOptions
@@ -111,6 +113,7 @@ def test_resumed_training_ends_like_an_uninterrupted_one(
     assert [row.iteration for row in log] == [4, 8]
 
 
+@pytest.mark.slow
 def test_resuming_with_other_options_is_refused(folder: Path, run_folder: Path) -> None:
     train(skulls_in(folder), run_folder, replace(QUICK, iterations=4))
     with pytest.raises(SkullImplantError, match="skip"):
@@ -140,6 +143,7 @@ def test_the_loss_falls_and_the_folder_tells(
     assert TrainOptions(**read_configuration(run_folder / "configuration.json")) == options
 
 
+@pytest.mark.slow
 def test_skulls_may_be_left_out(folder: Path, run_folder: Path) -> None:
     with pytest.raises(SkullImplantError, match="at least two skulls"):
         train(skulls_in(folder), run_folder, replace(QUICK, leave_out=("head-1",)))
@@ -147,6 +151,7 @@ def test_skulls_may_be_left_out(folder: Path, run_folder: Path) -> None:
         train(skulls_in(folder), run_folder, replace(QUICK, leave_out=("nobody",)))
 
 
+@pytest.mark.slow
 def test_without_skulls_held_back_all_are_learnt_from(folder: Path, run_folder: Path) -> None:
     options = replace(FINE, validation_share=0.0)
     path = train(skulls_in(folder), run_folder, options)
@@ -160,6 +165,7 @@ def test_without_skulls_held_back_all_are_learnt_from(folder: Path, run_folder: 
         train(skulls_in(folder), run_folder, replace(options, patience=2))
 
 
+@pytest.mark.slow
 def test_a_training_may_start_from_weights_and_tells_of_their_skulls(
     folder: Path, run_folder: Path, tmp_path: Path
 ) -> None:
@@ -235,6 +241,7 @@ def test_the_pace_rises_shortly_and_falls_long() -> None:
     assert (np.diff(pace[WARM_UP:]) <= 0).all() and pace[-1] == pytest.approx(0.01)
 
 
+@pytest.mark.slow
 def test_bfloat16_learns_what_float32_does(folder: Path, run_folder: Path, tmp_path: Path) -> None:
     plain = train(skulls_in(folder), run_folder, replace(FINE, iterations=4))
     (tmp_path / "half").mkdir()
