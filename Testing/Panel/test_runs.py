@@ -107,7 +107,8 @@ def test_one_click_produces_the_implant(ready, scene, wait_until):
 
     wait_until(ended)
     assert fractions == sorted(fractions), "the bar never goes back"
-    assert {"Finding the skull", "Fitting the implant", "Checking the implant"} <= stages
+    # Those that last long enough, of a head as coarse as this one, for everybody to see them.
+    assert {"Finding the skull", "Predicting the missing bone"} <= stages
     assert ui.generateButton.text == "Generate implant" and ui.generateButton.enabled
     assert ui.progressBar.isHidden() and ui.errorFrame.isHidden()
     assert ui.progressLabel.text.startswith("Implant designed in ")
