@@ -27,7 +27,7 @@ from .implant import (
     surface_of,
 )
 from .models import AUTO, PRIOR, TORCH_MINIMUM, chosen_model
-from .options import DesignOptions, ImplantOptions, check_options
+from .options import DesignOptions, check_options
 from .reading import Input
 from .skull import LeftOut, Skull, SkullOptions, clean_skull, leave_out, segment_skull
 
@@ -200,12 +200,7 @@ def design_implant(
         filled = completed.filled(skull.mask, hole)
     bone = crop(skull.mask, hole.box)
     with stages.stage("implant") as progress:
-        fit = ImplantOptions(
-            clearance_mm=options.clearance_mm,
-            rim_slack_mm=options.rim_slack_mm,
-            spur_mm=options.spur_mm,
-        )
-        implant = make_implant(filled, bone, fit, hole.mask, progress)
+        implant = make_implant(filled, bone, options.implant, hole.mask, progress)
     with stages.stage("surface") as progress:
         mesh = surface_of(implant.mask, SurfaceOptions(), progress)
     with stages.stage("checks") as progress:
@@ -213,17 +208,7 @@ def design_implant(
         checks = check_implant(implant.mask, bone, mesh, filled, limits, progress)
         confidence = assess(prior, shapes, completed.departure, completed.source)
     without_torch = (WITHOUT_TORCH,) if asked == AUTO and options.model == PRIOR else ()
-    log.info(
-        "hole of %.1f cm² filled by %s (model %s) on %s; expected HD95 %.1f mm, %s of %d checks",
-        prior.hole_area_cm2,
-        completed.source,
-        Path(options.model).stem,
-        completed.device,
-        confidence.expected_hd95_mm,
-        sum(check.passed for check in checks),
-        len(checks),
-    )
-    return Design(
+    design = Design(
         skull=skull.mask,
         completed_part=filled,
         implant_part=implant.mask,
@@ -253,12 +238,24 @@ def design_implant(
         confidence=confidence,
         stages=stages,
     )
+    _log(design)
+    return design
 
 
 def facts_of(image: sitk.Image, kind: str, description: str, sha256: str | None) -> InputFacts:
     """Return what `design.json` says of an input with the grid of `image`."""
     spacing_mm = tuple(round(s, 6) for s in image.GetSpacing())
     return InputFacts(kind, description, sha256, tuple(image.GetSize()), spacing_mm)
+
+
+def _log(design: Design) -> None:
+    """Tell the log what was decided, in short."""
+    log.info("hole of %.1f cm²", design.hole_area_cm2)
+    log.info("completed by %s on %s", design.model.source, design.device)
+    if design.confidence:
+        log.info("expected HD95: %.1f mm", design.confidence.expected_hd95_mm)
+    for check in design.checks:
+        log.info("%s: %s", "passed" if check.passed else "look at", check.sentence)
 
 
 def _choice(options: DesignOptions) -> Choice:

@@ -44,6 +44,13 @@ class DesignOptions:
     device: str = "auto"
     engine: str = "torch"
 
+    @property
+    def implant(self) -> ImplantOptions:
+        """What of these is taken off the difference of the two skulls."""
+        return ImplantOptions(
+            clearance_mm=self.clearance_mm, rim_slack_mm=self.rim_slack_mm, spur_mm=self.spur_mm
+        )
+
 
 def check_options(options: DesignOptions) -> None:
     """Raise `SkullImplantError` for a length that can only be a mistyped number, and for a device
