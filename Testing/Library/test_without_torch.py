@@ -49,7 +49,6 @@ def test_the_patients_verbs_run(
     assert json.loads(measured)["dice"] == 1.0
 
 
-@pytest.mark.slow
 def test_the_sample_patient_is_made(run: Callable[..., Ended], tmp_path: Path) -> None:
     run("sample", "-o", tmp_path, "--progress", "none")
     assert {p.name for p in tmp_path.iterdir()} == {"sample-ct.nrrd", "sample-answer.nrrd"}

@@ -1,7 +1,7 @@
 """A Python process without PyTorch that runs command lines one after the other.
 
 Python and the library's imports take seconds; a test that only needs a process of its own kind
-asks this one, which has them behind it.
+asks this one, which has them behind it. Its sample patient is a coarse one, which takes a second.
 """
 
 import json
@@ -21,7 +21,10 @@ sys.meta_path.insert(0, NoTorch())
 """
 SERVE = """
 import contextlib, io, json
+from SkullImplantLib.cases import sample
 from SkullImplantLib.cli.main import main
+coarse = sample.SampleOptions(spacing_mm=(2.5, 2.5, 2.5))
+sample.make_sample_patient.__defaults__ = (0, coarse, sample.silent)
 answers = sys.stdout
 for line in sys.stdin:
     out, err = io.StringIO(), io.StringIO()

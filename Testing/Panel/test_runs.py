@@ -217,6 +217,7 @@ def test_scene_closed_in_the_middle_of_a_run(host, ready, scene, wait_until):
 @pytest.mark.slow
 def test_edit_and_update(host, ready, scene, wait_until):
     ui, parameters = ready.ui, ready._parameterNode
+    parameters.model = "prior"
     ui.generateButton.click()
     wait_until(lambda: ready.logic.run is None)
     segmentation, volume = parameters.resultSegmentation, parameters.inputVolume
@@ -258,6 +259,7 @@ def test_segmentation_without_a_reference_image_is_designed_all_the_same(
     assert np.count_nonzero(image.voxels) * voxel_cm3 == pytest.approx(volume_cm3, rel=0.1)
     ready._parameterNode.skullSegmentation = segmentation
     ready._parameterNode.skullIsSegmentation = True
+    ready._parameterNode.model = "prior"
     assert ready.ui.generateButton.enabled
     ready.ui.generateButton.click()
     wait_until(lambda: ready.logic.run is None)
