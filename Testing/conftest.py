@@ -1,7 +1,9 @@
 """What every test shares: the examples of property-based tests, and the threads of a process."""
 
 import os
+from collections import Counter
 
+import pytest
 from hypothesis import HealthCheck, settings
 
 from SkullImplantLib.core.threads import THREAD_VARIABLES
@@ -24,3 +26,17 @@ settings.register_profile("repeatable", settings.get_profile("patient"), derando
 # ... and other ones in each run: `make test-random`, or --hypothesis-profile random.
 settings.register_profile("random", settings.get_profile("patient"), derandomize=False)
 settings.load_profile("repeatable")
+
+# Their tests start Qt and MRML, which stay in a process: they come after all others.
+HOST_FOLDERS = {"Panel", "Slicer", "SlicerHost"}
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put the host's tests last, long files first, so that processes side by side end together."""
+    slow = Counter(item.path for item in items if item.get_closest_marker("slow"))
+
+    def place(item: pytest.Item) -> tuple[bool, int]:
+        on_host = item.path.parent.name in HOST_FOLDERS
+        return on_host, -slow[item.path] if on_host else 0
+
+    items.sort(key=place)
