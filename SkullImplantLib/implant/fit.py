@@ -183,21 +183,21 @@ def _near_bone(
             sitk.Cast(bone, sitk.sitkFloat32), ((EDGE_BLUR_VOXELS * spacing_mm[::-1]) ** 2).tolist()
         )
     )
-    samples = []
+    samples, inside = [], blurred > 0.5
     for step in NEIGHBOUR_STEPS:
         here = tuple(slice(max(-s, 0), n - max(s, 0)) for s, n in zip(step, places.shape))
         there = tuple(slice(max(s, 0), n - max(-s, 0)) for s, n in zip(step, places.shape))
-        crossed = np.argwhere(((blurred[here] > 0.5) != (blurred[there] > 0.5)) & near[here])
+        crossed = np.argwhere((inside[here] != inside[there]) & near[here])
         a, b = blurred[here][tuple(crossed.T)], blurred[there][tuple(crossed.T)]
         start = [part.start for part in here]
         samples.append((crossed + start + ((0.5 - a) / (b - a))[:, None] * step) * spacing_mm)
     surface = cKDTree(np.concatenate(samples))
-    inside = np.argwhere(places)
+    looked_at = np.argwhere(places)
     apart_mm, _ = surface.query(
-        inside * spacing_mm, distance_upper_bound=reach_mm, workers=worker_count()
+        looked_at * spacing_mm, distance_upper_bound=reach_mm, workers=worker_count()
     )
     result = np.zeros_like(places)
-    result[tuple(inside[np.isfinite(apart_mm)].T)] = True
+    result[tuple(looked_at[np.isfinite(apart_mm)].T)] = True
     return result
 
 

@@ -66,7 +66,9 @@ def reach_mm(
 
 def inside(mask: np.ndarray, places: np.ndarray, spacing: np.ndarray) -> np.ndarray:
     """Return the mask's value at `places` (n, 3; z, y, x; mm); False outside of it."""
-    index = np.rint(places / spacing).astype(int)
-    within = ((index >= 0) & (index < mask.shape)).all(axis=1)
-    index[~within] = 0
-    return np.asarray(mask[tuple(index.T)] & within)
+    index = [np.rint(along / s).astype(np.intp) for along, s in zip(places.T, spacing)]
+    kept = [np.clip(along, 0, n - 1) for along, n in zip(index, mask.shape)]
+    values: np.ndarray = mask[tuple(kept)]
+    for along, within in zip(index, kept):
+        values &= along == within
+    return values
