@@ -4,8 +4,8 @@
 
 PYTHON := .venv/bin/python
 STAMP := .venv/.setup-complete
-# Processes that test side by side, each with 1 to 2 GB of memory.
-JOBS ?= 2
+# Processes that test side by side, each with 1 to 2 GB of memory; one tests on the host (Qt, MRML).
+JOBS ?= 3
 PYTEST := $(PYTHON) -m pytest -n $(JOBS)
 DATA ?= ../shared/data
 TABLES := Testing/Benchmarks/accuracy

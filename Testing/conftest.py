@@ -1,7 +1,6 @@
 """What every test shares: the examples of property-based tests, and the threads of a process."""
 
 import os
-from collections import Counter
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -27,16 +26,17 @@ settings.register_profile("repeatable", settings.get_profile("patient"), derando
 settings.register_profile("random", settings.get_profile("patient"), derandomize=False)
 settings.load_profile("repeatable")
 
-# Their tests start Qt and MRML, which stay in a process: they come after all others.
+# Their tests start Qt and MRML, which stay in a process as they are left: one process tests them
+# all, in order, beside those of the others.
 HOST_FOLDERS = {"Panel", "Slicer", "SlicerHost"}
 
 
+@pytest.hookimpl(tryfirst=True)  # before pytest-xdist reads the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Put the host's tests last, long files first, so that processes side by side end together."""
-    slow = Counter(item.path for item in items if item.get_closest_marker("slow"))
-
-    def place(item: pytest.Item) -> tuple[bool, int]:
+    """Group the host's tests, and of the others those of a file; the longest group begins first,
+    but in one process the host's come last.
+    """
+    for item in items:
         on_host = item.path.parent.name in HOST_FOLDERS
-        return on_host, -slow[item.path] if on_host else 0
-
-    items.sort(key=place)
+        item.add_marker(pytest.mark.xdist_group("host" if on_host else str(item.path)))
+    items.sort(key=lambda item: (item.path.parent.name in HOST_FOLDERS) == (PROCESSES == 1))
