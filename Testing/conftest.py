@@ -38,5 +38,5 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """
     for item in items:
         on_host = item.path.parent.name in HOST_FOLDERS
-        item.add_marker(pytest.mark.xdist_group("host" if on_host else str(item.path)))
+        item.add_marker(pytest.mark.xdist_group("host" if on_host else item.path.name))
     items.sort(key=lambda item: (item.path.parent.name in HOST_FOLDERS) == (PROCESSES == 1))
