@@ -1,0 +1,128 @@
+"""The way in: how near an implant comes to bone on a straight path, and which path is best.
+
+`W_d(p)` is the smallest distance to bone that a point p meets on its way out along the direction d.
+What lies where `W_d` is at least the clearance keeps its clearance all along the way: it goes in.
+The way is marched as spheres are traced (Hart 1996): no step is longer than the distance to bone.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .bone_distance import BoneDistance
+
+Floats = NDArray[np.floating]
+
+# A step is this share of the distance to bone, and where that is little at least so long.
+STEP_SHARE, LEAST_STEP_MM = 0.7, 0.25
+# Directions are looked for this far from the mean normal ("within 70 degrees": beyond, an implant
+# would be pushed in sideways).
+WIDEST_DEG = 70.0
+# Apart from one another at first, and then around the best.
+COARSE_DEG, FINE_DEG = (12.0, (6.0, 3.0, 1.5))
+# Directions that lose no more than the best and this share of the volume are as good as it.
+AS_GOOD_SHARE = 0.0005
+
+
+def way_out_mm(
+    bone: Sequence[BoneDistance], points_mm: Floats, direction: Floats, enough_mm: float
+) -> NDArray[np.float32]:
+    """Return `W_d` at LPS points (n, 3) for a unit vector, mm, float32.
+
+    bone: the same bone on lattices of which each begins where those before it end. A point that
+    comes nearer than `enough_mm` is not followed farther: its `W_d` is then at most that.
+    """
+    points = np.asarray(points_mm, np.float64)
+    least = np.full(len(points), np.inf, np.float32)
+    active = np.arange(len(points))
+    where = points.copy()
+    while active.size:
+        away = _distance(bone, where)
+        least[active] = np.minimum(least[active], away)
+        goes_on = np.isfinite(away) & (least[active] > enough_mm)
+        active, where, away = active[goes_on], where[goes_on], away[goes_on]
+        where += np.maximum(STEP_SHARE * away, LEAST_STEP_MM)[:, None] * direction
+    return least
+
+
+def _distance(bone: Sequence[BoneDistance], points_mm: Floats) -> NDArray[np.float32]:
+    found = bone[0].at(points_mm)
+    for farther in bone[1:]:
+        beyond = ~np.isfinite(found)
+        if beyond.any():
+            found[beyond] = farther.at(points_mm[beyond])
+    return found
+
+
+@dataclass(frozen=True)
+class WayIn:
+    """A straight way in.
+
+    direction: unit vector (x, y, z; LPS) along which the implant comes out. lost_share: of the
+    implant's points, those that have no clearance on the way though they have it in place.
+    off_normal_deg: the direction's angle to the implant's mean normal.
+    """
+
+    direction: NDArray[np.float64]
+    lost_share: float
+    off_normal_deg: float
+
+
+def best_way_in(
+    bone: Sequence[BoneDistance], points_mm: Floats, normal: Floats, clearance_mm: float
+) -> WayIn:
+    """Return the straight way on which least of the implant is lost.
+
+    points_mm: the implant's points (n, 3), LPS, that have their clearance where they are. normal:
+    its mean outward normal, around which directions are looked for. Of directions that are equally
+    good the middle one is taken: the farthest from those on which something is lost.
+    """
+    normal = normal / np.linalg.norm(normal)
+
+    def lost(directions: Floats) -> NDArray[np.float64]:
+        return np.array(
+            [
+                np.mean(way_out_mm(bone, points_mm, d, clearance_mm) < clearance_mm)
+                for d in directions
+            ]
+        )
+
+    tried = directions_around(normal, WIDEST_DEG, COARSE_DEG)
+    shares = lost(tried)
+    for step_deg in FINE_DEG:
+        best = _middle(tried, shares, lost)
+        finer = directions_around(best, 2.0 * step_deg, step_deg)
+        finer = finer[finer @ normal >= np.cos(np.radians(WIDEST_DEG))]
+        tried, shares = np.concatenate([tried, finer]), np.concatenate([shares, lost(finer)])
+    best = _middle(tried, shares, lost)
+    angle = float(np.degrees(np.arccos(np.clip(best @ normal, -1.0, 1.0))))
+    return WayIn(best, float(lost(best[None])[0]), angle)
+
+
+def _middle(tried: Floats, shares: Floats, lost) -> NDArray[np.float64]:
+    """Return the middle of the directions that are as good as the best, or the best one."""
+    good = tried[shares <= shares.min() + AS_GOOD_SHARE]
+    mean = good.mean(axis=0)
+    mean /= np.linalg.norm(mean)
+    if lost(mean[None])[0] <= shares.min() + AS_GOOD_SHARE:
+        return mean
+    return good[np.argmax(good @ mean)]
+
+
+def directions_around(axis: Floats, widest_deg: float, step_deg: float) -> NDArray[np.float64]:
+    """Return unit vectors (n, 3), about `step_deg` apart, up to `widest_deg` from a unit vector."""
+    axis = np.asarray(axis, np.float64)
+    aside = np.eye(3)[np.argmin(np.abs(axis))]
+    first = np.cross(axis, aside)
+    first /= np.linalg.norm(first)
+    second = np.cross(axis, first)
+    found = [axis[None]]
+    for ring in range(1, int(widest_deg / step_deg + 1e-9) + 1):
+        angle = np.radians(ring * step_deg)
+        count = max(6, round(2 * np.pi * np.sin(angle) / np.radians(step_deg)))
+        turn = 2 * np.pi * np.arange(count) / count
+        across = np.cos(turn)[:, None] * first + np.sin(turn)[:, None] * second
+        found.append(np.cos(angle) * axis + np.sin(angle) * across)
+    return np.concatenate(found)
