@@ -20,6 +20,7 @@ from vtkmodules.vtkIOGeometry import vtkSTLReader
 Floats = NDArray[np.float64]
 Mask = NDArray[np.bool_]
 
+EDGE_MM = 1e-6  # with none, a line slips through between two triangles
 SAME_HIT_MM = 1e-4  # crossings nearer together are one: the line met an edge of two triangles
 
 
@@ -102,7 +103,9 @@ class Facets:
         met, cells = vtkPoints(), vtkIdList()
         found = []
         for start, direction in zip(starts, directions):
-            self._locator.IntersectWithLine(start, start + reach_mm * direction, 0.0, met, cells)
+            self._locator.IntersectWithLine(
+                start, start + reach_mm * direction, EDGE_MM, met, cells
+            )
             if met.GetNumberOfPoints() == 0:
                 found.append(np.zeros(0))
                 continue

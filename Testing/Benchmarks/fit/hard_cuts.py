@@ -18,8 +18,8 @@ from scipy import ndimage
 DEEPER_MM = 25.0  # the cut goes on so far within the outer surface, past any inner table
 TOP_MM = 80.0  # the vault's centre lies so far below its top
 OVERHANG_AXIS, OVERHANG_RADIUS_MM, OVERHANG_DEG = (0.75, 0.25, 0.61), 28.0, 30.0
-NOTCH_AXIS, NOTCH_HOLE_RADIUS_MM, BEVEL_DEG = (-0.8, 0.1, 0.6), 26.0, -8.0
-NOTCH_NECK_MM, NOTCH_WIDE_MM, NOTCH_DEPTH_MM = 8.0, 18.0, 16.0
+NOTCH_AXIS, NOTCH_HOLE_RADIUS_MM, BEVEL_DEG = (-0.8, 0.1, 0.6), 26.0, -4.0
+NOTCH_NECK_MM, NOTCH_WIDE_MM, NOTCH_DEPTH_MM = 10.0, 20.0, 16.0
 BURR_AXIS, BURRS, BURR_RADIUS_MM = (0.85, 0.05, 0.53), 5, 7.0  # burr holes of 14 mm
 BURR_RING_MM = 32.0  # from the middle to the burr holes' centres
 SAW_MM = 1.5  # a craniotome's cut is so wide

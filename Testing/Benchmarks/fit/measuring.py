@@ -18,7 +18,7 @@ from truth_scores import truth_numbers
 from way_out import CoarseDistance, best_direction, way_out
 
 AROUND_MM = 14.0  # bone this far around an implant, and along its way out, is looked at
-AHEAD_MM = 50.0
+AHEAD_MM = 35.0
 VAULT_MM, MIDDLE_MM = 100.0, 75.0  # of the head's top, for a place within the head
 
 
@@ -75,41 +75,45 @@ def measure_design(
     design = json.loads((folder / "design.json").read_text(encoding="utf-8"))
     found = designed_implants(folder, design)
     implants = [read_stl(path) for path, _ in found]
+    within = bones.place_within_head()
+    walls = [walls_of(implant, within, np.random.default_rng(0)) for implant in implants]
+    ways = [each if each is not None else wall.mean_sheet for wall, (_, each) in zip(walls, found)]
+    bone = CoarseDistance(bones.surface(*_box(implants, ways)))
+    complete = bones.surface(*_box(implants), complete=True)
     rows = []
-    for number, (implant, (path, direction)) in enumerate(zip(implants, found), start=1):
-        start = time.perf_counter()
-        row: dict[str, Any] = {"implant": number, "file": path.name, "implants": len(found)}
-        row.update(measure_implant(implant, bones, direction))
-        if number == 1:
-            low, high = _box(implants)
-            bone = bones.surface(low, high)
-            row.update(truth_numbers(implants, truth, bone, clearance_mm))
-        row["measured_in_s"] = round(time.perf_counter() - start, 1)
-        row.update(costs(design))
-        rows.append(row)
+    for number, (implant, wall, (path, direction)) in enumerate(zip(implants, walls, found)):
+        start = time.process_time()
+        row = {"implant": number + 1, "file": path.name, "implants": len(found)}
+        row |= measure_implant(implant, wall, bone, complete, direction)
+        if number == 0:
+            row |= truth_numbers(implants, truth, bone, clearance_mm)
+        rows.append(row | costs(design) | {"measured_in_s": time.process_time() - start})
     return rows
 
 
-def measure_implant(implant: Facets, bones: Bones, direction: Floats | None) -> dict[str, Any]:
-    """All numbers of one implant's mesh but those that compare it with the truth; mm, mm², mm³."""
-    rng = np.random.default_rng(0)
-    walls = walls_of(implant, bones.place_within_head(), rng)
-    outward = walls.mean_sheet
+def measure_implant(
+    implant: Facets,
+    walls: Walls,
+    coarse: CoarseDistance,
+    complete: Facets,
+    direction: Floats | None,
+) -> dict[str, Any]:
+    """All numbers of one implant's mesh but those that compare it with the truth; mm, mm², mm³.
+
+    `coarse` knows the bone with the hole, `complete` is the bone before it was cut.
+    """
+    bone, outward = coarse.bone, walls.mean_sheet
     told = direction is not None
-    low, high = _box([implant], outward if direction is None else direction)
-    bone = bones.surface(low, high)
-    coarse = CoarseDistance(bone)
     if direction is None:
         direction = best_direction(implant, coarse, outward)
     direction = direction / np.linalg.norm(direction)
+    off_deg = np.degrees(np.arccos(np.clip(direction @ outward, -1, 1)))
     facing, distances = opposite(walls, bone)
-    way = way_out(implant, bone, coarse, direction)
+    way = way_out(implant, coarse, direction)
     return {
         "direction_lps": [round(float(part), 5) for part in direction],
         "direction_told": told,
-        "direction_off_normal_deg": float(
-            np.degrees(np.arccos(np.clip(direction @ outward, -1, 1)))
-        ),
+        "direction_off_normal_deg": float(off_deg),
         **gap_numbers(distances),
         "side_wall_mm2": float(walls.sides.sum() / walls.a_mm2),
         "facing_mm2": float(facing.sum() / walls.a_mm2),
@@ -118,7 +122,7 @@ def measure_implant(implant: Facets, bones: Bones, direction: Floats | None) -> 
         "interference_depth": way.interference_depth_mm,
         "blocked_mm3": way.blocked_mm3,
         "least_on_way": way.least_mm,
-        **_steps(walls, facing, implant, bone, bones.surface(low, high, complete=True)),
+        **_steps(walls, facing, implant, bone, complete),
         **wall_numbers(implant, walls),
         **mesh_numbers(implant),
         **spur_numbers(implant),
@@ -144,11 +148,10 @@ def _steps(
     return step_numbers(steps, "step") | step_numbers(true_steps, "true_step")
 
 
-def _box(implants: Sequence[Facets], direction: Floats | None = None) -> tuple[Floats, Floats]:
-    """The box of LPS mm around implants and their way out."""
+def _box(implants: Sequence[Facets], ways: Sequence[Floats] = ()) -> tuple[Floats, Floats]:
+    """The box of LPS mm around implants and, where told, their ways out."""
     places = np.concatenate([implant.points for implant in implants])
-    low, high = places.min(0), places.max(0)
-    if direction is not None:
-        ahead = AHEAD_MM * direction / np.linalg.norm(direction)
-        low, high = np.minimum(low, low + ahead), np.maximum(high, high + ahead)
-    return low - AROUND_MM, high + AROUND_MM
+    ends = [places.min(0), places.max(0)]
+    for way in ways:
+        ends += [end + AHEAD_MM * way / np.linalg.norm(way) for end in ends[:2]]
+    return np.min(ends, axis=0) - AROUND_MM, np.max(ends, axis=0) + AROUND_MM

@@ -21,6 +21,7 @@ LEAST_HEIGHTS = 4
 BEGINS = 3  # so many slopes in a row under the most make a face
 SLOPE_MOST = 0.7  # 35 degrees to the sheet; what is steeper is wall
 REACH_MM = 15.0  # along a line, to either side of the middle of the wall
+TRUE_MOST_MM = 2.0  # a higher step in the bone before the cut: no face goes on there
 SHEET_MOST_MM = 5.0  # bone that begins further off along the line is another bone
 
 
@@ -76,7 +77,8 @@ def rim_steps(
     sites: RimSites, implant: Facets, complete: Facets, bone: Facets
 ) -> tuple[Floats, Floats]:
     """Steps (n, 2) in mm at the outer and inner face, positive where the implant stands further
-    out, and the same of the bone before the cut; not a number where a side has no face to measure.
+    out, and the same of the bone before the cut; not a number where a side has no face to measure,
+    or none that goes on in the bone before the cut (a sinus, the orbit's edge).
     """
     implants, completes, bones = (_profiles(sites, each) for each in (implant, complete, bone))
     steps, true_steps = np.full((2, len(sites.places), 2), np.nan)
@@ -87,11 +89,14 @@ def rim_steps(
             if own is None or beside is None:
                 continue
             middle = (own.edge_mm + beside.edge_mm) / 2
-            steps[site, face] = own.height(middle) - beside.height(middle)
             true = completes[site, ::-1, face][own.window]
-            if np.isfinite(true).all():
-                line = np.polyfit(ACROSS_MM[::-1][own.window], true, 1)
-                true_steps[site, face] = np.polyval(line, middle) - beside.height(middle)
+            if not np.isfinite(true).all():
+                continue
+            line = np.polyfit(ACROSS_MM[::-1][own.window], true, 1)
+            true_step = np.polyval(line, middle) - beside.height(middle)
+            if abs(true_step) <= TRUE_MOST_MM:
+                true_steps[site, face] = true_step
+                steps[site, face] = own.height(middle) - beside.height(middle)
     return steps, true_steps
 
 

@@ -43,7 +43,7 @@ def mesh_numbers(implant: Facets) -> dict[str, float]:
     forward = np.sort(ends[:, 0] * count + ends[:, 1])
     backward = np.sort(ends[:, 1] * count + ends[:, 0])
     # Closed and turned alike: each edge is there once in either direction.
-    faults = len(np.setxor1d(forward, backward)) + int((np.diff(forward) == 0).sum())
+    faults = len(np.setxor1d(forward, backward)) // 2 + int((np.diff(forward) == 0).sum())
     edges = np.unique(np.sort(ends, axis=1), axis=0)
     used = np.unique(triangles)
     graph = coo_matrix((np.ones(len(edges)), edges.T), shape=(count, count))

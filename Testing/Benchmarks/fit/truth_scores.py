@@ -6,13 +6,14 @@ from bone_facets import Grid, box_around
 from facets import Facets, Floats, Mask, inside_lattice
 from scipy import ndimage
 from scipy.spatial import cKDTree
+from way_out import CoarseDistance
 
 INNER_MM = 2.0  # of the comparison away from the rim: further than this beyond the clearance
 MARGIN_MM = 4.0
 
 
 def truth_numbers(
-    implants: list[Facets], truth: sitk.Image, bone: Facets, clearance_mm: float
+    implants: list[Facets], truth: sitk.Image, bone: CoarseDistance, clearance_mm: float
 ) -> dict[str, float]:
     """Compare implants with the true piece (a mask) on its grid, both without the clearance.
 
@@ -33,7 +34,9 @@ def truth_numbers(
         mine |= _voxels_in(implant, grid, start, expected.shape)
     either = np.argwhere(mine | expected)
     distance = np.zeros(expected.shape)
-    distance[tuple(either.T)] = bone.signed_distances(grid.lps_mm(either[:, ::-1] + start))
+    distance[tuple(either.T)] = bone.exact_below(
+        clearance_mm + INNER_MM, grid.lps_mm(either[:, ::-1] + start)
+    )
     expected &= distance > clearance_mm
     inner = distance > clearance_mm + INNER_MM
     spacing = np.linalg.norm(grid.matrix, axis=0)[::-1]

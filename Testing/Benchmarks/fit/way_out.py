@@ -13,10 +13,10 @@ from numpy.typing import NDArray
 
 STEP_MM = 0.25
 TOUCH_MM = 0.05  # a place this deep in bone is blocked: less is noise of the two surfaces
-TRAVEL_MM = 60.0  # out of any hole, and past what may hang over it
+TRAVEL_MM = 50.0  # out of any hole, and past what may hang over it
 MARGIN_MM = 6.0
 COARSE_MM = 0.5
-COARSE_ERROR_MM = 0.75  # most that a coarse distance may be wrong
+COARSE_ERROR_MM = 1.0  # most that a coarse distance may be wrong
 LEAST_PLACES = 60_000  # places on the way whose exact distance is looked at
 SEARCH_DEG = 75.0
 SEARCH_PLACES = 6_000
@@ -39,6 +39,7 @@ class CoarseDistance:
     """Distance to bone, to within `COARSE_ERROR_MM`, quick to look up; far outside: infinite."""
 
     def __init__(self, bone: Facets) -> None:
+        self.bone = bone
         self.low = bone.points.min(0) - MARGIN_MM
         self.shape = np.ceil((bone.points.max(0) + MARGIN_MM - self.low) / COARSE_MM).astype(int)
         inside = inside_lattice(bone, self.low, self.shape, COARSE_MM)
@@ -60,6 +61,15 @@ class CoarseDistance:
         found[outside] = np.inf
         return found
 
+    def exact_below(self, limit_mm: float, places: Floats) -> Floats:
+        """Distances (n,) in mm at places (n, 3): exact where they are less than `limit_mm`, else
+        to within `COARSE_ERROR_MM`.
+        """
+        found = self.at(places).astype(np.float64)
+        near = found < limit_mm + COARSE_ERROR_MM
+        found[near] = self.bone.signed_distances(places[near])
+        return found
+
 
 def frame_of(direction: Floats) -> Floats:
     """A rotation (3, 3) whose rows are two unit vectors across `direction`, and it."""
@@ -69,7 +79,7 @@ def frame_of(direction: Floats) -> Floats:
     return np.stack([first, np.cross(third, first), third])
 
 
-def way_out(implant: Facets, bone: Facets, coarse: CoarseDistance, direction: Floats) -> Way:
+def way_out(implant: Facets, coarse: CoarseDistance, direction: Floats) -> Way:
     """Measure an implant where it lies and while it slides out along a unit vector (LPS)."""
     rotation = frame_of(direction)
     turned = implant.moved(rotation)
@@ -94,9 +104,16 @@ def way_out(implant: Facets, bone: Facets, coarse: CoarseDistance, direction: Fl
         found.append(np.stack([at[near], np.full(near.sum(), layer), rough[near]], 1))
     candidates = np.concatenate(found) if found else np.zeros((0, 3))
     column, layer = candidates[:, 0].astype(int), candidates[:, 1].astype(int)
+    here = layer < layers
+    own = np.zeros(len(layer), bool)
+    own[here] = inside[layer[here], v[column[here]], u[column[here]]]
     exact = candidates[:, 2].copy()
-    close = exact > -COARSE_ERROR_MM
-    exact[close] = bone.signed_distances(foot[column[close]] + layer[close, None] * up)
+    # Under a place that is surely bone all is blocked: nothing else needs to be known there.
+    surely = np.full(len(u), -1)
+    deep = exact <= -COARSE_ERROR_MM
+    np.maximum.at(surely, column[deep], layer[deep])
+    close = own | (~deep & (layer > surely[column]))
+    exact[close] = coarse.bone.signed_distances(foot[column[close]] + layer[close, None] * up)
     # The highest layer of each column in which bone stands: all of the implant below is blocked.
     stop = np.full(len(u), -1)
     hard = exact < -TOUCH_MM
@@ -104,21 +121,18 @@ def way_out(implant: Facets, bone: Facets, coarse: CoarseDistance, direction: Fl
     highest = np.full((rows, columns), -1)
     highest[v, u] = stop
     blocked = (inside & (np.arange(layers)[:, None, None] <= highest)).sum()
-    here = layer < layers
-    own = np.zeros(len(layer), bool)
-    own[here] = inside[layer[here], v[column[here]], u[column[here]]]
     in_bone = own & (exact < 0)
-    deepest = min(exact[in_bone].min(initial=0.0), bone.signed_distances(implant.points).min())
+    deepest = min(exact[in_bone].min(initial=0.0), coarse.exact_below(0.0, implant.points).min())
     return Way(
         interference_mm3=float((own & (exact < -TOUCH_MM)).sum() * STEP_MM**3),
         contact_mm3=float(in_bone.sum() * STEP_MM**3),
         interference_depth_mm=abs(min(float(deepest), 0.0)),
         blocked_mm3=float(blocked * STEP_MM**3),
-        least_mm=_least_on_the_way(implant, bone, coarse, up),
+        least_mm=_least_on_the_way(implant, coarse, up),
     )
 
 
-def _least_on_the_way(implant: Facets, bone: Facets, coarse: CoarseDistance, up: Floats) -> float:
+def _least_on_the_way(implant: Facets, coarse: CoarseDistance, up: Floats) -> float:
     """The smallest exact distance that the implant's points have on the way."""
     rng = np.random.default_rng(1)
     places = np.concatenate([implant.points, implant.samples(2.0, rng)[0]])
@@ -136,7 +150,7 @@ def _least_on_the_way(implant: Facets, bone: Facets, coarse: CoarseDistance, up:
         order = np.argpartition(near[:, 3], LEAST_PLACES // 2)
         rest = rng.choice(order[LEAST_PLACES // 2 :], LEAST_PLACES // 2, replace=False)
         near = near[np.concatenate([order[: LEAST_PLACES // 2], rest])]
-    return float(bone.signed_distances(near[:, :3]).min())
+    return float(coarse.bone.signed_distances(near[:, :3]).min())
 
 
 def best_direction(implant: Facets, coarse: CoarseDistance, outward: Floats) -> Floats:
