@@ -8,11 +8,16 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import SimpleITK as sitk
+from facets import read_stl
 from fit_cases import FitCase
-from measuring import Bones, measure_design
+from measuring import Bones, box_of, designed_implants, measure_design
+from side_walls import walls_of
 
 TIMEOUT_S = 1800
+MEASURING = 2  # counts up when the measuring changes: what was measured before is measured anew
+SLICED_MM = 0.5  # only the designs of this clearance are sliced: half a minute each
 
 
 def design_folder(work: Path, run: str, case: FitCase, clearance_mm: float) -> Path:
@@ -78,7 +83,9 @@ def kept_rows(
     """The rows of a design, measured once: `measured.json` beside it, while it is the younger."""
     kept, design = folder / "measured.json", folder / "design.json"
     if not again and kept.exists() and kept.stat().st_mtime >= design.stat().st_mtime:
-        return json.loads(kept.read_text(encoding="utf-8"))
+        rows = json.loads(kept.read_text(encoding="utf-8"))
+        if all(row.get("measuring") == MEASURING for row in rows):
+            return rows
     rows = measured_rows(case, clearance_mm, folder)
     if design.exists():
         kept.write_text(json.dumps(rows, indent=1) + "\n", encoding="utf-8")
@@ -88,14 +95,34 @@ def kept_rows(
 def measured_rows(case: FitCase, clearance_mm: float, folder: Path) -> list[dict[str, Any]]:
     """The rows of a design that lies in `folder`, one an implant; a row with `failed` otherwise."""
     told = {"case": case.name, "clearance": clearance_mm, "at_orbit": case.at_orbit}
+    told["measuring"] = MEASURING
     if not (folder / "design.json").exists():
         failed = folder / "failed.txt"
         words = failed.read_text(encoding="utf-8").strip() if failed.exists() else "no design"
         return [told | {"failed": words}]
     try:
-        rows = measure_design(folder, bones_of(case, folder), case.image("implant"), clearance_mm)
+        rows = measure_design(
+            folder,
+            bones_of(case, folder),
+            case.image("implant"),
+            clearance_mm,
+            slicing=clearance_mm == SLICED_MM,
+        )
     except (OSError, ValueError, KeyError, RuntimeError) as error:
         return [told | {"failed": f"not measured: {error}"}]
     wall = folder / "wall_seconds.txt"
     seconds = float(wall.read_text()) if wall.exists() else float("nan")
     return [told | {"wall_s": seconds} | row for row in rows]
+
+
+def draw_design(case: FitCase, folder: Path, path: Path) -> None:
+    """Draw a design that lies in `folder` to a PNG file; nothing where there is none."""
+    from rim_pictures import draw_case  # needs OpenGL
+
+    if not (folder / "design.json").exists():
+        return
+    design = json.loads((folder / "design.json").read_text(encoding="utf-8"))
+    implants = [read_stl(each) for each, _ in designed_implants(folder, design)]
+    bones = bones_of(case, folder)
+    walls = walls_of(implants[0], bones.place_within_head(), np.random.default_rng(0))
+    draw_case(implants, bones.surface(*box_of(implants)), walls.mean_sheet, path)

@@ -6,7 +6,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from fit_limits import LIMITS, Row, verdicts
+from other_tools import missing_tools
+
+DICE_WORSE, HD95_WORSE_MM = 0.005, 0.1
 
 SHORT_HEAD = (
     "case @ clearance | gap 5/50/95/max | interf. mm3 (depth) | blocked mm3, least | "
@@ -55,6 +59,13 @@ COLUMNS = (
         lambda row: f"{row['dice']:.3f}, {row['dice_inner']:.3f}" if "dice" in row else "",
     ),
     ("HD95", lambda row: f"{row['hd95']:.2f}" if "dice" in row else ""),
+    (
+        "self-intersections, admesh, slicer",
+        lambda row: ", ".join(
+            str(row.get(name, "-"))
+            for name in ("self_intersections", "admesh_changes", "slicer_sound")
+        ),
+    ),
     ("cm³", lambda row: f"{row['volume_cm3']:.1f}"),
     ("triangles", lambda row: f"{row['triangles']}"),
     (
@@ -99,6 +110,9 @@ def write_tables(rows: Sequence[Row], folder: Path, before: Any = None) -> None:
 def readable(rows: Sequence[Row], before: Any = None) -> str:
     """The text of `fit.md`."""
     lines = ["# How implants fit, measured from outside", "", *summary(rows), ""]
+    if before is not None:
+        lines += [*comparison(rows, before["rows"]), ""]
+    lines += [f"- {sentence}" for sentence in missing_tools()] + [""]
     clearances = sorted({row["clearance"] for row in rows})
     for clearance in clearances:
         lines += [f"## Asked for a clearance of {clearance:g} mm", ""]
@@ -131,4 +145,35 @@ def summary(rows: Sequence[Row]) -> list[str]:
             met = sum(all(found) for found in known)
             cells.append(f"{met} of {len(known)}" if known else "not measured")
         lines.append(f"| {limit.words} | " + " | ".join(cells) + " |")
+    return lines
+
+
+def comparison(rows: Sequence[Row], before: Sequence[Row]) -> list[str]:
+    """How Dice and HD95 changed against an earlier run, case by case."""
+    earlier = {(row["case"], row["clearance"]): row for row in before if "dice" in row}
+    lines = [
+        "| clearance | cases | Dice, mean before | now | no worse by more than 0.005 "
+        "| HD95, mean before | now | no worse by more than 0.1 mm |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    for clearance in sorted({row["clearance"] for row in rows}):
+        pairs = [
+            (earlier[key], row)
+            for row in rows
+            if "dice" in row
+            and row["clearance"] == clearance
+            and (key := (row["case"], clearance)) in earlier
+        ]
+        if not pairs:
+            continue
+        dice, hd95 = (
+            np.array([[row[name] for row in pair] for pair in pairs]) for name in ("dice", "hd95")
+        )
+        kept_dice = (dice[:, 1] >= dice[:, 0] - DICE_WORSE).sum()
+        kept_hd95 = (hd95[:, 1] <= hd95[:, 0] + HD95_WORSE_MM).sum()
+        lines.append(
+            f"| {clearance:g} | {len(pairs)} | {dice[:, 0].mean():.4f} | {dice[:, 1].mean():.4f} "
+            f"| {kept_dice} of {len(pairs)} | {hd95[:, 0].mean():.2f} | {hd95[:, 1].mean():.2f} "
+            f"| {kept_hd95} of {len(pairs)} |"
+        )
     return lines

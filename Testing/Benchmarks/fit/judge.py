@@ -15,7 +15,7 @@ import sys
 from pathlib import Path
 
 from fit_cases import all_cases, make_case
-from fit_runs import design_folder, kept_rows, make_design
+from fit_runs import SLICED_MM, design_folder, draw_design, kept_rows, make_design
 from fit_table import SHORT_HEAD, short_line, write_tables
 
 HERE = Path(__file__).parent
@@ -37,7 +37,11 @@ def main(arguments: list[str] | None = None) -> int:
     rows = []
     print(SHORT_HEAD)
     for case in cases:
-        make_case(case, options.data, command)
+        try:
+            make_case(case, options.data, command)
+        except (OSError, RuntimeError) as error:
+            print(f"{case.name} | no case: {error}", file=sys.stderr)
+            continue
         for clearance in options.clearances:
             folder = design_folder(options.work, options.run, case, clearance)
             if not options.no_design:
@@ -49,6 +53,10 @@ def main(arguments: list[str] | None = None) -> int:
     if options.output:
         before = json.loads(options.before.read_text()) if options.before else None
         write_tables(rows, options.output, before)
+    if options.pictures:
+        for case in cases:
+            folder = design_folder(options.work, options.run, case, SLICED_MM)
+            draw_design(case, folder, options.pictures / f"{case.name}.png")
     return 0
 
 
@@ -65,6 +73,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--work", type=Path, default=ROOT / "build" / "fit", help="kept cases and designs")
     add("--data", type=Path, default=ROOT / "../shared/data/test", help="the heads")
     add("-o", "--output", type=Path, metavar="FOLDER", help="write fit.json and fit.md there")
+    add("--pictures", type=Path, metavar="FOLDER", help="draw the designs of 0.5 mm there")
     add("--before", type=Path, metavar="FIT.JSON", help="an earlier run's, to compare with")
     add("--jobs", type=int, default=1, choices=(1,), help="one design after the other")
     return parser

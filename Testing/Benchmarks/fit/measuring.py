@@ -11,6 +11,7 @@ import numpy as np
 import SimpleITK as sitk
 from bone_facets import Grid, ct_surface, mask_surface
 from facets import Facets, Floats, Mask, read_stl
+from other_tools import tool_numbers
 from rim_steps import rim_sites, rim_steps, step_numbers
 from side_walls import Walls, gap_numbers, opposite, walls_of
 from soundness import mesh_numbers, spur_numbers, wall_numbers
@@ -65,12 +66,12 @@ def designed_implants(folder: Path, design: dict[str, Any]) -> list[tuple[Path, 
 
 
 def measure_design(
-    folder: Path, bones: Bones, truth: sitk.Image, clearance_mm: float
+    folder: Path, bones: Bones, truth: sitk.Image, clearance_mm: float, slicing: bool = False
 ) -> list[dict[str, Any]]:
     """Measure the design in a folder: a row for each of its implants.
 
-    `truth` is the mask of the true piece. Raises `OSError` and `ValueError` where a file is missing
-    or is not what it should be.
+    `truth` is the mask of the true piece; `slicing`: with PrusaSlicer as well. Raises
+    `OSError` and `ValueError` where a file is missing or is not what it should be.
     """
     design = json.loads((folder / "design.json").read_text(encoding="utf-8"))
     found = designed_implants(folder, design)
@@ -78,8 +79,8 @@ def measure_design(
     within = bones.place_within_head()
     walls = [walls_of(implant, within, np.random.default_rng(0)) for implant in implants]
     ways = [each if each is not None else wall.mean_sheet for wall, (_, each) in zip(walls, found)]
-    bone = CoarseDistance(bones.surface(*_box(implants, ways)))
-    complete = bones.surface(*_box(implants), complete=True)
+    bone = CoarseDistance(bones.surface(*box_of(implants, ways)))
+    complete = bones.surface(*box_of(implants), complete=True)
     rows = []
     for number, (implant, wall, (path, direction)) in enumerate(zip(implants, walls, found)):
         start = time.process_time()
@@ -87,6 +88,7 @@ def measure_design(
         row |= measure_implant(implant, wall, bone, complete, direction)
         if number == 0:
             row |= truth_numbers(implants, truth, bone, clearance_mm)
+        row |= tool_numbers(path, implant, slicing)
         rows.append(row | costs(design) | {"measured_in_s": time.process_time() - start})
     return rows
 
@@ -148,7 +150,7 @@ def _steps(
     return step_numbers(steps, "step") | step_numbers(true_steps, "true_step")
 
 
-def _box(implants: Sequence[Facets], ways: Sequence[Floats] = ()) -> tuple[Floats, Floats]:
+def box_of(implants: Sequence[Facets], ways: Sequence[Floats] = ()) -> tuple[Floats, Floats]:
     """The box of LPS mm around implants and, where told, their ways out."""
     places = np.concatenate([implant.points for implant in implants])
     ends = [places.min(0), places.max(0)]

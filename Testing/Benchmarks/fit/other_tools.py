@@ -14,6 +14,8 @@ from facets import Facets
 
 SLICERS = ("prusa-slicer", "PrusaSlicer", "prusa-slicer-console")
 TIMEOUT_S = 300
+# As it lies in the head an implant stands on a point of its rim: on a raft, with supports.
+SLICING = ("--raft-layers", "3", "--support-material", "--layer-height", "0.3")
 # What admesh repairs, in the words of its report's second half.
 REPAIRS = (
     "Number of parts",
@@ -23,6 +25,7 @@ REPAIRS = (
     "Facets added",
     "Facets reversed",
     "Backwards edges",
+    "Normals fixed",
 )
 NO_REPAIRS = ("Number of parts",)  # of the above, told but no repair
 
@@ -43,9 +46,10 @@ def missing_tools() -> list[str]:
     return sentences
 
 
-def tool_numbers(path: Path, implant: Facets) -> dict[str, float | str]:
-    """What the programs that are there say of an STL file."""
-    return self_intersections(path) | admesh_repairs(path) | sliced(path, implant)
+def tool_numbers(path: Path, implant: Facets, slicing: bool) -> dict[str, float | str]:
+    """What the programs that are there say of an STL file; slicing takes half a minute."""
+    numbers = self_intersections(path) | admesh_repairs(path)
+    return numbers | sliced(path, implant) if slicing else numbers
 
 
 def self_intersections(path: Path) -> dict[str, float | str]:
@@ -89,7 +93,7 @@ def sliced(path: Path, implant: Facets) -> dict[str, float | str]:
     with tempfile.TemporaryDirectory() as folder:
         made = Path(folder) / "implant.gcode"
         run = subprocess.run(
-            [slicer, "--export-gcode", "--output", str(made), str(path)],
+            [slicer, "--export-gcode", *SLICING, "--output", str(made), str(path)],
             capture_output=True,
             text=True,
             timeout=TIMEOUT_S,
