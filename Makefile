@@ -1,6 +1,6 @@
 # Everything a newcomer types. `make demo` and `make test` set up what they need by themselves.
 .PHONY: help setup demo panel test test-fast test-random lint map screenshots population weights benchmark \
-	leave-one-out ablation minkowski clean
+	leave-one-out ablation fit minkowski clean
 
 PYTHON := .venv/bin/python
 STAMP := .venv/.setup-complete
@@ -9,6 +9,7 @@ JOBS ?= 3
 PYTEST := $(PYTHON) -m pytest -n $(JOBS)
 DATA ?= ../shared/data
 TABLES := Testing/Benchmarks/accuracy
+FIT := Testing/Benchmarks/fit
 MODELS ?= prior $(TABLES)/fine.npz
 CT_SKULLS := visible-human-male vismale unc-cthead-ct visible-human-female-ct
 RECIPE := --leave-out average-19y --areas-cm2 20 120 --flaws 0.25 --threads 1 --jobs 2
@@ -77,6 +78,9 @@ leave-one-out: setup  ## the table of each CT skull with all others known, itsel
 
 ablation: setup  ## the table of what each input of the network is worth (2 hours)
 	$(PYTHON) Testing/Benchmarks/ablation.py $(DATA)/train $(DATA)/test -o Testing/Benchmarks/ablation --jobs 2
+
+fit: setup  ## how implants fit, measured from outside: 24 cases at 5 clearances (2 hours; needs the real skulls)
+	$(PYTHON) $(FIT)/judge.py --data $(DATA)/test --before $(FIT)/before/fit.json -o $(FIT) --pictures $(FIT)/pictures
 
 minkowski: setup  ## build and install MinkowskiEngine (CPU), the optional second engine
 	@sh .ci/install-minkowski

@@ -11,6 +11,7 @@ from fit_limits import LIMITS, Row, verdicts
 from other_tools import missing_tools
 
 DICE_WORSE, HD95_WORSE_MM = 0.005, 0.1
+DECIMALS = 4
 
 SHORT_HEAD = (
     "case @ clearance | gap 5/50/95/max | interf. mm3 (depth) | blocked mm3, least | "
@@ -102,9 +103,21 @@ def _slashed(row: Row, *names: str) -> str:
 def write_tables(rows: Sequence[Row], folder: Path, before: Any = None) -> None:
     """Write `fit.json` (all numbers) and `fit.md` (summary, then a row a case and clearance)."""
     folder.mkdir(parents=True, exist_ok=True)
-    text = json.dumps({"rows": rows}, indent=1)
-    (folder / "fit.json").write_text(text + "\n", encoding="utf-8")
+    lines = ",\n".join(json.dumps(_rounded(row)) for row in rows)
+    (folder / "fit.json").write_text(f'{{"rows": [\n{lines}\n]}}\n', encoding="utf-8")
     (folder / "fit.md").write_text(readable(rows, before), encoding="utf-8")
+
+
+def _rounded(row: Row) -> Row:
+    """Numbers to 4 decimals; none for what is not a number, which JSON does not know."""
+    return {
+        name: None
+        if isinstance(value, float) and not math.isfinite(value)
+        else round(value, DECIMALS)
+        if isinstance(value, float)
+        else value
+        for name, value in row.items()
+    }
 
 
 def readable(rows: Sequence[Row], before: Any = None) -> str:
