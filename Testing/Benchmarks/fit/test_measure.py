@@ -75,12 +75,12 @@ def steps_of(implant: Facets, bone: Facets) -> np.ndarray:
 
 def test_distances_are_exact(bone):
     rng = np.random.default_rng(5)
-    places = rng.uniform((-20, -20, -6), (20, 20, 6), (60, 3))
+    places = rng.uniform((-20, -20, -6), (20, 20, 6), (30, 3))
     found = np.abs(bone.signed_distances(places))
-    finest = np.concatenate([bone.samples(60.0, rng)[0], bone.points])
+    finest = np.concatenate([bone.samples(25.0, rng)[0], bone.points])
     least = np.linalg.norm(places[:, None] - finest[None], axis=2).min(1)
     assert np.all(found <= least + 1e-6)  # exact ones are never longer than to a sample
-    assert np.all(found >= least - 0.12)
+    assert np.all(found >= least - 0.2)
 
 
 def test_distances_tell_inside(bone):
@@ -124,6 +124,7 @@ def test_interference(bone, coarse):
     assert way.least_mm == pytest.approx(-0.4, abs=0.05)
 
 
+@pytest.mark.slow
 def test_overhang_blocks_the_way_out():
     flare = np.tan(np.radians(30))
     bone = solid(lambda x, y, z: slab(x, y, z, flare), step=0.25)
@@ -142,6 +143,7 @@ def test_overhang_blocks_the_way_out():
     assert down.blocked_mm3 == 0
 
 
+@pytest.mark.slow
 def test_direction_is_found():
     tilt = np.array([0.0, np.sin(np.radians(25)), np.cos(np.radians(25))])
     shear = tilt[1] / tilt[2]
