@@ -7,27 +7,32 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import SimpleITK as sitk
 from vtkmodules.vtkCommonDataModel import vtkPolyData
 
 from . import __version__
+from .checks.check import Check
 from .completion import Choice, Confidence, assess, complete, find_weights
-from .core.images import array_of, crop, voxel_volume_mm3
+from .core.images import crop
+from .core.progress import Progress, part
 from .core.stages import StageReport, Stages, no_report
 from .errors import SkullImplantError
 from .geometry import complete_by_prior, estimate_pose, find_hole
+from .geometry.frame import Pose
 from .geometry.shape_statistics import Population, shipped_population
 from .implant import (
-    Check,
-    CheckOptions,
-    SurfaceOptions,
-    check_implant,
-    make_implant,
+    BoneSurface,
+    Implant,
+    WayIn,
+    bone_surface,
+    make_implants,
+    mask_of,
+    mesh_health,
     surface_of,
+    together,
 )
 from .models import AUTO, PRIOR, TORCH_MINIMUM, chosen_model
-from .options import DesignOptions, check_options
+from .options import REARRANGEMENT, DesignOptions, check_options
 from .reading import Input
 from .skull import LeftOut, Skull, SkullOptions, clean_skull, leave_out, segment_skull
 
@@ -74,20 +79,57 @@ class LeftOutFacts:
 
 
 @dataclass(frozen=True)
+class DesignedImplant:
+    """One implant of a design: its mesh in LPS mm, checks, the way in, where its hole is (LPS), and
+    how far it was bent to be flush with the rim (None where an edited design does not know).
+    """
+
+    mesh: vtkPolyData
+    checks: tuple[Check, ...]
+    way_in: WayIn
+    centre_mm: tuple[float, float, float]
+    rim_correction_mm: float | None
+
+    def as_json(self, file: str, label: int) -> dict[str, Any]:
+        """Return what `design.json` says of it."""
+        health = mesh_health(self.mesh)
+        bounds = self.mesh.GetBounds()
+        area_cm2 = next(float(check.value) for check in self.checks if check.name == "area")
+        return {
+            "file": file,
+            "label": label,
+            "volume_cm3": round(health.volume_cm3, 2),
+            "area_cm2": round(area_cm2, 1),
+            "thickness_mm": round(10.0 * health.volume_cm3 / area_cm2, 2),
+            "triangles": health.triangles,
+            "size_mm_xyz": [round(bounds[2 * k + 1] - bounds[2 * k], 1) for k in range(3)],
+            "centre_mm_xyz": [round(along, 1) for along in self.centre_mm],
+            "insertion_direction_lps": [round(float(along), 5) for along in self.way_in.direction],
+            "insertion_off_normal_deg": round(self.way_in.off_normal_deg, 1),
+            "insertion_lost_percent": round(100.0 * self.way_in.lost_share, 2),
+            "rim_correction_mm": (
+                None if self.rim_correction_mm is None else round(self.rim_correction_mm, 2)
+            ),
+            "checks": [_plain(check) for check in self.checks],
+            "passed": all(check.passed for check in self.checks),
+        }
+
+
+@dataclass(frozen=True)
 class Design:
-    """A proposal for review, made or edited: masks, the mesh in LPS mm, and what is known.
+    """A proposal for review, made or edited: masks, implants, and what is known.
 
     skull: uint8 mask on the input's grid, with the hole. completed_part, implant_part: uint8 masks
-    on a part of that grid; beyond it the completed skull is the skull. background: what pictures
-    show behind it: the CT, or the skull. bone_threshold_hu: None for an input that was a mask.
+    on a part of that grid, of the implants with labels 1 to N; beyond it the completed skull is the
+    skull. implants: as many, the largest hole's first. background: what pictures show behind it:
+    the CT, or the skull. bone_threshold_hu: None for an input that was a mask.
     hole_area_cm2 and confidence: None where an edited design does not know.
     """
 
     skull: sitk.Image
     completed_part: sitk.Image
     implant_part: sitk.Image
-    mesh: vtkPolyData
-    checks: tuple[Check, ...]
+    implants: tuple[DesignedImplant, ...]
     notes: tuple[str, ...]
     background: sitk.Image
     input: InputFacts
@@ -108,54 +150,86 @@ class Design:
 
     @property
     def implant(self) -> sitk.Image:
-        """The implant (uint8 0/1) on the input's grid, made anew at each call."""
+        """The implants (uint8, labels 1 to N) on the input's grid, made anew at each call."""
         empty = sitk.Image(self.skull.GetSize(), sitk.sitkUInt8)
         empty.CopyInformation(self.skull)
         return _on_grid(self.implant_part, empty)
 
     @property
+    def mesh(self) -> vtkPolyData:
+        """The meshes of all implants as one, LPS mm."""
+        return together(tuple(implant.mesh for implant in self.implants))
+
+    @property
+    def checks(self) -> tuple[Check, ...]:
+        """The checks of all implants, one implant's after the other's."""
+        return tuple(check for implant in self.implants for check in implant.checks)
+
+    @property
     def volume_cm3(self) -> float:
-        """The implant's volume."""
-        voxels = int(np.count_nonzero(array_of(self.implant_part)))
-        return voxels * voxel_volume_mm3(self.skull) / 1000.0
+        """The implants' volume."""
+        return sum(mesh_health(implant.mesh).volume_cm3 for implant in self.implants)
+
+    @property
+    def stl_files(self) -> tuple[str, ...]:
+        """The names of the implants' files in a result folder."""
+        return stl_names(len(self.implants))
 
     def as_json(self) -> dict[str, Any]:
         """Return the contents of `design.json` (`export/design.schema.json`)."""
         confidence = {} if self.confidence is None else {"confidence": self.confidence.as_json()}
+        implants = [
+            implant.as_json(file, label)
+            for label, (implant, file) in enumerate(zip(self.implants, self.stl_files), 1)
+        ]
+        several = len(implants) > 1
         return {
             "schema_version": SCHEMA_VERSION,
             "disclaimer": DISCLAIMER,
             "version": __version__,
             "input": _plain(self.input),
             "parameters": {
-                **asdict(self.options),
+                **_plain(self.options),
                 "bone_threshold_hu": self.bone_threshold_hu,
                 "leave_out": None if self.left_out is None else _plain(self.left_out),
             },
             "model": _plain(self.model),
             "device": self.device,
             **confidence,
-            "implant": self._measures(),
-            "checks": [_plain(check) for check in self.checks],
-            "passed": all(check.passed for check in self.checks),
+            "implant": self._measures(implants),
+            "implants": implants,
+            "checks": [
+                {**check, "implant": told["label"]} if several else check
+                for told in implants
+                for check in told["checks"]
+            ],
+            "passed": all(told["passed"] for told in implants),
             "notes": list(dict.fromkeys(self.notes)),
             "stages": self.stages.as_list(),
             **({"edited": True} if self.edited else {}),
         }
 
-    def _measures(self) -> dict[str, Any]:
-        """Return the sizes of the implant."""
-        area_cm2 = next(float(check.value) for check in self.checks if check.name == "area")
+    def _measures(self, implants: list[dict[str, Any]]) -> dict[str, Any]:
+        """Return the sizes of all implants together."""
+        volume_cm3 = sum(told["volume_cm3"] for told in implants)
+        area_cm2 = sum(told["area_cm2"] for told in implants)
         bounds = self.mesh.GetBounds()
         hole_cm2 = self.hole_area_cm2
         return {
-            "volume_cm3": round(self.volume_cm3, 2),
+            "volume_cm3": round(volume_cm3, 2),
             "area_cm2": round(area_cm2, 1),
-            "thickness_mm": round(10.0 * self.volume_cm3 / area_cm2, 2),
+            "thickness_mm": round(10.0 * volume_cm3 / area_cm2, 2),
             "hole_area_cm2": None if hole_cm2 is None else round(hole_cm2, 1),
-            "triangles": self.mesh.GetNumberOfPolys(),
+            "triangles": sum(told["triangles"] for told in implants),
             "size_mm_xyz": [round(bounds[2 * k + 1] - bounds[2 * k], 1) for k in range(3)],
         }
+
+
+def stl_names(count: int) -> tuple[str, ...]:
+    """Return the names of the files of so many implants."""
+    if count == 1:
+        return ("implant.stl",)
+    return tuple(f"implant-{number}.stl" for number in range(1, count + 1))
 
 
 def design_implant(
@@ -198,22 +272,27 @@ def design_implant(
         hole = find_hole(skull.mask, prior, BOX_AROUND_HOLE_MM)
         completed = complete(skull.mask, prior, hole, choice, progress)
         filled = completed.filled(skull.mask, hole)
-    bone = crop(skull.mask, hole.box)
     with stages.stage("implant") as progress:
-        implant = make_implant(filled, bone, options.implant, hole.mask, progress)
+        bone = surface_around(skull, hole.box)
+        depth = completed.depth_mm
+        if options.smoother == REARRANGEMENT:
+            depth = completed.rearranged(bone.field, hole)
+        implants, notes = make_implants(
+            depth, bone, hole.mask, pose.centre_mm, options.implant, progress
+        )
+        mask = mask_of(implants, filled)
     with stages.stage("surface") as progress:
-        mesh = surface_of(implant.mask, SurfaceOptions(), progress)
+        meshes = meshes_of(implants, progress)
     with stages.stage("checks") as progress:
-        limits = CheckOptions(clearance_mm=options.clearance_mm)
-        checks = check_implant(implant.mask, bone, mesh, filled, limits, progress)
+        known = Known(bone, skull, filled, depth, pose)
+        designed = checked(implants, meshes, known, options, progress)
         confidence = assess(prior, shapes, completed.departure, completed.source)
     without_torch = (WITHOUT_TORCH,) if asked == AUTO and options.model == PRIOR else ()
     design = Design(
         skull=skull.mask,
         completed_part=filled,
-        implant_part=implant.mask,
-        mesh=mesh,
-        checks=checks,
+        implant_part=mask,
+        implants=designed,
         notes=(
             *confidence.warning,
             *source.notes,
@@ -221,7 +300,8 @@ def design_implant(
             *prior.notes,
             *completed.notes,
             *without_torch,
-            *implant.notes,
+            *notes,
+            *(note for implant in implants for note in implant.notes),
         ),
         background=source.image if source.kind == "ct" else skull.mask,
         input=facts_of(source.image, source.kind, source.description, source.sha256),
@@ -240,6 +320,72 @@ def design_implant(
     )
     _log(design)
     return design
+
+
+def surface_around(skull: Skull, box: tuple[slice, ...]) -> BoneSurface:
+    """Return the surface of the skull's bone in a box, slices (z, y, x), of its grid."""
+    grey = None if skull.grey is None else crop(skull.grey, box)
+    return bone_surface(crop(skull.mask, box), grey, skull.bone_threshold_hu)
+
+
+def meshes_of(implants: tuple[Implant, ...], progress: Progress) -> tuple[vtkPolyData, ...]:
+    """Return the surface of each implant."""
+    return tuple(
+        surface_of(implant.field, part(progress, k / len(implants), (k + 1) / len(implants)))
+        for k, implant in enumerate(implants)
+    )
+
+
+@dataclass(frozen=True)
+class Known:
+    """What is known of the head that implants are checked against.
+
+    bone: the surface around the holes. skull: the whole. filled: the completed skull (uint8) on the
+    grid of `bone.field`. depth: that within it (float32, mm), where it is known; pose: the head's.
+    """
+
+    bone: BoneSurface
+    skull: Skull
+    filled: sitk.Image
+    depth: sitk.Image | None = None
+    pose: Pose | None = None
+
+
+def checked(
+    implants: tuple[Implant, ...],
+    meshes: tuple[vtkPolyData, ...],
+    known: Known,
+    options: DesignOptions,
+    progress: Progress,
+) -> tuple[DesignedImplant, ...]:
+    """Return the implants with their checks."""
+    from .implant.checks import CheckOptions as OldOptions, check_implant as old_check
+
+    limits = OldOptions(clearance_mm=options.clearance_mm)
+    designed = []
+    for number, (implant, mesh) in enumerate(zip(implants, meshes)):
+        low, high = number / len(implants), (number + 1) / len(implants)
+        mask = mask_of((implant,), known.filled)
+        checks = old_check(
+            mask,
+            crop_like(known.skull.mask, known.filled),
+            mesh,
+            known.filled,
+            limits,
+            part(progress, low, high),
+        )
+        designed.append(
+            DesignedImplant(
+                mesh, checks, implant.way_in, implant.centre_mm, implant.correction_mm
+            )
+        )
+    return tuple(designed)
+
+
+def crop_like(image: sitk.Image, region: sitk.Image) -> sitk.Image:
+    """Return the part of `image` on the grid of `region`, a box of its own."""
+    start = image.TransformPhysicalPointToIndex(region.GetOrigin())
+    return sitk.RegionOfInterest(image, region.GetSize(), start)
 
 
 def facts_of(image: sitk.Image, kind: str, description: str, sha256: str | None) -> InputFacts:

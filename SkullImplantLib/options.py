@@ -1,5 +1,6 @@
 """What a person can choose, without the code that obeys, so that help comes at once."""
 
+import math
 from dataclasses import dataclass
 
 from .errors import SkullImplantError
@@ -7,70 +8,115 @@ from .models import DEFAULT_MODEL
 
 DEVICES = ("auto", "cpu", "cuda")
 ENGINES = ("torch", "minkowski")
+# What makes a smooth shape of the completion: its own depth field, or, from its voxels, the
+# rearrangement of Li et al. 2021.
+FIELD, REARRANGEMENT = SMOOTHERS = ("field", "rearrangement")
 # The kinds of artificial defects; `random` is the first of SkullBreak's two random kinds.
 DEFECT_KINDS = ("bilateral", "frontoorbital", "parietotemporal", "random", "random_1", "random_2")
 
 # Published clearances are 0.3 to 1 mm; beyond this it is a mistyped number.
 MOST_CLEARANCE_MM = 5.0
-# As wide as an implant is thick; and a rim that laps over the bone by more is a skin on it.
-MOST_SPUR_MM, MOST_RIM_SLACK_MM = 10.0, 5.0
+# The thickest vault has 15 mm, and thinner than this nothing holds a screw or is printed well.
+THICKNESS_MM = (1.0, 20.0)
+LEAST_WALL_MM = (0.5, 6.0)
+
+Direction = tuple[float, float, float]
+# A hole by its number, the largest is 1, or by a place near its middle (LPS, mm).
+HoleChoice = int | tuple[float, float, float]
 
 
 @dataclass(frozen=True)
 class ImplantOptions:
-    """What is taken off the difference of the two skulls.
+    """How the implant is fitted.
 
-    clearance_mm: gap left between implant and bone; 0 gives the exact complement.
-    skin_mm: how far the completed surface may stray from intact bone without becoming implant.
-    rim_slack_mm: how far over the edge of the bone the rim may reach, to fill sharp corners.
-    spur_mm: spurs thinner than this are removed; a thin sheet of 1 cm² and more is thin bone.
+    clearance_mm: gap left between implant and bone, in place and on the way in.
+    thickness_mm: of the whole implant; None is that of the bone that is missing.
+    least_wall_mm: nothing of the implant is thinner; its edges are rounded by half of it.
+    insertion_direction: along which the implant comes out (x, y, z; LPS), of any length; None is
+        the direction on which least is lost.
+    holes: the holes that get an implant; none given are all of 4 cm² and more.
     """
 
     clearance_mm: float = 0.5
-    skin_mm: float = 2.0
-    rim_slack_mm: float = 0.5
-    spur_mm: float = 2.5
+    thickness_mm: float | None = None
+    least_wall_mm: float = 2.0
+    insertion_direction: Direction | None = None
+    holes: tuple[HoleChoice, ...] = ()
 
 
 @dataclass(frozen=True)
 class DesignOptions:
-    """What a design depends on beside its input; lengths as in `ImplantOptions`."""
+    """What a design depends on beside its input; `ImplantOptions` says what its own mean."""
 
     bone_threshold_hu: float | None = None
     clearance_mm: float = ImplantOptions.clearance_mm
-    rim_slack_mm: float = ImplantOptions.rim_slack_mm
-    spur_mm: float = ImplantOptions.spur_mm
+    thickness_mm: float | None = None
+    least_wall_mm: float = ImplantOptions.least_wall_mm
+    insertion_direction: Direction | None = None
+    holes: tuple[HoleChoice, ...] = ()
+    smoother: str = SMOOTHERS[0]
     model: str = DEFAULT_MODEL
     device: str = "auto"
     engine: str = "torch"
 
     @property
     def implant(self) -> ImplantOptions:
-        """What of these is taken off the difference of the two skulls."""
+        """How the implant is fitted."""
         return ImplantOptions(
-            clearance_mm=self.clearance_mm, rim_slack_mm=self.rim_slack_mm, spur_mm=self.spur_mm
+            clearance_mm=self.clearance_mm,
+            thickness_mm=self.thickness_mm,
+            least_wall_mm=self.least_wall_mm,
+            insertion_direction=self.insertion_direction,
+            holes=self.holes,
         )
 
 
 def check_options(options: DesignOptions) -> None:
-    """Raise `SkullImplantError` for a length that can only be a mistyped number, and for a device
-    or an engine that there is not.
+    """Raise `SkullImplantError` for a length that can only be a mistyped number, for a direction
+    that is none, and for a device, an engine or a smoother that there is not.
     """
-    for name, value, most in (
-        ("clearance between implant and bone", options.clearance_mm, MOST_CLEARANCE_MM),
-        ("rim slack", options.rim_slack_mm, MOST_RIM_SLACK_MM),
-        ("width of spurs", options.spur_mm, MOST_SPUR_MM),
+    for name, value, (least, most) in (
+        ("clearance between implant and bone", options.clearance_mm, (0.0, MOST_CLEARANCE_MM)),
+        ("thickness", options.thickness_mm, THICKNESS_MM),
+        ("least wall", options.least_wall_mm, LEAST_WALL_MM),
     ):
-        if not isinstance(value, (int, float)) or not 0.0 <= value <= most:
+        if name == "thickness" and value is None:
+            continue
+        if not _is_number(value) or not least <= value <= most:
             told = f"{value:g}" if isinstance(value, (int, float)) else repr(value)
             raise SkullImplantError(
-                f"A {name} of {told} mm makes no implant; give 0 to {most:g} mm."
+                f"A {name} of {told} mm makes no implant; give {least:g} to {most:g} mm."
+            )
+    if options.thickness_mm is not None and options.thickness_mm < options.least_wall_mm:
+        raise SkullImplantError(
+            f"A thickness of {options.thickness_mm:g} mm is under the least wall of "
+            f"{options.least_wall_mm:g} mm; give a thicker implant or a smaller least wall."
+        )
+    direction = options.insertion_direction
+    if direction is not None and not (_is_place(direction) and any(direction)):
+        raise SkullImplantError(
+            "The direction of insertion is none; give three numbers X,Y,Z (LPS), such as 0,-1,0 "
+            "for an implant that comes out forwards."
+        )
+    for hole in options.holes:
+        if not (isinstance(hole, int) or _is_place(hole)):
+            raise SkullImplantError(
+                "A hole is chosen by its number (1 is the largest) or by a place X,Y,Z (LPS, mm)."
             )
     for name, chosen, allowed in (
         ("device", options.device, DEVICES),
         ("engine", options.engine, ENGINES),
+        ("smoother", options.smoother, SMOOTHERS),
     ):
         if chosen not in allowed:
             raise SkullImplantError(
                 f"There is no {name} '{chosen}'; use one of {', '.join(allowed)}."
             )
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, (int, float)) and math.isfinite(value)
+
+
+def _is_place(values: object) -> bool:
+    return isinstance(values, (tuple, list)) and len(values) == 3 and all(map(_is_number, values))

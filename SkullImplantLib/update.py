@@ -6,17 +6,31 @@ from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import SimpleITK as sitk
 
-from .core.images import array_of, read_mask, same_grid
-from .core.progress import silent
+from .completion.sub_voxel import sub_voxel_depth
+from .core.images import array_of, bounding_box, crop, read_mask, same_grid
+from .core.progress import Progress, part, silent
 from .core.stages import StageReport, Stages, no_report
-from .design import SCHEMA_VERSION, Design, InputFacts, LeftOutFacts, ModelFacts, facts_of
+from .design import (
+    BOX_AROUND_HOLE_MM,
+    SCHEMA_VERSION,
+    Design,
+    InputFacts,
+    Known,
+    LeftOutFacts,
+    ModelFacts,
+    checked,
+    facts_of,
+    meshes_of,
+    surface_around,
+)
 from .errors import Remedy, SkullImplantError
-from .implant.checks import CheckOptions, check_implant
-from .implant.surface import SurfaceOptions, surface_of
-from .options import DEVICES, ENGINES, DesignOptions, check_options
+from .implant import BoneSurface, Implant, mask_of, refitted
+from .options import DEVICES, ENGINES, SMOOTHERS, DesignOptions, check_options
 from .reading.input import read_input
+from .skull import Skull
 
 EDITED_NOTE = "The implant was edited by hand after the design."
 MASKS = ("skull", "completed", "implant")
@@ -40,41 +54,58 @@ def update_design(
     folder: Path | str,
     ct: Path | str | None = None,
     clearance_mm: float | None = None,
+    insertion_direction: tuple[float, float, float] | None = None,
     report: StageReport = no_report,
 ) -> Design:
-    """Mesh and check the implant in a result folder anew, as it is there now.
+    """Fit, mesh and check the implants in a result folder anew, as they are there now.
 
-    All its pieces are kept, so that the checks can say that there are several. `clearance_mm` is
-    the design's own unless given. Raises `SkullImplantError` where a mask is missing, empty or on
-    another grid, or `design.json` is damaged.
+    The edited voxels are made smooth by voxel rearrangement, the patient's own skull the template,
+    and fitted by the same field as a design: clearance and direction of insertion are the design's
+    own unless given. All pieces are kept, so that the checks can say that there are several.
+    Raises `SkullImplantError` where a mask is missing, empty or on another grid, `design.json` is
+    damaged, or no clearance is known.
     """
     folder = Path(folder)
     told = read_account(folder)
     options = _options_of(told)
+    if clearance_mm is None and not 0.0 <= options.clearance_mm < math.inf:
+        raise SkullImplantError("design.json has no usable clearance.", Remedy.GIVE_CLEARANCE)
     if clearance_mm is not None:
         options = replace(options, clearance_mm=clearance_mm)
-        check_options(options)
-    elif not 0.0 <= options.clearance_mm < math.inf:
-        raise SkullImplantError("design.json has no usable clearance.", Remedy.GIVE_CLEARANCE)
+    if insertion_direction is not None:
+        options = replace(options, insertion_direction=insertion_direction)
+    check_options(options)
     masks = read_masks(folder, ct, report)
-    stages = Stages(report)
-    with stages.stage("surface") as progress:
-        mesh = surface_of(masks.implant, SurfaceOptions(pieces=None), progress)
-    with stages.stage("checks") as progress:
-        limits = CheckOptions(clearance_mm=options.clearance_mm)
-        checks = check_implant(masks.implant, masks.skull, mesh, masks.completed, limits, progress)
     parameters = told.get("parameters", {})
+    threshold_hu = _number(parameters.get("bone_threshold_hu"))
+    skull = Skull(masks.skull, threshold_hu, (), masks.background if ct else None)
+    stages = Stages(report)
+    labels = array_of(masks.implant)
+    box = bounding_box(labels, _voxels(BOX_AROUND_HOLE_MM, masks.implant))
+    with stages.stage("implant") as progress:
+        bone = surface_around(skull, box)
+        edited = [crop(masks.implant, box) == int(n) for n in np.unique(labels[labels > 0])]
+        implants = tuple(
+            _fitted(mask, bone, told, number, options, part(progress, number / n, (number + 1) / n))
+            for n in (len(edited),)
+            for number, mask in enumerate(edited)
+        )
+        mask = mask_of(implants, masks.implant)
+    with stages.stage("surface") as progress:
+        meshes = meshes_of(implants, progress)
+    with stages.stage("checks") as progress:
+        known = Known(bone, skull, crop(masks.completed, box))
+        designed = checked(implants, meshes, known, options, progress)
     return Design(
         skull=masks.skull,
         completed_part=masks.completed,
-        implant_part=masks.implant,
-        mesh=mesh,
-        checks=checks,
+        implant_part=mask,
+        implants=designed,
         notes=(*map(str, told.get("notes", [])), EDITED_NOTE),
         background=masks.background,
         input=_input_of(told, masks.implant),
         options=options,
-        bone_threshold_hu=_number(parameters.get("bone_threshold_hu")),
+        bone_threshold_hu=threshold_hu,
         hole_area_cm2=_number(told.get("implant", {}).get("hole_area_cm2")),
         left_out=_left_out_of(parameters.get("leave_out")),
         model=ModelFacts(*(_text(told.get("model", {}).get(f.name)) for f in fields(ModelFacts))),
@@ -83,6 +114,41 @@ def update_design(
         stages=stages,
         edited=True,
     )
+
+
+def _fitted(
+    mask: sitk.Image,
+    bone: BoneSurface,
+    told: dict[str, Any],
+    number: int,
+    options: DesignOptions,
+    progress: Progress,
+) -> Implant:
+    """Return an edited implant, made smooth and fitted on the way in that is asked for or told."""
+    depth = sub_voxel_depth(mask, bone.field)
+    direction = options.insertion_direction or _direction_told(told, number)
+    return refitted(depth, bone, direction, options.implant, progress)
+
+
+def _direction_told(told: dict[str, Any], number: int) -> tuple[float, float, float] | None:
+    """Return the direction (LPS) that the design had for an implant, where it tells it."""
+    implants = told.get("implants")
+    if not isinstance(implants, list) or number >= len(implants):
+        return None
+    values = implants[number].get("insertion_direction_lps")
+    if not isinstance(values, list) or len(values) != 3:
+        return None
+    numbers = [_number(value) for value in values]
+    if None in numbers or not any(numbers):
+        return None
+    x, y, z = (float(value) for value in numbers if value is not None)
+    return x, y, z
+
+
+def _voxels(length_mm: float, grid: sitk.Image) -> tuple[int, int, int]:
+    """Return how many voxels a length takes along (z, y, x), rounded up."""
+    x, y, z = (math.ceil(length_mm / s) for s in grid.GetSpacing())
+    return z, y, x
 
 
 def read_account(folder: Path) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """What the verbs of the command line have in common: the frame of a verb, and shared options."""
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TypeAlias
 
@@ -8,6 +9,9 @@ from ..models import DEFAULT_MODEL, MIRROR, NETWORK, PRIOR, shipped_models
 from ..options import DEVICES, ENGINES
 
 Verbs: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
+
+# Options whose value is a place or a direction, and may begin with a minus.
+PLACES = ("--insertion-direction", "--hole")
 
 
 def add_verb(
@@ -116,3 +120,28 @@ def not_negative(text: str) -> float:
     if not 0.0 <= number < float("inf"):
         raise argparse.ArgumentTypeError("must be 0 or more")
     return number
+
+
+def three_numbers(text: str) -> tuple[float, float, float]:
+    try:
+        x, y, z = (float(part) for part in text.split(","))
+    except ValueError as error:
+        raise argparse.ArgumentTypeError("must be three numbers X,Y,Z") from error
+    return x, y, z
+
+
+def hole_choice(text: str) -> int | tuple[float, float, float]:
+    return three_numbers(text) if "," in text else positive(text)
+
+
+def with_values_joined(arguments: Sequence[str]) -> list[str]:
+    """Return the arguments with `--option -1,2,3` as `--option=-1,2,3`, as argparse takes what
+    begins with a dash for an option.
+    """
+    joined: list[str] = []
+    for argument in arguments:
+        if joined and joined[-1] in PLACES and argument.startswith("-"):
+            joined[-1] += "=" + argument
+        else:
+            joined.append(argument)
+    return joined

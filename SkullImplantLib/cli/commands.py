@@ -45,8 +45,11 @@ def design(options: argparse.Namespace, report: StageReport) -> Result:
     settings = DesignOptions(
         bone_threshold_hu=options.bone_threshold,
         clearance_mm=options.clearance_mm,
-        rim_slack_mm=options.rim_slack_mm,
-        spur_mm=options.spur_mm,
+        thickness_mm=options.thickness_mm,
+        least_wall_mm=options.least_wall_mm,
+        insertion_direction=options.insertion_direction,
+        holes=tuple(options.hole),
+        smoother=options.smoother,
         model=options.model,
         device=options.device,
         engine=options.engine,
@@ -62,7 +65,9 @@ def design(options: argparse.Namespace, report: StageReport) -> Result:
 def update(options: argparse.Namespace, report: StageReport) -> Result:
     """`skull-implant update`: mesh and check an implant anew that was edited by hand."""
     use_threads(options.threads)
-    edited = update_design(options.result, options.input, options.clearance_mm, report)
+    edited = update_design(
+        options.result, options.input, options.clearance_mm, options.insertion_direction, report
+    )
     data = write_design(edited, options.output, not options.no_report)
     return Result(data, _summary(data, options.output))
 

@@ -17,8 +17,20 @@ from .. import __version__
 from ..core.staging import trace_remover
 from ..core.threads import processor_count, thread_variables
 from ..errors import Cancelled, SkullImplantError, expected
-from ..options import DEFECT_KINDS, DesignOptions
-from .arguments import Verbs, add_input, add_output, add_run, add_verb, flag, not_negative, seed
+from ..options import DEFECT_KINDS, SMOOTHERS, DesignOptions
+from .arguments import (
+    Verbs,
+    add_input,
+    add_output,
+    add_run,
+    add_verb,
+    flag,
+    hole_choice,
+    not_negative,
+    seed,
+    three_numbers,
+    with_values_joined,
+)
 from .evaluation_arguments import add_benchmark, add_evaluate
 from .terminal import JsonLines, ProgressBar, Quiet, showing_log
 from .training_arguments import add_train
@@ -124,19 +136,46 @@ def _add_design(verbs: Verbs) -> None:
         help="a mask: bone inside it counts as removed (hardware, loose fragments, bone to resect)",
     )
     for name, text in (
-        ("clearance_mm", "gap between implant and bone"),
-        ("rim_slack_mm", "how far the rim may reach over the edge of the bone"),
-        ("spur_mm", "spurs of the implant thinner than this are removed"),
+        ("clearance_mm", "gap between implant and bone, in place and on the way in"),
+        ("thickness_mm", "one thickness for all of it (default: as the bone that is missing)"),
+        ("least_wall_mm", "nothing is thinner; edges are rounded by half of it"),
     ):
+        default = getattr(DesignOptions, name)
         parser.add_argument(
             flag(name),
             type=not_negative,
-            default=getattr(DesignOptions, name),
+            default=default,
             metavar="MM",
-            help=f"{text} (default: %(default)s)",
+            help=text if default is None else f"{text} (default: %(default)s)",
         )
+    _add_direction(parser, "the one on which least is lost")
+    parser.add_argument(
+        "--hole",
+        action="append",
+        type=hole_choice,
+        default=[],
+        metavar="N|X,Y,Z",
+        help="only this hole: its number (1 is the largest), or a place in it (LPS, mm); may be "
+        "given again (default: every hole of 4 cm² and more)",
+    )
+    parser.add_argument(
+        "--smoother",
+        choices=SMOOTHERS,
+        default=DesignOptions.smoother,
+        help="what makes the completion smooth: its own depth, or voxel rearrangement "
+        "(default: %(default)s)",
+    )
     add_run(parser)
     _add_no_report(parser)
+
+
+def _add_direction(parser: argparse.ArgumentParser, default: str) -> None:
+    parser.add_argument(
+        "--insertion-direction",
+        type=three_numbers,
+        metavar="X,Y,Z",
+        help=f"along which the implant comes out (LPS; default: {default})",
+    )
 
 
 def _add_no_report(parser: argparse.ArgumentParser) -> None:
@@ -149,7 +188,7 @@ def _add_update(verbs: Verbs) -> None:
     parser = add_verb(
         verbs,
         "update",
-        "mesh and check an implant anew that was edited by hand",
+        "fit, mesh and check an implant anew that was edited by hand",
         UPDATE_EXAMPLES,
     )
     parser.add_argument(
@@ -166,8 +205,9 @@ def _add_update(verbs: Verbs) -> None:
         "--clearance-mm",
         type=not_negative,
         metavar="MM",
-        help="gap that the checks allow (default: what the design was made with)",
+        help="gap between implant and bone (default: what the design was made with)",
     )
+    _add_direction(parser, "what the design was made with")
     _add_no_report(parser)
 
 
@@ -217,7 +257,8 @@ def _add_defect(verbs: Verbs) -> None:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code."""
-    options = build_parser().parse_args(arguments)
+    given = sys.argv[1:] if arguments is None else arguments
+    options = build_parser().parse_args(with_values_joined(given))
     signal.signal(signal.SIGTERM, _stop)
     show = {"bar": ProgressBar, "json": JsonLines, "none": Quiet}[options.progress]()
     watching: AbstractContextManager[None] = nullcontext()

@@ -19,6 +19,7 @@ from ..geometry.prior import Prior
 from ..geometry.view import defect_view, head_view
 from ..models import MIRROR, model_needs_torch, require_torch
 from .rearrangement import Rules, apply_rules, learn_rules
+from .sub_voxel import depth_of_shares, sub_voxel_depth
 from .trust import GEOMETRY, MIRRORED, NETWORK, Departure, departure_of, is_trusted
 
 if TYPE_CHECKING:
@@ -81,6 +82,18 @@ class Completed:
         filled[near] |= (depth > 0.0) & (distance_mm(crop(hole.mask, near)) < RIM_MM)
         return image_like(filled, region)
 
+    def rearranged(self, bone: sitk.Image, hole: Hole) -> sitk.Image:
+        """Return the depth (float32, mm) of the completed skull's voxels, made smooth by voxel
+        rearrangement instead of taken as it is.
+
+        bone: float32 on the box of the hole, positive in bone, 0 on its surface: what teaches,
+        beyond the hole's edge.
+        """
+        depth = resample(self.depth_mm, bone, outside=-1.0)
+        around = distance_mm(hole.mask)
+        shape = image_like((array_of(depth) > 0.0) & (around < REARRANGED_AROUND_MM), bone)
+        return sub_voxel_depth(shape, bone, image_like(around > RIM_MM, bone))
+
 
 def find_weights(model: str) -> "Weights | None":
     """Return the weights that a model's name means: shipped ones, a file's, or None without a
@@ -124,11 +137,10 @@ def _by_prior(skull: sitk.Image, prior: Prior) -> sitk.Image:
 
 
 def _mirrored(skull: sitk.Image, prior: Prior) -> sitk.Image:
-    """Return the skull turned over, as a depth in mm; a true one within half a voxel only."""
+    """Return the skull turned over, as a depth in mm."""
     grid = standard_grid(prior.pose, MIRROR_SPACING_MM)
     share = array_of(fraction_on(skull, grid))[..., ::-1]
-    depth = ((share - 0.5) * MIRROR_SPACING_MM).astype(np.float32)
-    return image_like(np.ascontiguousarray(depth), grid)
+    return depth_of_shares(image_like(np.ascontiguousarray(share), grid))
 
 
 def _by_network(
@@ -157,12 +169,13 @@ def _by_network(
         found = run_network(head_view(skull, prior, grid), weights, where, progress)
         occupancy = image_like(found.values, grid)
         departure = departure_of(prior.hole_depth_on(grid), depth_mm(occupancy > 0.5))
-        depth = depth_mm(rearranged(occupancy, skull, hole))
+        depth = depth_of_shares(rearranged(occupancy, skull, hole))
     return Completed(depth, NETWORK, found.device, departure, found.notes)
 
 
 def rearranged(occupancy: sitk.Image, skull: sitk.Image, hole: Hole) -> sitk.Image:
-    """Return an occupancy refined to the skull's grid (uint8 0/1), around the hole.
+    """Return an occupancy refined to the skull's grid, around the hole: the share (float32) of each
+    voxel that is filled.
 
     By voxel rearrangement, whose template is the patient's own intact skull around the hole.
     """
@@ -179,8 +192,8 @@ def rearranged(occupancy: sitk.Image, skull: sitk.Image, hole: Hole) -> sitk.Ima
     interpolated = resample(occupancy, fine_grid)
     rules = _rules_of(skull, hole, factor)
     share = apply_rules(coarse, rules, interpolated=array_of(interpolated))
-    fine = share[tuple(slice(0, n) for n in target.GetSize()[::-1])] > 0.5
-    return image_like(fine, target)
+    fine = share[tuple(slice(0, n) for n in target.GetSize()[::-1])]
+    return image_like(np.ascontiguousarray(fine), target)
 
 
 def _rules_of(skull: sitk.Image, hole: Hole, factor: tuple[int, int, int]) -> Rules:

@@ -26,7 +26,7 @@ from ..export.renders import (
     with_distances,
 )
 from ..export.slices import PLANES, Layer, Plane, layers_picture
-from ..implant.surface import SurfaceOptions, surface_of
+from ..implant.surface import surface_of_mask
 from .judging import Trial
 from .suite_cases import CaseInput, JudgedCase
 
@@ -124,9 +124,9 @@ def _row_of(case: JudgedCase, row: Row, label: str, trial: Trial) -> np.ndarray:
 
 def _renders_of(case: CaseInput, implant: sitk.Image) -> list[np.ndarray]:
     """Return the implant in the skull, and, nearer, coloured by its distance to the truth."""
-    skull, mesh = picture_mesh(case.defective), surface_of(implant)
+    skull, mesh = picture_mesh(case.defective), surface_of_mask(implant != 0)
     box = bounding_box(array_of(case.truth), 1)
-    truth = surface_of(crop(case.truth, box), SurfaceOptions(pieces=None))
+    truth = surface_of_mask(crop(case.truth, box))
     coloured = with_distances(mesh, truth)
     lacking = farther_than(with_distances(truth, mesh), FULL_DISTANCE_MM)
     view = three_quarter_view(skull, truth)

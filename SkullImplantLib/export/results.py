@@ -9,8 +9,9 @@ from ..core.images import write_image
 from ..core.progress import part
 from ..core.stages import StageReport, Stages, no_report
 from ..core.staging import staged_folder
-from ..design import Design
+from ..design import Design, stl_names
 from ..errors import SkullImplantError
+from ..implant.surface import together
 from ..update import read_account, read_masks
 from .pictures import compose_preview, renders_missing
 from .report import write_report
@@ -22,11 +23,13 @@ TOLD_IN_A_REPORT = (
     "disclaimer", "version", "input", "parameters", "model", "device", "implant", "checks", "notes",
     "stages",
 )  # fmt: skip
+MOST_IMPLANTS = 32  # far more than a head has holes; of an earlier design in a folder, all go
 RESULT_FILES = (
     "skull.nrrd",
     "completed.nrrd",
     "implant.nrrd",
     "implant.stl",
+    *stl_names(MOST_IMPLANTS),
     *PICTURE_FILES,
     "design.json",
 )
@@ -52,7 +55,8 @@ def write_files(design: Design, folder: Path, pictures: bool = True) -> dict[str
         for done, name in enumerate(("skull", "completed", "implant")):
             progress(0.1 * done, "masks")
             write_image(getattr(design, name), folder / f"{name}.nrrd")
-        write_stl(design.mesh, folder / "implant.stl")
+        for implant, name in zip(design.implants, design.stl_files):
+            write_stl(implant.mesh, folder / name)
         if pictures:
             preview = compose_preview(
                 design.background,
@@ -85,7 +89,8 @@ def write_pictures(
             f"{result} holds no whole design.json; give a folder that a design was written to."
         )
     masks = read_masks(result, ct, report)
-    mesh = read_stl(result / "implant.stl")
+    names = [told["file"] for told in data.get("implants", [{"file": "implant.stl"}])]
+    mesh = together(tuple(read_stl(result / Path(name).name) for name in names))
     with Stages(report).stage("pictures") as progress, staged_folder(output) as staging:
         preview = compose_preview(
             masks.background, masks.skull, masks.implant, mesh, part(progress, 0.0, 0.95)

@@ -1,15 +1,21 @@
-"""The difference is the implant: fitted, smoothed, meshed and checked."""
+"""The difference is the implant: the field that fits it, and its surface."""
 
-from .checks import Check, CheckOptions, check_implant
-from .fit import Implant, make_implant
-from .surface import SurfaceOptions, surface_of
+from .bone_surface import BoneSurface, bone_surface
+from .fit import Implant, make_implants, mask_of, refitted
+from .insertion import WayIn
+from .meshes import mesh_health
+from .surface import surface_of, surface_of_mask, together
 
 __all__ = [
-    "Check",
-    "CheckOptions",
+    "BoneSurface",
     "Implant",
-    "SurfaceOptions",
-    "check_implant",
-    "make_implant",
+    "WayIn",
+    "bone_surface",
+    "make_implants",
+    "mask_of",
+    "mesh_health",
+    "refitted",
     "surface_of",
+    "surface_of_mask",
+    "together",
 ]

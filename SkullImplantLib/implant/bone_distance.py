@@ -11,9 +11,10 @@ import SimpleITK as sitk
 from numpy.typing import NDArray
 
 from ..core.distances import signed_distance_mm
-from ..core.images import array_of, image_like, index_to_lps_mm, resample
+from ..core.images import array_of, image_like
 from ..core.interpolation import values_at
 from .bone_surface import BoneSurface
+from .lattice import places_of, to_index, values_on
 from .mesh_distance import MeshDistance
 
 Floats = NDArray[np.floating]
@@ -54,7 +55,7 @@ def bone_distance(
     """Return the distance to bone on `lattice` (any image with its grid), exact where it is less
     than `exact_mm` and, if given, `where` (z, y, x).
     """
-    field = array_of(resample(surface.field, lattice, outside=-1.0, pixel_type=sitk.sitkFloat32))
+    field = values_on(surface.field, lattice, outside=-1.0)
     inside = image_like(field > 0.0, lattice)
     half_mm = min(lattice.GetSpacing()) / 2
     if array_of(inside).any():
@@ -65,14 +66,7 @@ def bone_distance(
     near = np.abs(values) < exact_mm + 2 * half_mm
     if where is not None:
         near &= where
-    places = np.argwhere(near)
-    frame = index_to_lps_mm(lattice)
-    away = triangles.unsigned_mm(places[:, ::-1] @ frame[:3, :3].T + frame[:3, 3])
+    away = triangles.unsigned_mm(places_of(lattice, np.argwhere(near)))
     values[near] = np.where(field[near] > 0.0, -away, away)
     return BoneDistance(image_like(values, lattice))
 
-
-def to_index(image: sitk.Image, points_mm: Floats) -> NDArray[np.float64]:
-    """Return LPS points (n, 3) as indices (n, 3; x, y, z) of an image, fractions between voxels."""
-    inverse = np.linalg.inv(index_to_lps_mm(image))
-    return np.asarray(points_mm @ inverse[:3, :3].T + inverse[:3, 3])

@@ -1,227 +1,265 @@
-"""The implant: what the completed skull has and the defective skull lacks, as one clean solid.
+"""The implant: one field decides what goes in, keeps its clearance and can be made.
 
-The plain difference of two masks is not an implant. Wherever the completed surface lies a fraction
-of a millimetre above the real one it leaves a skin on intact bone, and elsewhere crumbs. A skin is
-told from the implant by where it lies, not by how thick it is, so that a thin temple survives:
+The completed skull is a depth, the bone a distance, both in mm and between the voxels. The implant
+is where `min(depth, W_d - clearance) > 0`, with `W_d` the smallest distance to bone on the way out
+along the direction of insertion (`insertion.py`): clearance and insertability hold by construction.
+Before, the depth is bent until it is flush with the bone's tables at the rim (`flush.py`) and given
+its thickness (`thickness.py`); afterwards, what is thinner than the least wall is taken away
+(`walls.py`). Mask and mesh are made from the field, never the other way round.
 
-- The *core* of the difference is what lies farther than `skin_mm` from bone. Skins have none.
-- The implant is the core and the rim that joins it to the bone: the voxels on the straight way
-  from core to bone, `distance to bone + distance to core <= skin_mm`. On a rim that holds all the
-  way to the bone; a skin that runs out over intact bone leads away from the core and fails it.
-
-Distances are Euclidean, in mm, on the image's own spacing. Arrays are (z, y, x).
+Lattices are boxes along the axes of the input's grid, with voxels of equal sides.
 """
 
-import math
+import logging
 from dataclasses import dataclass
 
 import numpy as np
 import SimpleITK as sitk
-from scipy.spatial import cKDTree
+from numpy.typing import NDArray
 
-from ..core.distances import distance_mm
-from ..core.images import (
-    array_of,
-    bounding_box,
-    crop,
-    image_like,
-    resample,
-    same_grid,
-    shares_in_blocks,
-    voxel_volume_mm3,
-)
-from ..core.progress import Progress, silent
-from ..core.threads import worker_count
+from ..core.images import array_of, bounding_box, image_like, resample
+from ..core.progress import Progress, part, silent
 from ..errors import SkullImplantError
 from ..options import ImplantOptions
+from .bone_distance import BoneDistance, bone_distance
+from .bone_surface import BoneSurface
+from .flush import made_flush
+from .insertion import WayIn, best_way_in, given_way_in, way_out_mm
+from .lattice import finer_lattice, lattice_over, places_of, values_on
+from .mesh_distance import MeshDistance
+from .openings import COARSE_MM, Opening, find_openings
+from .thickness import with_thickness
+from .walls import one_solid, smoothed_along_the_rim
 
-SEARCH_SPACING_MM = 1.0  # the search for holes need not be finer: a hole is centimetres wide
-HALF = 100  # the level of a block that is half full
-SMALLEST_HOLE_CM3 = 0.1  # less is a pinhole or noise, not a defect that is given an implant
-OTHER_HOLE_SHARE = 0.05  # of the largest hole: what is smaller is a flaw of the completion
-SMALLEST_SHEET_MM3 = 100.0  # 1 cm² of bone 1 mm thick, as at the temple
-EDGE_BLUR_VOXELS = 1.0  # as little as rounds the steps of voxels off (standard deviation)
-# The 13 ways from a voxel to its neighbours, either sense (z, y, x).
-NEIGHBOUR_STEPS = np.array([s for s in np.ndindex(3, 3, 3) if s > (1, 1, 1)]) - 1
+log = logging.getLogger(__name__)
+
+Field = NDArray[np.float32]
+
+FINE_MM = 0.5  # of the lattice on which the fit is decided
+# The surface of the fit lies so far from bone beyond the clearance: what the interpolation on the
+# lattice, and triangles instead of a smooth surface, may take of it.
+SAFETY_MM = 0.04
+# The lattice reaches so far around the implant; nothing farther out belongs to it.
+MARGIN_MM = 3.0
+# Distances to bone are exact so far beyond the clearance.
+EXACT_BEYOND_MM = 1.5
+# Where the field says so little less than nothing its surface may still be; beyond, it is outside.
+BAND_MM = 1.0
+# Points of the implant that look for the way in.
+SEARCHING_POINTS = 6000
+# A straight way in that loses more than this is told: a part of the hole would stay open.
+MOST_LOST_SHARE = 0.05
 
 
 @dataclass(frozen=True)
 class Implant:
-    """The implant, uint8 0/1 on the grid of the input; `notes` are one-sentence warnings."""
+    """One implant.
 
-    mask: sitk.Image
-    volume_cm3: float
+    field: float32 on a lattice of `FINE_MM`, positive in the implant, 0 on its surface, mm.
+    way_in: the direction along which it comes out, and what that cost. centre_mm: the middle of
+    its hole (LPS). correction_mm: how far its surfaces were bent to be flush with the rim.
+    notes: one-sentence warnings.
+    """
+
+    field: sitk.Image
+    way_in: WayIn
+    centre_mm: tuple[float, float, float]
+    correction_mm: float
     notes: tuple[str, ...] = ()
 
 
-def make_implant(
-    completed: sitk.Image,
-    defective: sitk.Image,
+def make_implants(
+    depth: sitk.Image,
+    surface: BoneSurface,
+    hole: sitk.Image,
+    head_centre_mm: NDArray[np.float64],
     options: ImplantOptions = ImplantOptions(),
-    hole: sitk.Image | None = None,
+    progress: Progress = silent,
+) -> tuple[tuple[Implant, ...], tuple[str, ...]]:
+    """Return the implants that fill the holes of a skull, the largest first, and notes.
+
+    depth: float32, mm, positive in the completed skull (`Completed.depth_mm`), any grid. surface:
+    of the bone around the holes. hole: uint8 mask, the bone missing in them, on the grid of
+    `surface.field`. head_centre_mm: a point (LPS) within the head, from which outwards is told.
+    Raises `SkullImplantError` where there is no hole, or nothing is left of an implant.
+    """
+    progress(0.0, "measuring the bone")
+    triangles = surface.distance()
+    coarse = lattice_over(hole, COARSE_MM)
+    far = bone_distance(surface, triangles, coarse, options.clearance_mm + EXACT_BEYOND_MM)
+    progress(0.2, "looking for the holes")
+    openings, notes = find_openings(depth, far, hole, options)
+    implants = []
+    for number, opening in enumerate(openings):
+        low, high = (0.25 + 0.75 * (number + k) / len(openings) for k in (0, 1))
+        implants.append(
+            _fitted(
+                depth,
+                surface,
+                triangles,
+                far,
+                opening,
+                head_centre_mm,
+                options,
+                part(progress, low, high),
+            )
+        )
+    progress(1.0, "implant fitted")
+    return tuple(implants), notes
+
+
+def _fitted(
+    depth: sitk.Image,
+    surface: BoneSurface,
+    triangles: MeshDistance,
+    far: BoneDistance,
+    opening: Opening,
+    head_centre_mm: NDArray[np.float64],
+    options: ImplantOptions,
+    progress: Progress,
+) -> Implant:
+    """Return the implant for one hole."""
+    clearance_mm = options.clearance_mm + SAFETY_MM
+    fine = finer_lattice(far.lattice, bounding_box(opening.field > -BAND_MM, _steps()), FINE_MM)
+    progress(0.0, "making it flush with the bone")
+    limit = values_on(image_like(opening.limit, far.lattice), fine, outside=-BAND_MM)
+    shape = made_flush(depth, fine, surface, opening.from_core(far.lattice), head_centre_mm)
+    solid = with_thickness(shape, FINE_MM, options)
+    base = np.minimum(solid.field, limit)
+    progress(0.3, "looking for the way in")
+    rough = np.minimum(values_on(image_like(base, fine), far.lattice, -BAND_MM), opening.field)
+    way_in = _way_in(rough, far, opening, head_centre_mm, options, clearance_mm)
+    progress(0.5, "leaving the clearance")
+    near = bone_distance(
+        surface, triangles, fine, clearance_mm + EXACT_BEYOND_MM, base > -2.0 * BAND_MM
+    )
+    room = _room(base, near, far, way_in, clearance_mm)
+    progress(0.7, "making walls that can be made")
+    field = one_solid(
+        np.minimum(base, room), room, FINE_MM, options.least_wall_mm, opening.on(fine, far.lattice)
+    )
+    if not (field > 0.0).any():
+        raise SkullImplantError(
+            "No implant is left after clearance and cleaning; reduce the clearance or the least "
+            "wall."
+        )
+    progress(1.0)
+    return Implant(
+        field=image_like(field, fine),
+        way_in=way_in,
+        centre_mm=opening.centre_mm,
+        correction_mm=shape.correction_mm,
+        notes=(*solid.notes, *_notes_on(way_in)),
+    )
+
+
+def refitted(
+    edited: sitk.Image,
+    surface: BoneSurface,
+    direction: tuple[float, float, float] | None,
+    options: ImplantOptions,
     progress: Progress = silent,
 ) -> Implant:
-    """Return the solid that fills the largest hole of `defective` up to `completed`.
+    """Return an implant of a given shape, fitted by the same field: an edited one, for instance.
 
-    completed, defective: uint8 masks on one grid. hole: uint8 mask on that grid; only holes that
-    touch it are considered, and the one that fills most of it is taken.
-    Raises `SkullImplantError` where there is no hole, or nothing of the implant is left.
+    edited: float32 depth within the shape, mm (`completion.sub_voxel`). surface: of the bone around
+    it. direction: along which it shall come out (LPS); None for the best one. Its pieces, walls
+    and tunnels stay what they are. Raises `SkullImplantError` where nothing is left of it.
     """
-    for name, image in (("defective skull", defective), ("hole", hole)):
-        if image is not None and not same_grid(completed, image):
-            raise ValueError(f"the {name} does not lie on the grid of the completed skull")
-    progress(0.0, "looking for the defect")
-    found, notes = _find_hole(completed, defective, options, hole)
-    box = _box_around(found, completed, 2 * options.skin_mm + options.clearance_mm)
-    bone = crop(defective, box) != 0
-    difference = _flags(crop(completed, box) != 0) & ~_flags(bone)
-
-    progress(0.2, "separating the implant from intact bone")
-    to_bone = distance_mm(bone)
-    seed = _flags(resample(found, bone, sitk.sitkNearestNeighbor))
-    core = _main_piece(difference & (to_bone > options.skin_mm), bone, seed)
-    to_core = distance_mm(image_like(core, bone))
-    # The core begins up to a voxel beyond skin_mm.
-    longest_way_mm = options.skin_mm + max(bone.GetSpacing()) + options.rim_slack_mm
-    on_the_way = to_bone + to_core <= longest_way_mm
-    solid = difference & (core | on_the_way)
-
-    progress(0.6, "leaving the clearance and cleaning")
-    clear = to_bone > 0
-    if options.clearance_mm > 0:
-        diagonal_mm = math.hypot(*bone.GetSpacing())
-        reach_mm = options.clearance_mm + diagonal_mm
-        near = to_core <= longest_way_mm + reach_mm + diagonal_mm
-        clear &= ~_near_bone(clear & near & (to_bone <= reach_mm), bone, near, options.clearance_mm)
-    solid = _without_spurs(solid & clear, bone, options.spur_mm)
-    solid = _main_piece(_without_cavities(solid, bone) & clear, bone)
-    if not solid.any():
-        raise SkullImplantError(
-            "No implant is left after clearance and cleaning; reduce the clearance."
-        )
-    progress(0.9, "measuring")
-    mask = np.zeros(completed.GetSize()[::-1], np.uint8)
-    mask[box] = solid
-    volume_mm3 = float(solid.sum()) * voxel_volume_mm3(completed)
-    progress(1.0, "implant made")
-    return Implant(
-        mask=image_like(mask, completed),
-        volume_cm3=volume_mm3 / 1000,
-        notes=notes,
+    progress(0.0, "measuring the bone")
+    clearance_mm = options.clearance_mm + SAFETY_MM
+    triangles = surface.distance()
+    far = bone_distance(
+        surface,
+        triangles,
+        lattice_over(surface.field, COARSE_MM),
+        options.clearance_mm + EXACT_BEYOND_MM,
     )
+    fine = lattice_over(edited, FINE_MM)
+    base = values_on(edited, fine, outside=-BAND_MM)
+    near = bone_distance(
+        surface, triangles, fine, clearance_mm + EXACT_BEYOND_MM, base > -2.0 * BAND_MM
+    )
+    progress(0.4, "leaving the clearance")
+    free = places_of(fine, np.argwhere((base > 0.0) & (near.values_mm > clearance_mm)))
+    if len(free) == 0:
+        raise SkullImplantError("Nothing of the edited implant lies free of bone; undo the edit.")
+    some = free[:: 1 + len(free) // SEARCHING_POINTS]
+    normal = _away_from_bone(free, surface)
+    if direction is None:
+        way_in = best_way_in([near, far], some, normal, clearance_mm)
+    else:
+        way_in = given_way_in([near, far], some, normal, clearance_mm, direction)
+    room = _room(base, near, far, way_in, clearance_mm)
+    field = np.minimum(base, room)
+    if not (field > 0.0).any():
+        raise SkullImplantError("Nothing of the edited implant lies free of bone; undo the edit.")
+    centre = free.mean(axis=0)
+    progress(1.0)
+    return Implant(image_like(field, fine), way_in, (centre[0], centre[1], centre[2]), 0.0)
 
 
-def _find_hole(
-    completed: sitk.Image, defective: sitk.Image, options: ImplantOptions, hole: sitk.Image | None
-) -> tuple[sitk.Image, tuple[str, ...]]:
-    """Return the core of the hole to fill as a mask on a coarse grid, and notes on other holes."""
-    bone = _shrunk(defective)
-    if not array_of(bone).any():
-        raise SkullImplantError("The defective skull is empty; check the file or the threshold.")
-    to_bone = distance_mm(bone)
-    core = _flags(_shrunk(completed)) & (to_bone > options.skin_mm)
-    labels = array_of(sitk.ConnectedComponent(image_like(core, bone)))
-    counted = _flags(_shrunk(hole)) if hole is not None else np.ones_like(core)
-    voxels = np.bincount(labels[counted], minlength=int(labels.max()) + 1)
-    # What hangs nowhere near bone is debris of the completion, however large.
-    attached = np.unique(labels[to_bone <= options.skin_mm + 2 * max(bone.GetSpacing())])
-    volumes_cm3 = np.zeros(len(voxels))
-    volumes_cm3[attached] = voxels[attached] * voxel_volume_mm3(bone) / 1000
-    volumes_cm3[0] = 0
-    best = int(volumes_cm3.argmax())
-    if volumes_cm3[best] < SMALLEST_HOLE_CM3:
-        raise SkullImplantError(
-            "No defect was found: nowhere does the completed skull fill a hole wider than "
-            f"{2 * options.skin_mm:g} mm; check that the skull has one."
-        )
-    others = np.delete(volumes_cm3, best)
-    others = others[others >= max(SMALLEST_HOLE_CM3, OTHER_HOLE_SHARE * volumes_cm3[best])]
-    notes: tuple[str, ...] = ()
-    if others.size:
-        notes = (
-            f"Only the largest defect was designed; {others.size} more, about {others.sum():.1f} "
-            "cm³ together, stayed open: add this implant to the skull and design again.",
-        )
-    return image_like(labels == best, bone), notes
-
-
-def _box_around(found: sitk.Image, grid: sitk.Image, margin_mm: float) -> tuple[slice, ...]:
-    """Return the box of `grid`, (z, y, x), around a mask on a coarsened version of it."""
-    box = []
-    for axis, part in enumerate(bounding_box(array_of(found))):
-        spacing, size = grid.GetSpacing()[2 - axis], grid.GetSize()[2 - axis]
-        factor = round(found.GetSpacing()[2 - axis] / spacing)
-        margin = math.ceil(margin_mm / spacing) + factor
-        box.append(
-            slice(max(part.start * factor - margin, 0), min(part.stop * factor + margin, size))
-        )
-    return tuple(box)
-
-
-def _shrunk(mask: sitk.Image) -> sitk.Image:
-    """Return the mask on the coarser grid of the search: set where half of the voxels are."""
-    coarse: sitk.Image = shares_in_blocks(mask, SEARCH_SPACING_MM, 2 * HALF) >= HALF
-    return coarse
-
-
-def _flags(mask: sitk.Image) -> np.ndarray:
-    return sitk.GetArrayFromImage(mask).view(bool)  # a mask holds nothing but 0 and 1
-
-
-def _near_bone(
-    places: np.ndarray, bone: sitk.Image, near: np.ndarray, reach_mm: float
-) -> np.ndarray:
-    """Mark the voxels of `places` whose centre lies within `reach_mm` of the bone's surface.
-
-    Distances between voxel centres are off by up to a voxel, as much as the clearance itself. The
-    surface is therefore sampled within voxels, where the slightly blurred bone passes one half.
-    Only the surface in `near` (which should hold what may be within reach) is looked at.
+def _away_from_bone(points_mm: NDArray[np.float64], surface: BoneSurface) -> NDArray[np.float64]:
+    """Return the unit vector (LPS) from the middle of the bone around to the implant's middle: the
+    bone around a hole bends away from it, inwards.
     """
-    spacing_mm = np.asarray(bone.GetSpacing())[::-1]
-    blurred = array_of(
-        sitk.DiscreteGaussian(
-            sitk.Cast(bone, sitk.sitkFloat32), ((EDGE_BLUR_VOXELS * spacing_mm[::-1]) ** 2).tolist()
-        )
+    away = points_mm.mean(axis=0) - surface.points_mm.mean(axis=0)
+    return np.asarray(away / np.linalg.norm(away))
+
+
+def mask_of(implants: tuple[Implant, ...], grid: sitk.Image) -> sitk.Image:
+    """Return the implants as labels 1 to N (uint8) on `grid`: the voxels whose centre is in one."""
+    labels = np.zeros(grid.GetSize()[::-1], np.uint8)
+    for number, implant in enumerate(implants, 1):
+        inside = array_of(resample(implant.field, grid, outside=-BAND_MM)) > 0.0
+        labels[inside & (labels == 0)] = number
+    return image_like(labels, grid)
+
+
+def _steps() -> int:
+    return round(MARGIN_MM / COARSE_MM)
+
+
+def _way_in(
+    rough: Field,
+    far: BoneDistance,
+    opening: Opening,
+    head_centre_mm: NDArray[np.float64],
+    options: ImplantOptions,
+    clearance_mm: float,
+) -> WayIn:
+    """Return the way in that was asked for, or the best one, found with the implant's points."""
+    free = (rough > 0.0) & (far.values_mm > clearance_mm)
+    points = places_of(far.lattice, np.argwhere(free))
+    if len(points) == 0:
+        raise SkullImplantError("No implant is left after the clearance; reduce it.")
+    outward = points - head_centre_mm
+    normal = (outward / np.linalg.norm(outward, axis=1, keepdims=True)).mean(axis=0)
+    some = points[:: 1 + len(points) // SEARCHING_POINTS]
+    if options.insertion_direction is not None:
+        return given_way_in([far], some, normal, clearance_mm, options.insertion_direction)
+    return best_way_in([far], some, normal, clearance_mm)
+
+
+def _room(
+    base: Field, near: BoneDistance, far: BoneDistance, way_in: WayIn, clearance_mm: float
+) -> Field:
+    """Return `W_d - clearance` (z, y, x) where the implant may be; elsewhere only its own place's
+    distance counts, which is more.
+    """
+    least = near.values_mm.copy()
+    looked_at = (base > -BAND_MM) & (least > clearance_mm - BAND_MM)
+    points = places_of(near.lattice, np.argwhere(looked_at))
+    least[looked_at] = way_out_mm([near, far], points, way_in.direction, clearance_mm - BAND_MM)
+    return smoothed_along_the_rim(least - np.float32(clearance_mm), looked_at, FINE_MM)
+
+
+def _notes_on(way_in: WayIn) -> tuple[str, ...]:
+    """Return what a person must know of a way in that costs much."""
+    if way_in.lost_share <= MOST_LOST_SHARE:
+        return ()
+    return (
+        f"On the best straight way in {100.0 * way_in.lost_share:.0f} % of the implant had to be "
+        "taken away: the bone overhangs. A turn on the way in, or two pieces, would keep more.",
     )
-    samples, inside = [], blurred > 0.5
-    for step in NEIGHBOUR_STEPS:
-        here = tuple(slice(max(-s, 0), n - max(s, 0)) for s, n in zip(step, places.shape))
-        there = tuple(slice(max(s, 0), n - max(-s, 0)) for s, n in zip(step, places.shape))
-        crossed = np.argwhere((inside[here] != inside[there]) & near[here])
-        a, b = blurred[here][tuple(crossed.T)], blurred[there][tuple(crossed.T)]
-        start = [part.start for part in here]
-        samples.append((crossed + start + ((0.5 - a) / (b - a))[:, None] * step) * spacing_mm)
-    surface = cKDTree(np.concatenate(samples))
-    looked_at = np.argwhere(places)
-    apart_mm, _ = surface.query(
-        looked_at * spacing_mm, distance_upper_bound=reach_mm, workers=worker_count()
-    )
-    result = np.zeros_like(places)
-    result[tuple(looked_at[np.isfinite(apart_mm)].T)] = True
-    return result
 
-
-def _main_piece(mask: np.ndarray, grid: sitk.Image, seed: np.ndarray | None = None) -> np.ndarray:
-    """Return the face-connected piece of `mask` that is largest, or has most of `seed`."""
-    pieces = array_of(sitk.ConnectedComponent(image_like(mask, grid)))
-    sizes = np.bincount(pieces.ravel() if seed is None else pieces[seed], minlength=1)
-    sizes[0] = 0
-    return pieces == sizes.argmax() if sizes.any() else np.zeros_like(mask)
-
-
-def _without_spurs(mask: np.ndarray, grid: sitk.Image, width_mm: float) -> np.ndarray:
-    """Remove parts thinner than `width_mm` by opening; keep the corners, and thin bone's sheets."""
-    # A ball of this radius in voxels passes wherever the part is 2 * radius + 1 voxels thick.
-    radius = [max(0, math.floor((width_mm / s - 1) / 2)) for s in grid.GetSpacing()]
-    if max(radius) == 0:
-        return mask
-    opened = sitk.BinaryMorphologicalOpening(image_like(mask, grid), radius, sitk.sitkBall)
-    corners = _flags(sitk.BinaryDilate(opened, radius, sitk.sitkBox))
-    thin = array_of(sitk.ConnectedComponent(image_like(mask & ~corners, grid)))
-    sheets = np.bincount(thin.ravel()) * voxel_volume_mm3(grid) >= SMALLEST_SHEET_MM3
-    return np.asarray(mask & (corners | sheets[thin]))
-
-
-def _without_cavities(mask: np.ndarray, grid: sitk.Image) -> np.ndarray:
-    filled = sitk.BinaryFillhole(image_like(mask, grid), fullyConnected=False)
-    return _flags(filled)

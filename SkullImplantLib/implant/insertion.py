@@ -97,8 +97,25 @@ def best_way_in(
         finer = finer[finer @ normal >= np.cos(np.radians(WIDEST_DEG))]
         tried, shares = np.concatenate([tried, finer]), np.concatenate([shares, lost(finer)])
     best = _middle(tried, shares, lost)
-    angle = float(np.degrees(np.arccos(np.clip(best @ normal, -1.0, 1.0))))
-    return WayIn(best, float(lost(best[None])[0]), angle)
+    return WayIn(best, float(lost(best[None])[0]), _angle_deg(best, normal))
+
+
+def given_way_in(
+    bone: Sequence[BoneDistance],
+    points_mm: Floats,
+    normal: Floats,
+    clearance_mm: float,
+    direction: Sequence[float],
+) -> WayIn:
+    """Return what the way in along a given direction (any length) costs; see `best_way_in`."""
+    unit = np.asarray(direction, np.float64) / np.linalg.norm(direction)
+    away = way_out_mm(bone, points_mm, unit, clearance_mm)
+    return WayIn(unit, float(np.mean(away < clearance_mm)), _angle_deg(unit, normal))
+
+
+def _angle_deg(one: Floats, other: Floats) -> float:
+    cosine = one @ other / (np.linalg.norm(one) * np.linalg.norm(other))
+    return float(np.degrees(np.arccos(np.clip(cosine, -1.0, 1.0))))
 
 
 def _middle(tried: Floats, shares: Floats, lost) -> NDArray[np.float64]:

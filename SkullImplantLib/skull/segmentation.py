@@ -48,12 +48,14 @@ class SkullOptions:
 class Skull:
     """A skull mask (uint8 0/1, on the grid of the input), its threshold and notes for the user.
 
-    `bone_threshold_hu` is None where the input was a mask.
+    `bone_threshold_hu` is None where the input was a mask. `grey`: the CT as it was looked at,
+    smoothed where it was noisy; None for a mask.
     """
 
     mask: sitk.Image
     bone_threshold_hu: float | None
     notes: tuple[str, ...]
+    grey: sitk.Image | None = None
 
 
 def segment_skull(
@@ -114,7 +116,7 @@ def segment_skull(
     _log_found(bone, region, head, notes)
     skull = _put_back(bone, ct, box)
     progress(1.0, "Skull found")
-    return Skull(skull, levels.bone, notes)
+    return Skull(skull, levels.bone, notes, ct)
 
 
 def clean_skull(mask: sitk.Image, progress: Progress = silent) -> Skull:

@@ -1,0 +1,212 @@
+"""Flush at the rim: the completion is bent so that it meets the bone's own two tables.
+
+Where the completion leaves a step at the rim, bone in a ring around the hole tells by how much: the
+depth of its surface in the completion should be zero. That residual, of the outer table and of the
+inner one, is carried into the hole as a Gaussian process (simple kriging: Matheron 1963), whose
+value and slope continue those of the ring at the rim and fade inwards within its range.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import SimpleITK as sitk
+from numpy.typing import NDArray
+from scipy import ndimage
+from scipy.linalg import cho_factor, cho_solve
+
+from ..core.images import array_of, image_like
+from ..core.interpolation import values_at
+from .bone_surface import BoneSurface
+from .lattice import lattice_over, places_of, to_index, values_on
+from .meshes import facet_vectors
+from .openings import SKIN_MM
+
+Floats = NDArray[np.float64]
+Field = NDArray[np.float32]
+
+# The ring of intact bone that counts, from the rim on: beyond the edge's own rounding, and as far
+# as completions are true, which are made and trained for the hole and drift off over intact bone.
+RING_MM = (0.7, 4.5)
+# Bone so far from the completion's surface is another wall (of a sinus, of the orbit).
+FARTHEST_MM = 4.0
+# A facet looks outwards, or inwards, by at least this cosine; what is between is an edge.
+FACING = 0.5
+# The bone's own roughness and the voxels', which a rim need not follow (standard deviation).
+ROUGHNESS_MM = 0.3
+# How far into the hole a residual at its rim tells something, and how large residuals are.
+RANGE_MM, RESIDUAL_MM = 6.0, 1.0
+# Points of the ring are averaged in blocks; the process is smooth over them.
+BLOCK_MM = 3.0
+# Where outer and inner table meet half way, the correction goes over from one to the other.
+BETWEEN_MM = 1.5
+# Depths beyond this are cut, so that their jumps do not ring in the cubic interpolation.
+DEEP_ENOUGH_MM = 3.0
+TOLD_PERCENTILE = 95.0
+
+
+@dataclass(frozen=True)
+class Residual:
+    """What one table's ring says: places (n, 3), residuals (n,) in mm, and the weights (n,) of the
+    Gaussian process through them.
+    """
+
+    places_mm: Floats
+    values_mm: Floats
+    weights: Floats
+
+    def at(self, points_mm: Floats) -> Floats:
+        """Return the residual at points (m, 3), mm."""
+        if len(self.places_mm) == 0:
+            return np.zeros(len(points_mm))
+        return _covariance(points_mm, self.places_mm) @ self.weights
+
+
+def residual_of(places_mm: Floats, residuals_mm: Floats) -> Residual:
+    """Return the process through the residuals (n,), mm, seen at `places_mm` (n, 3)."""
+    if len(places_mm) == 0:
+        return Residual(np.zeros((0, 3)), np.zeros(0), np.zeros(0))
+    blocks = np.unique(np.floor(places_mm / BLOCK_MM), axis=0, return_inverse=True)[1].ravel()
+    count = np.bincount(blocks).astype(float)
+    places = np.column_stack([np.bincount(blocks, axis) / count for axis in places_mm.T])
+    values = np.bincount(blocks, residuals_mm) / count
+    covariance = _covariance(places, places)
+    covariance[np.diag_indices(len(places))] += ROUGHNESS_MM**2
+    return Residual(places, values, cho_solve(cho_factor(covariance), values))
+
+
+def _covariance(one: Floats, other: Floats) -> Floats:
+    """Return Matérn's covariance of order 3/2, which has a slope and no more."""
+    squared = (
+        (one**2).sum(axis=1)[:, None] + (other**2).sum(axis=1)[None] - 2.0 * one @ other.T
+    )
+    apart = np.sqrt(3.0 * np.maximum(squared, 0.0)) / RANGE_MM
+    return np.asarray(RESIDUAL_MM**2 * (1.0 + apart) * np.exp(-apart))
+
+
+def outward_normals(
+    depth: NDArray[np.float32], outward: NDArray[np.float32], spacing_mm: float
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Return the sheet's outward unit normals (3, z, y, x), and how much a place belongs to the
+    outer table (z, y, x; 1 at and above it, 0 at and below the inner one).
+
+    depth: mm, positive in the sheet. outward (3, z, y, x): about the direction out of the head.
+    Components are along the axes (z, y, x).
+    """
+    slope = np.stack(np.gradient(depth, spacing_mm)).astype(np.float32)
+    side = -np.einsum("i...,i...->...", slope, outward)
+    sign = np.where(side >= 0.0, np.float32(-1.0), np.float32(1.0))
+    sigma = BETWEEN_MM / 2 / spacing_mm
+    normals = np.stack([ndimage.gaussian_filter(sign * s, sigma) for s in slope])
+    normals /= np.maximum(np.linalg.norm(normals, axis=0), 1e-6)
+    return normals, ndimage.gaussian_filter((side >= 0.0).astype(np.float32), sigma)
+
+
+def bent(
+    depth: NDArray[np.float32],
+    normals: NDArray[np.float32],
+    outer_share: NDArray[np.float32],
+    outer_mm: NDArray[np.float32],
+    inner_mm: NDArray[np.float32],
+    spacing_mm: float,
+) -> NDArray[np.float32]:
+    """Return the depth with its outer table lowered by `outer_mm` and its inner one raised by
+    `inner_mm`, all (z, y, x); see `outward_normals`.
+    """
+    shift = (outer_share * outer_mm - (1.0 - outer_share) * inner_mm) / spacing_mm
+    places = [
+        np.arange(n, dtype=np.float32).reshape([-1 if k == axis else 1 for k in range(3)])
+        + shift * normals[axis]
+        for axis, n in enumerate(depth.shape)
+    ]
+    return values_at(depth, places)
+
+@dataclass(frozen=True)
+class Sheet:
+    """The completed sheet on a lattice, arrays (z, y, x).
+
+    field: depth, float32, mm, positive in it. normals (3, z, y, x): outward. outer_share: 1 at the
+    outer table, 0 at the inner one. correction_mm: how far it was bent, at most (95 %).
+    """
+
+    field: Field
+    normals: Field
+    outer_share: Field
+    correction_mm: float
+
+
+def made_flush(
+    depth: sitk.Image,
+    lattice: sitk.Image,
+    surface: BoneSurface,
+    from_core: sitk.Image,
+    head_centre_mm: Floats,
+) -> Sheet:
+    """Return the completed sheet on `lattice`, bent to be flush with the bone around one hole.
+
+    depth: mm, positive in the completed skull, any grid. from_core: distance to the hole's core,
+    mm, on any grid that reaches over the rim. head_centre_mm: LPS, within the head.
+    """
+    smooth = sitk.Clamp(depth, sitk.sitkFloat32, -DEEP_ENOUGH_MM, DEEP_ENOUGH_MM)
+    field = values_on(smooth, lattice, -DEEP_ENOUGH_MM, sitk.sitkBSpline3)
+    spacing_mm = lattice.GetSpacing()[0]
+    normals, outer_share = outward_normals(field, _outward(lattice, head_centre_mm), spacing_mm)
+    middles = surface.points_mm[surface.triangles].mean(axis=1)
+    away = _at(array_of(from_core), from_core, middles)
+    ring = (away > SKIN_MM + RING_MM[0]) & (away < SKIN_MM + RING_MM[1])
+    middles = middles[ring]
+    facing = _facing(surface, ring, normals, lattice, middles)
+    residual = _at(field, lattice, middles)
+    same_wall = np.abs(residual) < FARTHEST_MM
+    shifts, sizes = [], []
+    for side in (1.0, -1.0):
+        chosen = same_wall & (side * facing > FACING)
+        process = residual_of(middles[chosen], residual[chosen].astype(np.float64))
+        shifts.append(_on_lattice(process, lattice))
+        sizes.append(process.values_mm)
+    moved = np.abs(np.concatenate(sizes))
+    return Sheet(
+        bent(field, normals, outer_share, shifts[0], shifts[1], spacing_mm),
+        normals,
+        outer_share,
+        float(np.percentile(moved, TOLD_PERCENTILE)) if moved.size else 0.0,
+    )
+
+
+def _outward(lattice: sitk.Image, head_centre_mm: Floats) -> Field:
+    """Return the direction from the head's centre, components along the lattice's (z, y, x)."""
+    x, y, z = to_index(lattice, head_centre_mm[None])[0]
+    shape = lattice.GetSize()[::-1]
+    outward = np.empty((3, *shape), np.float32)
+    for axis, middle in enumerate((z, y, x)):
+        along = np.arange(shape[axis], dtype=np.float32) - np.float32(middle)
+        outward[axis] = along.reshape([-1 if k == axis else 1 for k in range(3)])
+    return outward
+
+
+def _at(values: NDArray[np.floating], grid: sitk.Image, points_mm: Floats) -> Field:
+    return values_at(values, list(to_index(grid, points_mm).T[::-1]))
+
+
+def _facing(
+    surface: BoneSurface,
+    chosen: NDArray[np.bool_],
+    normals: Field,
+    lattice: sitk.Image,
+    points_mm: Floats,
+) -> Floats:
+    """Return the cosine (n,) between the chosen facets' normals and the sheet's at `points_mm`."""
+    facets = facet_vectors(surface.points_mm, surface.triangles[chosen])
+    facets /= np.maximum(np.linalg.norm(facets, axis=1, keepdims=True), 1e-12)
+    direction = np.reshape(lattice.GetDirection(), (3, 3))
+    along_axes = (facets @ direction)[:, ::-1]
+    return sum(along_axes[:, k] * _at(normals[k], lattice, points_mm) for k in range(3))
+
+
+def _on_lattice(process: Residual, lattice: sitk.Image) -> Field:
+    """Return the process on a lattice, from a coarser one: it is smooth over `BLOCK_MM`."""
+    coarse = lattice_over(lattice, BLOCK_MM)
+    coarse.SetOrigin(lattice.GetOrigin())
+    shape = coarse.GetSize()[::-1]
+    points = places_of(coarse, np.argwhere(np.ones(shape, bool)))
+    values = process.at(points).astype(np.float32).reshape(shape)
+    return values_on(image_like(values, coarse), lattice, 0.0)
