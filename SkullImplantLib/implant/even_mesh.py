@@ -20,6 +20,8 @@ Bools = NDArray[np.bool_]
 
 # So far from the zero level may the middles of facets and edges be; a step takes them no farther.
 TOLERANCE_MM = 0.05
+# Facets that bend less are as near as half of that: not measured.
+LEAST_BEND_MM = 8.0 * TOLERANCE_MM / 2.0
 # Points settle at most so far off the zero level.
 SETTLED_MM = 0.025
 # An edge is flipped where the cotangents of the angles opposite it add to less: not Delaunay.
@@ -29,6 +31,8 @@ RELAX_SHARE = 0.7
 # Under this share of the length below which edges are collapsed they are collapsed whatever slivers
 # are left: where points lie in a cluster, one more goes next.
 CLUSTER_SHARE = 0.4
+# And at last even where facets lean up to 78 degrees, however far from the level.
+CLUSTER_LEAN = 0.8
 # Edges are collapsed in so many classes of length.
 LENGTH_CLASSES = 4
 
@@ -41,7 +45,7 @@ class EvenMesh:
 
     def __init__(self, level: ZeroLevel, points: Floats, triangles: Ints, locked: Bools) -> None:
         self.level = level
-        self.triangles = triangles.copy()
+        self.triangles = triangles.astype(np.int32)
         self.locked = locked
         self.points, self.normals, away = level.projected(points)
         stay = (away > TOLERANCE_MM) | locked
@@ -57,11 +61,14 @@ class EvenMesh:
         share: float = 0.5,
         loose_mm: float = 0.0,
     ) -> int:
-        """Collapse edges shorter than `below_mm` to a point at `share`; return how many.
+        """Collapse edges shorter than `below_mm` to the point at `share` of them; return how many.
 
-        No side becomes longer than `longest_mm`.
+        No side becomes longer than `longest_mm`. loose_mm: so far from the level may facets come,
+        if more than the tolerance; or as far as they were.
         """
         count = len(self.points)
+        if not (self._sides_mm() < below_mm).any():
+            return 0
         edges = edges_of(self.triangles, count)
         length = lengths(self.points[edges.one] - self.points[edges.other])
         free = (length < below_mm) & ~(self.locked[edges.one] | self.locked[edges.other])
@@ -70,8 +77,9 @@ class EvenMesh:
         if len(may) == 0:
             return 0
         # Shortest first, but mixed within a class: in an order of place few would come first.
+        may = self._random.permutation(may)
         classes = (length[may] * (LENGTH_CLASSES / below_mm)).astype(np.int8)
-        may = may[np.lexsort((self._random.permutation(len(may)), classes))]
+        may = may[np.argsort(classes, kind="stable")]
         may = may[edges.apart(edges.one[may], edges.other[may])]
         one, other = edges.one[may], edges.other[may]
         new, normals, away = self.level.projected(
@@ -85,20 +93,29 @@ class EvenMesh:
         ends, of = (at >= 0).sum(axis=0), at.max(axis=0)
         touched = np.flatnonzero(ends == 1)
         kept, of_kept = self.triangles[touched], of[touched]
-        before = self._shapes(kept).worst(of_kept, len(one))
-        before.aspect[length[may] < CLUSTER_SHARE * below_mm] = np.inf
+        clustered = length[may] < CLUSTER_SHARE * below_mm
         moved = place[kept] >= 0
         corners = np.where(moved[..., None], new[of_kept][:, None], self.points[kept])
         facing = np.where(moved[..., None], normals[of_kept][:, None], self.normals[kept])
-        good[of_kept[shapes_of(corners, facing).fail(before.of(of_kept), longest_mm)]] = False
+        shapes = shapes_of(corners, facing)
+        # What fails is held against the worst of those facets that were there.
+        over = shapes.over(longest_mm)
+        star = np.flatnonzero((np.bincount(of_kept[over], minlength=len(one)) > 0)[of_kept])
+        before = self._shapes(kept[star]).worst(of_kept[star], len(one))
+        before.aspect[clustered] = np.inf
+        if loose_mm > 0.0:
+            before.lean[clustered] = np.maximum(before.lean[clustered], CLUSTER_LEAN)
+        over = over[shapes.of(over).worse(before.of(of_kept[over]), longest_mm)]
+        good[of_kept[over]] = False
         # A facet's middle and that of the side that leaves the new point: each new side once.
-        some = np.flatnonzero(good[of_kept])
+        some = np.flatnonzero(good[of_kept] & (shapes.bend > LEAST_BEND_MM))
         after = corners[some, (moved[some].argmax(axis=1) + 1) % 3]
         middles = [corners[some].mean(axis=1), 0.5 * (new[of_kept[some]] + after)]
         far = self.level.away_mm(np.concatenate(middles)).reshape(2, -1).max(axis=0)
         limits = np.full(len(one), max(TOLERANCE_MM, loose_mm))
         if loose_mm > 0.0:
             np.maximum.at(limits, of_kept, self.level.facets_away_mm(self.points, kept))
+            limits[clustered] = np.inf
         good[of_kept[some[far > limits[of_kept[some]]]]] = False
 
         refused = edges.numbers(one, other)[~good]
@@ -137,7 +154,7 @@ class EvenMesh:
         old = self._shapes(self.triangles[np.concatenate([left, right])]).worst(twos, len(may))
         middles = [self.points[above] + self.points[below], self.points[one] + self.points[other]]
         away, was = self.level.away_mm(0.5 * np.concatenate(middles)).reshape(2, -1)
-        good = (new.aspect < old.aspect) & ~new.fail(old, longest_mm)
+        good = (new.aspect < old.aspect) & ~new.worse(old, longest_mm)
         which = np.flatnonzero(good & (away <= np.maximum(was, TOLERANCE_MM)))
         which = which[np.argsort(new.aspect[which] / old.aspect[which], kind="stable")]
         which = which[self._sole(left[which], right[which])]
@@ -161,8 +178,7 @@ class EvenMesh:
         L^2 / (2 R) beyond its neighbours' middle, which tells R.
         """
         which, move = self._to_middle()
-        squares = np.square(self.points[self.triangles] - self.points[self.triangles[:, [1, 2, 0]]])
-        square = squares.sum(axis=2).mean()
+        square = np.square(self._sides_mm()).mean()
         share = 1.0 / 4.0 + self.level.spacing_mm**2 / (3.0 * square)
         out = np.clip(-share * dot(move, self.normals[which]), -SETTLED_MM, SETTLED_MM)
         normals = self.normals[which]
@@ -197,6 +213,10 @@ class EvenMesh:
     def _shapes(self, triangles: Ints) -> FacetShapes:
         return shapes_of(self.points[triangles], self.normals[triangles])
 
+    def _sides_mm(self) -> Floats:
+        ends = [self.points[self.triangles[:, k]] for k in range(3)]
+        return np.stack([lengths(ends[k] - ends[k - 1]) for k in range(3)])
+
     def _sole(self, left: Ints, right: Ints) -> NDArray[np.intp]:
         """Return those of the edges between these facets that are the first at both."""
         rank = np.arange(len(left))
@@ -227,8 +247,12 @@ class EvenMesh:
         check = np.flatnonzero(moved[a] | moved[b] | moved[c])
         while len(check):
             some = self.triangles[check]
-            bad = self._shapes(some).fail(shapes_of(old[some], old_normals[some]), longest_mm)
-            fine = np.flatnonzero(~bad)
+            shapes = self._shapes(some)
+            over = shapes.over(longest_mm)
+            before = shapes_of(old[some[over]], old_normals[some[over]])
+            bad = np.zeros(len(some), np.bool_)
+            bad[over] = shapes.of(over).worse(before, longest_mm)
+            fine = np.flatnonzero(~bad & (shapes.bend > LEAST_BEND_MM))
             away = self.level.facets_away_mm(self.points, some[fine])
             far = np.flatnonzero(away > TOLERANCE_MM)
             bad[fine[far]] = away[far] > self.level.facets_away_mm(old, some[fine[far]])

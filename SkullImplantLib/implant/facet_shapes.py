@@ -19,13 +19,24 @@ EQUAL_ASPECT = 2.0 * np.sqrt(3.0)
 
 
 class FacetShapes(NamedTuple):
-    """Facets' longest sides (mm), aspects, and 1 less the cosine to the field's normals."""
+    """Facets' longest sides (mm), aspects, 1 less the cosine to the field's normals, and bends.
+
+    The bend (mm) is eight times what a curve through corners with such normals rises above them.
+    """
 
     longest_mm: Floats
     aspect: Floats
     lean: Floats
+    bend: Floats
 
-    def fail(self, before: "FacetShapes", longest_mm: float) -> Bools:
+    def over(self, longest_mm: float) -> NDArray[np.intp]:
+        """Return the facets over a limit."""
+        limits = (longest_mm, MOST_ASPECT, MOST_LEAN)
+        return np.flatnonzero(
+            np.logical_or.reduce([new > limit for new, limit in zip(self, limits)])
+        )
+
+    def worse(self, before: "FacetShapes", longest_mm: float) -> Bools:
         """Return which facets are over a limit and worse than before."""
         limits = (longest_mm, MOST_ASPECT, MOST_LEAN)
         return np.logical_or.reduce(
@@ -34,7 +45,7 @@ class FacetShapes(NamedTuple):
 
     def worst(self, groups: Ints, count: int) -> "FacetShapes":
         """Return the worst of each of `count` groups of facets."""
-        worst = np.zeros((3, count))
+        worst = np.zeros((4, count))
         for row, values in zip(worst, self):
             np.maximum.at(row, groups, values)
         return FacetShapes(*worst)
@@ -52,6 +63,9 @@ def shapes_of(corners: Floats, normals: Floats) -> FacetShapes:
     facing = np.cross(a, b)
     twice = np.maximum(lengths(facing), TINY)
     mean = normals.sum(axis=1)
-    cosine = dot(facing, mean) / np.maximum(twice * lengths(mean), TINY)
+    square = dot(mean, mean)
+    cosine = dot(facing, mean) / np.maximum(twice * np.sqrt(square), TINY)
+    # The squares of the normals' differences add to 9 less that of their sum.
+    bend = longest * np.sqrt(np.maximum(9.0 - square, 0.0))
     aspect = longest * (first + second + third) / (twice * EQUAL_ASPECT)
-    return FacetShapes(longest, aspect, 1.0 - cosine)
+    return FacetShapes(longest, aspect, 1.0 - cosine, bend)

@@ -53,10 +53,10 @@ class MeshEdges(NamedTuple):
 
     def apart(self, one: Ints, other: Ints) -> NDArray[np.intp]:
         """Return edges whose ends neither touch nor neighbour another's; the first given win."""
-        free = np.arange(len(one))
+        free = np.arange(len(one), dtype=np.int32)
         chosen = []
         for _ in range(GROWTHS):
-            best = np.full(len(self.starts) - 1, len(one))
+            best = np.full(len(self.starts) - 1, len(one), np.int32)
             np.minimum.at(best, one[free], free)
             np.minimum.at(best, other[free], free)
             best = self.around(best, np.minimum)

@@ -4,7 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
-from ..core.progress import Progress, silent
+from ..core.progress import Progress, part, silent
 from .even_mesh import EvenMesh
 from .level_set import surface_at_zero
 from .mesh_contact import meeting_facets
@@ -26,12 +26,18 @@ FACETS_PER_SQUARE = 2.6
 NUDGE_MM = 0.01
 # Rounds end when one collapses less than this share of the facets.
 DONE_SHARE = 0.01
-MOST_ROUNDS, LAST_ROUNDS = 16, 3
+MOST_ROUNDS, LAST_ROUNDS = 30, 3
 # Every so many rounds points are relaxed, and edges flipped.
 RELAX_EVERY, FLIP_EVERY = 3, 2
-# Round facets that meet others the surface is left as marching cubes made it, so far.
-PATCH_MM = 0.7
+# A facet of marching cubes so far off the level is left as it is, as are facets that met others,
+# with what is round them: so far, and farther at each attempt. Slivers there are made wider by
+# keeping crossings farther from lattice points.
+DOUBT_MM = 0.2
+PATCH_MM = 0.6
+PATCH_STEPS = 4
+PATCH_NUDGE_MM = 0.1
 ATTEMPTS = 3
+MESSAGE = "making triangles even"
 
 
 def remeshed(
@@ -47,37 +53,65 @@ def remeshed(
     field: (z, y, x) on a lattice with sides of `spacing_mm`, positive inside, in mm near its zero
     level, negative on the lattice's border. Facets look out of what is positive.
     shortest_mm, longest_mm: bounds on the edges; the length aimed at is their geometric mean, and
-    longer where `most_triangles` asks it. Close to sharp creases `TOLERANCE_MM` goes first.
+    longer where `most_triangles` asks it, as far as the tolerance lets it be. Made for lattice steps
+    below that length.
 
-    The mesh has the pieces and the genus of `surface_at_zero`, and meets itself nowhere: where a
-    patch would, it stays as marching cubes made it. Deterministic. Raises `ValueError` where the
-    surface is not closed.
+    The middles of facets and edges are within 0.05 mm of the zero level (`TOLERANCE_MM`), within
+    0.1 mm where an edge would else be too short. Where the lattice is too coarse for the field, in
+    clefts and creases of about a step, marching cubes' own facets are farther, and some edges stay
+    shorter. The mesh has the pieces and the genus of `surface_at_zero` and meets itself nowhere:
+    where it would, it stays as marching cubes made it. Deterministic.
+
+    Raises `ValueError` where the surface is not closed.
     """
     values = np.asarray(field, np.float32)
-    away = np.where(values < 0.0, np.float32(-NUDGE_MM), np.float32(NUDGE_MM))
-    points, triangles = surface_at_zero(np.where(np.abs(values) < NUDGE_MM, away, values))
+    level = ZeroLevel(values, spacing_mm)
+    points, triangles = _cubes(values, spacing_mm)
     if len(triangles) == 0:
-        return np.zeros((0, 3)), np.zeros((0, 3), np.int64)
-    points = points * spacing_mm
-    triangles = triangles.astype(np.int32)
+        return points, triangles
     euler = _euler(triangles, len(points))
     if euler is None:
         raise ValueError("the surface is not closed: the field reaches the lattice's border")
-    level = ZeroLevel(values, spacing_mm)
-    locked = np.zeros(len(points), np.bool_)
+    # Where marching cubes and linear interpolation differ so much, the lattice is too coarse.
+    places = points[triangles[level.facets_away_mm(points, triangles) > DOUBT_MM]].mean(axis=1)
+    left_mm = PATCH_MM
     for attempt in range(1, ATTEMPTS + 1):
-        mesh = EvenMesh(level, points, triangles, locked)
-        _make_even(mesh, shortest_mm, longest_mm, most_triangles, progress)
+        near = np.zeros(len(points), np.bool_)
+        if len(places):
+            points = _cubes(values, spacing_mm, places)[0]
+            near = cKDTree(places).query(points, distance_upper_bound=left_mm)[0] < left_mm
+        mesh = EvenMesh(level, points, triangles, near)
+        stretch = part(progress, 1.0 - 0.1 ** (attempt - 1), 1.0 - 0.1**attempt)
+        _make_even(mesh, shortest_mm, longest_mm, most_triangles, stretch)
         meeting = mesh.triangles[meeting_facets(mesh.points, mesh.triangles, level)]
         # What marching cubes made stays.
         meeting = meeting[~mesh.locked[meeting].all(axis=1)]
         if len(meeting) == 0 and _euler(mesh.triangles, len(mesh.points)) == euler:
+            progress(1.0, MESSAGE)
             return _compact(mesh.points, mesh.triangles)
-        near, _ = cKDTree(mesh.points[meeting].mean(axis=1)).query(
-            points, distance_upper_bound=attempt * PATCH_MM
-        )
-        locked = locked | np.isfinite(near)
+        places = np.concatenate([places, mesh.points[meeting].mean(axis=1)])
+        left_mm += PATCH_MM
+    progress(1.0, MESSAGE)
     return _compact(points, triangles)
+
+
+def _cubes(
+    values: NDArray[np.float32], spacing_mm: float, places: Floats | None = None
+) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    """Return marching cubes' mesh with points kept off the lattice's; more so near some places."""
+    least = np.full(values.shape, np.float32(NUDGE_MM))
+    if places is not None:
+        cells = np.floor(places / spacing_mm).astype(np.intp)
+        around = np.indices((PATCH_STEPS,) * 3).reshape(3, -1).T - PATCH_STEPS // 2 + 1
+        x, y, z = np.clip(
+            (cells[:, None] + around).reshape(-1, 3).T,
+            0,
+            np.array(values.shape[::-1])[:, None] - 1,
+        )
+        least[z, y, x] = PATCH_NUDGE_MM
+    nudged = np.where(np.abs(values) < least, np.where(values < 0.0, -least, least), values)
+    points, triangles = surface_at_zero(nudged)
+    return points * spacing_mm, triangles
 
 
 def _make_even(
@@ -89,7 +123,7 @@ def _make_even(
     long = LONG_SHARE * length
     total = MOST_ROUNDS + LAST_ROUNDS + 1
     for turn in range(MOST_ROUNDS):
-        progress(turn / total, "making triangles even")
+        progress(turn / total, MESSAGE)
         if turn % RELAX_EVERY == 0:
             mesh.relax(long)
         if turn % FLIP_EVERY == 0:
@@ -100,7 +134,7 @@ def _make_even(
             long = min(long * np.sqrt(len(mesh.triangles) / most), longest_mm)
             length = long / LONG_SHARE
     for turn in range(LAST_ROUNDS):
-        progress((MOST_ROUNDS + turn) / total, "making triangles even")
+        progress((MOST_ROUNDS + turn) / total, MESSAGE)
         mesh.split(longest_mm, 2.0 * shortest_mm)
         mesh.flip(long)
         mesh.relax(long)
@@ -109,7 +143,6 @@ def _make_even(
             mesh.collapse(SHORTEST_MARGIN * shortest_mm, longest_mm, share, LOOSE_TOLERANCE_MM)
     mesh.flip(long)
     mesh.settle(longest_mm)
-    progress(1.0, "making triangles even")
 
 
 def _euler(triangles: Ints, count: int) -> int | None:

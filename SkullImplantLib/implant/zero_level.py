@@ -19,15 +19,19 @@ class ZeroLevel:
     def __init__(self, field: NDArray[np.float32], spacing_mm: float) -> None:
         self.spacing_mm = spacing_mm
         self._values = np.ascontiguousarray(field).ravel()
-        self._last = np.array(field.shape[::-1], np.float64) - 2.0
+        self._last = [size - 2 for size in field.shape[::-1]]
         self._steps = (1, field.shape[2], field.shape[2] * field.shape[1])
 
     def at(self, points_mm: Floats) -> tuple[Floats, Floats]:
         """Return the values (k,) and the gradients (k, 3), mm per mm."""
-        places = points_mm / self.spacing_mm
-        low = np.clip(np.floor(places), 0.0, self._last)
-        x, y, z = (places - low).astype(np.float32).T
-        first = (low @ np.array(self._steps, np.float64)).astype(np.intp)
+        first = np.zeros(len(points_mm), np.intp)
+        shares = []
+        for axis, step in enumerate(self._steps):
+            place = points_mm[:, axis] / self.spacing_mm
+            low = np.clip(place, 0.0, self._last[axis]).astype(np.intp)
+            shares.append((place - low).astype(np.float32))
+            first += step * low
+        x, y, z = shares
         along, across, up = self._steps
         floors = []
         for start in (first, first + up):
