@@ -53,7 +53,7 @@ def remeshed(
     field: (z, y, x) on a lattice with sides of `spacing_mm`, positive inside, in mm near its zero
     level, negative on the lattice's border. Facets look out of what is positive.
     shortest_mm, longest_mm: bounds on the edges; the length aimed at is their geometric mean, and
-    longer where `most_triangles` asks it, as far as the tolerance lets it be. Made for lattice steps
+    longer where `most_triangles` asks it, as far as the tolerance lets it. Made for lattice steps
     below that length.
 
     The middles of facets and edges are within 0.05 mm of the zero level (`TOLERANCE_MM`), within
