@@ -20,8 +20,8 @@ DEFECTS = {
     "random_1": 14,
     "random_2": 15,
 }
-# Random defects of which a fifth or more of the side wall has no bone opposite (seen once).
-REACH_THE_ORBIT = ("unc-cthead-ct-random_1", "visible-human-female-ct-random_1")
+# Of these a fifth or more of the true piece's side wall has no bone opposite: brow and orbit.
+ORBIT_KINDS = ("frontoorbital", "random_1")
 SEED_STEP, SEEDS = 100, 5  # tries with seed, seed + 100, ...
 THICK_SLICES_MM = 2.0
 
@@ -44,7 +44,7 @@ class FitCase:
     @property
     def at_orbit(self) -> bool:
         """Does the defect reach into brow and orbit? There the true piece has steps itself."""
-        return self.kind == "frontoorbital" or self.name in REACH_THE_ORBIT
+        return self.kind in ORBIT_KINDS
 
     def image(self, name: str) -> sitk.Image:
         return sitk.ReadImage(str(self.folder / f"{name}.nrrd"))

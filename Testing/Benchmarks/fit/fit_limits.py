@@ -52,6 +52,10 @@ LIMITS = (
     Limit("0 mm² of wall under 1 mm", lambda row: row["wall_under_1mm_mm2"] == 0),
     Limit("0 spurs", lambda row: row["spurs"] == 0),
     Limit("outer step 95 %: vault 0.7 mm, orbit the true piece's plus 0.3 mm", _step),
+    Limit(
+        "outer step 95 %: at most the true piece's plus 0.3 mm (all)",
+        lambda row: row["step_outer_95"] <= row["true_step_outer_95"] + ORBIT_STEP_OVER_TRUE_MM,
+    ),
     Limit("closed, edges turned alike", lambda row: row["edge_faults"] == 0),
     Limit(
         "edges of 0.3 to 1.5 mm (1 % and 99 %)",

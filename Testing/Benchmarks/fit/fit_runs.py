@@ -85,7 +85,7 @@ def kept_rows(
     if not again and kept.exists() and kept.stat().st_mtime >= design.stat().st_mtime:
         rows = json.loads(kept.read_text(encoding="utf-8"))
         if all(row.get("measuring") == MEASURING for row in rows):
-            return rows
+            return [row | {"at_orbit": case.at_orbit} for row in rows]
     rows = measured_rows(case, clearance_mm, folder)
     if design.exists():
         kept.write_text(json.dumps(rows, indent=1) + "\n", encoding="utf-8")
