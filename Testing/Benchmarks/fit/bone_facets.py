@@ -13,6 +13,7 @@ from vtkmodules.vtkFiltersCore import vtkFlyingEdges3D
 
 MASK_BLUR_VOXELS = 0.7
 CORE_VOXELS, SHELL_VOXELS = 1, 2  # so deep in the skull's mask all is bone; so far off it none is
+MASK_CLEAR, CLEAR_HU = 0.01, 5.0  # move a surface by 0.02 voxel at most, where bone is bone
 SURELY_HU = 200.0  # above the threshold in the mask's core, below it off the mask
 
 
@@ -51,7 +52,7 @@ def mask_surface(mask: sitk.Image, low_mm: Floats, high_mm: Floats) -> Facets:
     values = ndimage.gaussian_filter(
         sitk.GetArrayFromImage(mask)[box].astype(np.float32), MASK_BLUR_VOXELS, mode="nearest"
     )
-    return surface_at(values, 0.5, Grid.of(mask), box)
+    return surface_at(values, 0.5, Grid.of(mask), box, MASK_CLEAR)
 
 
 def ct_surface(
@@ -69,18 +70,25 @@ def ct_surface(
     off = ~ndimage.binary_dilation(bone, iterations=SHELL_VOXELS)
     values[core] = np.maximum(values[core], threshold_hu + SURELY_HU)
     values[off] = np.minimum(values[off], threshold_hu - SURELY_HU)
-    return surface_at(values, threshold_hu, Grid.of(ct), box)
+    return surface_at(values, threshold_hu, Grid.of(ct), box, CLEAR_HU)
 
 
 def surface_at(
-    values: NDArray[np.float32], level: float, grid: Grid, box: tuple[slice, slice, slice]
+    values: NDArray[np.float32],
+    level: float,
+    grid: Grid,
+    box: tuple[slice, slice, slice],
+    clear: float = 1e-3,
 ) -> Facets:
     """Marching cubes (VTK's flying edges) of an array (z, y, x) cut out of `grid` at `box`.
 
-    The inside is where values are over `level`. Closed where the box cuts through bone.
+    The inside is where values are over `level`. Closed where the box cuts through bone. Values
+    nearer to the level than `clear` move away from it: they make triangles almost without area,
+    near which the sign of a distance may be wrong.
     """
     closed = np.pad(values, 1, constant_values=min(float(values.min()), level) - 1.0)
-    closed[closed == level] += 1e-3  # a value at the level itself makes triangles without area
+    near = np.abs(closed - level) < clear
+    closed[near] = np.where(closed[near] < level, level - clear, level + clear)
     image = vtkImageData()
     image.SetDimensions(*closed.shape[::-1])
     image.GetPointData().SetScalars(numpy_to_vtk(closed.ravel(), deep=1))

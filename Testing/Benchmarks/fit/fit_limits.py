@@ -9,6 +9,7 @@ Row = dict[str, Any]
 
 MEDIAN_OFF_MM, LOW_OFF_MM, HIGH_OFF_MM = 0.1, 0.15, 0.5
 VAULT_STEP_MM, ORBIT_STEP_OVER_TRUE_MM = 0.7, 0.3
+TOUCH_MM = 0.05
 EDGES_MM, ASPECT_MOST = (0.3, 1.5), 10.0
 VOLUME_OFF_SHARE = 0.001
 
@@ -45,7 +46,10 @@ LIMITS = (
         "gap 95 % at most clearance plus 0.5 mm",
         lambda row: row["gap_95"] <= row["clearance"] + HIGH_OFF_MM,
     ),
-    Limit("interference 0 mm³", lambda row: row["interference_mm3"] == 0),
+    Limit(
+        "interference 0 mm³, no point deeper than 0.05 mm",
+        lambda row: row["interference_mm3"] == 0 and row["interference_depth"] <= TOUCH_MM,
+    ),
     Limit("slides out: 0 mm³ blocked", lambda row: row["blocked_mm3"] == 0),
     Limit("genus 0", lambda row: row["genus"] == 0),
     Limit("one piece", lambda row: row["pieces"] == 1),

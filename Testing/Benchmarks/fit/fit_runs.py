@@ -16,7 +16,7 @@ from measuring import Bones, box_of, designed_implants, measure_design
 from side_walls import walls_of
 
 TIMEOUT_S = 1800
-MEASURING = 2  # counts up when the measuring changes: what was measured before is measured anew
+MEASURING = 3  # counts up when the measuring changes: what was measured before is measured anew
 SLICED_MM = 0.5  # only the designs of this clearance are sliced: half a minute each
 
 
