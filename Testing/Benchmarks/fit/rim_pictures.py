@@ -18,7 +18,7 @@ from vtkmodules.vtkRenderingCore import (
     vtkWindowToImageFilter,
 )
 
-TILE_PIXELS = 300
+FACE_PIXELS, EDGE_PIXELS = (300, 300), (300, 160)  # of a view: width, height
 FINER = 2  # drawn at so many times the size, then averaged
 BONE_RGB, IMPLANT_RGB, PAPER_RGB = (0.93, 0.88, 0.77), (0.30, 0.60, 0.80), (1.0, 1.0, 1.0)
 AROUND_MM = 10.0  # bone this near to the implant is drawn
@@ -43,17 +43,20 @@ def draw_case(implants: list[Facets], bone: Facets, outward: Floats, path: Path)
     other = np.cross(outward, across)
     turns = 2 * np.pi * np.arange(EDGE_ON) / EDGE_ON
     sides = [np.cos(turn) * across + np.sin(turn) * other for turn in turns]
-    tiles = [_view(both, outward, across), _view(both, -outward, across)]
-    tiles += [_view(alone, outward, across)] + [_view(alone, side, outward) for side in sides]
-    size = TILE_PIXELS
-    sheet = Image.new("RGB", (3 * size, 2 * size))
+    tiles = [_view(both, outward, across, FACE_PIXELS), _view(both, -outward, across, FACE_PIXELS)]
+    tiles.append(_view(alone, outward, across, FACE_PIXELS))
+    tiles += [_view(alone, side, outward, EDGE_PIXELS) for side in sides]
+    (wide, high), rim = FACE_PIXELS, EDGE_PIXELS[1]
+    sheet = Image.new("RGB", (3 * wide, high + rim))
     for number, tile in enumerate(tiles):
-        sheet.paste(tile, (number % 3 * size, number // 3 * size))
+        sheet.paste(tile, (number % 3 * wide, number // 3 * high))
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(_small(sheet))
 
 
-def _view(parts: list[tuple[Facets, tuple]], towards: Floats, up: Floats) -> Image.Image:
+def _view(
+    parts: list[tuple[Facets, tuple]], towards: Floats, up: Floats, size: tuple[int, int]
+) -> Image.Image:
     """What is seen from the side of `towards`, without perspective, filling a tile."""
     renderer = vtkRenderer()
     renderer.SetBackground(*PAPER_RGB)
@@ -68,9 +71,11 @@ def _view(parts: list[tuple[Facets, tuple]], towards: Floats, up: Floats) -> Ima
         renderer.AddActor(actor)
     # The implants fill the tile: what is first in `parts`, and the bone as far as it fits.
     places = parts[0][0].points
-    middle = (places.min(0) + places.max(0)) / 2
-    right = np.cross(up, towards)
-    extent = max(np.ptp(places @ right), np.ptp(places @ up))
+    basis = np.stack([np.cross(up, towards), up, towards])
+    seen = places @ basis.T
+    middle = (seen.min(0) + seen.max(0)) / 2 @ basis
+    wide, high = np.ptp(seen[:, :2], axis=0)
+    extent = max(high, wide * size[1] / size[0])
     camera = renderer.GetActiveCamera()
     camera.ParallelProjectionOn()
     camera.SetFocalPoint(*middle)
@@ -81,7 +86,7 @@ def _view(parts: list[tuple[Facets, tuple]], towards: Floats, up: Floats) -> Ima
     window = vtkRenderWindow()
     window.OffScreenRenderingOn()
     window.SetMultiSamples(0)
-    window.SetSize(FINER * TILE_PIXELS, FINER * TILE_PIXELS)
+    window.SetSize(FINER * size[0], FINER * size[1])
     window.AddRenderer(renderer)
     window.Render()
     grab = vtkWindowToImageFilter()
@@ -90,9 +95,8 @@ def _view(parts: list[tuple[Facets, tuple]], towards: Floats, up: Floats) -> Ima
     grab.Update()
     values = vtk_to_numpy(grab.GetOutput().GetPointData().GetScalars())
     window.Finalize()
-    side = FINER * TILE_PIXELS
-    picture = Image.fromarray(values.reshape(side, side, 3)[::-1].copy())
-    return picture.resize((TILE_PIXELS, TILE_PIXELS), Image.Resampling.BOX)
+    picture = Image.fromarray(values.reshape(FINER * size[1], FINER * size[0], 3)[::-1].copy())
+    return picture.resize(size, Image.Resampling.BOX)
 
 
 def _small(picture: Image.Image) -> bytes:

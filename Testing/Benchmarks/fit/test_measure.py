@@ -13,8 +13,9 @@ from facets import Facets, inside_lattice, read_stl
 from fit_cases import FitCase
 from fit_limits import LIMITS, verdicts
 from fit_runs import kept_rows
+from fit_table import short_line, write_tables
 from hard_cuts import thick_slices
-from measuring import designed_implants
+from measuring import Bones, designed_implants, measure_design
 from rim_steps import rim_sites, rim_steps
 from side_walls import gap_numbers, opposite, walls_of
 from soundness import mesh_numbers, spur_numbers, wall_numbers
@@ -287,6 +288,40 @@ def test_implants_of_a_design(tmp_path):
     found = designed_implants(tmp_path, {"implants": told})
     assert [path.name for path, _ in found] == ["implant-1.stl", "b.stl"]
     assert found[0][1].tolist() == [0, 0, 1] and found[1][1] is None
+
+
+def write_stl(surface: Facets, path) -> None:
+    words = [
+        f"facet normal {normal[0]:.5f} {normal[1]:.5f} {normal[2]:.5f}\nouter loop\n"
+        + "".join(f"vertex {x:.5f} {y:.5f} {z:.5f}\n" for x, y, z in corners)
+        + "endloop\nendfacet\n"
+        for corners, normal in zip(surface.corners, surface.normals)
+    ]
+    path.write_text("solid a\n" + "".join(words) + "endsolid a\n", encoding="utf-8")
+
+
+@pytest.mark.slow
+def test_rows_of_a_whole_design_and_their_tables(tmp_path):
+    skull, truth = masks(0.5)
+    slab_and_disc = sitk.Or(skull, truth)
+    bones = Bones(skull, slab_and_disc, None, skull, slab_and_disc)
+    write_stl(plate(0.5), tmp_path / "implant-1.stl")
+    told = [{"file": "implant-1.stl", "insertion_direction_lps": [0, 0, 2.0]}]
+    (tmp_path / "design.json").write_text(json.dumps({"implants": told, "stages": []}))
+    row = measure_design(tmp_path, bones, truth, 0.5)[0]
+    row |= {"case": "disc", "clearance": 0.5, "at_orbit": False}
+    assert row["direction_told"] and row["direction_off_normal_deg"] < 1.0
+    assert row["gap_median"] == pytest.approx(0.5, abs=0.05)  # the mask's blur
+    assert row["step_outer_95"] < 0.1 and row["dice"] > 0.97
+    missed = [words for words, met in verdicts(row).items() if met is False]
+    sharp = "0 mm² of wall under 1 mm", "edges of 0.3 to 1.5 mm (1 % and 99 %)"
+    assert set(missed) <= {*sharp, "aspect ratio under 10"}
+    failed = {"case": "other", "clearance": 0.5, "failed": "exit 2"}
+    write_tables([row, failed], tmp_path / "tables", {"rows": [row]})
+    text = (tmp_path / "tables" / "fit.md").read_text(encoding="utf-8")
+    assert "| genus 0 | 1 of 2 |" in text and "| other | 0.5 | failed: exit 2 |" in text
+    assert json.loads((tmp_path / "tables" / "fit.json").read_text())["rows"][0]["genus"] == 0
+    assert "disc @ 0.5" in short_line(row) and "failed" in short_line(failed)
 
 
 def test_text_stl_is_read(tmp_path):
