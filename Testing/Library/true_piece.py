@@ -1,0 +1,185 @@
+"""The piece of bone that was cut out, as an implant with a clearance: one that deserves no alarm.
+
+Its surface is that of the bone before the cut, between the voxels; its rim keeps the clearance
+from the bone that is left, also along a straight way out.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import SimpleITK as sitk
+from scipy import ndimage
+from vtkmodules.vtkCommonDataModel import vtkPolyData
+
+from SkullImplantLib.core.distances import distance_mm
+from SkullImplantLib.core.images import (
+    array_of,
+    bounding_box,
+    crop,
+    image_like,
+    index_to_lps_mm,
+    resample,
+)
+from SkullImplantLib.core.interpolation import values_at
+from SkullImplantLib.implant.bone_distance import bone_distance
+from SkullImplantLib.implant.bone_surface import BoneSurface, bone_surface
+from SkullImplantLib.implant.insertion import best_way_in, way_out_mm
+from SkullImplantLib.implant.lattice import lattice_over, to_index
+from SkullImplantLib.implant.level_set import surface_at_zero
+from SkullImplantLib.implant.meshes import mesh_health, mesh_of
+from SkullImplantLib.implant.walls import main_piece, opened
+
+LATTICE_MM, COARSE_MM = 0.5, 1.0
+AROUND_MM = 24.0  # as much bone as a design looks at
+ROOM_MM = 5.0  # of the lattice around the piece
+KERF_MM = 1.5  # the piece reaches so far beyond its mask's voxels
+EXACT_MM = 3.0
+LEAST_RADIUS_MM = 1.0
+PLACES = 8000
+SLIVER_MM = np.float32(0.03)
+# Half of a wall that is too thin, deeper than any rim's corner; and of one that is not.
+THIN_MM, THICK_ENOUGH_MM = 0.45, 1.3
+# Radii of the closings that are tried until there is no tunnel.
+CLOSED_MM = (0.0, 2.0, 4.0, 6.0, 9.0)
+
+
+@dataclass(frozen=True)
+class Cut:
+    """A head with a hole: masks (uint8) of its skull and of the piece on one grid; of a CT also
+    the CT with the hole and before, and the threshold.
+    """
+
+    skull: sitk.Image
+    piece: sitk.Image
+    ct: sitk.Image | None = None
+    ct_before: sitk.Image | None = None
+    threshold_hu: float | None = None
+
+
+class TruePiece:
+    """The piece of a `Cut` on a lattice of 0.5 mm, and the bone around it."""
+
+    def __init__(self, cut: Cut) -> None:
+        margin = [int(np.ceil(AROUND_MM / s)) for s in cut.skull.GetSpacing()[::-1]]
+        box = bounding_box(array_of(cut.piece), (margin[0], margin[1], margin[2]))
+        skull, piece = crop(cut.skull, box), crop(cut.piece, box)
+        self.ct = None if cut.ct is None else crop(cut.ct, box)
+        before = None if cut.ct_before is None else crop(cut.ct_before, box)
+        self.bone: BoneSurface = bone_surface(skull, self.ct, cut.threshold_hu)
+        whole = bone_surface(sitk.Or(skull, piece), before, cut.threshold_hu)
+        coarse = lattice_over(skull, COARSE_MM)
+        near = image_like(array_of(distance_mm_image(piece)) <= ROOM_MM, piece)
+        self.lattice = lattice_over(crop(skull, bounding_box(array_of(near))), LATTICE_MM)
+        to_piece = array_of(resample(distance_mm_image(piece), self.lattice, outside=ROOM_MM))
+        where = to_piece < ROOM_MM - 1.0
+        triangles = self.bone.distance()
+        self.away = bone_distance(self.bone, triangles, self.lattice, EXACT_MM, where)
+        self.far = bone_distance(self.bone, triangles, coarse, EXACT_MM)
+        self.depth = -bone_distance(
+            whole, whole.distance(), self.lattice, EXACT_MM, where
+        ).values_mm
+        self.depth = np.minimum(self.depth, KERF_MM - to_piece).astype(np.float32)
+        self.depth = self._made_solid(self.depth)
+        frame = index_to_lps_mm(self.lattice)
+        places = np.argwhere(np.ones(self.depth.shape, bool))[:, ::-1].astype(np.float32)
+        self.places = places @ frame[:3, :3].T + frame[:3, 3]
+        self._after_normal()
+
+    def _made_solid(self, depth: np.ndarray) -> np.ndarray:
+        """The depth of the piece as a solid without thin bone, cavities and tunnels, of which an
+        implant has none: thickened, and closed as far as it needs to be.
+        """
+        depth = _thickened(depth)
+        for radius_mm in CLOSED_MM:
+            closed = _closed(depth, radius_mm)
+            self.depth = closed
+            health = mesh_health(self.mesh(self.field(goes_in=False)))
+            if (health.pieces, health.genus) == (1, 0):
+                break
+        return closed
+
+    def _after_normal(self) -> None:
+        within = self.places[(self.depth > 0.0).ravel()]
+        self.middle = within.mean(axis=0)
+        self.sphere_middle = _sphere_middle(within)
+        normal = self.middle - self.sphere_middle
+        self.normal = normal / np.linalg.norm(normal)
+
+    def depth_at(self, places: np.ndarray) -> np.ndarray:
+        """The depth in the piece at LPS points (n, 3), mm."""
+        index = to_index(self.lattice, places)
+        return values_at(self.depth, list(index.T[::-1]))
+
+    def field(
+        self, depth: np.ndarray | None = None, clearance_mm: float = 0.5, goes_in: bool = True
+    ) -> np.ndarray:
+        """The implant's field (z, y, x) of a depth: with its clearance, in one piece, opened."""
+        depth = self.depth if depth is None else depth
+        field = np.minimum(depth, self.away.values_mm - clearance_mm).astype(np.float32)
+        if goes_in:
+            direction = self.direction
+            some = field.ravel() > -1.0
+            way = way_out_mm(
+                [self.away, self.far], self.places[some], direction, clearance_mm - 1.0
+            )
+            flat = field.ravel()
+            flat[some] = np.minimum(flat[some], way - clearance_mm)
+            field = flat.reshape(field.shape)
+        field = main_piece(field, field > 0.0)
+        field = opened(field, LATTICE_MM, LEAST_RADIUS_MM)
+        return main_piece(field, field > 0.0)
+
+    @property
+    def direction(self) -> np.ndarray:
+        """The unit vector along which the piece comes out best."""
+        if not hasattr(self, "_direction"):
+            field = np.minimum(self.depth, self.away.values_mm - 0.5).ravel()
+            places = self.places[field > 0.0]
+            some = places[:: 1 + len(places) // PLACES]
+            self._direction = best_way_in([self.far], some, self.normal, 0.5).direction
+        return self._direction
+
+    def mesh(self, field: np.ndarray) -> vtkPolyData:
+        """The surface of a field on the lattice, LPS mm, facets turned outward."""
+        # Nowhere so near to a lattice point that facets become slivers.
+        apart = np.where(np.abs(field) < SLIVER_MM, np.copysign(SLIVER_MM, field), field)
+        points, triangles = surface_at_zero(np.pad(apart, 1, constant_values=-1.0))
+        frame = index_to_lps_mm(self.lattice)
+        if np.linalg.det(frame[:3, :3]) < 0:
+            triangles = triangles[:, ::-1]
+        return mesh_of((points - 1.0) @ frame[:3, :3].T + frame[:3, 3], triangles)
+
+
+def _thickened(depth: np.ndarray) -> np.ndarray:
+    """The depth, where bone is thinner than an implant may be, as thick as that must be."""
+    lost = (opened(depth, LATTICE_MM, LEAST_RADIUS_MM) <= 0.0) & (depth > THIN_MM)
+    if not lost.any():
+        return depth
+    away = ndimage.distance_transform_edt(~lost, LATTICE_MM)
+    return np.maximum(depth, THICK_ENOUGH_MM - away).astype(np.float32)
+
+
+def _closed(depth: np.ndarray, radius_mm: float) -> np.ndarray:
+    """The depth with cavities filled, and what a ball of a radius outside does not reach."""
+    solid = ndimage.binary_fill_holes(depth > 0.0)
+    if radius_mm > 0.0:
+        near = ndimage.distance_transform_edt(~solid, LATTICE_MM) <= radius_mm
+        solid = ndimage.distance_transform_edt(np.pad(near, 1), LATTICE_MM)[1:-1, 1:-1, 1:-1]
+        solid = ndimage.binary_fill_holes((solid > radius_mm) | (depth > 0.0))
+    # New surfaces are smooth, and a little within, so that those of the bone stay as they are.
+    signed = ndimage.distance_transform_edt(solid, LATTICE_MM)
+    signed -= ndimage.distance_transform_edt(~solid, LATTICE_MM)
+    return np.maximum(depth, ndimage.gaussian_filter(signed, 1.0) - LATTICE_MM).astype(np.float32)
+
+
+def _sphere_middle(places: np.ndarray) -> np.ndarray:
+    """The middle of the sphere that lies best in points (n, 3): |p|² = 2 c.p + rest."""
+    local = places - places.mean(axis=0)
+    terms = np.column_stack([2.0 * local, np.ones(len(local))])
+    middle = np.linalg.lstsq(terms, (local**2).sum(axis=1), rcond=None)[0][:3]
+    return middle + places.mean(axis=0)
+
+
+def distance_mm_image(mask: sitk.Image) -> sitk.Image:
+    """The distance to a mask as an image, mm."""
+    return image_like(distance_mm(mask), mask)
