@@ -6,6 +6,7 @@ piece), those of fit (gap, no contact, a way in), and those of the printer. A ch
 for a look; it forbids nothing.
 """
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
@@ -88,35 +89,39 @@ def checked_implant(
     """
     within_head = head_middle(mesh, bone) if pose is None else pose.centre_mm
     plate = plate_surface(mesh, within_head)
-    near = near_bone(bone, plate.inside)
-    progress(0.1, "rim")
-    rim = rim_gap(plate, near)
-    profile = rim_profile(plate, near, rim)
-    edge = None if ct is None else edge_check(rim, ct, options)
-    found: list[Check | None] = [*gap_checks(plate, rim, options, doubt_of(edge)), edge]
-    progress(0.35, "interference")
-    found.append(overlap_check(mesh, plate, near, options))
-    if near.there:
-        ways = bone_on_the_way(plate, near)
-        if direction is None:
-            direction = found_way_in(plate, near, ways, options.clearance_mm).direction
-        found.append(way_check(plate, ways, np.asarray(direction, float), options))
-    progress(0.5, "wall")
-    found += rim_checks(profile, near, options)
-    bone_mm = bone_thickness_mm(plate, near)
-    found.append(over_bone_check(plate, near, bone_mm, options))
-    found += intrusion_checks(plate, profile, completed, options)
-    balls = inscribed_balls(plate)
-    found += wall_checks(balls, options)
-    progress(0.7, "contour")
-    found.append(roughness_check(plate, near, options))
-    if pose is not None and skull is not None:
-        found.append(symmetry_check(plate, near, skull, pose, options))
-    if completed is not None:
-        found.append(closed_check(mesh, plate, near, completed, options))
-    found += size_checks(plate, balls, bone_mm, options)
-    progress(0.85, "mesh")
-    found += mesh_checks(mesh, plate, options)
+    with ThreadPoolExecutor(1) as beside:
+        # Of the mesh alone, while the others look at the bone.
+        sound = beside.submit(mesh_checks, mesh, plate, options)
+        near = near_bone(bone, plate.inside)
+        progress(0.1, "rim")
+        rim = rim_gap(plate, near)
+        edge = None if ct is None else edge_check(rim, ct, options)
+        found: list[Check | None] = [*gap_checks(plate, rim, options, doubt_of(edge)), edge]
+        progress(0.2, "interference")
+        found.append(overlap_check(mesh, plate, near, options))
+        if near.there:
+            ways = bone_on_the_way(plate, near)
+            if direction is None:
+                direction = found_way_in(plate, near, ways, options.clearance_mm).direction
+            found.append(way_check(plate, ways, np.asarray(direction, float), options))
+        progress(0.4, "rim")
+        profile = rim_profile(plate, near, rim)
+        found += rim_checks(profile, near, options)
+        bone_mm = bone_thickness_mm(plate, near)
+        found.append(over_bone_check(plate, near, bone_mm, options))
+        found += intrusion_checks(plate, profile, completed, options)
+        progress(0.6, "wall")
+        balls = inscribed_balls(plate)
+        found += wall_checks(balls, options)
+        progress(0.75, "contour")
+        found.append(roughness_check(plate, near, options))
+        if pose is not None and skull is not None:
+            found.append(symmetry_check(plate, near, skull, pose, options))
+        if completed is not None:
+            found.append(closed_check(mesh, plate, near, completed, options))
+        found += size_checks(plate, balls, bone_mm, options)
+        progress(0.9, "mesh")
+        found += sound.result()
     progress(1.0)
     way = None if direction is None else np.asarray(direction, np.float64)
     return CheckedImplant(tuple(check for check in found if check is not None), way)

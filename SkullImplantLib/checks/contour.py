@@ -15,7 +15,7 @@ from ..implant.level_set import surface_at_zero
 from ..implant.mesh_distance import MeshDistance
 from .check import Check, judged
 from .check_options import CheckOptions
-from .near_bone import NearBone
+from .near_bone import NearBone, bone_beside
 from .plate_surface import PlateSurface
 
 Floats = NDArray[np.floating]
@@ -35,8 +35,8 @@ def roughness_check(plate: PlateSurface, bone: NearBone, options: CheckOptions) 
     """How rough the implant's outer face is over 6 mm, beside the bone's."""
     outer = plate.outer
     own, places = _roughness_mm(plate.places_mm[outer], plate.normals[outer])
-    beside_places, beside_normals = _beside(plate, bone)
-    theirs, _ = _roughness_mm(beside_places, beside_normals)
+    beside = bone_beside(plate, bone, BESIDE_MM)
+    theirs, _ = _roughness_mm(bone.middles_mm[beside], bone.normals[beside])
     value = float(np.percentile(own, 95.0)) if len(own) else 0.0
     bone_value = float(np.percentile(theirs, 95.0)) if len(theirs) else 0.0
     return judged(
@@ -51,18 +51,6 @@ def roughness_check(plate: PlateSurface, bone: NearBone, options: CheckOptions) 
         places[int(np.argmax(own))] if len(own) else None,
         "shape",
     )
-
-
-def _beside(plate: PlateSurface, bone: NearBone) -> tuple[Floats, Floats]:
-    """Return places and normals of the bone's outer face around the implant."""
-    places, normals = bone.middles_mm[bone.spots], bone.normals[bone.spots]
-    if len(places) == 0:
-        return places, normals
-    away, nearest = plate.tree.query(places, distance_upper_bound=BESIDE_MM[1])
-    near = (away >= BESIDE_MM[0]) & np.isfinite(away)
-    looks = np.einsum("ij,ij->i", normals, plate.sheet[np.where(near, nearest, 0)])
-    chosen = near & (looks > 0.7)
-    return places[chosen], normals[chosen]
 
 
 def _roughness_mm(places: Floats, normals: Floats) -> tuple[Floats, Floats]:
@@ -110,7 +98,7 @@ def symmetry_check(
     """
     outer = plate.places_mm[plate.outer]
     outer = outer[:: 1 + len(outer) // MIRRORED]
-    beside, _ = _beside(plate, bone)
+    beside = bone.middles_mm[bone_beside(plate, bone, BESIDE_MM)]
     beside = beside[:: 1 + len(beside) // MIRRORED]
     turned = [_turned_over(places, pose) for places in (outer, beside)]
     surface = _outer_surface(skull, np.concatenate(turned), pose)

@@ -9,9 +9,11 @@ from numpy.typing import NDArray
 from scipy import ndimage
 from vtkmodules.vtkCommonDataModel import vtkPolyData
 
-from ..implant.bone_distance import BoneDistance, bone_distance
+from ..core.distances import signed_distance_mm
+from ..core.images import image_like
+from ..implant.bone_distance import BoneDistance
 from ..implant.insertion import WayIn, best_way_in, way_out_mm
-from ..implant.lattice import lattice_over
+from ..implant.lattice import lattice_over, places_of, values_on
 from .check import Check, judged
 from .check_options import CheckOptions
 from .near_bone import NearBone
@@ -26,6 +28,7 @@ TOUCH_MM = 0.05
 # The way in is looked at on this lattice around the implant, exact so near to bone, and beyond on a
 # coarser one; beyond bone that is known there is none.
 WAY_MM, EXACT_MM, AROUND_MM, FAR_MM = 0.6, 1.2, 4.0, 1.5
+NOWHERE_MM = 1e3
 # So many points of the implant are moved; for the search fewer.
 MOVED, SEARCHED = 15_000, 3_000
 
@@ -68,23 +71,33 @@ def _volume_in_bone(mesh: vtkPolyData, bone: NearBone, inside: Floats) -> float:
 
 def bone_on_the_way(plate: PlateSurface, bone: NearBone) -> list[BoneDistance]:
     """Return the distance to bone around the implant, and on a coarser lattice farther away."""
-    field = bone.surface.field
     spacing = plate.inside.spacing_mm
-    # Where an implant's surface may pass near bone.
-    inside = plate.inside.values > 0.5
     pad = int(np.ceil(AROUND_MM / spacing))
-    near = ndimage.distance_transform_edt(~np.pad(inside, pad), spacing) <= AROUND_MM
-    near_image = sitk.GetImageFromArray(near.astype(np.uint8))
-    near_image.SetSpacing([spacing] * 3)
-    near_image.SetOrigin((plate.inside.origin_mm - pad * spacing).tolist())
-    fine = lattice_over(near_image, WAY_MM)
-    where = sitk.GetArrayFromImage(
-        sitk.Resample(near_image, fine, sitk.Transform(), sitk.sitkNearestNeighbor)
+    solid = np.pad(plate.inside.values > 0.5, pad)
+    near = sitk.GetImageFromArray(
+        (ndimage.distance_transform_edt(~solid, spacing) <= AROUND_MM).astype(np.uint8)
     )
-    around = bone_distance(bone.surface, bone.distance, fine, EXACT_MM, where > 0)
-    coarse = lattice_over(field, FAR_MM)
-    nowhere = np.zeros(coarse.GetSize()[::-1], bool)
-    return [around, bone_distance(bone.surface, bone.distance, coarse, 0.0, nowhere)]
+    near.SetSpacing([spacing] * 3)
+    near.SetOrigin((plate.inside.origin_mm - pad * spacing).tolist())
+    fine, coarse = lattice_over(near, WAY_MM), lattice_over(bone.surface.field, FAR_MM)
+    where = values_on(near, fine, 0.0, sitk.sitkNearestNeighbor) > 0.0
+    values = _to_voxels(bone, fine)
+    places = np.argwhere(where & (np.abs(values) < EXACT_MM + WAY_MM))
+    away = bone.distance.unsigned_mm(places_of(fine, places))
+    values[tuple(places.T)] = np.copysign(away, values[tuple(places.T)])
+    return [
+        BoneDistance(image_like(values, fine)),
+        BoneDistance(image_like(_to_voxels(bone, coarse), coarse)),
+    ]
+
+
+def _to_voxels(bone: NearBone, lattice: sitk.Image) -> NDArray[np.float32]:
+    """Return the distance to bone (z, y, x), mm, less than 0 in it, to half a step."""
+    inside = values_on(bone.surface.field, lattice, outside=-1.0) > 0.0
+    if not inside.any():
+        return np.full(inside.shape, np.float32(NOWHERE_MM))
+    half = np.float32(min(lattice.GetSpacing()) / 2.0)
+    return signed_distance_mm(image_like(inside, lattice)) + np.where(inside, half, -half)
 
 
 def found_way_in(

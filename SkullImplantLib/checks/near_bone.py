@@ -16,7 +16,7 @@ from ..implant.bone_surface import BoneSurface
 from ..implant.lattice import to_index
 from ..implant.mesh_distance import MeshDistance
 from ..implant.meshes import facet_vectors
-from .plate_surface import SolidLattice
+from .plate_surface import FACE_COSINE, PlateSurface, SolidLattice
 
 Floats = NDArray[np.floating]
 Flags = NDArray[np.bool_]
@@ -115,3 +115,17 @@ def near_bone(surface: BoneSurface, inside: SolidLattice, near_mm: float = NEAR_
         mm2=twice_area / 2.0,
         corners=triangles,
     )
+
+
+def bone_beside(
+    plate: PlateSurface, bone: NearBone, between_mm: tuple[float, float]
+) -> NDArray[np.intp]:
+    """Return numbers of facets, spread evenly, of the outer face of the bone around an implant,
+    so far from it.
+    """
+    spots = bone.spots
+    away, nearest = plate.tree.query(bone.middles_mm[spots], distance_upper_bound=between_mm[1])
+    near = (away >= between_mm[0]) & np.isfinite(away)
+    spots, nearest = spots[near], nearest[near]
+    looks = np.einsum("ij,ij->i", bone.normals[spots], plate.sheet[nearest])
+    return spots[looks > FACE_COSINE]

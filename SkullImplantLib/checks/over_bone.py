@@ -9,7 +9,7 @@ from scipy.spatial import cKDTree
 
 from .check import Check, judged
 from .check_options import CheckOptions
-from .near_bone import NearBone
+from .near_bone import NearBone, bone_beside
 from .plate_surface import PlateSurface
 
 Floats = NDArray[np.floating]
@@ -26,10 +26,7 @@ FOLLOWED = 3_000
 
 def bone_thickness_mm(plate: PlateSurface, bone: NearBone) -> float:
     """Return the median thickness of the bone around an implant; not a number without any."""
-    away, nearest = plate.tree.query(bone.middles_mm, distance_upper_bound=NEIGHBOURS_MM[1])
-    near = np.flatnonzero((away >= NEIGHBOURS_MM[0]) & np.isfinite(away))
-    looks = np.einsum("ij,ij->i", bone.normals[near], plate.sheet[nearest[near]])
-    outer = near[looks > 0.7]
+    outer = bone_beside(plate, bone, NEIGHBOURS_MM)
     if len(outer) == 0:
         return float("nan")
     outer = outer[:: 1 + len(outer) // FOLLOWED]

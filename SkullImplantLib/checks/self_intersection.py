@@ -37,9 +37,9 @@ def intersecting_facets(points_mm: Floats, triangles: Numbers) -> Numbers:
 
 def _pairs_in_reach(corners: Floats) -> Iterator[Numbers]:
     """Yield pairs (n, 2) of facets whose boxes meet, each once."""
-    low, high = corners.min(axis=1), corners.max(axis=1)
+    low, high = _extremes(corners)
     origin = low.min(axis=0)
-    size = (high - low).max(axis=1)
+    size = _extremes(high - low)[1]
     cell = max(
         float(np.percentile(size, USUAL_PERCENT)) * CELL_FACETS, float(size.max()) / MOST_CELLS
     )
@@ -63,14 +63,20 @@ def _pairs_in_reach(corners: Floats) -> Iterator[Numbers]:
         ahead += 1
         here = here[here + ahead < len(keys)]
         here = here[keys[here] == keys[here + ahead]]
-        one, other = facet[here], facet[here + ahead]
+        one, other, row = facet[here], facet[here + ahead], here
         # Two facets may meet in several cells: the one where both have begun counts.
-        meet = np.all(np.maximum(start[one], start[other]) == at[here], axis=1)
         for axis in range(3):
-            meet[meet] &= (low[one[meet], axis] <= high[other[meet], axis]) & (
-                low[other[meet], axis] <= high[one[meet], axis]
-            )
-        yield np.stack([one[meet], other[meet]], axis=1)
+            begun = np.maximum(start[one, axis], start[other, axis]) == at[row, axis]
+            along = (low[one, axis] <= high[other, axis]) & (low[other, axis] <= high[one, axis])
+            meet = begun & along
+            one, other, row = one[meet], other[meet], row[meet]
+        yield np.stack([one, other], axis=1)
+
+
+def _extremes(values: Floats) -> tuple[Floats, Floats]:
+    """Return the least and the most of three values along axis 1; faster than numpy's own."""
+    a, b, c = values[:, 0], values[:, 1], values[:, 2]
+    return np.minimum(np.minimum(a, b), c), np.maximum(np.maximum(a, b), c)
 
 
 def _both_cut(corners: Floats, planes: Floats, pairs: Numbers) -> NDArray[np.bool_]:
@@ -78,8 +84,8 @@ def _both_cut(corners: Floats, planes: Floats, pairs: Numbers) -> NDArray[np.boo
     cut = np.ones(len(pairs), bool)
     for one, other in ((0, 1), (1, 0)):
         a, b = pairs[cut, one], pairs[cut, other]
-        side = np.einsum("nkj,nj->nk", corners[a] - corners[b, :1], planes[b])
-        cut[cut] = (side.max(axis=1) > TINY) & (side.min(axis=1) < -TINY)
+        least, most = _extremes(np.einsum("nkj,nj->nk", corners[a] - corners[b, :1], planes[b]))
+        cut[cut] = (most > TINY) & (least < -TINY)
     return cut
 
 
