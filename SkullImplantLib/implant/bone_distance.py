@@ -19,6 +19,8 @@ from .mesh_distance import MeshDistance
 
 Floats = NDArray[np.floating]
 
+NOWHERE_MM = 1e3  # the distance to bone where there is none
+
 
 @dataclass(frozen=True)
 class BoneDistance:
@@ -49,24 +51,28 @@ def bone_distance(
     surface: BoneSurface,
     triangles: MeshDistance,
     lattice: sitk.Image,
-    exact_mm: float,
-    where: NDArray[np.bool_] | None = None,
+    exact_mm: tuple[float, float],
+    where: NDArray[np.bool_],
 ) -> BoneDistance:
-    """Return the distance to bone on `lattice` (any image with its grid), exact where it is less
-    than `exact_mm` and, if given, `where` (z, y, x).
+    """Return the distance to bone on `lattice` (any image with its grid), exact `where` (z, y, x)
+    it is between the two of `exact_mm`.
     """
-    field = values_on(surface.field, lattice, outside=-1.0)
-    inside = image_like(field > 0.0, lattice)
-    half_mm = min(lattice.GetSpacing()) / 2
-    if array_of(inside).any():
-        values = signed_distance_mm(inside).copy()
-        values += np.where(values <= 0.0, half_mm, -half_mm).astype(np.float32)
-    else:
-        values = np.full(field.shape, np.float32(np.linalg.norm(lattice.GetSize())), np.float32)
-    near = np.abs(values) < exact_mm + 2 * half_mm
-    if where is not None:
-        near &= where
+    values = rough_distance(surface, lattice).values_mm.copy()
+    step_mm = lattice.GetSpacing()[0]
+    near = where & (values > exact_mm[0] - step_mm) & (values < exact_mm[1] + step_mm)
     away = triangles.unsigned_mm(places_of(lattice, np.argwhere(near)))
-    values[near] = np.where(field[near] > 0.0, -away, away)
+    values[near] = np.copysign(away, values[near])
     return BoneDistance(image_like(values, lattice))
 
+
+def rough_distance(surface: BoneSurface, lattice: sitk.Image) -> BoneDistance:
+    """Return the distance to bone on `lattice`, of the right sign and exact to half a step."""
+    inside = values_on(surface.field, lattice, outside=-1.0) > 0.0
+    if not inside.any():
+        nowhere = np.full(inside.shape, NOWHERE_MM, np.float32)
+        return BoneDistance(image_like(nowhere, lattice))
+    half_mm = lattice.GetSpacing()[0] / 2
+    values = signed_distance_mm(image_like(inside, lattice))
+    return BoneDistance(
+        image_like(values + np.where(inside, half_mm, -half_mm).astype(np.float32), lattice)
+    )

@@ -11,21 +11,23 @@ Lattices are boxes along the axes of the input's grid, with voxels of equal side
 """
 
 import logging
+import math
 from dataclasses import dataclass
 
 import numpy as np
 import SimpleITK as sitk
 from numpy.typing import NDArray
 
-from ..core.images import array_of, bounding_box, image_like, resample
+from ..core.distances import distance_mm
+from ..core.images import array_of, bounding_box, crop, image_like, resample
 from ..core.progress import Progress, part, silent
 from ..errors import SkullImplantError
 from ..options import ImplantOptions
-from .bone_distance import BoneDistance, bone_distance
+from .bone_distance import BoneDistance, bone_distance, rough_distance
 from .bone_surface import BoneSurface
 from .flush import made_flush
 from .insertion import WayIn, best_way_in, given_way_in, way_out_mm
-from .lattice import finer_lattice, lattice_over, places_of, values_on
+from .lattice import lattice_over, places_of, values_on
 from .mesh_distance import MeshDistance
 from .openings import COARSE_MM, Opening, find_openings
 from .thickness import with_thickness
@@ -40,13 +42,16 @@ FINE_MM = 0.5  # of the lattice on which the fit is decided
 # lattice, and triangles instead of a smooth surface, may take of it.
 SAFETY_MM = 0.04
 # The lattice reaches so far around the implant; nothing farther out belongs to it.
-MARGIN_MM = 3.0
-# Distances to bone are exact so far beyond the clearance.
-EXACT_BEYOND_MM = 1.5
+MARGIN_MM = 2.0
+# On its way it passes bone so far around at most that is looked at exactly.
+PASSING_MM = 6.0
+# Distances to bone are exact so far within and beyond the clearance: where the field is zero, and a
+# little around for its slope.
+EXACT_AROUND_MM = 0.75
 # Where the field says so little less than nothing its surface may still be; beyond, it is outside.
 BAND_MM = 1.0
 # Points of the implant that look for the way in.
-SEARCHING_POINTS = 6000
+SEARCHING_POINTS = 4000
 # A straight way in that loses more than this is told: a part of the hole would stay open.
 MOST_LOST_SHARE = 0.05
 
@@ -85,13 +90,12 @@ def make_implants(
     """
     progress(0.0, "measuring the bone")
     triangles = surface.distance()
-    coarse = lattice_over(hole, COARSE_MM)
-    far = bone_distance(surface, triangles, coarse, options.clearance_mm + EXACT_BEYOND_MM)
-    progress(0.2, "looking for the holes")
+    far = rough_distance(surface, lattice_over(hole, COARSE_MM))
+    progress(0.1, "looking for the holes")
     openings, notes = find_openings(depth, far, hole, options)
     implants = []
     for number, opening in enumerate(openings):
-        low, high = (0.25 + 0.75 * (number + k) / len(openings) for k in (0, 1))
+        low, high = (0.15 + 0.85 * (number + k) / len(openings) for k in (0, 1))
         implants.append(
             _fitted(
                 depth,
@@ -120,21 +124,27 @@ def _fitted(
 ) -> Implant:
     """Return the implant for one hole."""
     clearance_mm = options.clearance_mm + SAFETY_MM
-    fine = finer_lattice(far.lattice, bounding_box(opening.field > -BAND_MM, _steps()), FINE_MM)
-    progress(0.0, "making it flush with the bone")
-    limit = values_on(image_like(opening.limit, far.lattice), fine, outside=-BAND_MM)
-    shape = made_flush(depth, fine, surface, opening.from_core(far.lattice), head_centre_mm)
-    solid = with_thickness(shape, FINE_MM, options)
-    base = np.minimum(solid.field, limit)
-    progress(0.3, "looking for the way in")
-    rough = np.minimum(values_on(image_like(base, fine), far.lattice, -BAND_MM), opening.field)
-    way_in = _way_in(rough, far, opening, head_centre_mm, options, clearance_mm)
-    progress(0.5, "leaving the clearance")
-    near = bone_distance(
-        surface, triangles, fine, clearance_mm + EXACT_BEYOND_MM, base > -2.0 * BAND_MM
+    near = _near_bone(surface, triangles, far, opening, clearance_mm)
+    progress(0.15, "making it flush with the bone")
+    fine = _lattice_around(opening, far, MARGIN_MM)
+    sheet = made_flush(
+        depth,
+        _coarse_around(opening, far),
+        fine,
+        surface,
+        opening.from_core(far.lattice),
+        head_centre_mm,
     )
-    room = _room(base, near, far, way_in, clearance_mm)
-    progress(0.7, "making walls that can be made")
+    limit = values_on(image_like(opening.limit, far.lattice), fine, outside=-BAND_MM)
+    base = np.minimum(with_thickness(sheet, fine, options, limit > -BAND_MM), limit)
+    correction_mm = sheet.correction_mm
+    del sheet, limit
+    progress(0.45, "looking for the way in")
+    way_in = _way_in(base, fine, (near, far), head_centre_mm, options, clearance_mm)
+    progress(0.6, "leaving the clearance")
+    room = _room(base, fine, (near, far), way_in, clearance_mm)
+    del near
+    progress(0.75, "making walls that can be made")
     field = one_solid(
         np.minimum(base, room), room, FINE_MM, options.least_wall_mm, opening.on(fine, far.lattice)
     )
@@ -148,8 +158,8 @@ def _fitted(
         field=image_like(field, fine),
         way_in=way_in,
         centre_mm=opening.centre_mm,
-        correction_mm=shape.correction_mm,
-        notes=(*solid.notes, *_notes_on(way_in)),
+        correction_mm=correction_mm,
+        notes=_notes_on(way_in),
     )
 
 
@@ -169,17 +179,11 @@ def refitted(
     progress(0.0, "measuring the bone")
     clearance_mm = options.clearance_mm + SAFETY_MM
     triangles = surface.distance()
-    far = bone_distance(
-        surface,
-        triangles,
-        lattice_over(surface.field, COARSE_MM),
-        options.clearance_mm + EXACT_BEYOND_MM,
-    )
+    far = rough_distance(surface, lattice_over(surface.field, COARSE_MM))
     fine = lattice_over(edited, FINE_MM)
     base = values_on(edited, fine, outside=-BAND_MM)
-    near = bone_distance(
-        surface, triangles, fine, clearance_mm + EXACT_BEYOND_MM, base > -2.0 * BAND_MM
-    )
+    around = np.full(base.shape, True)
+    near = bone_distance(surface, triangles, fine, _exact(clearance_mm), around)
     progress(0.4, "leaving the clearance")
     free = places_of(fine, np.argwhere((base > 0.0) & (near.values_mm > clearance_mm)))
     if len(free) == 0:
@@ -190,7 +194,7 @@ def refitted(
         way_in = best_way_in([near, far], some, normal, clearance_mm)
     else:
         way_in = given_way_in([near, far], some, normal, clearance_mm, direction)
-    room = _room(base, near, far, way_in, clearance_mm)
+    room = _room(base, fine, (near, far), way_in, clearance_mm)
     field = np.minimum(base, room)
     if not (field > 0.0).any():
         raise SkullImplantError("Nothing of the edited implant lies free of bone; undo the edit.")
@@ -216,42 +220,75 @@ def mask_of(implants: tuple[Implant, ...], grid: sitk.Image) -> sitk.Image:
     return image_like(labels, grid)
 
 
-def _steps() -> int:
-    return round(MARGIN_MM / COARSE_MM)
+def _lattice_around(opening: Opening, far: BoneDistance, margin_mm: float) -> sitk.Image:
+    """Return the empty fine lattice around a hole's implant."""
+    return lattice_over(crop(far.lattice, _box(opening, margin_mm)), FINE_MM)
+
+
+def _coarse_around(opening: Opening, far: BoneDistance) -> sitk.Image:
+    """Return the part of the coarse lattice around a hole's implant, and a step more."""
+    return crop(far.lattice, _box(opening, MARGIN_MM + COARSE_MM))
+
+
+def _box(opening: Opening, margin_mm: float) -> tuple[slice, ...]:
+    return bounding_box(opening.field > -BAND_MM, math.ceil(margin_mm / COARSE_MM))
+
+
+def _near_bone(
+    surface: BoneSurface,
+    triangles: MeshDistance,
+    far: BoneDistance,
+    opening: Opening,
+    clearance_mm: float,
+) -> BoneDistance:
+    """Return the distance to bone around a hole's implant, exact where it may touch or pass it."""
+    lattice = _lattice_around(opening, far, PASSING_MM)
+    reach = distance_mm(image_like(opening.field > -BAND_MM, far.lattice))
+    where = values_on(image_like(reach, far.lattice), lattice, outside=PASSING_MM) < PASSING_MM
+    return bone_distance(surface, triangles, lattice, _exact(clearance_mm), where)
+
+
+def _exact(clearance_mm: float) -> tuple[float, float]:
+    return clearance_mm - EXACT_AROUND_MM, clearance_mm + EXACT_AROUND_MM
 
 
 def _way_in(
-    rough: Field,
-    far: BoneDistance,
-    opening: Opening,
+    base: Field,
+    fine: sitk.Image,
+    bone: tuple[BoneDistance, ...],
     head_centre_mm: NDArray[np.float64],
     options: ImplantOptions,
     clearance_mm: float,
 ) -> WayIn:
     """Return the way in that was asked for, or the best one, found with the implant's points."""
-    free = (rough > 0.0) & (far.values_mm > clearance_mm)
-    points = places_of(far.lattice, np.argwhere(free))
+    index = np.argwhere(base > 0.0)
+    points = places_of(fine, index[:: 1 + len(index) // SEARCHING_POINTS])
+    points = points[bone[0].at(points) > clearance_mm]
     if len(points) == 0:
         raise SkullImplantError("No implant is left after the clearance; reduce it.")
     outward = points - head_centre_mm
     normal = (outward / np.linalg.norm(outward, axis=1, keepdims=True)).mean(axis=0)
-    some = points[:: 1 + len(points) // SEARCHING_POINTS]
     if options.insertion_direction is not None:
-        return given_way_in([far], some, normal, clearance_mm, options.insertion_direction)
-    return best_way_in([far], some, normal, clearance_mm)
+        return given_way_in(bone, points, normal, clearance_mm, options.insertion_direction)
+    return best_way_in(bone, points, normal, clearance_mm)
 
 
 def _room(
-    base: Field, near: BoneDistance, far: BoneDistance, way_in: WayIn, clearance_mm: float
+    base: Field,
+    fine: sitk.Image,
+    bone: tuple[BoneDistance, ...],
+    way_in: WayIn,
+    clearance_mm: float,
 ) -> Field:
-    """Return `W_d - clearance` (z, y, x) where the implant may be; elsewhere only its own place's
-    distance counts, which is more.
+    """Return `W_d - clearance` (z, y, x) where the implant may be; elsewhere what is certainly no
+    more than that.
     """
-    least = near.values_mm.copy()
-    looked_at = (base > -BAND_MM) & (least > clearance_mm - BAND_MM)
-    points = places_of(near.lattice, np.argwhere(looked_at))
-    least[looked_at] = way_out_mm([near, far], points, way_in.direction, clearance_mm - BAND_MM)
-    return smoothed_along_the_rim(least - np.float32(clearance_mm), looked_at, FINE_MM)
+    looked_at = base > -BAND_MM
+    room = np.full(base.shape, np.float32(-BAND_MM))
+    points = places_of(fine, np.argwhere(looked_at))
+    room[looked_at] = way_out_mm(bone, points, way_in.direction, clearance_mm - BAND_MM)
+    room[looked_at] -= np.float32(clearance_mm)
+    return smoothed_along_the_rim(room, looked_at, FINE_MM)
 
 
 def _notes_on(way_in: WayIn) -> tuple[str, ...]:

@@ -36,7 +36,7 @@ ROUGHNESS_MM = 0.3
 # How far into the hole a residual at its rim tells something, and how large residuals are.
 RANGE_MM, RESIDUAL_MM = 6.0, 1.0
 # Points of the ring are averaged in blocks; the process is smooth over them.
-BLOCK_MM = 3.0
+BLOCK_MM = 4.0
 # Where outer and inner table meet half way, the correction goes over from one to the other.
 BETWEEN_MM = 1.5
 # Depths beyond this are cut, so that their jumps do not ring in the cubic interpolation.
@@ -101,75 +101,72 @@ def outward_normals(
     return normals, ndimage.gaussian_filter((side >= 0.0).astype(np.float32), sigma)
 
 
-def bent(
-    depth: NDArray[np.float32],
-    normals: NDArray[np.float32],
-    outer_share: NDArray[np.float32],
-    outer_mm: NDArray[np.float32],
-    inner_mm: NDArray[np.float32],
-    spacing_mm: float,
-) -> NDArray[np.float32]:
-    """Return the depth with its outer table lowered by `outer_mm` and its inner one raised by
-    `inner_mm`, all (z, y, x); see `outward_normals`.
-    """
-    shift = (outer_share * outer_mm - (1.0 - outer_share) * inner_mm) / spacing_mm
-    places = [
-        np.arange(n, dtype=np.float32).reshape([-1 if k == axis else 1 for k in range(3)])
-        + shift * normals[axis]
-        for axis, n in enumerate(depth.shape)
-    ]
-    return values_at(depth, places)
-
 @dataclass(frozen=True)
 class Sheet:
-    """The completed sheet on a lattice, arrays (z, y, x).
+    """The completed sheet around one hole, bent to be flush.
 
-    field: depth, float32, mm, positive in it. normals (3, z, y, x): outward. outer_share: 1 at the
-    outer table, 0 at the inner one. correction_mm: how far it was bent, at most (95 %).
+    field: depth, float32 (z, y, x), mm, positive in it, on the fine lattice. normals: float32
+    images, components along (z, y, x), of the unit vector out of the head; outer_share: 1 at the
+    outer table, 0 at the inner one; both on the coarse lattice. correction_mm: how far it was bent
+    (95 % of the rim less).
     """
 
     field: Field
-    normals: Field
-    outer_share: Field
+    normals: tuple[sitk.Image, ...]
+    outer_share: sitk.Image
     correction_mm: float
 
 
 def made_flush(
     depth: sitk.Image,
-    lattice: sitk.Image,
+    coarse: sitk.Image,
+    fine: sitk.Image,
     surface: BoneSurface,
     from_core: sitk.Image,
     head_centre_mm: Floats,
 ) -> Sheet:
-    """Return the completed sheet on `lattice`, bent to be flush with the bone around one hole.
+    """Return the completed sheet on `fine`, bent to be flush with the bone around one hole.
 
-    depth: mm, positive in the completed skull, any grid. from_core: distance to the hole's core,
-    mm, on any grid that reaches over the rim. head_centre_mm: LPS, within the head.
+    depth: mm, positive in the completed skull, any grid. coarse: a lattice along the same axes, on
+    which the sheet's slow turns are known. from_core: distance to the hole's core, mm, on any grid
+    that reaches over the rim. head_centre_mm: LPS, within the head.
     """
-    smooth = sitk.Clamp(depth, sitk.sitkFloat32, -DEEP_ENOUGH_MM, DEEP_ENOUGH_MM)
-    field = values_on(smooth, lattice, -DEEP_ENOUGH_MM, sitk.sitkBSpline3)
-    spacing_mm = lattice.GetSpacing()[0]
-    normals, outer_share = outward_normals(field, _outward(lattice, head_centre_mm), spacing_mm)
+    cut = sitk.Clamp(depth, sitk.sitkFloat32, -DEEP_ENOUGH_MM, DEEP_ENOUGH_MM)
+    rough = values_on(cut, coarse, -DEEP_ENOUGH_MM, sitk.sitkBSpline3)
+    normals, share = outward_normals(rough, _outward(coarse, head_centre_mm), _spacing(coarse))
     middles = surface.points_mm[surface.triangles].mean(axis=1)
-    away = _at(array_of(from_core), from_core, middles)
+    away = _at(from_core, middles)
     ring = (away > SKIN_MM + RING_MM[0]) & (away < SKIN_MM + RING_MM[1])
     middles = middles[ring]
-    facing = _facing(surface, ring, normals, lattice, middles)
-    residual = _at(field, lattice, middles)
+    components = tuple(image_like(normal, coarse) for normal in normals)
+    facing = _facing(surface, ring, components, middles)
+    residual = _at(image_like(rough, coarse), middles)
     same_wall = np.abs(residual) < FARTHEST_MM
-    shifts, sizes = [], []
-    for side in (1.0, -1.0):
+    moves, sizes = np.zeros((2, *rough.shape), np.float32), []
+    for side, move in zip((1.0, -1.0), moves):
         chosen = same_wall & (side * facing > FACING)
         process = residual_of(middles[chosen], residual[chosen].astype(np.float64))
-        shifts.append(_on_lattice(process, lattice))
-        sizes.append(process.values_mm)
-    moved = np.abs(np.concatenate(sizes))
+        move[...] = _on_lattice(process, coarse)
+        sizes.append(np.abs(process.values_mm))
+    moved = np.concatenate(sizes)
+    shift = (share * moves[0] - (1.0 - share) * moves[1]) / np.float32(_spacing(coarse))
+    start = to_index(coarse, np.array([fine.GetOrigin()]))[0][::-1]
+    finer = _spacing(fine) / _spacing(coarse)
+    places = [
+        (start[axis] + finer * np.arange(n)).reshape([-1 if k == axis else 1 for k in range(3)])
+        + values_on(image_like(shift * normals[axis], coarse), fine, 0.0)
+        for axis, n in enumerate(fine.GetSize()[::-1])
+    ]
     return Sheet(
-        bent(field, normals, outer_share, shifts[0], shifts[1], spacing_mm),
-        normals,
-        outer_share,
+        values_at(rough, places),
+        components,
+        image_like(share, coarse),
         float(np.percentile(moved, TOLD_PERCENTILE)) if moved.size else 0.0,
     )
+
+
+def _spacing(lattice: sitk.Image) -> float:
+    return float(lattice.GetSpacing()[0])
 
 
 def _outward(lattice: sitk.Image, head_centre_mm: Floats) -> Field:
@@ -183,29 +180,31 @@ def _outward(lattice: sitk.Image, head_centre_mm: Floats) -> Field:
     return outward
 
 
-def _at(values: NDArray[np.floating], grid: sitk.Image, points_mm: Floats) -> Field:
-    return values_at(values, list(to_index(grid, points_mm).T[::-1]))
+def _at(image: sitk.Image, points_mm: Floats) -> Field:
+    """Return the values of an image at LPS points (n, 3)."""
+    return values_at(array_of(image), list(to_index(image, points_mm).T[::-1]))
 
 
 def _facing(
     surface: BoneSurface,
     chosen: NDArray[np.bool_],
-    normals: Field,
-    lattice: sitk.Image,
+    normals: tuple[sitk.Image, ...],
     points_mm: Floats,
 ) -> Floats:
     """Return the cosine (n,) between the chosen facets' normals and the sheet's at `points_mm`."""
     facets = facet_vectors(surface.points_mm, surface.triangles[chosen])
     facets /= np.maximum(np.linalg.norm(facets, axis=1, keepdims=True), 1e-12)
-    direction = np.reshape(lattice.GetDirection(), (3, 3))
+    direction = np.reshape(normals[0].GetDirection(), (3, 3))
     along_axes = (facets @ direction)[:, ::-1]
-    return sum(along_axes[:, k] * _at(normals[k], lattice, points_mm) for k in range(3))
+    cosine: Floats = np.zeros(len(facets))
+    for axis, component in enumerate(normals):
+        cosine += along_axes[:, axis] * _at(component, points_mm)
+    return cosine
 
 
 def _on_lattice(process: Residual, lattice: sitk.Image) -> Field:
     """Return the process on a lattice, from a coarser one: it is smooth over `BLOCK_MM`."""
     coarse = lattice_over(lattice, BLOCK_MM)
-    coarse.SetOrigin(lattice.GetOrigin())
     shape = coarse.GetSize()[::-1]
     points = places_of(coarse, np.argwhere(np.ones(shape, bool)))
     values = process.at(points).astype(np.float32).reshape(shape)

@@ -5,13 +5,15 @@ What lies where `W_d` is at least the clearance keeps its clearance all along th
 The way is marched as spheres are traced (Hart 1996): no step is longer than the distance to bone.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ..core.interpolation import values_at
 from .bone_distance import BoneDistance
+from .lattice import to_index
 
 Floats = NDArray[np.floating]
 
@@ -36,24 +38,40 @@ def way_out_mm(
     """
     points = np.asarray(points_mm, np.float64)
     least = np.full(len(points), np.inf, np.float32)
+    gone_mm = np.zeros(len(points))
     active = np.arange(len(points))
-    where = points.copy()
-    while active.size:
-        away = _distance(bone, where)
-        least[active] = np.minimum(least[active], away)
-        goes_on = np.isfinite(away) & (least[active] > enough_mm)
-        active, where, away = active[goes_on], where[goes_on], away[goes_on]
-        where += np.maximum(STEP_SHARE * away, LEAST_STEP_MM)[:, None] * direction
+    for lattice in bone:
+        active = _march(lattice, points, direction, enough_mm, least, gone_mm, active)
     return least
 
 
-def _distance(bone: Sequence[BoneDistance], points_mm: Floats) -> NDArray[np.float32]:
-    found = bone[0].at(points_mm)
-    for farther in bone[1:]:
-        beyond = ~np.isfinite(found)
-        if beyond.any():
-            found[beyond] = farther.at(points_mm[beyond])
-    return found
+def _march(
+    bone: BoneDistance,
+    points: Floats,
+    direction: Floats,
+    enough_mm: float,
+    least: NDArray[np.float32],
+    gone_mm: NDArray[np.float64],
+    active: NDArray[np.intp],
+) -> NDArray[np.intp]:
+    """Follow the `active` points through one lattice, and return those that left it free.
+
+    `least` and `gone_mm`, how far each point has gone along its way, are brought up to date.
+    """
+    start = to_index(bone.lattice, points)
+    step = (to_index(bone.lattice, (points[:1] + direction)) - start[:1])[0]
+    limits = np.array(bone.lattice.GetSize()) - 1
+    left = []
+    while active.size:
+        where = start[active] + gone_mm[active, None] * step
+        within = np.all((where >= 0) & (where <= limits), axis=1)
+        left.append(active[~within])
+        active, where = active[within], where[within]
+        away = values_at(bone.values_mm, list(where.T[::-1]))
+        least[active] = np.minimum(least[active], away)
+        gone_mm[active] += np.maximum(STEP_SHARE * away, LEAST_STEP_MM)
+        active = active[least[active] > enough_mm]
+    return np.concatenate(left) if left else active
 
 
 @dataclass(frozen=True)
@@ -118,7 +136,9 @@ def _angle_deg(one: Floats, other: Floats) -> float:
     return float(np.degrees(np.arccos(np.clip(cosine, -1.0, 1.0))))
 
 
-def _middle(tried: Floats, shares: Floats, lost) -> NDArray[np.float64]:
+def _middle(
+    tried: Floats, shares: Floats, lost: Callable[[Floats], NDArray[np.float64]]
+) -> NDArray[np.float64]:
     """Return the middle of the directions that are as good as the best, or the best one."""
     good = tried[shares <= shares.min() + AS_GOOD_SHARE]
     mean = good.mean(axis=0)

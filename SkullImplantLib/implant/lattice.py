@@ -6,7 +6,7 @@ import numpy as np
 import SimpleITK as sitk
 from numpy.typing import NDArray
 
-from ..core.images import array_of, crop, index_to_lps_mm, resample
+from ..core.images import array_of, index_to_lps_mm, resample
 
 
 def lattice_over(image: sitk.Image, spacing_mm: float) -> sitk.Image:
@@ -22,13 +22,6 @@ def lattice_over(image: sitk.Image, spacing_mm: float) -> sitk.Image:
     lattice.SetDirection(image.GetDirection())
     lattice.SetSpacing([spacing_mm] * 3)
     return lattice
-
-
-def finer_lattice(
-    lattice: sitk.Image, box: tuple[slice, ...], spacing_mm: float
-) -> sitk.Image:
-    """Return an empty lattice of another spacing over a box, slices (z, y, x), of a lattice."""
-    return lattice_over(crop(lattice, box), spacing_mm)
 
 
 def values_on(

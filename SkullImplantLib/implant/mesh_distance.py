@@ -6,6 +6,7 @@ k-d tree tells: those whose middles are nearest, and no others where all triangl
 voxel large, as those of marching cubes are. Points are (n, 3) in mm, in any one frame.
 """
 
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -13,11 +14,10 @@ from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
 from ..core.threads import worker_count
-from .meshes import facet_vectors
 
 Floats = NDArray[np.float64]
 
-# Of so many triangles around a point the nearest is taken: all that meet at a corner of it.
+# Of so many triangles around a point the nearest is taken: more than meet at a corner of it.
 CANDIDATES = 8
 # Larger sides than this are halved for the search (the distance stays that to the triangle).
 LONGEST_SIDE_MM = 2.0
@@ -32,56 +32,73 @@ class MeshDistance:
         if len(triangles) == 0:
             raise ValueError("a mesh without triangles is nowhere")
         self._corners = np.asarray(points_mm, np.float64)[triangles]
-        normals = facet_vectors(points_mm, triangles)
-        length = np.linalg.norm(normals, axis=1, keepdims=True)
-        self._normals = normals / np.maximum(length, TINY)
-        middles, self._of = _middles(self._corners)
+        middles, self._of, reach_mm = _middles(self._corners)
+        # One more for "none within reach", which the tree gives the last number and infinity.
+        self._reach_mm = np.append(reach_mm, 0.0)
         self._tree = cKDTree(middles)
 
-    def unsigned_mm(self, points_mm: Floats, within_mm: float = np.inf) -> Floats:
-        """Return each point's distance (n,), infinite where it is beyond `within_mm`."""
-        return self._look(points_mm, within_mm)[0]
+    def unsigned_mm(self, points_mm: Floats, within_mm: float = np.inf) -> NDArray[np.float32]:
+        """Return each point's distance (n,), float32, infinite where it is beyond `within_mm`."""
+        distance = np.full(len(points_mm), np.inf, np.float32)
 
-    def closest(self, points_mm: Floats) -> tuple[Floats, Floats, Floats]:
+        def work(some: slice) -> None:
+            distance[some] = self._of_some(points_mm[some], within_mm)[0]
+
+        self._each(work, len(points_mm))
+        return distance
+
+    def closest(
+        self, points_mm: Floats, within_mm: float = np.inf
+    ) -> tuple[Floats, Floats, Floats]:
         """Return each point's distance (n,), the closest point (n, 3) and its facet's unit
-        normal (n, 3).
+        normal (n, 3); of points beyond `within_mm` the distance is infinite, the rest no answer.
         """
-        return self._look(points_mm, np.inf)
-
-    def _look(self, points_mm: Floats, within_mm: float) -> tuple[Floats, Floats, Floats]:
-        points_mm = np.asarray(points_mm, np.float64)
         distance = np.full(len(points_mm), np.inf)
-        nearest, normal = np.zeros_like(points_mm), np.zeros_like(points_mm)
+        nearest, normal = np.zeros((len(points_mm), 3)), np.zeros((len(points_mm), 3))
 
-        def work(start: int) -> None:
-            some = slice(start, start + POINTS_AT_A_TIME)
-            found = self._of_some(points_mm[some], within_mm)
-            distance[some], nearest[some], normal[some] = found
+        def work(some: slice) -> None:
+            distance[some], nearest[some], chosen = self._of_some(points_mm[some], within_mm)
+            normal[some] = self._normals_of(chosen)
 
-        with ThreadPoolExecutor(worker_count()) as threads:
-            list(threads.map(work, range(0, len(points_mm), POINTS_AT_A_TIME)))
+        self._each(work, len(points_mm))
         return distance, nearest, normal
 
-    def _of_some(self, points: Floats, within_mm: float) -> tuple[Floats, Floats, Floats]:
+    @staticmethod
+    def _each(work: Callable[[slice], None], count: int) -> None:
+        parts = [slice(k, k + POINTS_AT_A_TIME) for k in range(0, count, POINTS_AT_A_TIME)]
+        with ThreadPoolExecutor(worker_count()) as threads:
+            list(threads.map(work, parts))
+
+    def _normals_of(self, chosen: NDArray[np.intp]) -> Floats:
+        a, b, c = (self._corners[chosen, k] for k in range(3))
+        normals = np.cross(b - a, c - a)
+        length = np.linalg.norm(normals, axis=1, keepdims=True)
+        return np.asarray(normals / np.maximum(length, TINY))
+
+    def _of_some(
+        self, points: Floats, within_mm: float
+    ) -> tuple[Floats, Floats, NDArray[np.intp]]:
+        points = np.asarray(points, np.float64)
         count = min(CANDIDATES, len(self._of))
-        reach = within_mm + LONGEST_SIDE_MM
-        found, index = self._tree.query(points, count, distance_upper_bound=reach)
-        index = np.reshape(index, (len(points), count))
-        known = index < len(self._of)
-        triangle = self._of[np.where(known, index, 0)]
+        reach = within_mm + self._reach_mm.max()
+        apart, index = self._tree.query(points, count, distance_upper_bound=reach)
+        apart, index = apart.reshape(len(points), count), index.reshape(len(points), count)
         best = np.full(len(points), np.inf)
         nearest = np.zeros_like(points)
         chosen = np.zeros(len(points), np.intp)
         for k in range(count):
-            rows = np.flatnonzero(known[:, k])
-            here = closest_on_triangles(points[rows], self._corners[triangle[rows, k]])
-            squared = np.einsum("ij,ij->i", points[rows] - here, points[rows] - here)
-            nearer = squared < best[rows]
-            rows, here = rows[nearer], here[nearer]
-            best[rows], nearest[rows], chosen[rows] = squared[nearer], here, triangle[rows, k]
-        distance = np.sqrt(best)
-        distance[distance > within_mm] = np.inf
-        return distance, nearest, self._normals[chosen]
+            # A triangle that does not reach nearer than another lies cannot be the nearest.
+            middle = index[:, k]
+            rows = np.flatnonzero(apart[:, k] - self._reach_mm[middle] < best)
+            triangle = self._of[middle[rows]]
+            here = closest_on_triangles(points[rows], self._corners[triangle])
+            distance = np.linalg.norm(points[rows] - here, axis=1)
+            nearer = distance < best[rows]
+            rows = rows[nearer]
+            best[rows], nearest[rows] = distance[nearer], here[nearer]
+            chosen[rows] = triangle[nearer]
+        best[best > within_mm] = np.inf
+        return best, nearest, chosen
 
 
 def closest_on_triangles(points: Floats, corners: Floats) -> Floats:
@@ -119,20 +136,23 @@ def _dot(one: Floats, other: Floats) -> Floats:
     return np.einsum("ij,ij->i", one, other)
 
 
-def _middles(corners: Floats) -> tuple[Floats, NDArray[np.intp]]:
-    """Return middles (m, 3) of the triangles, of large ones the middles of their quarters in
-    place, and the triangle that each is of.
+def _middles(corners: Floats) -> tuple[Floats, NDArray[np.intp], Floats]:
+    """Return middles (m, 3) of the triangles, of large ones those of their quarters, the triangle
+    (m,) that each is of, and how far (m,) it, or its quarter, reaches from its middle.
     """
     of = np.arange(len(corners))
-    done_middles, done_of = [], []
+    done_middles, done_of, done_reach = [], [], []
     while len(corners):
         sides = np.linalg.norm(corners - np.roll(corners, 1, axis=1), axis=2).max(axis=1)
         small = sides <= LONGEST_SIDE_MM
-        done_middles.append(corners[small].mean(axis=1))
+        middles = corners[small].mean(axis=1)
+        reach = np.linalg.norm(corners[small] - middles[:, None], axis=2)
+        done_reach.append(reach.max(axis=1))
+        done_middles.append(middles)
         done_of.append(of[small])
         a, b, c = (corners[~small][:, k] for k in range(3))
         ab, bc, ca = (a + b) / 2, (b + c) / 2, (c + a) / 2
         quarters = ((a, ab, ca), (ab, b, bc), (ca, bc, c), (ab, bc, ca))
         corners = np.concatenate([np.stack(q, axis=1) for q in quarters])
         of = np.tile(of[~small], 4)
-    return np.concatenate(done_middles), np.concatenate(done_of)
+    return np.concatenate(done_middles), np.concatenate(done_of), np.concatenate(done_reach)

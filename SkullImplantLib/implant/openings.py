@@ -115,7 +115,8 @@ def _opening(
     near_core = distance_mm(image_like(core, lattice)) <= 2.0 * BEYOND_SURFACE_MM
     wider = (inside > -BEYOND_SURFACE_MM) & (from_bone > SKIN_MM) & near_core
     away = distance_mm(image_like(core | wider, lattice))
-    limit = SKIN_MM + RIM_SLACK_MM - np.clip(from_bone, 0.0, SKIN_MM) - away
+    # A voxel of the core may lie up to a step behind the core's edge.
+    limit = SKIN_MM + RIM_SLACK_MM + COARSE_MM - np.clip(from_bone, 0.0, SKIN_MM) - away
     limit = np.minimum(limit, around).astype(np.float32)
     field = np.minimum(np.minimum(inside, from_bone - np.float32(clearance_mm)), limit)
     counted = np.minimum(np.minimum(inside, from_bone), limit) > 0.0

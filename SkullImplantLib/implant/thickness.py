@@ -6,14 +6,15 @@ thickened inwards as far as `MOST_INWARD_MM`; where that is not enough, what is 
 taken away later (`walls.py`).
 """
 
-from dataclasses import dataclass
-
 import numpy as np
+import SimpleITK as sitk
 from numpy.typing import NDArray
 
+from ..core.images import array_of
 from ..core.interpolation import values_at
 from ..options import ImplantOptions
 from .flush import FACING, Sheet
+from .lattice import to_index, values_on
 from .level_set import surface_at_zero
 from .meshes import facet_vectors
 from .mesh_distance import MeshDistance
@@ -25,53 +26,65 @@ Field = NDArray[np.float32]
 MOST_INWARD_MM = 1.0
 # What lies under the sheet, not beyond its edge, is met along the facet's normal about.
 UNDER = 0.7
-THICKENED_CM2 = 1.0  # less is not worth a note
+# Where the sheet's outer share is under this, its own outer surface is not the nearest.
+INNER_SHARE = 0.7
 
 
-@dataclass(frozen=True)
-class Solid:
-    """The sheet with its thickness: field (z, y, x), mm, positive in it; notes."""
+def with_thickness(
+    sheet: Sheet, lattice: sitk.Image, options: ImplantOptions, where: NDArray[np.bool_]
+) -> Field:
+    """Return the sheet's field (z, y, x), mm, with the thickness that `options` ask for.
 
-    field: Field
-    notes: tuple[str, ...] = ()
-
-
-def with_thickness(sheet: Sheet, spacing_mm: float, options: ImplantOptions) -> Solid:
-    """Return the sheet with the thickness that `options` ask for."""
-    if options.thickness_mm is not None:
-        below = _below_outer_mm(sheet, spacing_mm, options.thickness_mm)
-        return Solid(np.minimum(below, np.float32(options.thickness_mm) - below))
-    below = _below_outer_mm(sheet, spacing_mm, MOST_INWARD_MM)
-    wall = np.minimum(below, np.float32(options.least_wall_mm) - below)
-    thicker = np.maximum(
-        sheet.field, np.minimum(wall, sheet.field + np.float32(MOST_INWARD_MM))
-    )
-    return Solid(thicker)
-
-
-def _below_outer_mm(sheet: Sheet, spacing_mm: float, beyond_mm: float) -> Field:
-    """Return the distance below the sheet's outer surface, mm, float32 (z, y, x).
-
-    Negative above it and beyond the sheet's edges. Known as far as `beyond_mm` below the sheet's
-    inner surface; deeper it is negative as well.
+    lattice: that of the field. where: bool, what may belong to the implant; elsewhere nothing
+    changes.
     """
-    field = sheet.field
-    points, triangles = surface_at_zero(field)
+    if options.thickness_mm is not None:
+        asked_mm = np.float32(options.thickness_mm)
+        looked_at = where & (sheet.field > -asked_mm)
+        below = _below_outer_mm(sheet, lattice, looked_at, options.thickness_mm)
+        return np.where(looked_at, np.minimum(below, asked_mm - below), sheet.field)
+    least_mm = np.float32(options.least_wall_mm)
+    # On the outer half the sheet is its own wall; deeper than half a wall it is thick enough.
+    looked_at = where & (sheet.field > -MOST_INWARD_MM) & (sheet.field < least_mm / 2.0)
+    looked_at &= values_on(sheet.outer_share, lattice, 1.0) < INNER_SHARE
+    below = _below_outer_mm(sheet, lattice, looked_at, options.least_wall_mm)
+    wall = np.minimum(below, least_mm - below)
+    thicker = np.minimum(wall, sheet.field + np.float32(MOST_INWARD_MM))
+    return np.where(looked_at, np.maximum(sheet.field, thicker), sheet.field)
+
+
+def _below_outer_mm(
+    sheet: Sheet, lattice: sitk.Image, looked_at: NDArray[np.bool_], within_mm: float
+) -> Field:
+    """Return the distance below the sheet's outer surface where `looked_at`, float32 (z, y, x), mm.
+
+    Negative above it, and beyond the sheet's edges; infinite deeper than `within_mm` and a step.
+    """
+    spacing_mm = float(lattice.GetSpacing()[0])
+    result = np.full(sheet.field.shape, np.float32(-spacing_mm))
+    points, triangles = surface_at_zero(sheet.field)
+    if len(triangles) == 0 or not looked_at.any():
+        return result
     normals = facet_vectors(points, triangles)
     normals /= np.maximum(np.linalg.norm(normals, axis=1, keepdims=True), 1e-12)
     middles = points[triangles].mean(axis=1)
-    outward = np.stack(
-        [values_at(sheet.normals[k], list(middles.T[::-1])) for k in (2, 1, 0)], axis=1
+    # From this lattice's steps to those of the normals', along the same axes.
+    finer = sheet.normals[0].GetSpacing()[0] / spacing_mm
+    start = to_index(lattice, np.array([sheet.normals[0].GetOrigin()]))[0]
+    coarse = list(((middles - start) / finer).T[::-1])
+    facing = sum(
+        normals[:, 2 - axis] * values_at(array_of(component), coarse)
+        for axis, component in enumerate(sheet.normals)
     )
-    outer = triangles[np.einsum("ij,ij->i", normals, outward) > FACING]
-    result = np.full(field.shape, np.float32(-spacing_mm))
+    outer = triangles[facing > FACING]
     if len(outer) == 0:
         return result
-    distance = MeshDistance(points * spacing_mm, outer)
-    looked_at = field > -max(beyond_mm, spacing_mm)
     places = np.argwhere(looked_at)[:, ::-1] * spacing_mm
-    away, nearest, facet = distance.closest(places)
+    away, nearest, facet = MeshDistance(points * spacing_mm, outer).closest(
+        places, within_mm + spacing_mm
+    )
     along = -np.einsum("ij,ij->i", places - nearest, facet)
     under = np.abs(along) >= UNDER * away
-    result[looked_at] = np.where(under, np.copysign(away, along), -away)
+    signed = np.where(under | np.isinf(away), np.copysign(away, along), -away)
+    result[looked_at] = np.where(np.isinf(away), np.inf, signed)
     return result

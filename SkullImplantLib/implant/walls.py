@@ -9,7 +9,9 @@ import SimpleITK as sitk
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from ..core.distances import distance_mm
 from ..core.images import array_of
+from .bone_distance import NOWHERE_MM
 from .level_set import surface_at_zero
 from .mesh_distance import MeshDistance
 from .meshes import mesh_health, mesh_of
@@ -18,8 +20,12 @@ Field = NDArray[np.float32]
 
 # Of another piece, or of a void filled, the field says at least this little.
 LEAST = 0.05
+NO_ZERO_MM = 1e-3
+# Exactly done is an opening so far around what it takes: there it begins to take nothing.
+AROUND_BITES_MM = 2.5
 # Tunnels are closed by filling windows, or cutting bridges, of at most these radii, the least first.
 TUNNEL_RADII_MM = (2.0, 3.5, 5.0, 8.0)
+CORNER = 1.75  # of a cube's corner a ball leaves the square root of 3 of its radius
 # The rim is smoothed by about a voxel of a coarse CT (standard deviation), and of the clearance no
 # more is given for that than this.
 RIM_BLUR_MM, RIM_GIVES_MM = 1.0, 0.1
@@ -28,48 +34,56 @@ RIM_BLUR_MM, RIM_GIVES_MM = 1.0, 0.1
 def opened(field: Field, spacing_mm: float, radius_mm: float) -> Field:
     """Return the field without what a ball of `radius_mm` within it does not reach.
 
-    What is left is nowhere thinner than the ball, and its edges are rounded by that radius. The
-    opening is done on exact distances: what lies within the radius of what lies that deep.
+    What is left is nowhere thinner than the ball, and its edges are rounded by that radius. Where
+    voxels say that something goes, it is done on exact distances: what lies within the radius of
+    what lies that deep stays.
     """
-    if radius_mm <= 0.0 or not (field > 0.0).any():
+    inside = field > 0.0
+    if radius_mm <= 0.0 or not inside.any():
         return field
-    depth = redistanced(field, spacing_mm, radius_mm + spacing_mm)
+    touched = _bitten(inside, spacing_mm, radius_mm)
+    if not touched.any():
+        return field
+    reach_mm = _away_mm(touched, spacing_mm)
+    depth = _depth_near(field, spacing_mm, radius_mm, reach_mm < 2.0 * radius_mm + AROUND_BITES_MM)
     if not (depth > radius_mm).any():
         return np.full_like(field, -spacing_mm)
     points, triangles = surface_at_zero(_closed_in(depth - np.float32(radius_mm)))
     core = MeshDistance((points - 1.0) * spacing_mm, triangles)
-    band = _band(field, spacing_mm)
-    places = np.argwhere(band)[:, ::-1] * spacing_mm
-    away = core.unsigned_mm(places, within_mm=radius_mm + 2.0 * spacing_mm)
-    reached = np.full(field.shape, np.float32(-spacing_mm))
-    reached[depth > radius_mm] = np.inf
-    reached[band] = np.where(
-        depth[band] > radius_mm, np.inf, np.maximum(radius_mm - away, -spacing_mm)
+    asked = (reach_mm < radius_mm + AROUND_BITES_MM) & (depth <= radius_mm)
+    asked &= ndimage.binary_dilation(inside, np.ones((3, 3, 3)))
+    away = core.unsigned_mm(np.argwhere(asked)[:, ::-1] * spacing_mm, radius_mm + 2.0 * spacing_mm)
+    result = field.copy()
+    result[asked] = np.minimum(field[asked], np.maximum(radius_mm - away, -spacing_mm))
+    return result
+
+
+def _bitten(
+    inside: NDArray[np.bool_], spacing_mm: float, radius_mm: float
+) -> NDArray[np.bool_]:
+    """Mark the voxels inside that an opening certainly takes away, within a voxel or so."""
+    core = _away_mm(~inside, spacing_mm) > radius_mm - spacing_mm / 2
+    if not core.any():
+        return inside
+    return np.asarray(
+        inside & (_away_mm(core, spacing_mm) > radius_mm + spacing_mm / 4)
     )
-    # Between the band and the core all is within the radius, or nothing of it is near.
-    between = (field > 0.0) & ~band & (depth <= radius_mm)
-    if between.any():
-        places = np.argwhere(between)[:, ::-1] * spacing_mm
-        away = core.unsigned_mm(places, within_mm=radius_mm + 2.0 * spacing_mm)
-        reached[between] = np.maximum(radius_mm - away, -spacing_mm)
-    return np.minimum(field, reached)
 
 
-def redistanced(field: Field, spacing_mm: float, within_mm: float) -> Field:
-    """Return the exact distance to the field's surface, positive in it, float32.
-
-    As far as `within_mm` into it and a lattice step out of it; beyond it is clipped there.
+def _depth_near(
+    field: Field, spacing_mm: float, within_mm: float, where: NDArray[np.bool_]
+) -> Field:
+    """Return the field with the exact distance to its surface, in it, `where` that is at most
+    `within_mm` and two steps more.
     """
     points, triangles = surface_at_zero(_closed_in(field))
     surface = MeshDistance((points - 1.0) * spacing_mm, triangles)
     inside = field > 0.0
-    deep = ndimage.distance_transform_edt(inside, spacing_mm) if inside.any() else inside
-    out = ~inside & ndimage.binary_dilation(inside, np.ones((3, 3, 3)))
-    near = (inside & (deep < within_mm + spacing_mm)) | out
-    result = np.where(inside, np.float32(within_mm), np.float32(-spacing_mm))
-    away = surface.unsigned_mm(np.argwhere(near)[:, ::-1] * spacing_mm)
-    signed = np.where(inside[near], away, -away)
-    result[near] = np.clip(signed, -spacing_mm, within_mm)
+    deep_mm = _away_mm(~inside, spacing_mm)
+    reach_mm = within_mm + 2.0 * spacing_mm
+    result = np.where(inside, np.minimum(deep_mm, np.float32(reach_mm)), field)
+    near = where & inside & (deep_mm < reach_mm)
+    result[near] = surface.unsigned_mm(np.argwhere(near)[:, ::-1] * spacing_mm)
     return result
 
 
@@ -81,23 +95,27 @@ def one_solid(
     room: what the implant may take, positive in it: what is filled stays within. core: bool, what
     belongs to this hole; the piece that holds most of it is kept.
     """
-    field = main_piece(field, core)
     found = _solid(field, spacing_mm, least_wall_mm, core)
-    if genus_of(found) == 0:
-        return found
-    best = found
-    for radius_mm in TUNNEL_RADII_MM:
-        for other in (
-            _windows_filled(field, room, spacing_mm, radius_mm),
-            _bridges_cut(found, spacing_mm, radius_mm),
-        ):
-            tried = _solid(other, spacing_mm, least_wall_mm, core)
-            genus = genus_of(tried)
-            if (tried > 0.0).any() and genus < genus_of(best):
-                best = tried
-            if genus == 0:
-                return best
-    return best
+    tunnels = genus_of(found)
+    for radius_mm in TUNNEL_RADII_MM if tunnels else ():
+        ways = (
+            _solid(other, spacing_mm, least_wall_mm, core)
+            for other in (
+                _bridges_cut(found, spacing_mm, radius_mm),
+                _windows_filled(found, room, spacing_mm, radius_mm),
+            )
+        )
+        better = [(genus_of(way), _changed(found, way), way) for way in ways if (way > 0.0).any()]
+        genus, _, way = min(better, key=lambda told: told[:2], default=(tunnels, 0, found))
+        if genus < tunnels:
+            found, tunnels = way, genus
+        if tunnels == 0:
+            break
+    return found
+
+
+def _changed(one: Field, other: Field) -> int:
+    return int(np.count_nonzero((one > 0.0) != (other > 0.0)))
 
 
 def _solid(
@@ -111,6 +129,8 @@ def _solid(
 
 def main_piece(field: Field, core: NDArray[np.bool_]) -> Field:
     """Return the field of the face-connected piece that holds most of `core`, or is largest."""
+    # A zero is inside for marching cubes, but for no mask.
+    field = np.where(np.abs(field) < NO_ZERO_MM, np.float32(-NO_ZERO_MM), field)
     labels = array_of(sitk.ConnectedComponent(_as_mask(field > 0.0)))
     if labels.max() <= 1:
         return field
@@ -143,24 +163,45 @@ def smoothed_along_the_rim(room: Field, where: NDArray[np.bool_], spacing_mm: fl
 
 
 def _windows_filled(field: Field, room: Field, spacing_mm: float, radius_mm: float) -> Field:
-    """Return the field closed by a ball: windows narrower than it filled, within the room."""
+    """Return the field with windows narrower than a ball filled, as far as the room goes.
+
+    Of all that a closing by the ball adds a window is what meets the outside on both sides.
+    """
     inside = field > 0.0
-    out_mm = ndimage.distance_transform_edt(~inside, spacing_mm)
-    grown = out_mm < radius_mm
-    deep_mm = ndimage.distance_transform_edt(grown, spacing_mm)
-    closed = (deep_mm - radius_mm + spacing_mm / 2).astype(np.float32)
-    return np.maximum(field, np.minimum(closed, room))
+    grown = _away_mm(inside, spacing_mm) < radius_mm
+    deep_mm = _away_mm(~grown, spacing_mm)
+    closed = deep_mm - np.float32(radius_mm - spacing_mm / 2)
+    added = (closed > 0.0) & ~inside
+    full = np.ones((3, 3, 3))
+    pieces, count = ndimage.label(added, full)
+    if count == 0:
+        return field
+    nearest = ndimage.grey_dilation(pieces, size=(3, 3, 3))
+    sides, _ = ndimage.label((nearest > 0) & ~added & ~inside, full)
+    met = np.unique(np.column_stack([sides[sides > 0], nearest[sides > 0]]), axis=0)
+    windows = np.bincount(met[:, 1], minlength=count + 1) >= 2
+    plugs = ndimage.binary_dilation(windows[pieces] & added, full)
+    return np.where(plugs, np.maximum(field, np.minimum(closed, room)), field)
 
 
 def _bridges_cut(field: Field, spacing_mm: float, radius_mm: float) -> Field:
-    """Return the field without what is thinner than a ball: bridges."""
-    inside = field > 0.0
-    deep_mm = ndimage.distance_transform_edt(inside, spacing_mm)
-    core = deep_mm > radius_mm / 2.0
+    """Return the field without what is thinner than a ball of `radius_mm`: bridges, hooks."""
+    core = _away_mm(field <= 0.0, spacing_mm) > radius_mm / 2.0
     if not core.any():
         return field
-    reach_mm = ndimage.distance_transform_edt(~core, spacing_mm)
-    return np.minimum(field, (1.5 * radius_mm / 2.0 + spacing_mm - reach_mm).astype(np.float32))
+    reach_mm = _away_mm(core, spacing_mm)
+    # Corners of what stays are no bridges: a ball leaves no more of a right angle.
+    most_mm = np.float32(CORNER * radius_mm / 2.0 + spacing_mm)
+    return np.minimum(field, most_mm - reach_mm)
+
+
+def _away_mm(flags: NDArray[np.bool_], spacing_mm: float) -> Field:
+    """Return the distance to the nearest voxel of `flags`, mm, 0 in it, float32 (z, y, x)."""
+    if not flags.any():
+        return np.full(flags.shape, np.float32(NOWHERE_MM))
+    image = _as_mask(flags)
+    image.SetSpacing([spacing_mm] * 3)
+    return distance_mm(image)
 
 
 def _without_cavities(field: Field) -> Field:
@@ -173,15 +214,6 @@ def _without_cavities(field: Field) -> Field:
 
 def _as_mask(flags: NDArray[np.bool_]) -> sitk.Image:
     return sitk.GetImageFromArray(flags.astype(np.uint8))
-
-
-def _band(field: Field, spacing_mm: float) -> NDArray[np.bool_]:
-    """Mark the lattice points around the field's surface, and those that lie a step outside."""
-    inside = field > 0.0
-    return np.asarray(
-        ndimage.binary_dilation(inside, np.ones((3, 3, 3)))
-        & ~ndimage.binary_erosion(inside, iterations=3)
-    )
 
 
 def _closed_in(field: Field) -> Field:
