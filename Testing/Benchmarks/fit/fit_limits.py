@@ -50,7 +50,10 @@ LIMITS = (
         "interference 0 mm³, no point deeper than 0.05 mm",
         lambda row: row["interference_mm3"] == 0 and row["interference_depth"] <= TOUCH_MM,
     ),
-    Limit("slides out: 0 mm³ blocked", lambda row: row["blocked_mm3"] == 0),
+    Limit(
+        "slides out: 0 mm³ blocked, no point deeper than 0.05 mm on its way",
+        lambda row: row["blocked_mm3"] == 0 and row["least_on_way"] >= -TOUCH_MM,
+    ),
     Limit("genus 0", lambda row: row["genus"] == 0),
     Limit("one piece", lambda row: row["pieces"] == 1),
     Limit("0 mm² of wall under 1 mm", lambda row: row["wall_under_1mm_mm2"] == 0),
