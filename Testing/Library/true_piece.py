@@ -11,7 +11,7 @@ import SimpleITK as sitk
 from scipy import ndimage
 from vtkmodules.vtkCommonDataModel import vtkPolyData
 
-from SkullImplantLib.core.distances import distance_mm
+from SkullImplantLib.core.distances import distance_mm, signed_distance_mm
 from SkullImplantLib.core.images import (
     array_of,
     bounding_box,
@@ -21,10 +21,10 @@ from SkullImplantLib.core.images import (
     resample,
 )
 from SkullImplantLib.core.interpolation import values_at
-from SkullImplantLib.implant.bone_distance import bone_distance
+from SkullImplantLib.implant.bone_distance import BoneDistance
 from SkullImplantLib.implant.bone_surface import BoneSurface, bone_surface
 from SkullImplantLib.implant.insertion import best_way_in, way_out_mm
-from SkullImplantLib.implant.lattice import lattice_over, to_index
+from SkullImplantLib.implant.lattice import lattice_over, places_of, to_index, values_on
 from SkullImplantLib.implant.level_set import surface_at_zero
 from SkullImplantLib.implant.meshes import mesh_health, mesh_of
 from SkullImplantLib.implant.walls import main_piece, opened
@@ -72,18 +72,14 @@ class TruePiece:
         self.lattice = lattice_over(crop(skull, bounding_box(array_of(near))), LATTICE_MM)
         to_piece = array_of(resample(distance_mm_image(piece), self.lattice, outside=ROOM_MM))
         where = to_piece < ROOM_MM - 1.0
-        triangles = self.bone.distance()
-        self.away = bone_distance(self.bone, triangles, self.lattice, EXACT_MM, where)
-        self.far = bone_distance(self.bone, triangles, coarse, EXACT_MM)
-        self.depth = -bone_distance(
-            whole, whole.distance(), self.lattice, EXACT_MM, where
-        ).values_mm
-        self.depth = np.minimum(self.depth, KERF_MM - to_piece).astype(np.float32)
-        self.depth = self._made_solid(self.depth)
-        frame = index_to_lps_mm(self.lattice)
-        places = np.argwhere(np.ones(self.depth.shape, bool))[:, ::-1].astype(np.float32)
-        self.places = places @ frame[:3, :3].T + frame[:3, 3]
+        self.away = _distance(self.bone, self.lattice, where)
+        self.far = _distance(self.bone, coarse)
+        before = -_distance(whole, self.lattice, where).values_mm
+        self.places = places_of(self.lattice, np.argwhere(np.ones(before.shape, bool)))
+        self.depth = np.minimum(before, KERF_MM - to_piece).astype(np.float32)
         self._after_normal()
+        self.depth = self._made_solid(self.depth)
+        self.completed = image_like(np.maximum(before, self.depth), self.lattice)
 
     def _made_solid(self, depth: np.ndarray) -> np.ndarray:
         """The depth of the piece as a solid without thin bone, cavities and tunnels, of which an
@@ -93,7 +89,7 @@ class TruePiece:
         for radius_mm in CLOSED_MM:
             closed = _closed(depth, radius_mm)
             self.depth = closed
-            health = mesh_health(self.mesh(self.field(goes_in=False)))
+            health = mesh_health(self.mesh(self.field()))
             if (health.pieces, health.genus) == (1, 0):
                 break
         return closed
@@ -148,6 +144,21 @@ class TruePiece:
         if np.linalg.det(frame[:3, :3]) < 0:
             triangles = triangles[:, ::-1]
         return mesh_of((points - 1.0) @ frame[:3, :3].T + frame[:3, 3], triangles)
+
+
+def _distance(
+    surface: BoneSurface, lattice: sitk.Image, where: np.ndarray | None = None
+) -> BoneDistance:
+    """The signed distance to bone on a lattice, exact near bone (and `where`)."""
+    inside = values_on(surface.field, lattice, outside=-1.0) > 0.0
+    half = np.float32(min(lattice.GetSpacing()) / 2.0)
+    values = signed_distance_mm(image_like(inside, lattice)) + np.where(inside, half, -half)
+    near = np.abs(values) < EXACT_MM
+    if where is not None:
+        near &= where
+    away = surface.distance().unsigned_mm(places_of(lattice, np.argwhere(near)))
+    values[near] = np.where(inside[near], -away, away)
+    return BoneDistance(image_like(values.astype(np.float32), lattice))
 
 
 def _thickened(depth: np.ndarray) -> np.ndarray:
