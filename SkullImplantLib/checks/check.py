@@ -1,6 +1,7 @@
 """A check: one criterion with its number, limit, verdict and the place of its worst value."""
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,6 +33,10 @@ class Check:
     source: str = ""
     place_mm: Place | None = None
     kind: str = "fit"
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the check as `design.json` has it, with lists for tuples."""
+        return {k: list(v) if isinstance(v, tuple) else v for k, v in asdict(self).items()}
 
 
 def judged(

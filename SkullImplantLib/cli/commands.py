@@ -41,7 +41,7 @@ def design(options: argparse.Namespace, report: StageReport) -> Result:
     """`skull-implant design`: CT or skull to a result folder."""
     use_threads(options.threads, uses_torch(options.model))
     left_out = read_left_out(options.leave_out) if options.leave_out else None
-    source = _read(options, report)
+    source = read_source(options, report)
     settings = DesignOptions(
         bone_threshold_hu=options.bone_threshold,
         clearance_mm=options.clearance_mm,
@@ -135,7 +135,8 @@ def devices(options: argparse.Namespace, report: StageReport) -> Result:
     return Result(data, "\n".join([*lines, torch]))
 
 
-def _read(options: argparse.Namespace, report: StageReport) -> Input:
+def read_source(options: argparse.Namespace, report: StageReport) -> Input:
+    """Read INPUT as its options say."""
     progress = stage_of(report, "reading")
     # The stage ends once, with what was read.
     reading = part(progress, 0.0, ALMOST)
@@ -168,7 +169,7 @@ def _summary(data: dict[str, Any], folder: Path) -> str:
 def defect(options: argparse.Namespace, report: StageReport) -> Result:
     """`skull-implant defect`: cut a craniectomy, and keep the answer."""
     use_threads(options.threads)
-    source = _read(options, report)
+    source = read_source(options, report)
     if source.kind == "ct":
         threshold = SkullOptions(bone_threshold_hu=options.bone_threshold)
         skull = segment_skull(source.image, threshold, stage_of(report, "skull")).mask

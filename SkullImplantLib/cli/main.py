@@ -32,6 +32,7 @@ from .arguments import (
     with_values_joined,
 )
 from .evaluation_arguments import add_benchmark, add_evaluate
+from .fit_arguments import add_fit
 from .terminal import JsonLines, ProgressBar, Quiet, showing_log
 from .training_arguments import add_train
 from .watch import ending_with_the_starter
@@ -51,6 +52,7 @@ VERBS = {
     "report": (".commands", "report"),
     "defect": (".commands", "defect"),
     "devices": (".commands", "devices"),
+    "fit": (".fit_command", "fit"),
     "evaluate": (".evaluation_commands", "evaluate"),
     "train": (".training_commands", "train_network"),
     "benchmark": (".evaluation_commands", "benchmark"),
@@ -91,6 +93,7 @@ def build_parser() -> argparse.ArgumentParser:
     _add_report(verbs)
     _add_defect(verbs)
     _add_devices(verbs)
+    add_fit(verbs)
     add_evaluate(verbs)
     add_train(verbs)
     add_benchmark(verbs)
