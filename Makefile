@@ -80,7 +80,8 @@ ablation: setup  ## the table of what each input of the network is worth (2 hour
 	$(PYTHON) Testing/Benchmarks/ablation.py $(DATA)/train $(DATA)/test -o Testing/Benchmarks/ablation --jobs 2
 
 fit: setup  ## how implants fit, measured from outside: 24 cases at 5 clearances (2 hours; needs the real skulls)
-	$(PYTHON) $(FIT)/judge.py --data $(DATA)/test --before $(FIT)/before/fit.json -o $(FIT) --pictures $(FIT)/pictures
+	$(PYTHON) $(FIT)/judge.py --data $(DATA)/test --run $$(git describe --always --dirty) \
+		--before $(FIT)/before/fit.json -o $(FIT) --pictures $(FIT)/pictures
 
 minkowski: setup  ## build and install MinkowskiEngine (CPU), the optional second engine
 	@sh .ci/install-minkowski
