@@ -26,8 +26,9 @@ LARGEST_MM, STANDS_OUT_MM, ROUNDS = 15.0, 0.1, 20
 NEIGHBOURS, ALIKE_COSINE = 8, 0.7
 # Balls smaller than this are measured to the triangles, not to the places drawn on them.
 EXACT_MM = 2.0
-# A square edge lies 0.41 radii beyond its ball; what lies this much farther is thin.
-EDGE_SHARE, UNSURE_MM = 0.42, 0.2
+# A square edge lies 0.41 radii beyond its ball; what lies farther by more than places are apart is
+# thin.
+EDGE_SHARE, UNSURE_MM = 0.42, 0.4
 # A spur is what a ball of this radius, or of so much of the wall's, does not reach; it stands out
 # farther than this, and is another one where it is so far from the next.
 SPUR_RADIUS_MM, SPUR_SHARE, SPUR_MM, APART_MM = 1.0, 0.4, 1.0, 2.0

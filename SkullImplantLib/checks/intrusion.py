@@ -22,6 +22,8 @@ Floats = NDArray[np.floating]
 # So near to a site of the rim its neighbour's inner face is drawn on; heads are not bent more than
 # a sphere of this radius.
 DRAWN_ON_MM, RADIUS_MM = 10.0, 45.0
+# Of the sites near a place the one counts that lets it be deepest; so many have to be near.
+SITES, LEAST_SITES, FARTHEST_MM = 5, 3, 20.0
 # The middle of the face that a plane was fitted to lies so far from the site.
 FACE_MIDDLE_MM = 4.0
 # The inner table is known to about this (its impressions are a millimetre or two deep).
@@ -76,23 +78,32 @@ def intrusion_checks(
 
 
 def _beyond_neighbours(places: Floats, profile: RimProfile) -> Floats:
-    """Return how much deeper places (n, 3) lie than the nearest neighbour's inner face, mm; minus
-    infinity where none is near.
+    """Return how much deeper places (n, 3) lie than the neighbours' inner face, mm; minus infinity
+    where none is near.
     """
     beyond = np.full(len(places), -np.inf)
     known = np.flatnonzero(np.isfinite(profile.inner_planes[:, 0]))
     if len(known) == 0:
         return beyond
-    _, site = cKDTree(profile.places_mm[known]).query(places)
-    site = known[site]
-    local = np.einsum("nij,nj->ni", profile.axes[site], places - profile.places_mm[site])
-    level = np.hypot(local[:, 0], local[:, 1])
+    count = min(SITES, len(known))
+    away, site = cKDTree(profile.places_mm[known]).query(
+        places, count, distance_upper_bound=FARTHEST_MM
+    )
+    away, site = away.reshape(len(places), count), site.reshape(len(places), count)
+    found = np.isfinite(away)
+    site = known[np.where(found, site, 0)]
+    local = np.einsum(
+        "nkij,nkj->nki", profile.axes[site], places[:, None] - profile.places_mm[site]
+    )
+    level = np.hypot(local[:, :, 0], local[:, :, 1])
     plane = profile.inner_planes[site]
-    height = plane[:, 0] + plane[:, 1] * local[:, 0] + plane[:, 2] * local[:, 1]
+    height = plane[:, :, 0] + plane[:, :, 1] * local[:, :, 0] + plane[:, :, 2] * local[:, :, 1]
     # The plane was fitted beside the rim; a head falls away from it.
     height -= (level + FACE_MIDDLE_MM) ** 2 / (2.0 * RADIUS_MM)
-    near = level <= DRAWN_ON_MM
-    beyond[near] = (height - local[:, 2])[near]
+    known_here = found & (level <= DRAWN_ON_MM)
+    deeper = np.where(known_here, height - local[:, :, 2], np.inf).min(axis=1)
+    enough = known_here.sum(axis=1) >= min(LEAST_SITES, count)
+    beyond[enough] = deeper[enough]
     return beyond
 
 

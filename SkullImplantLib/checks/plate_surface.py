@@ -24,7 +24,7 @@ Floats = NDArray[np.floating]
 Flags = NDArray[np.bool_]
 
 # Points on a square millimetre, and at most so many in all; an implant has up to 350 cm².
-SAMPLES_A_MM2, MOST_SAMPLES, LEAST_SAMPLES = 2.0, 40_000, 2_000
+SAMPLES_A_MM2, MOST_SAMPLES, LEAST_SAMPLES = 2.5, 40_000, 2_000
 # The solid is looked at on this lattice, and its sheet within a Gaussian of this width: more than
 # half of a skull's thickness, less than its radius.
 LATTICE_MM, SHEET_SIGMA_MM = 1.5, 8.0
