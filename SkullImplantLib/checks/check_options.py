@@ -26,10 +26,13 @@ class CheckOptions:
     """Distances on the way in are told up to here."""
     outer_step_mm: float = 0.7
     inner_step_mm: float = 1.0
-    rim_thickness_mm: float = 1.5
+    outer_stretch_mm: float = 1.0
+    inner_stretch_mm: float = 1.5
+    """Steps along a stretch of the rim."""
+    rim_thickness_mm: float = 2.0
     over_bone_percent: float = 2.0
-    intrusion_mm: float = 2.0
-    intruding_mm2: float = 50.0
+    intrusion_mm: float = 3.0
+    intruding_mm2: float = 100.0
     thin_wall_mm2: float = 5.0
     roughness_mm: float = 0.15
     symmetry_mm: float = 2.0

@@ -22,6 +22,8 @@ Floats = NDArray[np.floating]
 # So near to a site of the rim its neighbour's inner face is drawn on; heads are not bent more than
 # a sphere of this radius.
 DRAWN_ON_MM, RADIUS_MM = 10.0, 45.0
+# A face steeper than this to the sheet's normal is bent too much to be drawn on.
+STEEPEST = 0.5
 # Of the sites near a place the one counts that lets it be deepest; so many have to be near.
 SITES, LEAST_SITES, FARTHEST_MM = 5, 3, 20.0
 # The middle of the face that a plane was fitted to lies so far from the site.
@@ -29,7 +31,7 @@ FACE_MIDDLE_MM = 4.0
 # The inner table is known to about this (its impressions are a millimetre or two deep).
 BEYOND_MM = 2.0
 # The deepest that this much of the inner face reaches; less is a point.
-LEAST_MM2 = 10.0
+LEAST_MM2 = 25.0
 
 
 def intrusion_checks(
@@ -82,7 +84,8 @@ def _beyond_neighbours(places: Floats, profile: RimProfile) -> Floats:
     where none is near.
     """
     beyond = np.full(len(places), -np.inf)
-    known = np.flatnonzero(np.isfinite(profile.inner_planes[:, 0]))
+    slopes = np.abs(profile.inner_planes[:, 1:]).max(axis=1)
+    known = np.flatnonzero(slopes <= STEEPEST)
     if len(known) == 0:
         return beyond
     count = min(SITES, len(known))

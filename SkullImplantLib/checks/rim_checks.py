@@ -72,7 +72,7 @@ def _step_checks(
             abs(stretch),
             "mm",
             "<=",
-            base + noise[face],
+            (options.outer_stretch_mm, options.inner_stretch_mm)[face] + noise[face],
             f"Along its worst {STRETCH_MM:.0f} mm the implant {way} the bone's {name} face by "
             f"{abs(stretch):.2f} mm.",
             source,
@@ -129,7 +129,7 @@ def _thickness_check(profile: RimProfile, options: CheckOptions) -> Check:
         options.rim_thickness_mm + noise,
         f"Along its worst {THICK_STRETCH_MM:.0f} mm the rim is {value:.1f} mm thicker or thinner "
         "than the bone beside it.",
-        "this project's: 1.5 mm, a quarter of a skull's thickness; raised where the bone itself "
+        "this project's: 2 mm, a third of a skull's thickness; raised where the bone itself "
         "changes as much",
         place,
     )

@@ -26,8 +26,8 @@ from SkullImplantLib.implant.bone_surface import BoneSurface, bone_surface
 from SkullImplantLib.implant.insertion import best_way_in, way_out_mm
 from SkullImplantLib.implant.lattice import lattice_over, places_of, to_index, values_on
 from SkullImplantLib.implant.level_set import surface_at_zero
-from SkullImplantLib.implant.meshes import mesh_health, mesh_of
-from SkullImplantLib.implant.walls import main_piece, opened
+from SkullImplantLib.implant.meshes import mesh_of
+from SkullImplantLib.implant.walls import genus_of, main_piece, one_solid, opened
 
 LATTICE_MM, COARSE_MM = 0.5, 1.0
 AROUND_MM = 24.0  # as much bone as a design looks at
@@ -40,7 +40,7 @@ SLIVER_MM = np.float32(0.03)
 # Half of a wall that is too thin, deeper than any rim's corner; and of one that is not.
 THIN_MM, THICK_ENOUGH_MM = 0.45, 1.3
 # Radii of the closings that are tried until there is no tunnel.
-CLOSED_MM = (0.0, 2.0, 4.0, 6.0, 9.0)
+CLOSED_MM = (0.0, 3.0, 6.0)
 
 
 @dataclass(frozen=True)
@@ -89,8 +89,7 @@ class TruePiece:
         for radius_mm in CLOSED_MM:
             closed = _closed(depth, radius_mm)
             self.depth = closed
-            health = mesh_health(self.mesh(self.field()))
-            if (health.pieces, health.genus) == (1, 0):
+            if genus_of(self.field()) == 0:
                 break
         return closed
 
@@ -121,9 +120,11 @@ class TruePiece:
             flat = field.ravel()
             flat[some] = np.minimum(flat[some], way - clearance_mm)
             field = flat.reshape(field.shape)
-        field = main_piece(field, field > 0.0)
-        field = opened(field, LATTICE_MM, LEAST_RADIUS_MM)
-        return main_piece(field, field > 0.0)
+        room, core = field.copy(), field > 0.0
+        room[~np.isfinite(room)] = -1.0
+        return one_solid(
+            main_piece(field, core), room, LATTICE_MM, 2.0 * LEAST_RADIUS_MM, field > 1.0
+        )
 
     @property
     def direction(self) -> np.ndarray:
