@@ -44,7 +44,6 @@ def edge_check(rim: RimGap, ct: sitk.Image, options: CheckOptions) -> Check | No
         f"this project's: a slope under {options.softest_hu_a_mm:g} HU/mm moves the edge by half a "
         f"millimetre for a tenth of the threshold; metal is over {METAL_HU:g} HU",
         rim.bone_mm[bad].mean(axis=0) if bad.any() else None,
-        "edge",
     )
 
 
