@@ -359,7 +359,8 @@ def checked(
     progress: Progress,
 ) -> tuple[DesignedImplant, ...]:
     """Return the implants with their checks."""
-    from .implant.checks import CheckOptions as OldOptions, check_implant as old_check
+    from .implant.checks import CheckOptions as OldOptions
+    from .implant.checks import check_implant as old_check
 
     limits = OldOptions(clearance_mm=options.clearance_mm)
     designed = []
@@ -375,9 +376,7 @@ def checked(
             part(progress, low, high),
         )
         designed.append(
-            DesignedImplant(
-                mesh, checks, implant.way_in, implant.centre_mm, implant.correction_mm
-            )
+            DesignedImplant(mesh, checks, implant.way_in, implant.centre_mm, implant.correction_mm)
         )
     return tuple(designed)
 

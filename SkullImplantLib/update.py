@@ -28,7 +28,7 @@ from .design import (
 )
 from .errors import Remedy, SkullImplantError
 from .implant import BoneSurface, Implant, mask_of, refitted
-from .options import DEVICES, ENGINES, SMOOTHERS, DesignOptions, check_options
+from .options import DEVICES, ENGINES, DesignOptions, check_options
 from .reading.input import read_input
 from .skull import Skull
 

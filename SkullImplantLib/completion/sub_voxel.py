@@ -73,8 +73,6 @@ def _fine_grid(image: sitk.Image, factor: tuple[int, int, int]) -> sitk.Image:
 def _whole_factor(template: sitk.Image, target: sitk.Image) -> tuple[int, int, int]:
     """Return by how much the template's voxels are parted for parts as large as the target's."""
     z, y, x = (
-        max(1, round(a / b))
-        for a, b in zip(template.GetSpacing()[::-1], target.GetSpacing()[::-1])
+        max(1, round(a / b)) for a, b in zip(template.GetSpacing()[::-1], target.GetSpacing()[::-1])
     )
     return z, y, x
-

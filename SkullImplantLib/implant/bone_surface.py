@@ -15,7 +15,7 @@ import SimpleITK as sitk
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from ..core.images import array_of, bounding_box, index_to_lps_mm
+from ..core.images import array_of, index_to_lps_mm
 from .level_set import surface_at_zero
 from .mesh_distance import MeshDistance
 

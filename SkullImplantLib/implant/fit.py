@@ -31,7 +31,7 @@ from .lattice import lattice_over, places_of, values_on
 from .mesh_distance import MeshDistance
 from .openings import COARSE_MM, Opening, find_openings
 from .thickness import with_thickness
-from .walls import one_solid, smoothed_along_the_rim
+from .walls import closed, one_solid, smoothed_along_the_rim
 
 log = logging.getLogger(__name__)
 
@@ -50,6 +50,8 @@ PASSING_MM = 6.0
 EXACT_AROUND_MM = 0.75
 # Where the field says so little less than nothing its surface may still be; beyond, it is outside.
 BAND_MM = 1.0
+# Pits, clefts and pores of the completion narrower than twice this are filled; bone has no such.
+PIT_MM = 1.5
 # Points of the implant that look for the way in.
 SEARCHING_POINTS = 4000
 # A straight way in that loses more than this is told: a part of the hole would stay open.
@@ -136,9 +138,10 @@ def _fitted(
         head_centre_mm,
     )
     limit = values_on(image_like(opening.limit, far.lattice), fine, outside=-BAND_MM)
-    base = np.minimum(with_thickness(sheet, fine, options, limit > -BAND_MM), limit)
+    solid = closed(with_thickness(sheet, fine, options, limit > -BAND_MM), FINE_MM, PIT_MM)
+    base = np.minimum(solid, limit)
     correction_mm = sheet.correction_mm
-    del sheet, limit
+    del sheet, solid, limit
     progress(0.45, "looking for the way in")
     way_in = _way_in(base, fine, (near, far), head_centre_mm, options, clearance_mm)
     progress(0.6, "leaving the clearance")
@@ -299,4 +302,3 @@ def _notes_on(way_in: WayIn) -> tuple[str, ...]:
         f"On the best straight way in {100.0 * way_in.lost_share:.0f} % of the implant had to be "
         "taken away: the bone overhangs. A turn on the way in, or two pieces, would keep more.",
     )
-

@@ -13,6 +13,7 @@ import SimpleITK as sitk
 from numpy.typing import NDArray
 from scipy import ndimage
 from scipy.linalg import cho_factor, cho_solve
+from scipy.spatial import cKDTree
 
 from ..core.images import array_of, image_like
 from ..core.interpolation import values_at
@@ -26,7 +27,7 @@ Field = NDArray[np.float32]
 
 # The ring of intact bone that counts, from the rim on: beyond the edge's own rounding, and as far
 # as completions are true, which are made and trained for the hole and drift off over intact bone.
-RING_MM = (0.7, 4.5)
+RING_MM = (2.0, 4.5)
 # Bone so far from the completion's surface is another wall (of a sinus, of the orbit).
 FARTHEST_MM = 4.0
 # A facet looks outwards, or inwards, by at least this cosine; what is between is an edge.
@@ -35,8 +36,9 @@ FACING = 0.5
 ROUGHNESS_MM = 0.3
 # How far into the hole a residual at its rim tells something, and how large residuals are.
 RANGE_MM, RESIDUAL_MM = 6.0, 1.0
-# Points of the ring are averaged in blocks; the process is smooth over them.
-BLOCK_MM = 4.0
+# Points of the ring are averaged in blocks, and the process is known on a lattice so fine; beyond
+# so many ranges it is nothing.
+BLOCK_MM, KNOWN_MM, FADED_RANGES = 3.0, 2.0, 3.0
 # Where outer and inner table meet half way, the correction goes over from one to the other.
 BETWEEN_MM = 1.5
 # Depths beyond this are cut, so that their jumps do not ring in the cubic interpolation.
@@ -76,9 +78,7 @@ def residual_of(places_mm: Floats, residuals_mm: Floats) -> Residual:
 
 def _covariance(one: Floats, other: Floats) -> Floats:
     """Return Matérn's covariance of order 3/2, which has a slope and no more."""
-    squared = (
-        (one**2).sum(axis=1)[:, None] + (other**2).sum(axis=1)[None] - 2.0 * one @ other.T
-    )
+    squared = (one**2).sum(axis=1)[:, None] + (other**2).sum(axis=1)[None] - 2.0 * one @ other.T
     apart = np.sqrt(3.0 * np.maximum(squared, 0.0)) / RANGE_MM
     return np.asarray(RESIDUAL_MM**2 * (1.0 + apart) * np.exp(-apart))
 
@@ -203,9 +203,14 @@ def _facing(
 
 
 def _on_lattice(process: Residual, lattice: sitk.Image) -> Field:
-    """Return the process on a lattice, from a coarser one: it is smooth over `BLOCK_MM`."""
-    coarse = lattice_over(lattice, BLOCK_MM)
-    shape = coarse.GetSize()[::-1]
-    points = places_of(coarse, np.argwhere(np.ones(shape, bool)))
-    values = process.at(points).astype(np.float32).reshape(shape)
+    """Return the process on a lattice, from one of `KNOWN_MM` over which it is smooth."""
+    coarse = lattice_over(lattice, KNOWN_MM)
+    values = np.zeros(coarse.GetSize()[::-1], np.float32)
+    if len(process.places_mm):
+        points = places_of(coarse, np.argwhere(np.ones(values.shape, bool)))
+        apart, _ = cKDTree(process.places_mm).query(
+            points, distance_upper_bound=FADED_RANGES * RANGE_MM
+        )
+        near = np.isfinite(apart)
+        values[near.reshape(values.shape)] = process.at(points[near])
     return values_on(image_like(values, coarse), lattice, 0.0)

@@ -75,9 +75,7 @@ class MeshDistance:
         length = np.linalg.norm(normals, axis=1, keepdims=True)
         return np.asarray(normals / np.maximum(length, TINY))
 
-    def _of_some(
-        self, points: Floats, within_mm: float
-    ) -> tuple[Floats, Floats, NDArray[np.intp]]:
+    def _of_some(self, points: Floats, within_mm: float) -> tuple[Floats, Floats, NDArray[np.intp]]:
         points = np.asarray(points, np.float64)
         count = min(CANDIDATES, len(self._of))
         reach = within_mm + self._reach_mm.max()

@@ -16,8 +16,8 @@ from ..options import ImplantOptions
 from .flush import FACING, Sheet
 from .lattice import to_index, values_on
 from .level_set import surface_at_zero
-from .meshes import facet_vectors
 from .mesh_distance import MeshDistance
+from .meshes import facet_vectors
 
 Field = NDArray[np.float32]
 

@@ -1,7 +1,7 @@
 """Walls that can be made: an implant's field opened by its least wall, in one piece.
 
 A field is float32 (z, y, x) on a lattice of equal sides, positive in the implant, in mm near its
-surface. Whatever is filled stays within the room that the fit leaves.
+surface. What is filled is cut by the room that bone leaves again, and what is opened only takes away.
 """
 
 import numpy as np
@@ -25,6 +25,8 @@ NO_ZERO_MM = 1e-3
 AROUND_BITES_MM = 2.5
 # Tunnels are closed by filling windows, or cutting bridges, of at most these radii, the least first.
 TUNNEL_RADII_MM = (2.0, 3.5, 5.0, 8.0)
+# No more of the implant than this is given or taken to be rid of a tunnel.
+MOST_FOR_A_TUNNEL = 0.02
 CORNER = 1.75  # of a cube's corner a ball leaves the square root of 3 of its radius
 # The rim is smoothed by about a voxel of a coarse CT (standard deviation), and of the clearance no
 # more is given for that than this.
@@ -58,16 +60,19 @@ def opened(field: Field, spacing_mm: float, radius_mm: float) -> Field:
     return result
 
 
-def _bitten(
-    inside: NDArray[np.bool_], spacing_mm: float, radius_mm: float
-) -> NDArray[np.bool_]:
-    """Mark the voxels inside that an opening certainly takes away, within a voxel or so."""
-    core = _away_mm(~inside, spacing_mm) > radius_mm - spacing_mm / 2
+def closed(field: Field, spacing_mm: float, radius_mm: float) -> Field:
+    """Return the field with all filled that a ball of `radius_mm` outside of it does not reach:
+    pits, clefts and pores.
+    """
+    return -opened(-field, spacing_mm, radius_mm)
+
+
+def _bitten(inside: NDArray[np.bool_], spacing_mm: float, radius_mm: float) -> NDArray[np.bool_]:
+    """Mark the voxels inside that an opening may take away; on smooth faces there are none."""
+    core = _away_mm(~inside, spacing_mm) > radius_mm + spacing_mm / 2
     if not core.any():
         return inside
-    return np.asarray(
-        inside & (_away_mm(core, spacing_mm) > radius_mm + spacing_mm / 4)
-    )
+    return np.asarray(inside & (_away_mm(core, spacing_mm) > radius_mm + spacing_mm / 2))
 
 
 def _depth_near(
@@ -106,6 +111,8 @@ def one_solid(
             )
         )
         better = [(genus_of(way), _changed(found, way), way) for way in ways if (way > 0.0).any()]
+        most = MOST_FOR_A_TUNNEL * np.count_nonzero(found > 0.0)
+        better = [told for told in better if told[1] <= most]
         genus, _, way = min(better, key=lambda told: told[:2], default=(tunnels, 0, found))
         if genus < tunnels:
             found, tunnels = way, genus
@@ -118,9 +125,7 @@ def _changed(one: Field, other: Field) -> int:
     return int(np.count_nonzero((one > 0.0) != (other > 0.0)))
 
 
-def _solid(
-    field: Field, spacing_mm: float, least_wall_mm: float, core: NDArray[np.bool_]
-) -> Field:
+def _solid(field: Field, spacing_mm: float, least_wall_mm: float, core: NDArray[np.bool_]) -> Field:
     """Return the field opened by the least wall, its main piece, without cavities."""
     return _without_cavities(
         main_piece(opened(main_piece(field, core), spacing_mm, least_wall_mm / 2.0), core)
