@@ -11,8 +11,9 @@ import SimpleITK as sitk
 from vtkmodules.vtkCommonDataModel import vtkPolyData
 
 from . import __version__
-from .checks.check import Check
+from .checks import Check, CheckOptions, check_implant
 from .completion import Choice, Confidence, assess, complete, find_weights
+from .core.distances import depth_mm
 from .core.images import crop
 from .core.progress import Progress, part
 from .core.stages import StageReport, Stages, no_report
@@ -44,7 +45,7 @@ WITHOUT_TORCH = (
     f"The geometric prior made this design, as PyTorch {TORCH_MINIMUM} or newer is not installed; "
     "with it the sparse network would, which is better at the orbit."
 )
-# What is looked at around the hole: an implant's rim, and the bone beside it (`implant/checks.py`).
+# What is looked at around the hole: an implant's rim, and the bone beside it (`checks/`).
 BOX_AROUND_HOLE_MM = 24.0
 
 
@@ -359,26 +360,31 @@ def checked(
     progress: Progress,
 ) -> tuple[DesignedImplant, ...]:
     """Return the implants with their checks."""
-    from .implant.checks import CheckOptions as OldOptions
-    from .implant.checks import check_implant as old_check
-
-    limits = OldOptions(clearance_mm=options.clearance_mm)
-    designed = []
-    for number, (implant, mesh) in enumerate(zip(implants, meshes)):
-        low, high = number / len(implants), (number + 1) / len(implants)
-        mask = mask_of((implant,), known.filled)
-        checks = old_check(
-            mask,
-            crop_like(known.skull.mask, known.filled),
+    limits = CheckOptions(
+        clearance_mm=options.clearance_mm, least_wall_mm=options.least_wall_mm
+    )
+    completed = depth_mm(known.filled) if known.depth is None else known.depth
+    ct = None if known.skull.grey is None else crop_like(known.skull.grey, known.bone.field)
+    return tuple(
+        DesignedImplant(
             mesh,
-            known.filled,
-            limits,
-            part(progress, low, high),
+            check_implant(
+                mesh,
+                known.bone,
+                limits,
+                implant.way_in.direction,
+                ct,
+                completed,
+                known.pose,
+                known.skull.mask,
+                part(progress, number / len(implants), (number + 1) / len(implants)),
+            ),
+            implant.way_in,
+            implant.centre_mm,
+            implant.correction_mm,
         )
-        designed.append(
-            DesignedImplant(mesh, checks, implant.way_in, implant.centre_mm, implant.correction_mm)
-        )
-    return tuple(designed)
+        for number, (implant, mesh) in enumerate(zip(implants, meshes))
+    )
 
 
 def crop_like(image: sitk.Image, region: sitk.Image) -> sitk.Image:
