@@ -10,7 +10,7 @@ import numpy as np
 import SimpleITK as sitk
 
 from .completion.sub_voxel import sub_voxel_depth
-from .core.images import array_of, bounding_box, crop, read_mask, same_grid
+from .core.images import array_of, bounding_box, crop, read_labels, read_mask, same_grid
 from .core.progress import Progress, part, silent
 from .core.stages import StageReport, Stages, no_report
 from .design import (
@@ -28,20 +28,25 @@ from .design import (
 )
 from .errors import Remedy, SkullImplantError
 from .implant import BoneSurface, Implant, mask_of, refitted
-from .options import DEVICES, ENGINES, DesignOptions, check_options
+from .options import DEVICES, ENGINES, SMOOTHERS, DesignOptions, check_options
 from .reading.input import read_input
 from .skull import Skull
 
 EDITED_NOTE = "The implant was edited by hand after the design."
 MASKS = ("skull", "completed", "implant")
 # What `design.json` holds where it is of this program, as far as it is read again.
-PARTS = {"parameters": dict, "model": dict, "input": dict, "implant": dict, "notes": list}
+PARTS = {
+    "parameters": dict, "model": dict, "input": dict, "implant": dict, "implants": list,
+    "notes": list,
+}  # fmt: skip
+# The first knew one implant and no way in; before there were versions the format was that one.
+FIRST_VERSION = 1
 
 
 @dataclass(frozen=True)
 class ResultMasks:
-    """The masks of a result folder, uint8 0/1 on one grid, and what lies behind them in pictures:
-    the CT, or the skull.
+    """The masks of a result folder, uint8 on one grid, the implants with their labels, the others
+    0/1; and what lies behind them in pictures: the CT, or the skull.
     """
 
     skull: sitk.Image
@@ -84,11 +89,16 @@ def update_design(
     box = bounding_box(labels, _voxels(BOX_AROUND_HOLE_MM, masks.implant))
     with stages.stage("implant") as progress:
         bone = surface_around(skull, box)
-        edited = [crop(masks.implant, box) == int(n) for n in np.unique(labels[labels > 0])]
+        edited = [int(label) for label in np.unique(labels[labels > 0])]
         implants = tuple(
-            _fitted(mask, bone, told, number, options, part(progress, number / n, (number + 1) / n))
-            for n in (len(edited),)
-            for number, mask in enumerate(edited)
+            _fitted(
+                crop(masks.implant, box) == label,
+                bone,
+                _direction_told(told, label),
+                options,
+                part(progress, number / len(edited), (number + 1) / len(edited)),
+            )
+            for number, label in enumerate(edited)
         )
         mask = mask_of(implants, masks.implant)
     with stages.stage("surface") as progress:
@@ -119,30 +129,25 @@ def update_design(
 def _fitted(
     mask: sitk.Image,
     bone: BoneSurface,
-    told: dict[str, Any],
-    number: int,
+    told: tuple[float, float, float] | None,
     options: DesignOptions,
     progress: Progress,
 ) -> Implant:
     """Return an edited implant, made smooth and fitted on the way in that is asked for or told."""
     depth = sub_voxel_depth(mask, bone.field)
-    direction = options.insertion_direction or _direction_told(told, number)
+    direction = options.insertion_direction or told
     return refitted(depth, bone, direction, options.implant, progress)
 
 
-def _direction_told(told: dict[str, Any], number: int) -> tuple[float, float, float] | None:
+def _direction_told(told: dict[str, Any], label: int) -> tuple[float, float, float] | None:
     """Return the direction (LPS) that the design had for an implant, where it tells it."""
-    implants = told.get("implants")
-    if not isinstance(implants, list) or number >= len(implants):
+    implants = told.get("implants", [])
+    # One implant may be drawn in any value; of several each has its label.
+    number = 0 if len(implants) == 1 else label - 1
+    if number >= len(implants) or not isinstance(implants[number], dict):
         return None
-    values = implants[number].get("insertion_direction_lps")
-    if not isinstance(values, list) or len(values) != 3:
-        return None
-    numbers = [_number(value) for value in values]
-    if None in numbers or not any(numbers):
-        return None
-    x, y, z = (float(value) for value in numbers if value is not None)
-    return x, y, z
+    direction = _three_numbers(implants[number].get("insertion_direction_lps"))
+    return direction if direction and any(direction) else None
 
 
 def _voxels(length_mm: float, grid: sitk.Image) -> tuple[int, int, int]:
@@ -171,8 +176,7 @@ def read_account(folder: Path) -> dict[str, Any]:
         raise SkullImplantError(
             "design.json is not one of this program; design again, or for an update take it away."
         )
-    # Before there were versions the format was that of the first.
-    if told.get("schema_version", SCHEMA_VERSION) != SCHEMA_VERSION:
+    if told.get("schema_version", FIRST_VERSION) not in (FIRST_VERSION, SCHEMA_VERSION):
         raise SkullImplantError(
             "design.json is of another version of this program; use that one, or design again."
         )
@@ -188,7 +192,8 @@ def read_masks(folder: Path, ct: Path | str | None, report: StageReport = no_rep
     images: list[sitk.Image] = []
     for done, name in enumerate(MASKS):
         report("reading", done / steps, f"{name}.nrrd")
-        images.append(read_mask(folder / f"{name}.nrrd"))
+        read = read_labels if name == "implant" else read_mask
+        images.append(read(folder / f"{name}.nrrd"))
         if not array_of(images[-1]).any():
             raise SkullImplantError(
                 f"{name}.nrrd is empty; undo the edit that took everything away, or design again."
@@ -221,8 +226,15 @@ def _options_of(told: dict[str, Any]) -> DesignOptions:
     for name in (field.name for field in fields(DesignOptions)):
         value = parameters.get(name)
         known[name] = _text(value) if isinstance(getattr(options, name), str) else _number(value)
-    for name, allowed in (("device", DEVICES), ("engine", ENGINES)):
+    for name, allowed in (("device", DEVICES), ("engine", ENGINES), ("smoother", SMOOTHERS)):
         known[name] = known[name] if known[name] in allowed else None
+    known["insertion_direction"] = _three_numbers(parameters.get("insertion_direction"))
+    holes = parameters.get("holes")
+    known["holes"] = tuple(
+        hole if isinstance(hole, int) else _three_numbers(hole)
+        for hole in (holes if isinstance(holes, list) else [])
+        if _three_numbers(hole) or (isinstance(hole, int) and _number(hole) is not None)
+    )
     options = replace(options, **{k: v for k, v in known.items() if v is not None})
     if "clearance_mm" in parameters and _number(parameters["clearance_mm"]) is None:
         options = replace(options, clearance_mm=math.nan)
@@ -253,6 +265,13 @@ def _number(value: Any) -> float | None:
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         return None
     return value if math.isfinite(value) else None
+
+
+def _three_numbers(values: Any) -> tuple[float, float, float] | None:
+    if not isinstance(values, list) or len(values) != 3:
+        return None
+    x, y, z = (_number(value) for value in values)
+    return None if x is None or y is None or z is None else (x, y, z)
 
 
 def _text(value: Any) -> str | None:

@@ -133,6 +133,14 @@ def resample(
 def read_mask(path: Path) -> sitk.Image:
     """Return a mask from a file (uint8; every non-zero voxel is 1); it may be small or empty.
 
+    Raises `SkullImplantError` as `read_labels` does.
+    """
+    return read_labels(path) != 0
+
+
+def read_labels(path: Path) -> sitk.Image:
+    """Return the labels in a file (uint8; what is no integer of 0 to 255 is 1 where it is not 0).
+
     Raises `SkullImplantError` where it cannot be read or is not one volume with axes at right
     angles.
     """
@@ -147,7 +155,13 @@ def read_mask(path: Path) -> sitk.Image:
     if image.GetDimension() != 3 or image.GetNumberOfComponentsPerPixel() != 1:
         raise SkullImplantError(f"{path.name} is not a mask in three dimensions; check the file.")
     straighten_axes(image)
-    return image != 0
+    return image if image.GetPixelID() == sitk.sitkUInt8 else _as_labels(image)
+
+
+def _as_labels(image: sitk.Image) -> sitk.Image:
+    labels: sitk.Image = sitk.Cast(image, sitk.sitkUInt8)
+    same = sitk.Cast(labels, image.GetPixelID()) == image
+    return sitk.Mask(labels, same) + sitk.Mask(image != 0, same == 0)
 
 
 def write_image(image: sitk.Image, path: Path) -> None:

@@ -89,8 +89,8 @@ def write_pictures(
             f"{result} holds no whole design.json; give a folder that a design was written to."
         )
     masks = read_masks(result, ct, report)
-    names = [told["file"] for told in data.get("implants", [{"file": "implant.stl"}])]
-    mesh = together(tuple(read_stl(result / Path(name).name) for name in names))
+    names = stl_names(len(data.get("implants", [])) or 1)
+    mesh = together(tuple(read_stl(result / name) for name in names))
     with Stages(report).stage("pictures") as progress, staged_folder(output) as staging:
         preview = compose_preview(
             masks.background, masks.skull, masks.implant, mesh, part(progress, 0.0, 0.95)
