@@ -92,7 +92,7 @@ def slice_panel(
     """Return three slices side by side, RGB uint8 of shape (height, width, 3).
 
     background: a CT in HU, shown in a bone window, or a 0/1 mask. skull, implant: uint8 masks, each
-    with its own geometry in the same LPS space. size: (width, height) of the whole in pixels.
+    with its own geometry in the same LPS space; the implant may have labels. size: (width, height) of the whole in pixels.
     All three slices have one scale and pass through the implant's voxel nearest to its centroid.
     """
     width, height = size
@@ -104,7 +104,7 @@ def slice_panel(
         max((high - low)[plane.right] / each, (high - low)[plane.down] / height) for plane in PLANES
     )
     panel = np.full((height, width, 3), 255, np.uint8)
-    layers = (Layer(skull, SKULL_RGB), Layer(implant, IMPLANT_RGB, FILL_OPACITY))
+    layers = (Layer(skull, SKULL_RGB), Layer(implant != 0, IMPLANT_RGB, FILL_OPACITY))
     for number, plane in enumerate(PLANES):
         left = number * (each + gap)
         grid = _grid(plane, (low + high) / 2.0, through, (each, height), mm_per_px)

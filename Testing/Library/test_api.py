@@ -35,7 +35,13 @@ def test_importing_it_imports_nothing_heavy() -> None:
     [
         (DesignOptions(clearance_mm=80.0), "clearance between implant and bone of 80 mm"),
         (DesignOptions(clearance_mm="wide"), "of 'wide' mm makes no implant"),  # type: ignore[arg-type]
-        (DesignOptions(spur_mm=float("nan")), "width of spurs of nan mm"),
+        (DesignOptions(least_wall_mm=float("nan")), "least wall of nan mm"),
+        (DesignOptions(thickness_mm=0.5), "thickness of 0.5 mm makes no implant; give 1 to 20"),
+        (DesignOptions(thickness_mm=1.5), "1.5 mm is under the least wall of 2 mm"),
+        (DesignOptions(insertion_direction=(0.0, 0.0, 0.0)), "direction of insertion is none"),
+        (DesignOptions(insertion_direction=(0.0, 1.0)), "direction of insertion is none"),  # type: ignore[arg-type]
+        (DesignOptions(holes=("all",)), "A hole is chosen by its number"),  # type: ignore[arg-type]
+        (DesignOptions(smoother="iron"), "no smoother 'iron'; use one of field, rearrangement"),
         (DesignOptions(device="banana"), "no device 'banana'; use one of auto, cpu, cuda"),
         (DesignOptions(engine="steam"), "no engine 'steam'"),
         (DesignOptions(model="nobody"), "use one of fine, prior, mirror, or a weight file"),

@@ -29,7 +29,7 @@ RESULTS = {
     "skull.nrrd", "completed.nrrd", "implant.nrrd", "implant.stl",
     "preview.png", "report.html", "design.json",
 }  # fmt: skip
-LENGTHS = ["--spur-mm", "1.5", "--rim-slack-mm", "0.25"]
+FITTED = ["--least-wall-mm", "1.5", "--insertion-direction", "-0.2,0.1,1", "--hole", "1"]
 COMMAND = [sys.executable, "-m", "SkullImplantLib"]
 
 
@@ -47,14 +47,15 @@ def test_design_writes_what_the_contract_names(
 ) -> None:
     output = tmp_path / "new" / "folder"
     arguments = ["design", str(case / "ct.nrrd"), "-o", str(output), "--json"]
-    assert main([*arguments, "--model", "fine", "--progress", "json", *LENGTHS]) == 0
+    assert main([*arguments, "--model", "fine", "--progress", "json", *FITTED]) == 0
     printed = capsys.readouterr()
     data = json.loads(printed.out)
     assert {path.name for path in output.iterdir()} == RESULTS
     assert data == json.loads((output / "design.json").read_text())
     assert len(data["input"]["sha256"]) == 64 and len(data["model"]["sha256"]) == 64
     parameters = data["parameters"]
-    assert (parameters["spur_mm"], parameters["rim_slack_mm"]) == (1.5, 0.25)
+    assert (parameters["least_wall_mm"], parameters["thickness_mm"]) == (1.5, None)
+    assert parameters["insertion_direction"] == [-0.2, 0.1, 1.0] and parameters["holes"] == [1]
     assert parameters["leave_out"] is None and data["device"] == "cpu"
     for stage in data["stages"]:
         assert stage["seconds"] >= 0.0 and stage["peak_memory_gib"] > 0.0
@@ -221,12 +222,20 @@ def _huge_clearance(case: Path) -> list[str]:
     return [str(case / "defective.nrrd"), "--clearance-mm", "80", "--model", "prior"]
 
 
-def _huge_spurs(case: Path) -> list[str]:
-    return [str(case / "defective.nrrd"), "--spur-mm", "30"]
+def _huge_wall(case: Path) -> list[str]:
+    return [str(case / "defective.nrrd"), "--least-wall-mm", "30"]
 
 
-def _huge_rim(case: Path) -> list[str]:
-    return [str(case / "defective.nrrd"), "--rim-slack-mm", "12"]
+def _thinner_than_its_wall(case: Path) -> list[str]:
+    return [str(case / "defective.nrrd"), "--thickness-mm", "1.5"]
+
+
+def _no_direction(case: Path) -> list[str]:
+    return [str(case / "defective.nrrd"), "--insertion-direction", "0,0,0"]
+
+
+def _no_such_hole(case: Path) -> list[str]:
+    return [str(case / "defective.nrrd"), "--hole", "9", "--model", "prior"]
 
 
 def _threshold_above_all_bone(case: Path) -> list[str]:
@@ -241,7 +250,7 @@ def _ct_given_as_skull(case: Path) -> list[str]:
     "arguments",
     [
         _no_defect, _wrong_device, _unknown_model, _missing_weights, _huge_clearance,
-        _huge_spurs, _huge_rim,
+        _huge_wall, _thinner_than_its_wall, _no_direction, _no_such_hole,
         _threshold_above_all_bone, _ct_given_as_skull,
     ],
 )  # fmt: skip

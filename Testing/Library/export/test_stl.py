@@ -14,26 +14,38 @@ from scipy.spatial.transform import Rotation
 from SkullImplantLib.errors import SkullImplantError
 from SkullImplantLib.export.stl import write_stl
 from SkullImplantLib.implant.meshes import arrays_of, mesh_health, mesh_of
-from SkullImplantLib.implant.surface import SurfaceOptions, surface_of
+from SkullImplantLib.implant.surface import surface_of
+from SkullImplantLib.implant.walls import one_solid
 from stl_files import admesh, assert_admesh_finds_no_fault, read
 
 needs_admesh = pytest.mark.skipif(
     shutil.which("admesh") is None, reason="admesh is not installed (apt install admesh)"
 )
 
+SPACING_MM = 0.5
+
 
 def bowl(spacing_mm: float, handed: int = 1) -> sitk.Image:
-    """A 4 mm bowl on slanting axes, some 180 mm from the origin."""
+    """The field of a 4 mm bowl, edges rounded, on slanting axes, some 180 mm from the origin."""
     count = round(50 / spacing_mm)
     p = (np.stack(np.meshgrid(*[np.arange(count)] * 3, indexing="ij"), -1) + 0.5) * spacing_mm - 25
-    shell = np.abs(np.linalg.norm(p - np.array([0, 0, -60.0]), axis=-1) - 62) < 2
-    mask = sitk.GetImageFromArray((shell & (np.hypot(p[..., 0], p[..., 1]) < 20)).astype(np.uint8))
-    mask.SetSpacing([spacing_mm] * 3)
-    mask.SetOrigin((-180.0, 90.0, 40.0))
-    direction = Rotation.from_euler("xyz", [10, 25, -40], degrees=True).as_matrix()
+    below = np.abs(np.linalg.norm(p - np.array([0, 0, -60.0]), axis=-1) - 62) - 1.0
+    beyond = np.hypot(p[..., 0], p[..., 1]) - 19
+    outside = np.hypot(np.maximum(below, 0), np.maximum(beyond, 0))
+    depth = 1.0 - outside - np.minimum(np.maximum(below, beyond), 0)
+    return on_slanting_axes(depth, spacing_mm, [10, 25, -40], handed)
+
+
+def on_slanting_axes(
+    field: np.ndarray, spacing_mm: float, angles_deg: list[float], handed: int
+) -> sitk.Image:
+    image = sitk.GetImageFromArray(field.astype(np.float32))
+    image.SetSpacing([spacing_mm] * 3)
+    image.SetOrigin((-180.0, 90.0, 40.0))
+    direction = Rotation.from_euler("xyz", angles_deg, degrees=True).as_matrix()
     direction[:, 0] *= handed
-    mask.SetDirection(direction.ravel().tolist())
-    return mask
+    image.SetDirection(direction.ravel().tolist())
+    return image
 
 
 def test_the_file_says_its_frame_and_holds_the_mesh(tmp_path):
@@ -67,45 +79,32 @@ def test_normals_in_the_file_are_the_facets(tmp_path):
 @pytest.mark.parametrize("spacing_mm", [0.5, 1.0])
 @pytest.mark.parametrize("handed", [1, -1])
 def test_an_implant_like_solid_is_sound_for_admesh(tmp_path, spacing_mm, handed):
-    mask = bowl(spacing_mm, handed)
-    voxels = sitk.GetArrayViewFromImage(mask).sum() * spacing_mm**3 / 1000.0
-    mesh = surface_of(mask)
+    field = bowl(spacing_mm, handed)
+    voxels = (sitk.GetArrayViewFromImage(field) > 0).sum() * spacing_mm**3 / 1000.0
+    mesh = surface_of(field)
     write_stl(mesh, tmp_path / "a.stl")
     assert_admesh_finds_no_fault(tmp_path / "a.stl", mesh_health(mesh).volume_cm3)
     assert admesh(tmp_path / "a.stl")["Volume"] / 1000.0 == pytest.approx(voxels, rel=0.02)
 
 
 @needs_admesh
-def test_a_thinned_solid_is_sound_for_admesh(tmp_path):
-    mesh = surface_of(bowl(0.6), SurfaceOptions(max_triangles=6000))
-    assert mesh.GetNumberOfPolys() <= 6000
-    write_stl(mesh, tmp_path / "a.stl")
-    assert_admesh_finds_no_fault(tmp_path / "a.stl", mesh_health(mesh).volume_cm3)
-
-
-@needs_admesh
 @settings(
-    max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=10, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 @given(
     seed=st.integers(0, 2**32 - 1),
-    blur=st.floats(0.8, 3.0),
+    blur=st.floats(2.0, 3.5),
     fraction=st.floats(0.1, 0.8),
-    spacing=st.tuples(*[st.floats(0.3, 2.5)] * 3),
-    angles=st.tuples(*[st.floats(-180, 180)] * 3),
-    handed=st.sampled_from([1.0, -1.0]),
+    angles=st.lists(st.floats(-180, 180), min_size=3, max_size=3),
+    handed=st.sampled_from([1, -1]),
 )
-def test_random_solids_are_sound_for_admesh(
-    tmp_path, seed, blur, fraction, spacing, angles, handed
-):
-    noise = ndimage.gaussian_filter(np.random.default_rng(seed).normal(size=(20, 22, 18)), blur)
-    mask = sitk.GetImageFromArray((noise > np.quantile(noise, 1 - fraction)).astype(np.uint8))
-    mask.SetSpacing(spacing)
-    mask.SetOrigin((-250.0, 180.0, 900.0))
-    direction = Rotation.from_euler("xyz", angles, degrees=True).as_matrix()
-    direction[:, 2] *= handed
-    mask.SetDirection(direction.ravel().tolist())
-    mesh = surface_of(mask)
+def test_random_solids_are_sound_for_admesh(tmp_path, seed, blur, fraction, angles, handed):
+    noise = ndimage.gaussian_filter(np.random.default_rng(seed).normal(size=(30, 32, 28)), blur)
+    noise -= np.quantile(noise, 1 - fraction)
+    noise /= np.linalg.norm(np.gradient(noise, SPACING_MM), axis=0).mean()
+    field, room = noise.astype(np.float32), np.ones(noise.shape, np.float32)
+    solid = one_solid(field, room, SPACING_MM, 1.0, field > 0.0)  # as a fit leaves it
+    mesh = surface_of(on_slanting_axes(solid, SPACING_MM, angles, handed))
     write_stl(mesh, tmp_path / "a.stl")
     assert_admesh_finds_no_fault(tmp_path / "a.stl", mesh_health(mesh).volume_cm3)
 
