@@ -28,11 +28,11 @@ from .design import (
 )
 from .errors import Remedy, SkullImplantError
 from .implant import BoneSurface, Implant, mask_of, refitted
-from .options import DEVICES, ENGINES, SMOOTHERS, DesignOptions, check_options
+from .options import DEVICES, ENGINES, SMOOTHERS, DesignOptions, Direction, check_options
 from .reading.input import read_input
 from .skull import Skull
 
-EDITED_NOTE = "The implant was edited by hand after the design."
+EDITED_NOTE = "The implant was fitted again after the design, and may have been edited by hand."
 MASKS = ("skull", "completed", "implant")
 # What `design.json` holds where it is of this program, as far as it is read again.
 PARTS = {
@@ -59,7 +59,7 @@ def update_design(
     folder: Path | str,
     ct: Path | str | None = None,
     clearance_mm: float | None = None,
-    insertion_direction: tuple[float, float, float] | None = None,
+    insertion_direction: Direction | None = None,
     report: StageReport = no_report,
 ) -> Design:
     """Fit, mesh and check the implants in a result folder anew, as they are there now.

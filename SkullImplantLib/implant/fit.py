@@ -52,6 +52,8 @@ EXACT_AROUND_MM = 0.75
 BAND_MM = 1.0
 # Pits, clefts and pores of the completion narrower than twice this are filled; bone has no such.
 PIT_MM = 1.5
+# The implant's outer surface, on the outer half of the sheet, is so thick for the way in.
+HALF, OUTSIDE_MM = 0.5, 1.5
 # Points of the implant that look for the way in.
 SEARCHING_POINTS = 4000
 # A straight way in that loses more than this is told: a part of the hole would stay open.
@@ -138,12 +140,15 @@ def _fitted(
         head_centre_mm,
     )
     limit = values_on(image_like(opening.limit, far.lattice), fine, outside=-BAND_MM)
-    solid = closed(with_thickness(sheet, fine, options, limit > -BAND_MM), FINE_MM, PIT_MM)
+    may = limit > -BAND_MM
+    solid = closed(with_thickness(sheet, fine, options, may), FINE_MM, PIT_MM, may)
     base = np.minimum(solid, limit)
+    outer = values_on(sheet.outer_share, fine, outside=0.0) > HALF
+    at_outside = outer & (base > 0.0) & (base < OUTSIDE_MM)
     correction_mm = sheet.correction_mm
-    del sheet, solid, limit
+    del sheet, solid, may, limit, outer
     progress(0.45, "looking for the way in")
-    way_in = _way_in(base, fine, (near, far), head_centre_mm, options, clearance_mm)
+    way_in = _way_in(base, at_outside, fine, (near, far), head_centre_mm, options, clearance_mm)
     progress(0.6, "leaving the clearance")
     room = _room(base, fine, (near, far), way_in, clearance_mm)
     del near
@@ -257,6 +262,7 @@ def _exact(clearance_mm: float) -> tuple[float, float]:
 
 def _way_in(
     base: Field,
+    at_outside: NDArray[np.bool_],
     fine: sitk.Image,
     bone: tuple[BoneDistance, ...],
     head_centre_mm: NDArray[np.float64],
@@ -265,15 +271,16 @@ def _way_in(
 ) -> WayIn:
     """Return the way in that was asked for, or the best one, found with the implant's points."""
     index = np.argwhere(base > 0.0)
-    points = places_of(fine, index[:: 1 + len(index) // SEARCHING_POINTS])
-    points = points[bone[0].at(points) > clearance_mm]
+    index = index[:: 1 + len(index) // SEARCHING_POINTS]
+    index = index[bone[0].at(places_of(fine, index)) > clearance_mm]
+    points = places_of(fine, index)
     if len(points) == 0:
         raise SkullImplantError("No implant is left after the clearance; reduce it.")
     outward = points - head_centre_mm
     normal = (outward / np.linalg.norm(outward, axis=1, keepdims=True)).mean(axis=0)
     if options.insertion_direction is not None:
         return given_way_in(bone, points, normal, clearance_mm, options.insertion_direction)
-    return best_way_in(bone, points, normal, clearance_mm)
+    return best_way_in(bone, points, normal, clearance_mm, at_outside[tuple(index.T)])
 
 
 def _room(

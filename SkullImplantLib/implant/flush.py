@@ -38,7 +38,7 @@ ROUGHNESS_MM = 0.3
 RANGE_MM, RESIDUAL_MM = 6.0, 1.0
 # Points of the ring are averaged in blocks, and the process is known on a lattice so fine; beyond
 # so many ranges it is nothing.
-BLOCK_MM, KNOWN_MM, FADED_RANGES = 3.0, 2.0, 3.0
+BLOCK_MM, KNOWN_MM, FADED_RANGES = 3.0, 2.0, 2.5
 # Where outer and inner table meet half way, the correction goes over from one to the other.
 BETWEEN_MM = 1.5
 # Depths beyond this are cut, so that their jumps do not ring in the cubic interpolation.

@@ -24,8 +24,13 @@ STEP_SHARE, LEAST_STEP_MM = 0.7, 0.25
 WIDEST_DEG = 70.0
 # Apart from one another at first, and then around the best.
 COARSE_DEG, FINE_DEG = (12.0, (6.0, 3.0, 1.5))
-# Directions that lose no more than the best and this share of the volume are as good as it.
+# Directions that cost no more than the best and this share of the implant are as good as it.
 AS_GOOD_SHARE = 0.0005
+# To pass along bone within this costs as well, though less than to be taken away: an implant that
+# grazes bone on its way is hard to bring in, and has every roughness of that bone in its walls.
+GRAZING_MM, GRAZING_COST = 1.0, 0.25
+# What is lost at the outer surface bares the rim there, and costs so much more.
+OUTSIDE_COST = 8.0
 
 
 def way_out_mm(
@@ -89,33 +94,49 @@ class WayIn:
 
 
 def best_way_in(
-    bone: Sequence[BoneDistance], points_mm: Floats, normal: Floats, clearance_mm: float
+    bone: Sequence[BoneDistance],
+    points_mm: Floats,
+    normal: Floats,
+    clearance_mm: float,
+    at_outside: NDArray[np.bool_] | None = None,
 ) -> WayIn:
     """Return the straight way on which least of the implant is lost.
 
     points_mm: the implant's points (n, 3), LPS, that have their clearance where they are. normal:
-    its mean outward normal, around which directions are looked for. Of directions that are equally
+    its mean outward normal, around which directions are looked for. at_outside: bool (n,), which
+    points lie at its outer surface, where what is lost is seen and felt. Of directions that are equally
     good the middle one is taken: the farthest from those on which something is lost.
     """
     normal = normal / np.linalg.norm(normal)
+    weights = np.ones(len(points_mm))
+    if at_outside is not None:
+        weights[at_outside] += OUTSIDE_COST
+    weights /= len(weights)
+    in_place = _crowded(way_out_mm(bone, points_mm, normal, np.inf), clearance_mm)
 
-    def lost(directions: Floats) -> NDArray[np.float64]:
+    def cost(directions: Floats) -> NDArray[np.float64]:
+        ways = (way_out_mm(bone, points_mm, d, clearance_mm) for d in directions)
         return np.array(
             [
-                np.mean(way_out_mm(bone, points_mm, d, clearance_mm) < clearance_mm)
-                for d in directions
+                weights @ (way < clearance_mm)
+                + GRAZING_COST * (weights @ (_crowded(way, clearance_mm) - in_place))
+                for way in ways
             ]
         )
 
     tried = directions_around(normal, WIDEST_DEG, COARSE_DEG)
-    shares = lost(tried)
+    costs = cost(tried)
     for step_deg in FINE_DEG:
-        best = _middle(tried, shares, lost)
+        best = _middle(tried, costs, cost)
         finer = directions_around(best, 2.0 * step_deg, step_deg)
         finer = finer[finer @ normal >= np.cos(np.radians(WIDEST_DEG))]
-        tried, shares = np.concatenate([tried, finer]), np.concatenate([shares, lost(finer)])
-    best = _middle(tried, shares, lost)
-    return WayIn(best, float(lost(best[None])[0]), _angle_deg(best, normal))
+        tried, costs = np.concatenate([tried, finer]), np.concatenate([costs, cost(finer)])
+    return given_way_in(bone, points_mm, normal, clearance_mm, _middle(tried, costs, cost))
+
+
+def _crowded(away_mm: NDArray[np.float32], clearance_mm: float) -> NDArray[np.float32]:
+    """Return how near bone is for its distance, 0 (`GRAZING_MM` beyond the clearance) to 1."""
+    return np.clip((clearance_mm + GRAZING_MM - away_mm) / GRAZING_MM, 0.0, 1.0)
 
 
 def given_way_in(
@@ -137,15 +158,15 @@ def _angle_deg(one: Floats, other: Floats) -> float:
 
 
 def _middle(
-    tried: Floats, shares: Floats, lost: Callable[[Floats], NDArray[np.float64]]
+    tried: Floats, costs: Floats, cost: Callable[[Floats], NDArray[np.float64]]
 ) -> NDArray[np.float64]:
     """Return the middle of the directions that are as good as the best, or the best one."""
-    good = tried[shares <= shares.min() + AS_GOOD_SHARE]
+    good = tried[costs <= costs.min() + AS_GOOD_SHARE]
     mean = good.mean(axis=0)
     mean /= np.linalg.norm(mean)
-    if lost(mean[None])[0] <= shares.min() + AS_GOOD_SHARE:
-        return mean
-    return good[np.argmax(good @ mean)]
+    if cost(mean[None])[0] <= costs.min() + AS_GOOD_SHARE:
+        return np.asarray(mean)
+    return np.asarray(good[np.argmax(good @ mean)])
 
 
 def directions_around(axis: Floats, widest_deg: float, step_deg: float) -> NDArray[np.float64]:

@@ -170,4 +170,4 @@ def _notes_on(found: list[Opening], chosen: list[int]) -> tuple[str, ...]:
         return ()
     sizes = ", ".join(f"{math.ceil(opening.area_cm2)} cm²" for opening in others)
     holes = "One more hole stays" if len(others) == 1 else f"{len(others)} more holes stay"
-    return (f"{holes} open ({sizes}); choose it with --hole to have it filled as well.",)
+    return (f"{holes} open ({sizes}); choose it as well to have it filled.",)

@@ -1,7 +1,7 @@
 """Walls that can be made: an implant's field opened by its least wall, in one piece.
 
 A field is float32 (z, y, x) on a lattice of equal sides, positive in the implant, in mm near its
-surface. What is filled is cut by the room that bone leaves again, and what is opened only takes away.
+surface. What is filled is cut by the room that bone leaves; opening only takes away.
 """
 
 import numpy as np
@@ -21,20 +21,27 @@ Field = NDArray[np.float32]
 # Of another piece, or of a void filled, the field says at least this little.
 LEAST = 0.05
 NO_ZERO_MM = 1e-3
-# Exactly done is an opening so far around what it takes: there it begins to take nothing.
-AROUND_BITES_MM = 2.5
-# Tunnels are closed by filling windows, or cutting bridges, of at most these radii, the least first.
+# Exactly done is an opening so far around what voxels say that it takes, and a closing.
+AROUND_BITES_MM, AROUND_PITS_MM = 2.5, 1.0
+# Tunnels are closed by filling windows, or cutting bridges, of these radii, the least first.
 TUNNEL_RADII_MM = (2.0, 3.5, 5.0, 8.0)
 # No more of the implant than this is given or taken to be rid of a tunnel.
 MOST_FOR_A_TUNNEL = 0.02
 CORNER = 1.75  # of a cube's corner a ball leaves the square root of 3 of its radius
 # The rim is smoothed by about a voxel of a coarse CT (standard deviation), and of the clearance no
 # more is given for that than this.
-RIM_BLUR_MM, RIM_GIVES_MM = 1.0, 0.1
+RIM_BLUR_MM, RIM_GIVES_MM, RIM_ROUNDS = 1.0, 0.1, 3
 
 
-def opened(field: Field, spacing_mm: float, radius_mm: float) -> Field:
-    """Return the field without what a ball of `radius_mm` within it does not reach.
+def opened(
+    field: Field,
+    spacing_mm: float,
+    radius_mm: float,
+    where: NDArray[np.bool_] | None = None,
+    around_mm: float = AROUND_BITES_MM,
+) -> Field:
+    """Return the field without what a ball of `radius_mm` within it does not reach, `where` asked,
+    and as far as `around_mm` around what goes, where it begins to take nothing.
 
     What is left is nowhere thinner than the ball, and its edges are rounded by that radius. Where
     voxels say that something goes, it is done on exact distances: what lies within the radius of
@@ -44,15 +51,17 @@ def opened(field: Field, spacing_mm: float, radius_mm: float) -> Field:
     if radius_mm <= 0.0 or not inside.any():
         return field
     touched = _bitten(inside, spacing_mm, radius_mm)
+    if where is not None:
+        touched &= where
     if not touched.any():
         return field
     reach_mm = _away_mm(touched, spacing_mm)
-    depth = _depth_near(field, spacing_mm, radius_mm, reach_mm < 2.0 * radius_mm + AROUND_BITES_MM)
+    depth = _depth_near(field, spacing_mm, radius_mm, reach_mm < 2.0 * radius_mm + around_mm)
     if not (depth > radius_mm).any():
         return np.full_like(field, -spacing_mm)
     points, triangles = surface_at_zero(_closed_in(depth - np.float32(radius_mm)))
     core = MeshDistance((points - 1.0) * spacing_mm, triangles)
-    asked = (reach_mm < radius_mm + AROUND_BITES_MM) & (depth <= radius_mm)
+    asked = (reach_mm < around_mm + spacing_mm) & (depth <= radius_mm)
     asked &= ndimage.binary_dilation(inside, np.ones((3, 3, 3)))
     away = core.unsigned_mm(np.argwhere(asked)[:, ::-1] * spacing_mm, radius_mm + 2.0 * spacing_mm)
     result = field.copy()
@@ -60,11 +69,11 @@ def opened(field: Field, spacing_mm: float, radius_mm: float) -> Field:
     return result
 
 
-def closed(field: Field, spacing_mm: float, radius_mm: float) -> Field:
-    """Return the field with all filled that a ball of `radius_mm` outside of it does not reach:
-    pits, clefts and pores.
+def closed(field: Field, spacing_mm: float, radius_mm: float, where: NDArray[np.bool_]) -> Field:
+    """Return the field with all filled, `where` asked, that a ball of `radius_mm` outside of it
+    does not reach: pits, clefts and pores.
     """
-    return -opened(-field, spacing_mm, radius_mm)
+    return -opened(-field, spacing_mm, radius_mm, where, AROUND_PITS_MM)
 
 
 def _bitten(inside: NDArray[np.bool_], spacing_mm: float, radius_mm: float) -> NDArray[np.bool_]:
@@ -162,9 +171,12 @@ def smoothed_along_the_rim(room: Field, where: NDArray[np.bool_], spacing_mm: fl
     Steps of the voxels in the bone's edge are no anatomy, and an implant need not have them. No
     more than `RIM_GIVES_MM` of the clearance is given for it; any more is taken.
     """
-    local = np.clip(room, -2.0, 2.0)
-    smooth = ndimage.gaussian_filter(local, RIM_BLUR_MM / spacing_mm)
-    return np.where(where, np.minimum(smooth, room + np.float32(RIM_GIVES_MM)), room)
+    most = np.clip(room, -2.0, 2.0) + np.float32(RIM_GIVES_MM)
+    smooth = most
+    # Every round takes more of what stands out, and what is given stays given.
+    for _ in range(RIM_ROUNDS):
+        smooth = np.minimum(ndimage.gaussian_filter(smooth, RIM_BLUR_MM / spacing_mm), most)
+    return np.where(where, smooth, room)
 
 
 def _windows_filled(field: Field, room: Field, spacing_mm: float, radius_mm: float) -> Field:
