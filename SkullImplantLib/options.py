@@ -82,7 +82,7 @@ def check_options(options: DesignOptions) -> None:
     ):
         if name == "thickness" and value is None:
             continue
-        if not _is_number(value) or not least <= value <= most:
+        if value is None or not _is_number(value) or not least <= value <= most:
             told = f"{value:g}" if isinstance(value, (int, float)) else repr(value)
             raise SkullImplantError(
                 f"A {name} of {told} mm makes no implant; give {least:g} to {most:g} mm."

@@ -92,7 +92,7 @@ def outward_normals(
     depth: mm, positive in the sheet. outward (3, z, y, x): about the direction out of the head.
     Components are along the axes (z, y, x).
     """
-    slope = np.stack(np.gradient(depth, spacing_mm)).astype(np.float32)
+    slope = np.stack([np.gradient(depth, spacing_mm, axis=k) for k in range(3)])
     side = -np.einsum("i...,i...->...", slope, outward)
     sign = np.where(side >= 0.0, np.float32(-1.0), np.float32(1.0))
     sigma = BETWEEN_MM / 2 / spacing_mm

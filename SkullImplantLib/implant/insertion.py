@@ -104,8 +104,8 @@ def best_way_in(
 
     points_mm: the implant's points (n, 3), LPS, that have their clearance where they are. normal:
     its mean outward normal, around which directions are looked for. at_outside: bool (n,), which
-    points lie at its outer surface, where what is lost is seen and felt. Of directions that are equally
-    good the middle one is taken: the farthest from those on which something is lost.
+    points lie at its outer surface, where what is lost is seen and felt. Of directions that are
+    equally good the middle one is taken: the farthest from those on which something is lost.
     """
     normal = normal / np.linalg.norm(normal)
     weights = np.ones(len(points_mm))
@@ -144,7 +144,7 @@ def given_way_in(
     points_mm: Floats,
     normal: Floats,
     clearance_mm: float,
-    direction: Sequence[float],
+    direction: Sequence[float] | Floats,
 ) -> WayIn:
     """Return what the way in along a given direction (any length) costs; see `best_way_in`."""
     unit = np.asarray(direction, np.float64) / np.linalg.norm(direction)

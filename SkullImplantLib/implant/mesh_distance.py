@@ -15,7 +15,7 @@ from scipy.spatial import cKDTree
 
 from ..core.threads import worker_count
 
-Floats = NDArray[np.float64]
+Floats = NDArray[np.floating]
 
 # Of so many triangles around a point the nearest is taken: more than meet at a corner of it.
 CANDIDATES = 8
