@@ -5,7 +5,7 @@ it look like, what needs a look, how large is it, how was it made. It holds no p
 """
 
 import base64
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from html import escape
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,6 @@ SIGNS = {"<=": "at most", ">=": "at least", "=": "exactly"}
 LABELS = {
     "volume_cm3": "Volume",
     "area_cm2": "Area",
-    "thickness_mm": "Mean thickness",
     "hole_area_cm2": "Area of the hole",
     "triangles": "Triangles of the mesh",
     "size_mm_xyz": "Bounding box (x, y, z)",
@@ -27,11 +26,24 @@ LABELS = {
     "spacing_mm_xyz": "Voxel size (x, y, z)",
     "sha256": "SHA-256",
     "bone_threshold_hu": "Bone threshold",
-    "clearance_mm": "Clearance at the rim",
-    "rim_slack_mm": "Rim over the edge of the bone",
-    "spur_mm": "Spurs removed below",
+    "clearance_mm": "Clearance, in place and on the way in",
+    "thickness_mm": "Thickness asked for",
+    "least_wall_mm": "Least wall",
+    "insertion_direction": "Way in asked for (x, y, z; LPS)",
+    "holes": "Holes asked for",
     "leave_out": "Bone left out",
 }
+# Of the parameters that are none, what is done instead.
+INSTEAD = {
+    "thickness_mm": "as the bone that is missing",
+    "insertion_direction": "the one on which least is lost",
+    "holes": "every hole of 4 cm² and more",
+}
+PLACES = ("insertion_direction", "holes")  # lists that are no sizes
+# The way that an implant comes out, by the axis (LPS) that it follows most.
+WAYS = (("to the right", "to the left"), ("forwards", "backwards"), ("downwards", "upwards"))
+# Of a direction, an axis counts in words from this share of its length on: 25 degrees.
+COUNTS_FROM = 0.42
 UNITS = {"cm3": "cm³", "cm2": "cm²", "mm": "mm", "hu": "HU"}
 STYLE = """
 :root { --ink: #22282e; --faint: #66707a; --line: #d9dee3; --good: #1c7c4a; --look: #a85b00;
@@ -60,6 +72,8 @@ td.number, th.number { text-align: right; font-variant-numeric: tabular-nums;
 .sign { display: inline-block; padding: 0 9px; border-radius: 11px; color: #fff; font-size: 13px;
   font-weight: 600; white-space: nowrap; }
 .pass { background: var(--good); }
+.source { color: var(--faint); font-size: 12px; }
+.group th { color: var(--ink); padding-top: 14px; }
 .attention { background: var(--look); }
 section th { width: 42%; }
 .columns { display: grid; grid-template-columns: 1fr 1fr; gap: 0 40px; }
@@ -97,8 +111,8 @@ def report_html(design: Mapping[str, Any], pictures: Mapping[str, bytes]) -> str
         "<h2>Checks</h2>",
         _checks(design["checks"]),
         '<div class="columns">',
-        _section("Implant", _facts(design["implant"])),
-        _section("Parameters", _facts({**design["parameters"], "device": design["device"]})),
+        *_implants(design["implant"], design.get("implants", [])),
+        _section("Parameters", _parameters({**design["parameters"], "device": design["device"]})),
         _section("Input", _facts(design["input"])),
         _section("Model", _facts(design["model"])),
         "</div>",
@@ -158,22 +172,71 @@ def _figure(name: str, content: bytes) -> str:
 
 
 def _checks(checks: Iterable[Mapping[str, Any]]) -> str:
-    """Return the table of checks; each verdict is a word as well as a colour."""
-    rows = []
+    """Return the table of checks, grouped by implant where there are several; each verdict is a
+    word as well as a colour.
+    """
+    rows, group = [], None
     for check in checks:
+        if check.get("implant") != group:
+            group = check["implant"]
+            rows.append(f'<tr class="group"><th colspan="5">Implant {group}</th></tr>')
         kind, word = ("pass", "pass") if check["passed"] else ("attention", "look")
+        source = escape(str(check.get("source", "")))
         rows.append(
             f'<tr><td><span class="sign {kind}">{word}</span></td>'
             f"<td>{escape(str(check['name']).capitalize())}</td>"
             f'<td class="number">{_quantity(check["value"], check["unit"])}</td>'
             f'<td class="number">{_limit(check)}</td>'
-            f"<td>{escape(str(check['sentence']))}</td></tr>"
+            f"<td>{escape(str(check['sentence']))}"
+            + (f'<br><span class="source">Limit: {source}.</span>' if source else "")
+            + "</td></tr>"
         )
     head = (
         '<tr><th></th><th>Criterion</th><th class="number">Value</th>'
         '<th class="number">Limit</th><th>In words</th></tr>'
     )
     return f"<table>{head}{''.join(rows)}</table>"
+
+
+def _implants(together: Mapping[str, Any], implants: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    """Yield a section for each implant; of an older design, which knows one and no way in, one."""
+    whole = {"thickness_mm": "Mean thickness"}
+    if len(implants) != 1:
+        title = "All implants" if implants else "Implant"
+        yield _section(title, _facts(together, whole))
+    for implant in implants:
+        hole = {"hole_area_cm2": together.get("hole_area_cm2")} if len(implants) == 1 else {}
+        facts = {
+            "file": implant["file"],
+            **{key: implant[key] for key in ("volume_cm3", "area_cm2", "thickness_mm")},
+            **hole,
+            **{key: implant[key] for key in ("triangles", "size_mm_xyz")},
+        }
+        correction_mm = implant["rim_correction_mm"]
+        told = {
+            "Comes out": way_in_words(implant["insertion_direction_lps"]),
+            "Off its middle's normal": f"{implant['insertion_off_normal_deg']:.0f}°",
+            "Taken away so that it goes in": f"{implant['insertion_lost_percent']:.1f} %",
+            "Bent to be flush at the rim": (
+                "unknown" if correction_mm is None else f"up to {correction_mm:.1f} mm"
+            ),
+        }
+        title = "Implant" if len(implants) == 1 else f"Implant {implant['label']}"
+        yield _section(title, _facts({**facts, **told}, whole))
+
+
+def way_in_words(direction_lps: Sequence[float]) -> str:
+    """Return the direction (unit vector, LPS) along which an implant comes out, in words, the axis
+    that it follows most first, with its numbers.
+    """
+    order = sorted(range(3), key=lambda axis: -abs(direction_lps[axis]))
+    words = [
+        WAYS[axis][direction_lps[axis] > 0.0]
+        for axis in order
+        if abs(direction_lps[axis]) >= COUNTS_FROM
+    ]
+    numbers = ", ".join(f"{along:.2f}" for along in direction_lps)
+    return f"{', '.join(words)} ({numbers}; LPS)"
 
 
 def _limit(check: Mapping[str, Any]) -> str:
@@ -196,11 +259,21 @@ def _section(title: str, body: str) -> str:
     return f"<section><h2>{title}</h2>\n{body}</section>"
 
 
-def _facts(facts: Mapping[str, Any]) -> str:
+def _parameters(parameters: Mapping[str, Any]) -> str:
+    """Return the parameters as a table; what was not asked for says what is done instead."""
+    return _facts(
+        {
+            key: INSTEAD[key] if key in INSTEAD and not value else value
+            for key, value in parameters.items()
+        }
+    )
+
+
+def _facts(facts: Mapping[str, Any], labels: Mapping[str, str] = LABELS) -> str:
     """Return names and values as a table; units are taken from the keys, which state them."""
     rows = []
     for key, value in facts.items():
-        label = LABELS.get(key, key.replace("_", " ").capitalize())
+        label = labels.get(key) or LABELS.get(key, key.replace("_", " ").capitalize())
         kind = ' class="hash"' if key == "sha256" else ""
         rows.append(f"<tr><th>{escape(label)}</th><td{kind}>{escape(_text(key, value))}</td></tr>")
     return f"<table>{''.join(rows)}</table>"
@@ -212,6 +285,11 @@ def _text(key: str, value: Any) -> str:
         return "none"
     if isinstance(value, Mapping):
         return ", ".join(f"{LABELS.get(name, name)} {_text(name, value[name])}" for name in value)
+    if key in PLACES:
+        return ", ".join(
+            f"({_text(key, item)})" if isinstance(item, (list, tuple)) else f"{item:g}"
+            for item in value
+        )
     unit = next((UNITS[word] for word in key.split("_") if word in UNITS), "")
     if isinstance(value, (list, tuple)):
         return " × ".join(_text("", item) for item in value) + (f" {unit}" if unit else "")

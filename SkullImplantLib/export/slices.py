@@ -92,7 +92,8 @@ def slice_panel(
     """Return three slices side by side, RGB uint8 of shape (height, width, 3).
 
     background: a CT in HU, shown in a bone window, or a 0/1 mask. skull, implant: uint8 masks, each
-    with its own geometry in the same LPS space; the implant may have labels. size: (width, height) of the whole in pixels.
+    with its own geometry in the same LPS space; the implant's may have labels. size: (width,
+    height) of the whole in pixels.
     All three slices have one scale and pass through the implant's voxel nearest to its centroid.
     """
     width, height = size

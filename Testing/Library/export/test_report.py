@@ -7,7 +7,7 @@ from html.parser import HTMLParser
 import pytest
 
 from SkullImplantLib.errors import SkullImplantError
-from SkullImplantLib.export.report import report_html, write_report
+from SkullImplantLib.export.report import report_html, way_in_words, write_report
 
 VOID = {"meta", "img", "br", "link"}
 PNG = b"\x89PNG\r\n\x1a\n" + bytes(range(64))
@@ -54,15 +54,39 @@ def check(name="rim gap", passed=True, **changes) -> dict:
     return {**found, **changes}
 
 
+def implant(label=1, **changes) -> dict:
+    found = {
+        "file": "implant.stl",
+        "label": label,
+        "volume_cm3": 39.03,
+        "area_cm2": 65.1,
+        "thickness_mm": 6.0,
+        "triangles": 110184,
+        "size_mm_xyz": [38.6, 110.6, 73.4],
+        "centre_mm_xyz": [60.0, 10.0, 20.0],
+        "insertion_direction_lps": [0.8, 0.0, 0.6],
+        "insertion_off_normal_deg": 17.6,
+        "insertion_lost_percent": 0.26,
+        "rim_correction_mm": 1.34,
+    }
+    return {**found, **changes}
+
+
 def design(**changes) -> dict:
     found = {
         "disclaimer": "A proposal for review by a qualified person; not a medical device.",
         "version": "1.2.3",
         "input": {"kind": "ct", "sha256": "ab" * 32, "size_xyz": [512, 512, 200]},
-        "parameters": {"clearance_mm": 0.5, "bone_threshold_hu": 254.875, "engine": "torch"},
+        "parameters": {"clearance_mm": 0.5, "bone_threshold_hu": 254.875, "thickness_mm": None},
         "model": {"name": "ch1", "sha256": "cd" * 32},
         "device": "cpu",
-        "implant": {"volume_cm3": 39.03, "triangles": 110184, "size_mm_xyz": [38.6, 110.6, 73.4]},
+        "implant": {
+            "volume_cm3": 39.03,
+            "hole_area_cm2": 70.2,
+            "triangles": 110184,
+            "size_mm_xyz": [38.6, 110.6, 73.4],
+        },
+        "implants": [implant()],
         "checks": [
             check(),
             check("area", value=300.0, unit="cm²", limit=(5.0, 250.0), comparison="between"),
@@ -115,7 +139,47 @@ def test_it_says_what_the_design_says():
         "SkullImplant 1.2.3",
     ):
         assert part in text, part
-    assert Page(report_html(design(), {})).rows() == 4 + 3 + 4 + 3 + 2 + 4
+    assert Page(report_html(design(), {})).rows() == 4 + 11 + 4 + 3 + 2 + 4
+
+
+def test_each_implant_has_its_section_and_its_checks():
+    limited = check(source="a gap of <1 mm> can be felt", place_mm=[1.0, 2.0, 3.0], kind="fit")
+    several = design(
+        implants=[implant(), implant(2, rim_correction_mm=None)],
+        checks=[{**limited, "implant": 1}, {**limited, "implant": 2}],
+    )
+    html = report_html(several, {})
+    text = " ".join(Page(html).text)
+    for part in ("All implants", "Limit: a gap of <1 mm> can be felt.", "as the bone that is"):
+        assert part in text, part
+    for number in (1, 2):
+        assert (
+            html.count(f">Implant {number}</th>") == html.count(f"<h2>Implant {number}</h2>") == 1
+        )
+    assert text.count("to the left, upwards (0.80, 0.00, 0.60; LPS)") == 2
+    assert "up to 1.3 mm" in text and "unknown" in text
+    single = report_html(design(), {})
+    one = " ".join(Page(single).text)
+    assert ">Implant 1<" not in single and "Area of the hole" in one and "0.3 %" in one
+
+
+def test_a_design_of_the_first_version_has_its_report():
+    old = design()
+    del old["implants"]
+    text = " ".join(Page(report_html(old, {})).text)
+    assert "39.03 cm³" in text and "Comes out" not in text
+
+
+@pytest.mark.parametrize(
+    ("direction", "words"),
+    [
+        ((0.0, -1.0, 0.0), "forwards (0.00, -1.00, 0.00; LPS)"),
+        ((-0.9, 0.1, -0.42), "to the right, downwards (-0.90, 0.10, -0.42; LPS)"),
+        ((0.577, 0.577, 0.578), "upwards, to the left, backwards (0.58, 0.58, 0.58; LPS)"),
+    ],
+)
+def test_the_way_in_is_told_in_words(direction, words):
+    assert way_in_words(direction) == words
 
 
 @pytest.mark.parametrize(
