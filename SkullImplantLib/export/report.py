@@ -285,7 +285,7 @@ def _text(key: str, value: Any) -> str:
         return "none"
     if isinstance(value, Mapping):
         return ", ".join(f"{LABELS.get(name, name)} {_text(name, value[name])}" for name in value)
-    if key in PLACES:
+    if key in PLACES and not isinstance(value, str):
         return ", ".join(
             f"({_text(key, item)})" if isinstance(item, (list, tuple)) else f"{item:g}"
             for item in value

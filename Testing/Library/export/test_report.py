@@ -145,12 +145,23 @@ def test_it_says_what_the_design_says():
 def test_each_implant_has_its_section_and_its_checks():
     limited = check(source="a gap of <1 mm> can be felt", place_mm=[1.0, 2.0, 3.0], kind="fit")
     several = design(
+        parameters={
+            "insertion_direction": None,
+            "holes": [2, [1.5, 2.0, -3.0]],
+            "thickness_mm": None,
+        },
         implants=[implant(), implant(2, rim_correction_mm=None)],
         checks=[{**limited, "implant": 1}, {**limited, "implant": 2}],
     )
     html = report_html(several, {})
     text = " ".join(Page(html).text)
-    for part in ("All implants", "Limit: a gap of <1 mm> can be felt.", "as the bone that is"):
+    for part in (
+        "All implants",
+        "Limit: a gap of <1 mm> can be felt.",
+        "as the bone that is",
+        "2, (1.5, 2, -3)",
+        "on which least",
+    ):
         assert part in text, part
     for number in (1, 2):
         assert (
