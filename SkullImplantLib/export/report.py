@@ -215,7 +215,7 @@ def _implants(together: Mapping[str, Any], implants: Sequence[Mapping[str, Any]]
         correction_mm = implant["rim_correction_mm"]
         told = {
             "Comes out": way_in_words(implant["insertion_direction_lps"]),
-            "Off its middle's normal": f"{implant['insertion_off_normal_deg']:.0f}°",
+            "Off the mean normal": f"{implant['insertion_off_normal_deg']:.0f}°",
             "Taken away so that it goes in": f"{implant['insertion_lost_percent']:.1f} %",
             "Bent to be flush at the rim": (
                 "unknown" if correction_mm is None else f"up to {correction_mm:.1f} mm"
