@@ -24,18 +24,18 @@ class CheckOptions:
     least_on_way_mm: float = -0.05
     most_on_way_mm: float = 5.0
     """Distances on the way in are told up to here."""
-    outer_step_mm: float = 0.7
+    outer_step_mm: float = 0.8
     inner_step_mm: float = 1.0
-    outer_stretch_mm: float = 1.0
+    outer_stretch_mm: float = 1.15
     inner_stretch_mm: float = 1.5
     """Steps along a stretch of the rim."""
     rim_thickness_mm: float = 2.0
-    over_bone_percent: float = 2.0
-    intrusion_mm: float = 3.0
-    intruding_mm2: float = 100.0
+    over_bone_percent: float = 6.0
+    intrusion_mm: float = 3.5
+    intruding_mm2: float = 300.0
     thin_wall_mm2: float = 5.0
     roughness_mm: float = 0.15
-    symmetry_mm: float = 2.0
+    symmetry_mm: float = 4.0
     closed_percent: float = 98.0
     thickness_difference_percent: float = 40.0
     area_cm2: tuple[float, float] = (5.0, 250.0)

@@ -34,6 +34,8 @@ REACH_MM = 17.0
 # A bone's face that begins farther off along the sheet's normal is another bone.
 SAME_SHEET_MM = 5.0
 LEAST_POINTS = 8
+# A stretch is one where so many sites are measured, and this share of those it may have.
+LEAST_SITES, FILLED_SHARE = 3, 0.6
 # Points farther from a plane than this (root mean square) are of two sheets, or of no face.
 ROUGHEST_MM = 0.5
 OUTER, INNER = 1.0, -1.0
@@ -115,10 +117,11 @@ def worst_stretch(values: Floats, places_mm: Floats, length_mm: float) -> tuple[
     """
     known = np.isfinite(values)
     values, places = values[known], places_mm[known]
-    if len(values) < 3:
+    if len(values) < LEAST_SITES:
         return float("nan"), np.zeros(3)
     near = cKDTree(places).query_ball_point(places, length_mm / 2.0)
-    medians = np.array([np.median(values[some]) if len(some) > 2 else 0.0 for some in near])
+    least = max(LEAST_SITES, round(FILLED_SHARE * length_mm / SITE_MM))
+    medians = np.array([np.median(values[some]) if len(some) >= least else 0.0 for some in near])
     worst = int(np.argmax(medians))
     return float(medians[worst]), places[worst]
 

@@ -106,9 +106,15 @@ class TruePiece:
         return values_at(self.depth, list(index.T[::-1]))
 
     def field(
-        self, depth: np.ndarray | None = None, clearance_mm: float = 0.5, goes_in: bool = True
+        self,
+        depth: np.ndarray | None = None,
+        clearance_mm: float = 0.5,
+        goes_in: bool = True,
+        solid: bool = False,
     ) -> np.ndarray:
-        """The implant's field (z, y, x) of a depth: with its clearance, in one piece, opened."""
+        """The implant's field (z, y, x) of a depth: with its clearance, in one piece, opened; and
+        where it shall be `solid`, without the tunnels that are left then.
+        """
         depth = self.depth if depth is None else depth
         field = np.minimum(depth, self.away.values_mm - clearance_mm).astype(np.float32)
         if goes_in:
@@ -120,11 +126,11 @@ class TruePiece:
             flat = field.ravel()
             flat[some] = np.minimum(flat[some], way - clearance_mm)
             field = flat.reshape(field.shape)
-        room, core = field.copy(), field > 0.0
-        room[~np.isfinite(room)] = -1.0
-        return one_solid(
-            main_piece(field, core), room, LATTICE_MM, 2.0 * LEAST_RADIUS_MM, field > 1.0
-        )
+        core = field > 1.0
+        field = main_piece(field, core)
+        if solid:
+            return one_solid(field, field, LATTICE_MM, 2.0 * LEAST_RADIUS_MM, core)
+        return main_piece(opened(field, LATTICE_MM, LEAST_RADIUS_MM), core)
 
     @property
     def direction(self) -> np.ndarray:

@@ -84,7 +84,7 @@ def check_case(case: FitCase) -> dict[str, Any]:
     cut = cut_of(case)
     pose = estimate_pose(cut.skull, shipped_population())
     piece = TruePiece(cut)
-    field = piece.field()
+    field = piece.field(solid=True)
     meshes = {
         TRUE: lambda: piece.mesh(field),
         AS_CUT: lambda: piece.mesh(piece.field(goes_in=False)),

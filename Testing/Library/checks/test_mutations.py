@@ -35,7 +35,7 @@ def piece(patient: SamplePatient) -> TruePiece:
 
 @pytest.fixture(scope="module")
 def field(piece: TruePiece):
-    return piece.field()
+    return piece.field(solid=True)
 
 
 def failed(piece: TruePiece, mesh) -> set[str]:
