@@ -122,7 +122,7 @@ def symmetry_check(
         options.symmetry_mm + asymmetry,
         f"The outer face is {value:.1f} mm off the other side's, turned over (the bone around it "
         f"up to {asymmetry:.1f} mm).",
-        "the head's own asymmetry around the implant, and 4 mm, as true pieces of heads differ from "
+        "the head's own asymmetry around the implant, and 4 mm: true pieces differ as much from "
         "their other side",
         outer[worst],
         "shape",

@@ -188,7 +188,7 @@ def _spur_checks(balls: InscribedBalls, options: CheckOptions) -> tuple[Check, .
             "<=",
             SPUR_MM,
             f"The farthest that the implant stands out of its wall is {longest:.1f} mm.",
-            "this project's: a millimetre can be felt, and the edge of a true orbit stands out as far",
+            "this project's: a millimetre can be felt; the edge of a true orbit stands out as far",
             place,
             "wall",
         ),
