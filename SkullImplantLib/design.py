@@ -39,7 +39,7 @@ from .skull import LeftOut, Skull, SkullOptions, clean_skull, leave_out, segment
 
 log = logging.getLogger(__name__)
 
-SCHEMA_VERSION = 1  # of `design.json`; raised with every change that a reader could trip over
+SCHEMA_VERSION = 2  # of `design.json`; raised with every change that a reader could trip over
 DISCLAIMER = "A proposal for review by a qualified person; not a medical device."
 WITHOUT_TORCH = (
     f"The geometric prior made this design, as PyTorch {TORCH_MINIMUM} or newer is not installed; "
