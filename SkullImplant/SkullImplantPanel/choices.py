@@ -1,4 +1,4 @@
-"""The boxes from which a design's model and device are chosen."""
+"""The boxes from which a design's model, smoother and device are chosen."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -8,6 +8,8 @@ import qt
 
 import slicer
 from slicer.i18n import tr as _
+
+from SkullImplantLib.options import FIELD, REARRANGEMENT
 
 from .parameters import SkullImplantParameterNode
 from .remedies import sentenceOf
@@ -22,7 +24,7 @@ OTHER_MODEL = "…"
 
 
 class Choices:
-    """What the two boxes offer, and what follows from a choice.
+    """What the three boxes offer, and what follows from a choice.
 
     :param ui: the panel's widgets.
     :param logic: a ``SkullImplantLogic``, which finds the devices.
@@ -46,7 +48,10 @@ class Choices:
         self._lookedForDevices = False
         self._fillModels()
         self._fillDevices()
+        ui.smootherComboBox.addItem(_("Depth field"), FIELD)
+        ui.smootherComboBox.addItem(_("Voxel rearrangement"), REARRANGEMENT)
         ui.modelComboBox.connect("activated(int)", self._onModelChosen)
+        ui.smootherComboBox.connect("activated(int)", self._onSmootherChosen)
         ui.deviceComboBox.connect("activated(int)", self._onDeviceChosen)
         ui.advancedCollapsibleButton.connect("contentsCollapsed(bool)", self._onAdvancedCollapsed)
 
@@ -59,6 +64,7 @@ class Choices:
             index = ui.modelComboBox.count - 1
             ui.modelComboBox.insertItem(index, Path(parameters.model).name, parameters.model)
         ui.modelComboBox.currentIndex = index
+        ui.smootherComboBox.currentIndex = max(ui.smootherComboBox.findData(parameters.smoother), 0)
         # A scene from another computer may ask for a GPU that this one does not have.
         ui.deviceComboBox.currentIndex = max(ui.deviceComboBox.findData(parameters.device), 0)
 
@@ -85,6 +91,10 @@ class Choices:
         if model and self._parameters is not None:
             self._parameters.model = str(model)
         self._update()
+
+    def _onSmootherChosen(self, index: int) -> None:
+        if self._parameters is not None:
+            self._parameters.smoother = self.ui.smootherComboBox.itemData(index)
 
     def _fillDevices(self) -> None:
         """Offer what was found; until then only what is always there."""

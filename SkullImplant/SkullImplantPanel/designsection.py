@@ -1,8 +1,9 @@
 """The section Design: how the implant shall fit, and the button that generates it."""
 
-import json
 from collections.abc import Callable
 from typing import TYPE_CHECKING
+
+import qt
 
 import slicer
 from slicer.i18n import tr as _
@@ -10,9 +11,11 @@ from slicer.i18n import tr as _
 from . import pytorch, review
 from .choices import Choices
 from .colors import LOOK_COLORS, readableColor
+from .direction import DirectionArrow
+from .holes import HolePoints
 from .parameters import SkullImplantParameterNode
 from .requests import inputNode
-from .results import nodesOfResult
+from .results import designOf, nodesOfResult
 from .run import Outcome
 from .runcontrol import RunControl
 from .rundisplay import RunDisplay
@@ -47,6 +50,9 @@ class DesignSection:
         self._update = update
         self._showResult = showResult
         self._installing = False
+        self._arrowMoved = False  # while a run was in progress
+        self.arrow = DirectionArrow(self.onArrowLetGo)
+        self.holes = HolePoints(ui, update)
         ui.problemLabel.styleSheet = f"color: {readableColor(ui.problemLabel, LOOK_COLORS)};"
         ui.generateButton.connect("clicked()", self.onGenerate)
 
@@ -54,6 +60,8 @@ class DesignSection:
         """Show what the parameters and the scene say."""
         ui = self.ui
         self.choices.show(parameters)
+        self.arrow.show(parameters)
+        self.holes.show(parameters)
         running, problem = self.control.running, self.logic.designProblem(parameters)
         button = ui.generateButton
         if running:
@@ -61,9 +69,35 @@ class DesignSection:
             button.toolTip = _("Stop; the scene stays as it is.")
         else:
             button.text, button.enabled = _("Generate implant"), problem is None and not self._installing
-            button.toolTip = problem or _("Find the skull, complete it, and fit an implant into its hole.")
+            button.toolTip = problem or _("Find the skull, complete it, and fit an implant into each hole.")
         ui.problemLabel.visible = not running and problem is not None and inputNode(parameters) is not None
         ui.problemLabel.text = problem or ""
+        if self._arrowMoved and not running:
+            qt.QTimer.singleShot(0, self._fitAfterRun)
+
+    def forget(self) -> None:
+        """The scene is closed, and with it go arrow and points."""
+        self._arrowMoved = False
+        self.arrow.forget()
+        self.holes.forget()
+
+    def onArrowLetGo(self) -> None:
+        """Fit the implant under review again, along the arrow; after the run in progress, where there is one."""
+        parameters = self.parameters
+        if parameters is None or nodesOfResult(parameters.resultSegmentation) is None:
+            return
+        if review.isOfAnother(parameters):
+            return
+        self._arrowMoved = self.control.running
+        if not self._arrowMoved:
+            self.control.begin(
+                _("Fitting along the arrow"),
+                lambda onFinished, onProgress: self.logic.startRefit(parameters, onFinished, onProgress),
+                lambda outcome: _("The implant was fitted again, along the arrow."))
+
+    def _fitAfterRun(self) -> None:
+        if self._arrowMoved and not self.control.running:
+            self.onArrowLetGo()
 
     def onGenerate(self) -> None:
         """Start a design, or cancel the run in progress."""
@@ -92,7 +126,7 @@ class DesignSection:
         nodes = nodesOfResult(parameters.resultSegmentation)
         if parameters.keepResults or nodes is None or review.isOfAnother(parameters):
             return True
-        if not (review.isEdited(nodes) or json.loads(nodes.design.GetText()).get("edited")):
+        if not (review.isEdited(nodes) or designOf(nodes).get("edited")):
             return True
         return bool(slicer.util.confirmOkCancelDisplay(
             _("The implant under review was edited by hand. The new design replaces it, unless you tick 'Keep earlier "
@@ -116,7 +150,7 @@ class DesignSection:
     def _onDesigned(self, outcome: Outcome) -> str:
         if outcome.state != "done":
             return ""
-        checks = json.loads(outcome.value.design.GetText())["checks"]
+        checks = designOf(outcome.value)["checks"]
         seconds = self.control.seconds
         self._update()  # the new result alone is shown before the views are centred on it
         self._showResult()

@@ -16,7 +16,8 @@ from SkullImplantLib.core.staging import staged_folder
 from SkullImplantLib.errors import SkullImplantError
 
 from .inputs import SegmentsSnapshot, matrixToWorld, snapshotOfSegments, writeImages, writeSurface
-from .results import PIECES, ResultNodes
+from .resultfiles import COMPLETED, IMPLANT, SKULL, implantFiles
+from .results import ResultNodes, designOf, implantIdsOf
 from .review import isEdited
 
 STL, MASKS, REPORT = "stl", "masks", "report"
@@ -76,13 +77,16 @@ def exportOf(nodes: ResultNodes, folder: Path, formats: list[str]) -> Export:
     surfaces, images, texts = {}, {}, {}
     lacksReport = REPORT in formats and nodes.report is None
     if STL in formats:
-        surfaces["implant.stl"] = _surfaceInWorld(nodes.model)
+        for name, modelNode in zip(implantFiles(designOf(nodes)), nodes.models):
+            surfaces[name] = _surfaceInWorld(modelNode)
     if MASKS in formats:
         if matrixToWorld(nodes.segmentation) is None:
             raise SkullImplantError(_("The result is under a transform that bends it; harden that transform first, "
                                       "or export the STL only."))
-        for piece in PIECES:
+        for piece in (SKULL, COMPLETED):
             images[piece.fileName] = snapshotOfSegments(nodes.segmentation, [piece.segmentId], inWorld=True)
+        images[IMPLANT.fileName] = snapshotOfSegments(
+            nodes.segmentation, implantIdsOf(nodes), inWorld=True, numbered=True)
     if REPORT in formats:
         texts["design.json"] = nodes.design.GetText()
         if nodes.report is not None:

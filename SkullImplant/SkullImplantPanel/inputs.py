@@ -67,6 +67,41 @@ def matrixToWorld(node: slicer.vtkMRMLTransformableNode) -> np.ndarray | None:
     return slicer.util.arrayFromVTKMatrix(matrix)
 
 
+def definedPoints(markupsNode: slicer.vtkMRMLMarkupsNode) -> list[int]:
+    """Return which control points have been placed; a point that follows the mouse has not."""
+    defined = slicer.vtkMRMLMarkupsNode.PositionDefined
+    points = range(markupsNode.GetNumberOfControlPoints())
+    return [point for point in points if markupsNode.GetNthControlPointPositionStatus(point) == defined]
+
+
+def pointsOf(markupsNode: slicer.vtkMRMLMarkupsNode, node: slicer.vtkMRMLTransformableNode) -> np.ndarray:
+    """Return the placed control points (n, 3), LPS mm, in the frame of a node.
+
+    :raises ValueError: a transform bends that frame.
+    """
+    toWorld = matrixToWorld(node)
+    if toWorld is None:
+        raise ValueError(_("The input is under a transform that bends it; harden that transform first."))
+    points = definedPoints(markupsNode)
+    world = np.ones((len(points), 4))
+    for row, point in zip(world, points):
+        markupsNode.GetNthControlPointPositionWorld(point, row[:3])
+    return (world @ (FLIP_RAS_LPS @ np.linalg.inv(toWorld)).T)[:, :3]
+
+
+def directionOf(arrow: slicer.vtkMRMLMarkupsLineNode, node: slicer.vtkMRMLTransformableNode) -> np.ndarray | None:
+    """Return the unit vector (LPS) along an arrow in the frame of a node; None where it points nowhere.
+
+    :raises ValueError: a transform bends that frame.
+    """
+    points = pointsOf(arrow, node)
+    if len(points) != 2:
+        return None
+    along = points[1] - points[0]
+    length = float(np.linalg.norm(along))
+    return along / length if length > 0 else None
+
+
 def imageOfVolume(volumeNode: slicer.vtkMRMLScalarVolumeNode) -> SceneImage:
     """Return a volume's voxels as a view."""
     matrix = vtk.vtkMatrix4x4()
@@ -86,8 +121,11 @@ def snapshotOfSegments(
     segmentIds: list[str],
     within: slicer.vtkMRMLTransformableNode | None = None,
     inWorld: bool = False,
+    numbered: bool = False,
 ) -> "SegmentsSnapshot":
     """Return segments as they are now, without copying a voxel; the work on them is the snapshot's.
+
+    ``numbered``: the image has labels 1, 2, ... for the segments, instead of 1 for all.
 
     They lie in the segmentation's own frame, or in that of the node ``within``, or in the world's.
 
@@ -110,7 +148,7 @@ def snapshotOfSegments(
         if toWorld is None or frameToWorld is None:
             raise ValueError(_("A segmentation is under a transform that bends it; harden that transform first."))
         toFrame = np.linalg.inv(frameToWorld) @ toWorld
-    return SegmentsSnapshot(labelmaps, referenceGrid(segmentationNode), toFrame)
+    return SegmentsSnapshot(labelmaps, referenceGrid(segmentationNode), toFrame, numbered)
 
 
 @dataclass(frozen=True)
@@ -120,13 +158,15 @@ class SegmentsSnapshot:
     labelmaps: "list[tuple[slicer.vtkOrientedImageData, int]]"
     grid: slicer.vtkOrientedImageData
     toFrame: np.ndarray
+    numbered: bool = False
 
     def image(self) -> SceneImage:
-        """Return the union of the segments as 0/1 on the grid; may be called in any thread."""
+        """Return the segments as 0/1, or as labels 1 to N, on the grid; may be called in any thread."""
         x, y, z = self.grid.GetDimensions()
         union = np.zeros((z, y, x), np.uint8)
-        for labelmap, value in self.labelmaps:
-            union |= _onGrid(labelmap, self.grid) == value
+        for number, (labelmap, value) in enumerate(self.labelmaps, 1):
+            # Where two of them overlap the first keeps the voxel.
+            np.putmask(union, (_onGrid(labelmap, self.grid) == value) & (union == 0), number if self.numbered else 1)
         ijkToRas = _matrixOf(self.grid) @ _translation(self.grid.GetExtent()[::2])
         return SceneImage(union, self.toFrame @ ijkToRas)
 

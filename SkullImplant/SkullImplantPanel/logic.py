@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from SkullImplantLib.job.protocol import Step
 
     from .export import Export
+    from .inputs import SegmentsSnapshot
     from .requests import Request
     from .results import ResultNodes
     from .run import LibraryRun, Outcome
@@ -39,6 +40,8 @@ class SkullImplantLogic(ScriptedLoadableModuleLogic):
         ScriptedLoadableModuleLogic.__init__(self)
         self._run: LibraryRun | None = None
         self._search: LibraryRun | None = None
+        # What a result that was fitted again was fitted from, by the id of its segmentation.
+        self._fittedFrom: dict[str, SegmentsSnapshot] = {}
 
     def getParameterNode(self) -> SkullImplantParameterNode:
         return SkullImplantParameterNode(super().getParameterNode())
@@ -77,7 +80,7 @@ class SkullImplantLogic(ScriptedLoadableModuleLogic):
         onFinished: "OnFinished",
         onProgress: "OnProgress | None" = None,
     ) -> None:
-        """Mesh and check the implant of the result again, after its segment was edited.
+        """Fit, mesh and check the implants of the result again, after a segment was edited.
 
         :raises ValueError: there is no result, or a run in progress.
         """
@@ -87,6 +90,34 @@ class SkullImplantLogic(ScriptedLoadableModuleLogic):
         if nodes is None:
             raise ValueError(_("There is no result to update; generate an implant first."))
         self._startResult(updateRequest(nodes), parameters, True, onFinished, onProgress)
+
+    def startRefit(
+        self,
+        parameters: SkullImplantParameterNode,
+        onFinished: "OnFinished",
+        onProgress: "OnProgress | None" = None,
+    ) -> None:
+        """Fit the result again, so that its implant comes out along the arrow of the parameters.
+
+        :raises ValueError: there is no result or no arrow, or a run in progress.
+        """
+        from .requests import implantsAsTheyAre, refitRequest
+        from .review import isEdited
+
+        nodes = self.resultNodes(parameters)
+        if nodes is None or parameters.directionArrow is None:
+            raise ValueError(_("There is no result with an arrow; generate an implant first."))
+        # What the way in has cut off in an earlier try must be there again in the next.
+        fitted = None if isEdited(nodes) else self._fittedFrom.get(nodes.segmentation.GetID())
+        implants = fitted or implantsAsTheyAre(nodes)
+
+        def finished(outcome: "Outcome") -> None:
+            if outcome.state == "done":
+                self._fittedFrom = {outcome.value.segmentation.GetID(): implants}
+            onFinished(outcome)
+
+        request = refitRequest(nodes, parameters.directionArrow, implants)
+        self._startResult(request, parameters, True, finished, onProgress)
 
     def _startResult(
         self,

@@ -54,11 +54,14 @@ class Panel:
     def exit(self) -> None:
         """The user went to another module; a run goes on, the preview does not."""
         self.ui.previewButton.checked = False
+        self.review.hidePlace()
 
     def close(self) -> None:
         """The panel is destroyed."""
         self.display.forget()
         self.skull.hidePreview()
+        self.review.hidePlace()
+        self.design.forget()
         self.logic.close()
 
     def update(self) -> None:
@@ -85,6 +88,8 @@ class Panel:
         """The scene is closed, and with it ends what is shown of a run."""
         self.display.forget()
         self.export.forgetRun()
+        self.design.forget()
+        self.review.hidePlace()
 
     def _showResult(self) -> None:
         """Open what follows a design, with all views on the implant."""

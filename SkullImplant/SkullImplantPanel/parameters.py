@@ -3,7 +3,12 @@
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-from slicer import vtkMRMLScalarVolumeNode, vtkMRMLSegmentationNode
+from slicer import (
+    vtkMRMLMarkupsFiducialNode,
+    vtkMRMLMarkupsLineNode,
+    vtkMRMLScalarVolumeNode,
+    vtkMRMLSegmentationNode,
+)
 from slicer.parameterNodeWrapper import WithinRange, parameterNodeWrapper
 
 
@@ -19,8 +24,13 @@ class SkullImplantParameterNode:
     boneThresholdHu - The bone threshold where it is not automatic, in HU.
     leaveOut - A segmentation in whose visible segments bone does not count.
     clearanceMm - The gap between implant and bone.
-    rimSlackMm - How far over the edge of the bone the rim may reach, to fill sharp corners.
-    spurMm - Spurs of the implant thinner than this are removed.
+    thicknessMm - How thick the implant is; 0 for the thickness of the bone that is missing.
+    leastWallMm - Nothing of the implant is thinner.
+    automaticDirection - Whether the direction along which the implant comes out is found.
+    directionArrow - The line along which it comes out where that is not automatic, from inside to outside.
+    allHoles - Whether every hole of 4 cm² and more gets an implant.
+    holePoints - Points in the holes that get one where not all do.
+    smoother - What makes the completion smooth: field or rearrangement.
     model - Shipped model by name, "auto" for the best that runs here, or the path of a weight file.
     device - Where a network runs: auto, cpu or cuda.
     keepResults - Whether earlier results stay in the scene when a new design is made.
@@ -37,8 +47,13 @@ class SkullImplantParameterNode:
     boneThresholdHu: Annotated[float, WithinRange(0, 2000)] = 300
     leaveOut: vtkMRMLSegmentationNode
     clearanceMm: Annotated[float, WithinRange(0, 5)] = 0.5
-    rimSlackMm: Annotated[float, WithinRange(0, 2)] = 0.5
-    spurMm: Annotated[float, WithinRange(0, 10)] = 2.5
+    thicknessMm: Annotated[float, WithinRange(0, 20)] = 0
+    leastWallMm: Annotated[float, WithinRange(0.5, 6)] = 2
+    automaticDirection: bool = True
+    directionArrow: vtkMRMLMarkupsLineNode
+    allHoles: bool = True
+    holePoints: vtkMRMLMarkupsFiducialNode
+    smoother: str = "field"
     model: str = "auto"
     device: str = "auto"
     keepResults: bool = False

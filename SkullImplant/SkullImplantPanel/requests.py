@@ -1,19 +1,24 @@
 """What the library is asked for: the parameters and nodes of the scene as files and arguments."""
 
 import json
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import numpy as np
 import vtk
 
 import slicer
 from slicer.i18n import tr as _
 
 from SkullImplantLib import models
+from SkullImplantLib.errors import SkullImplantError
+from SkullImplantLib.options import DesignOptions, check_options
 
 from . import inputs
 from .parameters import SkullImplantParameterNode
-from .results import PIECES, ResultNodes, inputNameOfResult, inputOfResult
+from .resultfiles import COMPLETED, IMPLANT, SKULL, implantFiles
+from .results import ResultNodes, designOf, implantIdsOf, inputNameOfResult, inputOfResult
 
 # The files of a run, within its work folder.
 INPUT, LEFT_OUT, BEFORE, RESULT = "input.nrrd", "leave-out.nrrd", "before", "result"
@@ -72,7 +77,20 @@ def designProblem(parameters: SkullImplantParameterNode) -> str | None:
         return _("The segmentation to leave out has no visible segment; show one, or choose none.")
     if problem is None and parameters.leaveOut and inputs.matrixToWorld(parameters.leaveOut) is None:
         return _("The segmentation to leave out is under a transform that bends it; harden that transform first.")
-    return problem
+    return problem or _fitProblem(parameters)
+
+
+def _fitProblem(parameters: SkullImplantParameterNode) -> str | None:
+    """Return why no implant can be fitted as the parameters say, in one sentence, or None."""
+    points = parameters.holePoints
+    if not parameters.allHoles and not (points and inputs.definedPoints(points)):
+        return _("Click into each hole that shall get an implant, or tick 'All'.")
+    thicknessMm = parameters.thicknessMm or None
+    try:
+        check_options(DesignOptions(thickness_mm=thicknessMm, least_wall_mm=parameters.leastWallMm))
+    except SkullImplantError as error:
+        return str(error)
+    return None
 
 
 def designRequest(parameters: SkullImplantParameterNode) -> Request:
@@ -86,8 +104,10 @@ def designRequest(parameters: SkullImplantParameterNode) -> Request:
     node = inputNode(parameters)
     images: Images
     arguments = [f"{{folder}}/{INPUT}", "--no-report", "--device", parameters.device, "--model", parameters.model,
-                 "--clearance-mm", f"{parameters.clearanceMm:g}", "--spur-mm", f"{parameters.spurMm:g}",
-                 "--rim-slack-mm", f"{parameters.rimSlackMm:g}"]
+                 "--clearance-mm", f"{parameters.clearanceMm:g}", "--least-wall-mm", f"{parameters.leastWallMm:g}",
+                 "--smoother", parameters.smoother]
+    if parameters.thicknessMm:
+        arguments += ["--thickness-mm", f"{parameters.thicknessMm:g}"]
     if parameters.skullIsSegmentation:
         images = {INPUT: inputs.snapshotOfSegments(node, inputs.visibleSegmentIds(node))}
         arguments += ["--input", "skull"]
@@ -95,6 +115,12 @@ def designRequest(parameters: SkullImplantParameterNode) -> Request:
         images = {INPUT: inputs.imageOfVolume(node)}
         if not parameters.automaticThreshold:
             arguments += ["--bone-threshold", f"{parameters.boneThresholdHu:g}"]
+    if not parameters.automaticDirection and parameters.directionArrow:
+        direction = inputs.directionOf(parameters.directionArrow, node)
+        if direction is not None:
+            arguments.append("--insertion-direction=" + _numbers(direction))
+    if not parameters.allHoles and parameters.holePoints:
+        arguments += ["--hole=" + _numbers(point) for point in inputs.pointsOf(parameters.holePoints, node)]
     if parameters.leaveOut:
         segmentIds = inputs.visibleSegmentIds(parameters.leaveOut)
         images[LEFT_OUT] = inputs.snapshotOfSegments(parameters.leaveOut, segmentIds, within=node)
@@ -112,12 +138,45 @@ def updateRequest(nodes: ResultNodes) -> Request:
                    inputName=inputNameOfResult(nodes.segmentation))
 
 
+def refitRequest(
+    nodes: ResultNodes, arrow: slicer.vtkMRMLMarkupsLineNode, before: inputs.SegmentsSnapshot | None = None
+) -> Request:
+    """Return the request to fit a result again so that the implant at the arrow's foot comes out along it.
+
+    :param before: what to fit, instead of the result's own segments, which an earlier way in has cut.
+    :raises ValueError: the arrow points nowhere.
+    """
+    request = updateRequest(nodes)
+    direction = inputs.directionOf(arrow, nodes.segmentation)
+    if direction is None:
+        raise ValueError(_("The arrow points nowhere; drag its ends apart."))
+    design = designOf(nodes)
+    implants = design.get("implants", [])
+    if len(implants) < 2:
+        request.arguments.append("--insertion-direction=" + _numbers(direction))
+    else:
+        foot = inputs.pointsOf(arrow, nodes.segmentation)[0]
+        apart = [np.linalg.norm(foot - told["centre_mm_xyz"]) for told in implants]
+        implants[int(np.argmin(apart))]["insertion_direction_lps"] = direction.tolist()
+        design["parameters"]["insertion_direction"] = None
+        request.texts[f"{BEFORE}/design.json"] = json.dumps(design)
+    if before is not None:
+        request.images[f"{BEFORE}/{IMPLANT.fileName}"] = before
+    return request
+
+
+def _numbers(values: Iterable[float]) -> str:
+    return ",".join(f"{value:.6g}" for value in values)
+
+
 def reportRequest(nodes: ResultNodes) -> Request:
     """Return the request to draw the pictures and the report of a result, as it was made."""
     arguments, images, texts = _resultAsBefore(nodes)
-    surface = vtk.vtkPolyData()
-    surface.ShallowCopy(nodes.model.GetPolyData())
-    return Request("report", None, arguments, images, texts, {f"{BEFORE}/implant.stl": surface})
+    surfaces = {}
+    for name, modelNode in zip(implantFiles(designOf(nodes)), nodes.models):
+        surface = surfaces[f"{BEFORE}/{name}"] = vtk.vtkPolyData()
+        surface.ShallowCopy(modelNode.GetPolyData())
+    return Request("report", None, arguments, images, texts, surfaces)
 
 
 def sampleRequest() -> Request:
@@ -125,14 +184,20 @@ def sampleRequest() -> Request:
     return Request("sample", None, [], {})
 
 
+def implantsAsTheyAre(nodes: ResultNodes) -> inputs.SegmentsSnapshot:
+    """Return the implants of a result, with labels 1 to N, as their segments are now."""
+    return inputs.snapshotOfSegments(nodes.segmentation, implantIdsOf(nodes), numbered=True)
+
+
 def _resultAsBefore(nodes: ResultNodes) -> tuple[list[str], Images, dict[str, str]]:
     """Return a result's masks and data as the folder that they came from, with the CT where it is there."""
     images: Images = {f"{BEFORE}/{piece.fileName}": inputs.snapshotOfSegments(nodes.segmentation, [piece.segmentId])
-                      for piece in PIECES}
+                      for piece in (SKULL, COMPLETED)}
+    images[f"{BEFORE}/{IMPLANT.fileName}"] = implantsAsTheyAre(nodes)
     arguments = [f"{{folder}}/{BEFORE}"]
     node = inputOfResult(nodes.segmentation)
     # A volume may also have been taken as a mask.
-    isCt = json.loads(nodes.design.GetText()).get("input", {}).get("kind") == "ct"
+    isCt = designOf(nodes).get("input", {}).get("kind") == "ct"
     if isCt and node is not None and node.IsA("vtkMRMLScalarVolumeNode"):
         images[INPUT] = inputs.imageOfVolume(node)
         arguments += ["--input", f"{{folder}}/{INPUT}"]

@@ -8,21 +8,22 @@ from slicer.i18n import tr as _
 
 from .parameters import SkullImplantParameterNode
 from .requests import inputNode
+from .resultfiles import SKULL, fingerprint, together
 from .results import (
     FINGERPRINT_ATTRIBUTE,
-    IMPLANT,
-    SKULL,
     ResultNodes,
     allResults,
-    fingerprint,
+    implantIdsOf,
     inputOfResult,
     nodesOfResult,
 )
 
 # The camera stands this many times the implant's size away, which shows the skull around it.
 CAMERA_DISTANCE = 3.6
+# How far a unit vector goes up that points as good as straight up.
+STEEP = 0.9
 # What isEdited found, with the state in which it looked, by node id.
-_looked: dict[str, tuple[tuple[int, str | None], bool]] = {}
+_looked: dict[str, tuple[tuple[tuple[int, ...], str | None], bool]] = {}
 
 
 def fadeSkull(segmentationNode: slicer.vtkMRMLSegmentationNode, opacity: float) -> None:
@@ -37,8 +38,8 @@ def showOnly(nodes: ResultNodes) -> None:
     for segmentationNode in allResults():
         shown = segmentationNode is nodes.segmentation
         others = nodesOfResult(segmentationNode)
-        for node in (segmentationNode, others.model if others else None):
-            if node is not None and node.GetDisplayNode() is not None:
+        for node in (segmentationNode, *(others.models if others else ())):
+            if node.GetDisplayNode() is not None:
                 node.GetDisplayNode().SetVisibility(shown)
 
 
@@ -51,25 +52,27 @@ def isOfAnother(parameters: SkullImplantParameterNode) -> bool:
 
 
 def isEdited(nodes: ResultNodes) -> bool:
-    """Say whether the implant's segment is not what its surface was made of."""
-    segmentationNode = nodes.segmentation
-    image = segmentationNode.GetBinaryLabelmapInternalRepresentation(IMPLANT.segmentId)
-    if image is None or image.GetPointData().GetScalars() is None:
+    """Say whether an implant's segment is not what its surface was made of."""
+    segmentationNode, ids = nodes.segmentation, implantIdsOf(nodes)
+    images = [segmentationNode.GetBinaryLabelmapInternalRepresentation(segmentId) for segmentId in ids]
+    if any(image is None or image.GetPointData().GetScalars() is None for image in images):
         return True
     # Looked at again only after a change.
-    state = (image.GetMTime(), segmentationNode.GetAttribute(FINGERPRINT_ATTRIBUTE))
+    state = (tuple(image.GetMTime() for image in images), segmentationNode.GetAttribute(FINGERPRINT_ATTRIBUTE))
     looked = _looked.get(segmentationNode.GetID())
     if looked is None or looked[0] != state:
-        # The labelmap alone, which is small after a design: the whole grid would block the window.
-        labels = vtk_to_numpy(image.GetPointData().GetScalars()).reshape(image.GetDimensions()[::-1])
-        value = segmentationNode.GetSegmentation().GetSegment(IMPLANT.segmentId).GetLabelValue()
-        found = fingerprint(labels == value, image.GetExtent()[::2][::-1])
-        looked = _looked[segmentationNode.GetID()] = (state, found != state[1])
+        prints = []
+        for segmentId, image in zip(ids, images):
+            # The labelmap alone, which is small after a design: the whole grid would block the window.
+            labels = vtk_to_numpy(image.GetPointData().GetScalars()).reshape(image.GetDimensions()[::-1])
+            value = segmentationNode.GetSegmentation().GetSegment(segmentId).GetLabelValue()
+            prints.append(fingerprint(labels == value, image.GetExtent()[::2][::-1]))
+        looked = _looked[segmentationNode.GetID()] = (state, together(prints) != state[1])
     return looked[1]
 
 
 def centreViews(nodes: ResultNodes) -> None:
-    """Put the slices through the implant's middle, and look at it from outside of the head.
+    """Put the slices through the first implant's middle, and look at it from outside of the head.
 
     The slices show the volume that the implant was made for.
     """
@@ -84,51 +87,53 @@ def centreViews(nodes: ResultNodes) -> None:
     slicer.modules.markups.logic().JumpSlicesToLocation(*middle, False)
     segmentationNode.GetRASBounds(bounds)
     outward = middle - bounds.reshape(3, 2).mean(axis=1)
+    modelNode.GetRASBounds(bounds)
+    lookFrom(middle, outward, CAMERA_DISTANCE * float(np.linalg.norm(bounds.reshape(3, 2) @ [-1.0, 1.0])))
+
+
+def lookFrom(place: np.ndarray, outward: np.ndarray, distanceMm: float) -> None:
+    """Let all cameras look at a place (RAS mm) from a distance outside of it."""
     # From below nobody looks at a vault.
-    outward[2] = max(outward[2], 0.0)
+    outward = outward * [1.0, 1.0, float(outward[2] > 0.0)]
     length = np.linalg.norm(outward)
     outward = outward / length if length > 0 else np.array([0.0, 1.0, 0.0])
-    modelNode.GetRASBounds(bounds)
-    size = np.linalg.norm(bounds.reshape(3, 2) @ [-1.0, 1.0])
     for node in slicer.util.getNodesByClass("vtkMRMLCameraNode"):
         camera = node.GetCamera()
         # Seen straight from above, the face is up.
-        up = [0.0, 0.0, 1.0] if outward[2] < 0.9 else [0.0, 1.0, 0.0]
-        camera.SetFocalPoint(middle)
-        camera.SetPosition(middle + CAMERA_DISTANCE * size * outward)
+        up = [0.0, 0.0, 1.0] if outward[2] < STEEP else [0.0, 1.0, 0.0]
+        camera.SetFocalPoint(place)
+        camera.SetPosition(place + distanceMm * outward)
         camera.SetViewUp(up)
         node.ResetClippingRange()
 
 
 def editInSegmentEditor(
-    segmentationNode: slicer.vtkMRMLSegmentationNode,
-    modelNode: slicer.vtkMRMLModelNode | None,
+    nodes: ResultNodes,
     volumeNode: slicer.vtkMRMLScalarVolumeNode | None,
 ) -> None:
-    """Open the implant in the Segment Editor, shown in 3D as it is edited.
+    """Open the implants in the Segment Editor, the first one chosen, shown in 3D as they are edited.
 
     :raises RuntimeError: there is no Segment Editor, or no main window.
     """
     if not hasattr(slicer.modules, "segmenteditor"):
         raise RuntimeError(_("This application has no Segment Editor; edit the segment 'Implant' by other means, "
                              "then click 'Update from edit'."))
-    showDuringEdit(segmentationNode, modelNode)
+    showDuringEdit(nodes)
     slicer.util.selectModule("SegmentEditor")
     editor = slicer.modules.segmenteditor.widgetRepresentation().self().editor
-    editor.setSegmentationNode(segmentationNode)
+    editor.setSegmentationNode(nodes.segmentation)
     if volumeNode is not None:
         editor.setSourceVolumeNode(volumeNode)
     # The implant lies within the completed skull, which an edit must not take away.
     editor.mrmlSegmentEditorNode().SetOverwriteMode(slicer.vtkMRMLSegmentEditorNode.OverwriteNone)
-    editor.setCurrentSegmentID(IMPLANT.segmentId)
+    editor.setCurrentSegmentID(implantIdsOf(nodes)[0])
 
 
-def showDuringEdit(
-    segmentationNode: slicer.vtkMRMLSegmentationNode, modelNode: slicer.vtkMRMLModelNode | None
-) -> None:
-    """Let 3D show the segment, which follows every edit, instead of the surface made before it."""
-    segmentationNode.GetDisplayNode().SetSegmentVisibility3D(IMPLANT.segmentId, True)
-    if modelNode is not None and modelNode.GetDisplayNode() is not None:
-        modelNode.GetDisplayNode().SetVisibility(False)
+def showDuringEdit(nodes: ResultNodes) -> None:
+    """Let 3D show the segments, which follow every edit, instead of the surfaces made before it."""
+    for segmentId, modelNode in zip(implantIdsOf(nodes), nodes.models):
+        nodes.segmentation.GetDisplayNode().SetSegmentVisibility3D(segmentId, True)
+        if modelNode.GetDisplayNode() is not None:
+            modelNode.GetDisplayNode().SetVisibility(False)
 
 

@@ -1,21 +1,20 @@
 """The section Review: the numbers, checks and notes of a result, and what can be done with it."""
 
-import json
 from typing import TYPE_CHECKING, Any
-
-import qt
 
 import slicer
 from slicer.i18n import tr as _
 
 from . import review
-from .colors import GOOD_COLORS, LOOK_COLORS, readableColor
+from .checkstable import ChecksTable
+from .colors import LOOK_COLORS, readableColor
 from .parameters import SkullImplantParameterNode
+from .placemarker import PlaceMarker
 from .results import (
     RESULT_ATTRIBUTE,
     ResultNodes,
     allResults,
-    checkRow,
+    designOf,
     inputNameOfResult,
     inputOfResult,
     nodesOfResult,
@@ -40,10 +39,9 @@ class ReviewSection:
         self._shownDesign: str | None = None
         self._shownOpacity: float | None = None
         self._summary = ""
+        self._marker = PlaceMarker()
+        self._checks = ChecksTable(ui, self.onShow)
         ui.resultSelector.addAttribute("vtkMRMLSegmentationNode", RESULT_ATTRIBUTE)
-        ui.checksTable.setColumnCount(3)
-        ui.checksTable.setWordWrap(False)  # rows are made before the section has its width
-        ui.checksTable.horizontalHeader().setSectionResizeMode(1, qt.QHeaderView.Stretch)
         ui.centreButton.connect("clicked()", self.onCentre)
         ui.editButton.connect("clicked()", self.onEdit)
         ui.updateButton.connect("clicked()", self.onUpdateFromEdit)
@@ -61,6 +59,7 @@ class ReviewSection:
         if segmentation is not self._shownSegmentation:
             self._shownSegmentation, self._shownOpacity = segmentation, None
             ui.exportLabel.text = ""
+            self.hidePlace()
             if nodes is not None:
                 review.showOnly(nodes)
         if nodes is None:
@@ -75,7 +74,7 @@ class ReviewSection:
             review.fadeSkull(nodes.segmentation, self._shownOpacity)
         if nodes.design.GetText() != self._shownDesign:
             self._shownDesign = nodes.design.GetText()
-            self._showDesign(json.loads(nodes.design.GetText()))
+            self._showDesign(designOf(nodes))
         color = readableColor(ui.implantLabel, LOOK_COLORS)
         warnings = (f'<font color="{color}">{warning}</font>' for warning in self._warnings(parameters, nodes))
         ui.implantLabel.text = "<br>".join([self._summary, *warnings])
@@ -91,39 +90,34 @@ class ReviewSection:
         return warnings
 
     def _showDesign(self, design: dict[str, Any]) -> None:
-        implant, checks = design["implant"], design["checks"]
+        implant, implants, checks = design["implant"], design.get("implants", []), design["checks"]
         passed = sum(check["passed"] for check in checks)
         self._summary = _(
             "<b>{volume:.1f} cm³</b>, {area:.0f} cm², {thickness:.1f} mm thick; {passed} of {count} checks passed"
         ).format(volume=implant["volume_cm3"], area=implant["area_cm2"], thickness=implant["thickness_mm"],
                  passed=passed, count=len(checks))
+        if len(implants) > 1:
+            self._summary = _("{count} implants: {summary}").format(count=len(implants), summary=self._summary)
+        for told in implants:
+            way = _("Comes out {angle:.0f}° off its normal; the way in costs {lost:.1f} %").format(
+                angle=told["insertion_off_normal_deg"], lost=told["insertion_lost_percent"])
+            if len(implants) > 1:
+                way = _("Implant {number}: {text}").format(number=told["label"], text=way)
+            self._summary += f"<br>{way}"
         self.ui.notesLabel.text = "\n".join(design["notes"])
         self.ui.notesLabel.visible = bool(design["notes"])
-        self._showChecks(checks)
+        self._checks.show(checks)
 
-    def _showChecks(self, checks: list[dict[str, Any]]) -> None:
-        table = self.ui.checksTable
-        table.setRowCount(len(checks))
-        for row, check in enumerate(checks):
-            name, verdict, value, limit, unit, sentence = checkRow(check)
-            sign, colors = ("✔", GOOD_COLORS) if check["passed"] else ("⚠", LOOK_COLORS)
-            texts = (sign, name.capitalize(), f"{value} {unit}".strip())
-            tip = _("{sentence} Limit: {limit}; {verdict}.").format(
-                sentence=sentence, limit=f"{limit} {unit}".strip(), verdict=verdict)
-            for column, text in enumerate(texts):
-                item = qt.QTableWidgetItem(text)
-                item.setToolTip(tip)
-                item.setFlags(qt.Qt.ItemIsEnabled)
-                if column == 0:
-                    item.setForeground(qt.QBrush(qt.QColor(readableColor(self.ui.implantLabel, colors))))
-                table.setItem(row, column, item)
-        table.resizeColumnToContents(0)
-        table.resizeColumnToContents(2)
-        table.resizeRowsToContents()
-        rows = sum(table.rowHeight(row) for row in range(len(checks)))
-        table.setFixedHeight(rows + 2 * table.frameWidth)
-        # A section with wrapped texts does not always notice that it has become higher.
-        self.ui.reviewCollapsibleButton.updateGeometry()
+    def onShow(self, check: dict[str, Any]) -> None:
+        """Put all views on the place of a check."""
+        nodes = self._nodes()
+        if nodes is not None:
+            with slicer.util.tryWithErrorDisplay(_("The place could not be shown.")):
+                self._marker.show(nodes, check)
+
+    def hidePlace(self) -> None:
+        """Take the mark of a place out of the views."""
+        self._marker.hide()
 
     def _nodes(self) -> ResultNodes | None:
         return None if self.parameters is None else nodesOfResult(self.parameters.resultSegmentation)
@@ -143,7 +137,7 @@ class ReviewSection:
         source = inputOfResult(nodes.segmentation)
         volumeNode = source if source is not None and source.IsA("vtkMRMLScalarVolumeNode") else None
         with slicer.util.tryWithErrorDisplay(_("The implant could not be opened for editing.")):
-            review.editInSegmentEditor(nodes.segmentation, nodes.model, volumeNode)
+            review.editInSegmentEditor(nodes, volumeNode)
 
     def onUpdateFromEdit(self) -> None:
         """Mesh and check the edited implant."""

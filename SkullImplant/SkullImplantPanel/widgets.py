@@ -30,13 +30,20 @@ class Widgets(Protocol):
     designCollapsibleButton: ctk.ctkCollapsibleButton
     clearanceLabel: qt.QLabel
     clearanceSpinBox: qt.QDoubleSpinBox
+    thicknessLabel: qt.QLabel
+    thicknessSpinBox: qt.QDoubleSpinBox
+    leastWallLabel: qt.QLabel
+    leastWallSpinBox: qt.QDoubleSpinBox
+    directionLabel: qt.QLabel
+    automaticDirectionCheckBox: qt.QCheckBox
+    holesLabel: qt.QLabel
+    allHolesCheckBox: qt.QCheckBox
+    placeHoleButton: qt.QPushButton
     modelLabel: qt.QLabel
     modelComboBox: qt.QComboBox
     advancedCollapsibleButton: ctk.ctkCollapsibleButton
-    rimSlackLabel: qt.QLabel
-    rimSlackSpinBox: qt.QDoubleSpinBox
-    spurLabel: qt.QLabel
-    spurSpinBox: qt.QDoubleSpinBox
+    smootherLabel: qt.QLabel
+    smootherComboBox: qt.QComboBox
     deviceLabel: qt.QLabel
     deviceComboBox: qt.QComboBox
     keepResultsCheckBox: qt.QCheckBox

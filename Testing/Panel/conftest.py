@@ -1,8 +1,12 @@
 """The fixtures of the Slicer module's tests, and the panel in the states in which it is met."""
 
+from pathlib import Path
+
 import pytest
 
 from module_fixtures import *  # noqa: F403
+
+WINDOW_SIZE = (1500, 1180)
 
 
 @pytest.fixture
@@ -33,4 +37,34 @@ def reviewed(panel, small_ct, small_result):
     nodes = results.addResults(results.readResults(small_result), small_ct)
     parameters.inputVolume = small_ct
     parameters.resultSegmentation = nodes.segmentation
+    return panel
+
+
+@pytest.fixture
+def window(host, scene, panel, tmp_path):
+    """The host's window with the panel and the four views."""
+    from slicer_host.window import HostWindow
+
+    window = HostWindow(host)
+    window.resize(*WINDOW_SIZE)
+    panel._parameterNode.exportFolder = Path("/home/surgeon/implants")
+    host.exit(panel)
+    window.show_module(panel)
+    window.show()
+    yield window
+    window.close()
+    panel.parent.setParent(None)
+    host.enter(panel)
+
+
+@pytest.fixture
+def reviewed_in_window(window, panel, small_ct, small_result):
+    """The panel with a result under review, beside the four views."""
+    import slicer
+    from SkullImplantPanel import results
+
+    nodes = results.addResults(results.readResults(small_result), small_ct)
+    slicer.util.setSliceViewerLayers(background=small_ct, fit=True)
+    panel._parameterNode.inputVolume = small_ct
+    panel._parameterNode.resultSegmentation = nodes.segmentation
     return panel

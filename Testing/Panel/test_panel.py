@@ -57,8 +57,15 @@ def test_panel_and_parameters_follow_one_another(ready):
     ui, parameters = ready.ui, ready._parameterNode
     ui.clearanceSpinBox.value = 0.8
     assert parameters.clearanceMm == 0.8
-    parameters.spurMm = 1.5
-    assert ui.spurSpinBox.value == 1.5
+    parameters.leastWallMm = 1.5
+    assert ui.leastWallSpinBox.value == 1.5
+    assert ui.thicknessSpinBox.text == "as the bone"
+    ui.thicknessSpinBox.value = 4.0
+    assert parameters.thicknessMm == 4.0
+    box = ui.smootherComboBox
+    box.currentIndex = box.findData("rearrangement")
+    box.activated.emit(box.currentIndex)
+    assert parameters.smoother == "rearrangement"
     ui.keepResultsCheckBox.checked = True
     assert parameters.keepResults
     ui.skullIsSegmentationCheckBox.checked = True
@@ -66,6 +73,24 @@ def test_panel_and_parameters_follow_one_another(ready):
     assert ui.skullSegmentationSelector.enabled and not ui.automaticThresholdCheckBox.enabled
     assert not ui.generateButton.enabled
     assert "segmentation" in ui.generateButton.toolTip
+
+
+def test_the_fit_is_asked_for_as_the_panel_says(ready):
+    from SkullImplantPanel import requests
+
+    ui, parameters = ready.ui, ready._parameterNode
+    plain = requests.designRequest(parameters).arguments
+    assert "--thickness-mm" not in plain
+    assert plain[plain.index("--least-wall-mm") + 1] == "2"
+    assert plain[plain.index("--smoother") + 1] == "field"
+    ui.thicknessSpinBox.value, ui.leastWallSpinBox.value = 4.5, 2.5
+    asked = requests.designRequest(parameters).arguments
+    assert asked[asked.index("--thickness-mm") + 1] == "4.5"
+    assert asked[asked.index("--least-wall-mm") + 1] == "2.5"
+    # What no implant can be made of is told before a run.
+    ui.thicknessSpinBox.value = 2.0
+    assert not ui.generateButton.enabled
+    assert "under the least wall" in ui.problemLabel.text
 
 
 def test_automatic_threshold_is_the_one_of_the_design(ready, wait_until, small_result):
@@ -171,7 +196,7 @@ def test_review_shows_the_numbers_and_a_sign_for_each_check(reviewed, small_resu
     assert f"{design['implant']['thickness_mm']:.1f} mm thick" in ui.implantLabel.text
     table = ui.checksTable
     assert table.rowCount == len(design["checks"])
-    for row, check in enumerate(design["checks"]):
+    for row, check in enumerate(sorted(design["checks"], key=lambda check: check["passed"])):
         assert table.item(row, 0).text() == ("✔" if check["passed"] else "⚠")
         assert table.item(row, 1).text().lower() == check["name"]
         assert check["sentence"] in table.item(row, 1).toolTip()

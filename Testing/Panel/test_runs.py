@@ -112,7 +112,7 @@ def test_one_click_produces_the_implant(ready, scene, wait_until):
     assert ui.generateButton.text == "Generate implant" and ui.generateButton.enabled
     assert ui.progressBar.isHidden() and ui.errorFrame.isHidden()
     assert ui.progressLabel.text.startswith("Implant designed in ")
-    assert ui.checksTable.rowCount == 10
+    assert ui.checksTable.rowCount > 10
     assert ui.exportButton.enabled
     assert scene.GetFirstNodeByClass("vtkMRMLModelNode") is not None
 

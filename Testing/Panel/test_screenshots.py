@@ -16,7 +16,6 @@ from PIL import Image
 
 from module_fixtures import PROJECT
 
-SIZE = (1500, 1180)
 PANEL_PIXELS = 430
 
 
@@ -25,23 +24,6 @@ def pictures(tmp_path) -> Path:
     folder = Path(os.environ.get("SKULL_IMPLANT_SCREENSHOTS", tmp_path))
     folder.mkdir(parents=True, exist_ok=True)
     return folder
-
-
-@pytest.fixture
-def window(host, scene, panel, tmp_path):
-    """The host's window with the panel and the four views."""
-    from slicer_host.window import HostWindow
-
-    window = HostWindow(host)
-    window.resize(*SIZE)
-    panel._parameterNode.exportFolder = Path("/home/surgeon/implants")
-    host.exit(panel)
-    window.show_module(panel)
-    window.show()
-    yield window
-    window.close()
-    panel.parent.setParent(None)
-    host.enter(panel)
 
 
 def orange_pixels(path: Path) -> np.ndarray:

@@ -26,6 +26,7 @@ PROJECT = Path(__file__).resolve().parents[2]
 MODULE_FILE = PROJECT / "SkullImplant" / "SkullImplant.py"
 # Coarse, so that a design takes seconds.
 SMALL_SPACING_MM = (2.5, 2.5, 2.5)
+SECOND_HOLE_RADIUS_MM, SOFT_TISSUE_HU = 24.0, 40
 # A design of the small patient on a machine that is busy with other things.
 PATIENCE_S = 120.0
 
@@ -78,6 +79,36 @@ def small_result(small_ct_file: Path, tmp_path_factory: pytest.TempPathFactory) 
         subprocess.run([*command, "-o", str(folder)], check=True, capture_output=True, cwd=PROJECT)
 
     return made_once(tmp_path_factory, "result", make)
+
+
+@pytest.fixture(scope="session")
+def two_holes_ct_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The sample patient's CT on a coarse grid, with a second hole on the other side."""
+
+    def make(folder: Path) -> None:
+        patient = make_sample_patient(0, SampleOptions(spacing_mm=SMALL_SPACING_MM))
+        hu = sitk.GetArrayFromImage(patient.ct)
+        middle = np.argwhere(sitk.GetArrayFromImage(patient.implant)).mean(axis=0)
+        middle[2] = hu.shape[2] - 1 - middle[2]  # the head's middle plane is that of the grid
+        away_mm = SMALL_SPACING_MM[0] * np.linalg.norm((np.indices(hu.shape).T - middle).T, axis=0)
+        hu[(hu > SOFT_TISSUE_HU) & (away_mm < SECOND_HOLE_RADIUS_MM)] = SOFT_TISSUE_HU
+        ct = sitk.GetImageFromArray(hu)
+        ct.CopyInformation(patient.ct)
+        write_image(ct, folder / "two-holes-ct.nrrd")
+
+    return made_once(tmp_path_factory, "two-holes", make) / "two-holes-ct.nrrd"
+
+
+@pytest.fixture(scope="session")
+def two_holes_result(two_holes_ct_file: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A result folder of the library with two implants."""
+
+    def make(folder: Path) -> None:
+        command = [sys.executable, "-m", "SkullImplantLib", "design", str(two_holes_ct_file)]
+        options = ["-o", str(folder), "--model", "prior", "--no-report"]
+        subprocess.run([*command, *options], check=True, capture_output=True, cwd=PROJECT)
+
+    return made_once(tmp_path_factory, "two-implants", make)
 
 
 @pytest.fixture(scope="session")

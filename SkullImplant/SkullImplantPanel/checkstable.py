@@ -1,0 +1,70 @@
+"""The table of a result's checks: sign, name, value, and a button that goes to the worst place."""
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import qt
+
+from slicer.i18n import tr as _
+
+from .colors import GOOD_COLORS, LOOK_COLORS, readableColor
+from .results import checkRow
+from .widgets import Widgets
+
+SIGN, NAME, VALUE, SHOW = COLUMNS = range(4)
+# Beyond that the table scrolls, so that what follows it is not pushed out of sight.
+MOST_ROWS_SEEN = 14
+
+
+class ChecksTable:
+    """What the table shows.
+
+    :param onShow: called with the check whose place is to be shown.
+    """
+
+    def __init__(self, ui: Widgets, onShow: Callable[[dict[str, Any]], None]) -> None:
+        self.ui = ui
+        self._onShow = onShow
+        table = ui.checksTable
+        table.setColumnCount(len(COLUMNS))
+        table.setWordWrap(False)  # rows are made before the section has its width
+        table.horizontalHeader().setSectionResizeMode(NAME, qt.QHeaderView.Stretch)
+
+    def show(self, checks: list[dict[str, Any]]) -> None:
+        """Show checks as ``design.json`` has them, those to be looked at first."""
+        table = self.ui.checksTable
+        table.setRowCount(0)  # with the buttons of the checks before
+        table.setRowCount(len(checks))
+        for row, check in enumerate(sorted(checks, key=lambda check: check["passed"])):
+            self._fill(row, check)
+        for column in (SIGN, VALUE, SHOW):
+            table.resizeColumnToContents(column)
+        table.resizeRowsToContents()
+        height = sum(table.rowHeight(row) for row in range(min(len(checks), MOST_ROWS_SEEN)))
+        table.setFixedHeight(height + 2 * table.frameWidth)
+        # A section with wrapped texts does not always notice that it has become higher.
+        self.ui.reviewCollapsibleButton.updateGeometry()
+
+    def _fill(self, row: int, check: dict[str, Any]) -> None:
+        table = self.ui.checksTable
+        name, verdict, value, limit, unit, sentence, source = checkRow(check)
+        sign, colors = ("✔", GOOD_COLORS) if check["passed"] else ("⚠", LOOK_COLORS)
+        tip = _("{sentence} Limit: {limit}; {verdict}.").format(
+            sentence=sentence, limit=f"{limit} {unit}".strip(), verdict=verdict)
+        if source:
+            tip += "\n" + _("The limit is from: {source}").format(source=source)
+        for column, text in ((SIGN, sign), (NAME, name.capitalize()), (VALUE, f"{value} {unit}".strip())):
+            item = qt.QTableWidgetItem(text)
+            item.setToolTip(tip)
+            item.setFlags(qt.Qt.ItemIsEnabled)
+            if column == SIGN:
+                item.setForeground(qt.QBrush(qt.QColor(readableColor(self.ui.implantLabel, colors))))
+            table.setItem(row, column, item)
+        if check.get("place_mm"):
+            button = qt.QToolButton()
+            button.text = _("Show")
+            button.toolTip = _("Go to the place of the worst value in all views.")
+            button.autoRaise = True
+            button.connect("clicked()", partial(self._onShow, check))
+            table.setCellWidget(row, SHOW, button)
