@@ -21,7 +21,7 @@ from SkullImplantLib.export.renders import (
     three_quarter_view,
 )
 from SkullImplantLib.export.slices import slice_panel
-from SkullImplantLib.implant.surface import surface_of
+from SkullImplantLib.implant.surface import surface_of_mask
 
 CENTRE = np.array([-20.0, 150.0, 700.0])
 
@@ -101,7 +101,7 @@ def test_a_mask_as_background_is_shown_as_bone():
 @pytest.mark.usefixtures("opengl")
 def test_renders_show_the_implant_where_it_is():
     _, skull, implant = head()
-    bone, mesh = picture_mesh(skull), surface_of(implant)
+    bone, mesh = picture_mesh(skull), surface_of_mask(implant)
     size = (300, 240)
     views = [(view, size) for view in (FRONT, ABOVE, three_quarter_view(bone, mesh))]
     behind = (Viewpoint((-0.8, 0.5, -0.33)), size)
@@ -138,7 +138,7 @@ def test_the_preview_is_a_png_with_everything():
     ct, skull, implant = head()
     seen = []
     preview = compose_preview(
-        ct, skull, implant, surface_of(implant), lambda fraction, message="": seen.append(fraction)
+        ct, skull, implant, surface_of_mask(implant), lambda fraction, message="": seen.append(fraction)
     )
     picture = Image.open(io.BytesIO(preview))
     assert picture.format == "PNG" and picture.width == 1600 and picture.height > 1200
@@ -150,7 +150,7 @@ def test_without_opengl_the_preview_has_the_slices(monkeypatch):
     ct, skull, implant = head()
     monkeypatch.setattr(renders, "rendering_works", lambda: False)
     monkeypatch.setattr(pictures, "rendering_works", lambda: False)
-    mesh = surface_of(implant)
+    mesh = surface_of_mask(implant)
     picture = Image.open(io.BytesIO(compose_preview(ct, skull, implant, mesh)))
     assert picture.width == 1600 and picture.height < 700
     missing = pictures.renders_missing()

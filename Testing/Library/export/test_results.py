@@ -62,7 +62,9 @@ def test_the_schema_is_one_and_of_this_version() -> None:
 
 
 def test_a_design_is_written_as_its_schema_says(design: Design, result: Path) -> None:
-    assert {path.name for path in result.iterdir()} == set(RESULT_FILES) - set(PICTURE_FILES)
+    masks = {"skull.nrrd", "completed.nrrd", "implant.nrrd"}
+    assert {path.name for path in result.iterdir()} == {*masks, "implant.stl", "design.json"}
+    assert {*masks, "implant.stl", *PICTURE_FILES} < set(RESULT_FILES)
     data = json.loads((result / "design.json").read_text())
     assert not list(faults(data))
     assert data == json.loads(json.dumps(design.as_json()))
@@ -87,9 +89,12 @@ def test_an_update_is_written_as_the_schema_says(result: Path, tmp_path: Path) -
     data = write_design(edited, tmp_path / "edited", pictures=False)
     assert not list(faults(json.loads(json.dumps(data))))
     assert data["edited"] is True and "confidence" not in data
+    # What is fitted again is the voxels, smoothed; a little is lost, nothing is gained.
     assert edited.confidence is None and edited.volume_cm3 == pytest.approx(
-        json.loads((result / "design.json").read_text())["implant"]["volume_cm3"], abs=0.01
+        json.loads((result / "design.json").read_text())["implant"]["volume_cm3"], rel=0.03
     )
+    (told,) = data["implants"]
+    assert told["rim_correction_mm"] is None or told["rim_correction_mm"] == 0.0
 
 
 def test_writing_replaces_a_design_whole_or_not_at_all(design: Design, tmp_path: Path) -> None:
@@ -109,9 +114,10 @@ def test_the_masks_of_a_design_lie_in_their_place(design: Design) -> None:
     skull = array_of(design.skull)
     assert implant.sum() == array_of(design.implant_part).sum() > 0
     assert not (implant & skull).any() and (completed >= skull).all()
-    assert (completed >= implant).all()
+    # Made flush and no thinner than its least wall, the implant leaves the completion a little.
+    assert (implant > completed).sum() < 0.05 * implant.sum()
     volume_mm3 = float(implant.sum()) * float(np.prod(design.skull.GetSpacing()))
-    assert design.volume_cm3 == pytest.approx(volume_mm3 / 1000.0)
+    assert design.volume_cm3 == pytest.approx(volume_mm3 / 1000.0, rel=0.02)
 
 
 @pytest.mark.slow
