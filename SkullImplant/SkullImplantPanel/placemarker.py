@@ -29,7 +29,11 @@ class PlaceMarker:
             node.RemoveAllControlPoints()
             node.AddControlPoint(world, checkName(check).capitalize())
             node.SetLocked(True)
-        slicer.modules.markups.logic().JumpSlicesToLocation(*world, True)
+        for sliceNode in slicer.util.getNodesByClass("vtkMRMLSliceNode"):
+            sliceNode.JumpSliceByOffsetting(*world)
+            # A slice moves aside only where the place would be out of sight.
+            if not _isSeen(sliceNode, world):
+                sliceNode.JumpSliceByCentering(*world)
         bounds = np.zeros(6)
         nodes.segmentation.GetRASBounds(bounds)
         lookFrom(world, world - bounds.reshape(3, 2).mean(axis=1), DISTANCE_MM)
@@ -55,6 +59,14 @@ class PlaceMarker:
             display.SetOccludedVisibility(True)
             self._node = node
         return self._node
+
+
+def _isSeen(sliceNode: slicer.vtkMRMLSliceNode, world: np.ndarray) -> bool:
+    """Say whether a point of the slice lies within its view."""
+    xyToRas = slicer.util.arrayFromVTKMatrix(sliceNode.GetXYToRAS())
+    across, up = (np.linalg.inv(xyToRas) @ [*world, 1.0])[:2]
+    width, height = sliceNode.GetDimensions()[:2]
+    return bool(0 <= across < width and 0 <= up < height)
 
 
 def placeInWorld(nodes: ResultNodes, check: dict[str, Any]) -> np.ndarray:

@@ -99,11 +99,11 @@ class ReviewSection:
         if len(implants) > 1:
             self._summary = _("{count} implants: {summary}").format(count=len(implants), summary=self._summary)
         for told in implants:
-            way = _("Comes out {angle:.0f}° off its normal; the way in costs {lost:.1f} %").format(
-                angle=told["insertion_off_normal_deg"], lost=told["insertion_lost_percent"])
-            if len(implants) > 1:
-                way = _("Implant {number}: {text}").format(number=told["label"], text=way)
-            self._summary += f"<br>{way}"
+            way = _("Implant {number} comes out {angle:.0f}° off its normal; the way in costs {lost:.1f} %")
+            if len(implants) == 1:
+                way = _("It comes out {angle:.0f}° off its normal; the way in costs {lost:.1f} %")
+            self._summary += "<br>" + way.format(
+                number=told["label"], angle=told["insertion_off_normal_deg"], lost=told["insertion_lost_percent"])
         self.ui.notesLabel.text = "\n".join(design["notes"])
         self.ui.notesLabel.visible = bool(design["notes"])
         self._checks.show(checks)

@@ -60,6 +60,20 @@ def test_show_brings_slices_and_camera_to_the_place(reviewed_in_window, scene, m
         assert mark.GetNthControlPointLabel(0).lower() == check["name"]
 
 
+def test_a_slice_moves_aside_only_where_the_place_would_be_out_of_sight(reviewed_in_window):
+    node = slicer.util.getNode("vtkMRMLSliceNodeRed")
+    row, check = shown_checks(reviewed_in_window)[0]
+    x, y, _ = check["place_mm"]
+    middle = np.array(node.GetXYToRAS().MultiplyPoint((0, 0, 0, 1)))[:2]
+    click(reviewed_in_window, row)
+    assert np.allclose(node.GetXYToRAS().MultiplyPoint((0, 0, 0, 1))[:2], middle)
+    node.SetFieldOfView(20.0, 20.0, 1.0)  # zoomed in on what lies elsewhere
+    node.JumpSliceByCentering(80.0, 0.0, 0.0)
+    click(reviewed_in_window, row)
+    place = node.GetSliceToRAS().GetElement(0, 3), node.GetSliceToRAS().GetElement(1, 3)
+    assert np.allclose(place, [-x, -y], atol=1e-3)
+
+
 def test_the_mark_is_not_saved_and_goes_when_the_panel_is_left(host, reviewed, scene):
     before = node_ids(scene)
     row, _ = shown_checks(reviewed)[0]
