@@ -20,6 +20,8 @@ AROUND_VOXELS = 4
 # Nearer than this to the surface the shares' slope tells the depth; beyond, the voxels do.
 NEAR_STEPS = 1.0
 LEAST_SLOPE = 1e-3
+# A shape's surface is where the shares pass one half, or, to keep its volume, a little beside.
+LEVELS = (0.2, 0.8)
 
 
 def sub_voxel_depth(
@@ -40,7 +42,11 @@ def sub_voxel_depth(
     may = None if valid is None else array_of(resample(valid, lesson)) > 0
     rules = learn_rules(bone, factor, valid=may)
     share = apply_rules(array_of(coarse) > 0, rules)
-    return depth_of_shares(image_like(share, target))
+    # Shares are no volumes: the surface is where it encloses as much as the voxels did.
+    filled = int(np.count_nonzero(array_of(coarse)) * np.prod(factor))
+    level = np.partition(share.ravel(), -filled)[-filled]
+    level = np.clip(level, *LEVELS)
+    return depth_of_shares(image_like(share - (level - np.float32(0.5)), target))
 
 
 def depth_of_shares(share: sitk.Image) -> sitk.Image:

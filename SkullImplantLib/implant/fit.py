@@ -31,7 +31,7 @@ from .lattice import lattice_over, places_of, values_on
 from .mesh_distance import MeshDistance
 from .openings import COARSE_MM, Opening, find_openings
 from .thickness import with_thickness
-from .walls import closed, one_solid, smoothed_along_the_rim
+from .walls import closed, one_solid, smoothed_along_the_rim, without_flakes
 
 log = logging.getLogger(__name__)
 
@@ -182,7 +182,8 @@ def refitted(
 
     edited: float32 depth within the shape, mm (`completion.sub_voxel`). surface: of the bone around
     it. direction: along which it shall come out (LPS); None for the best one. Its pieces, walls
-    and tunnels stay what they are. Raises `SkullImplantError` where nothing is left of it.
+    and tunnels stay what they are, but flakes that bone parts from a piece go.
+    Raises `SkullImplantError` where nothing is left of it.
     """
     progress(0.0, "measuring the bone")
     clearance_mm = options.clearance_mm + SAFETY_MM
@@ -203,7 +204,7 @@ def refitted(
     else:
         way_in = given_way_in([near, far], some, normal, clearance_mm, direction)
     room = _room(base, fine, (near, far), way_in, clearance_mm)
-    field = np.minimum(base, room)
+    field = without_flakes(np.minimum(base, room), base)
     if not (field > 0.0).any():
         raise SkullImplantError("Nothing of the edited implant lies free of bone; undo the edit.")
     centre = free.mean(axis=0)

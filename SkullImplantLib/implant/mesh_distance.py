@@ -23,6 +23,8 @@ CANDIDATES = 8
 LONGEST_SIDE_MM = 2.0
 POINTS_AT_A_TIME = 1 << 15
 TINY = 1e-300
+# Facets that share the nearest edge or corner are as near as one another but for rounding.
+TIE_MM = 1e-7
 
 
 class MeshDistance:
@@ -43,6 +45,22 @@ class MeshDistance:
 
         def work(some: slice) -> None:
             distance[some] = self._of_some(points_mm[some], within_mm)[0]
+
+        self._each(work, len(points_mm))
+        return distance
+
+    def signed_mm(self, points_mm: Floats) -> NDArray[np.float32]:
+        """Return each point's distance (n,), float32, negative on the inner side of the facets.
+
+        Where several facets are the nearest, at an edge or corner, the one that is seen most
+        straight says which side it is.
+        """
+        distance = np.full(len(points_mm), np.inf, np.float32)
+
+        def work(some: slice) -> None:
+            away, nearest, chosen = self._of_some(points_mm[some], np.inf)
+            across = np.einsum("ij,ij->i", points_mm[some] - nearest, self._normals_of(chosen))
+            distance[some] = np.copysign(away, across)
 
         self._each(work, len(points_mm))
         return distance
@@ -91,7 +109,14 @@ class MeshDistance:
             triangle = self._of[middle[rows]]
             here = closest_on_triangles(points[rows], self._corners[triangle])
             distance = np.linalg.norm(points[rows] - here, axis=1)
-            nearer = distance < best[rows]
+            nearer = distance < best[rows] - TIE_MM
+            tied = np.flatnonzero(~nearer & (distance < best[rows] + TIE_MM))
+            if len(tied):
+                away = points[rows[tied]] - here[tied]
+                straight = np.abs(np.einsum("ij,ij->i", away, self._normals_of(triangle[tied])))
+                so_far = points[rows[tied]] - nearest[rows[tied]]
+                before = self._normals_of(chosen[rows[tied]])
+                nearer[tied] = straight > np.abs(np.einsum("ij,ij->i", so_far, before))
             rows = rows[nearer]
             best[rows], nearest[rows] = distance[nearer], here[nearer]
             chosen[rows] = triangle[nearer]

@@ -157,6 +157,25 @@ def main_piece(field: Field, core: NDArray[np.bool_]) -> Field:
     return np.where(others, np.minimum(-np.abs(field), np.float32(-LEAST)), field)
 
 
+def without_flakes(field: Field, before: Field) -> Field:
+    """Return the field with the largest part of each piece of `before` that it was cut from."""
+    parts = array_of(sitk.ConnectedComponent(_as_mask(field > 0.0))).astype(np.intp)
+    count = int(parts.max())
+    pieces = array_of(sitk.ConnectedComponent(_as_mask(before > 0.0))).astype(np.intp)
+    sizes = np.bincount(parts.ravel(), minlength=count + 1)
+    piece_of = np.zeros(count + 1, np.intp)
+    piece_of[parts.ravel()] = pieces.ravel()
+    # The largest part of a piece is the last that is put down, in the order of sizes.
+    order = np.argsort(sizes[1:], kind="stable") + 1
+    largest = np.zeros(int(piece_of.max()) + 1, np.intp)
+    largest[piece_of[order]] = order
+    kept = np.zeros(count + 1, bool)
+    kept[largest] = True
+    kept[0] = False
+    flakes = (parts > 0) & ~kept[parts]
+    return np.where(flakes, np.minimum(-np.abs(field), np.float32(-LEAST)), field)
+
+
 def genus_of(field: Field) -> int:
     """Return the number of tunnels of the field's surface, all pieces together."""
     points, triangles = surface_at_zero(_closed_in(field))
