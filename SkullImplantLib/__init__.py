@@ -22,10 +22,11 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .design import Design, design_implant
+    from .design import design_implant
     from .errors import Cancelled, Remedy, SkullImplantError
     from .export.results import write_design
     from .options import DesignOptions
+    from .proposal import Design
     from .reading.input import Input, read_input
     from .skull.left_out import LeftOut, read_left_out
     from .update import update_design
@@ -49,7 +50,7 @@ __all__ = [
 # needs only a version or an error comes at once and without VTK or PyTorch.
 HOMES = {
     "Cancelled": ".errors",
-    "Design": ".design",
+    "Design": ".proposal",
     "DesignOptions": ".options",
     "Input": ".reading.input",
     "LeftOut": ".skull.left_out",

@@ -16,6 +16,8 @@ DEFECT_KINDS = ("bilateral", "frontoorbital", "parietotemporal", "random", "rand
 
 # Published clearances are 0.3 to 1 mm; beyond this it is a mistyped number.
 MOST_CLEARANCE_MM = 5.0
+# Wider, a hole is no perforation; nearer to one another or to the rim it leaves no wall.
+HOLE_MM, PITCH_MM, FROM_RIM_MM, MOST_SUTURE_HOLES = (0.5, 10.0), (5.0, 100.0), (2.0, 50.0), 200
 # The thickest vault has 15 mm, and thinner than this nothing holds a screw or is printed well.
 THICKNESS_MM = (1.0, 20.0)
 LEAST_WALL_MM = (0.5, 6.0)
@@ -45,8 +47,29 @@ class ImplantOptions:
 
 
 @dataclass(frozen=True)
+class DrillOptions:
+    """Holes through the implant along its way in; `implant/drilling.py` says where they lie.
+
+    perforation_mm: diameter of the perforations, None for none. perforation_pitch_mm: from middle
+    to middle. suture_holes: how many along the rim. Both have a least distance from the rim.
+    """
+
+    perforation_mm: float | None = None
+    perforation_pitch_mm: float = 15.0
+    perforation_from_rim_mm: float = 8.0
+    suture_holes: int = 0
+    suture_hole_mm: float = 2.0
+    suture_from_rim_mm: float = 5.0
+
+    @property
+    def any(self) -> bool:
+        """Whether holes are asked for."""
+        return bool(self.perforation_mm or self.suture_holes)
+
+
+@dataclass(frozen=True)
 class DesignOptions:
-    """What a design depends on beside its input; `ImplantOptions` says what its own mean."""
+    """What a design depends on beside its input; see `ImplantOptions` and `DrillOptions`."""
 
     bone_threshold_hu: float | None = None
     clearance_mm: float = ImplantOptions.clearance_mm
@@ -54,6 +77,7 @@ class DesignOptions:
     least_wall_mm: float = ImplantOptions.least_wall_mm
     insertion_direction: Direction | None = None
     holes: tuple[HoleChoice, ...] = ()
+    drill: DrillOptions = DrillOptions()
     smoother: str = SMOOTHERS[0]
     model: str = DEFAULT_MODEL
     device: str = "auto"
@@ -92,6 +116,7 @@ def check_options(options: DesignOptions) -> None:
             f"A thickness of {options.thickness_mm:g} mm is under the least wall of "
             f"{options.least_wall_mm:g} mm; give a thicker implant or a smaller least wall."
         )
+    _check_drill(options.drill)
     direction = options.insertion_direction
     if direction is not None and not (_is_place(direction) and any(direction)):
         raise SkullImplantError(
@@ -112,6 +137,28 @@ def check_options(options: DesignOptions) -> None:
             raise SkullImplantError(
                 f"There is no {name} '{chosen}'; use one of {', '.join(allowed)}."
             )
+
+
+def _check_drill(drill: DrillOptions) -> None:
+    """Raise `SkullImplantError` for holes that can only be mistyped."""
+    for name, value, (least, most) in (
+        ("diameter of perforations", drill.perforation_mm, HOLE_MM),
+        ("distance between perforations", drill.perforation_pitch_mm, PITCH_MM),
+        ("distance of perforations from the rim", drill.perforation_from_rim_mm, FROM_RIM_MM),
+        ("diameter of suture holes", drill.suture_hole_mm, HOLE_MM),
+        ("distance of suture holes from the rim", drill.suture_from_rim_mm, FROM_RIM_MM),
+    ):
+        if value is not None and not (_is_number(value) and least <= value <= most):
+            raise SkullImplantError(f"A {name} of {value} mm is none; give {least:g} to {most:g}.")
+    if not 0 <= drill.suture_holes <= MOST_SUTURE_HOLES:
+        raise SkullImplantError(
+            f"{drill.suture_holes} suture holes are none; give 0 to {MOST_SUTURE_HOLES}."
+        )
+    if drill.perforation_mm and drill.perforation_pitch_mm < 2.0 * drill.perforation_mm:
+        raise SkullImplantError(
+            "Perforations so near to one another leave no implant; put their middles at least two "
+            "diameters apart."
+        )
 
 
 def _is_number(value: object) -> bool:

@@ -13,22 +13,26 @@ from .completion.sub_voxel import sub_voxel_depth
 from .core.images import array_of, bounding_box, crop, read_labels, read_mask, same_grid
 from .core.progress import Progress, part, silent
 from .core.stages import StageReport, Stages, no_report
-from .design import (
-    BOX_AROUND_HOLE_MM,
+from .design import BOX_AROUND_HOLE_MM, Known, checked, meshes_of, surface_around
+from .errors import Remedy, SkullImplantError
+from .implant import BoneSurface, Implant, check_library, mask_of, refitted
+from .options import (
+    DEVICES,
+    ENGINES,
+    SMOOTHERS,
+    DesignOptions,
+    Direction,
+    DrillOptions,
+    check_options,
+)
+from .proposal import (
     SCHEMA_VERSION,
     Design,
     InputFacts,
-    Known,
     LeftOutFacts,
     ModelFacts,
-    checked,
     facts_of,
-    meshes_of,
-    surface_around,
 )
-from .errors import Remedy, SkullImplantError
-from .implant import BoneSurface, Implant, mask_of, refitted
-from .options import DEVICES, ENGINES, SMOOTHERS, DesignOptions, Direction, check_options
 from .reading.input import read_input
 from .skull import Skull
 
@@ -80,6 +84,7 @@ def update_design(
     if insertion_direction is not None:
         options = replace(options, insertion_direction=insertion_direction)
     check_options(options)
+    check_library(options.drill)
     masks = read_masks(folder, ct, report)
     parameters = told.get("parameters", {})
     threshold_hu = _number(parameters.get("bone_threshold_hu"))
@@ -235,10 +240,23 @@ def _options_of(told: dict[str, Any]) -> DesignOptions:
         for hole in (holes if isinstance(holes, list) else [])
         if _three_numbers(hole) or (isinstance(hole, int) and _number(hole) is not None)
     )
+    known["drill"] = _drill_of(parameters.get("drill"))
     options = replace(options, **{k: v for k, v in known.items() if v is not None})
     if "clearance_mm" in parameters and _number(parameters["clearance_mm"]) is None:
         options = replace(options, clearance_mm=math.nan)
     return options
+
+
+def _drill_of(told: Any) -> DrillOptions:
+    """Return the holes that the design asked for, the defaults for what it does not tell."""
+    numbers: dict[str, Any] = {
+        name: value
+        for name in (field.name for field in fields(DrillOptions))
+        if isinstance(told, dict) and (value := _number(told.get(name))) is not None
+    }
+    if "suture_holes" in numbers:
+        numbers["suture_holes"] = int(numbers["suture_holes"])
+    return DrillOptions(**numbers)
 
 
 def _input_of(told: dict[str, Any], mask: sitk.Image) -> InputFacts:

@@ -5,6 +5,7 @@ Those that measure and train are in `evaluation_commands.py` and `training_comma
 
 import argparse
 import logging
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +27,7 @@ from ..export.results import RESULT_FILES, write_design, write_files, write_pict
 from ..geometry.pose import estimate_pose
 from ..geometry.shape_statistics import shipped_population
 from ..models import PRIOR, uses_torch
-from ..options import DesignOptions
+from ..options import DesignOptions, DrillOptions
 from ..reading.input import Input, read_input
 from ..skull.left_out import read_left_out
 from ..skull.segmentation import SkullOptions, clean_skull, segment_skull
@@ -49,6 +50,9 @@ def design(options: argparse.Namespace, report: StageReport) -> Result:
         least_wall_mm=options.least_wall_mm,
         insertion_direction=options.insertion_direction,
         holes=tuple(options.hole),
+        drill=DrillOptions(
+            **{field.name: getattr(options, field.name) for field in fields(DrillOptions)}
+        ),
         smoother=options.smoother,
         model=options.model,
         device=options.device,

@@ -17,7 +17,7 @@ from .. import __version__
 from ..core.staging import trace_remover
 from ..core.threads import processor_count, thread_variables
 from ..errors import Cancelled, SkullImplantError, expected
-from ..options import DEFECT_KINDS, SMOOTHERS, DesignOptions
+from ..options import DEFECT_KINDS, SMOOTHERS, DesignOptions, DrillOptions
 from .arguments import (
     Verbs,
     add_input,
@@ -161,6 +161,7 @@ def _add_design(verbs: Verbs) -> None:
         help="only this hole: its number (1 is the largest), or a place in it (LPS, mm); may be "
         "given again (default: every hole of 4 cm² and more)",
     )
+    _add_drill(parser)
     parser.add_argument(
         "--smoother",
         choices=SMOOTHERS,
@@ -170,6 +171,31 @@ def _add_design(verbs: Verbs) -> None:
     )
     add_run(parser)
     _add_no_report(parser)
+
+
+def _add_drill(parser: argparse.ArgumentParser) -> None:
+    for name, text in (
+        ("perforation_mm", "drill perforations so wide, along the way in (needs manifold3d)"),
+        ("perforation_pitch_mm", "from the middle of one to that of the next"),
+        ("perforation_from_rim_mm", "from the rim to the edge of a perforation, at least"),
+        ("suture_hole_mm", "how wide the suture holes are"),
+        ("suture_from_rim_mm", "from the rim to the edge of a suture hole"),
+    ):
+        default = getattr(DrillOptions, name)
+        parser.add_argument(
+            flag(name),
+            type=not_negative,
+            default=default,
+            metavar="MM",
+            help=f"{text} (default: {'none' if default is None else f'{default:g}'})",
+        )
+    parser.add_argument(
+        "--suture-holes",
+        type=int,
+        default=0,
+        metavar="N",
+        help="drill so many holes along the rim, for sutures (needs manifold3d; default: none)",
+    )
 
 
 def _add_direction(parser: argparse.ArgumentParser, default: str) -> None:

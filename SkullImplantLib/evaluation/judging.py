@@ -18,7 +18,7 @@ from ..core.checksums import sha256_of
 from ..core.files import atomic_path
 from ..core.images import array_of, bounding_box, crop, write_image
 from ..core.stages import StageReport, no_report
-from ..design import Design, design_implant
+from ..design import design_implant
 from ..errors import DiskError, NoPlaceForDefect, OutOfMemory, Remedy, SkullImplantError
 from ..geometry.shape_statistics import (
     POPULATION_FILE,
@@ -28,6 +28,7 @@ from ..geometry.shape_statistics import (
 )
 from ..models import chosen_model
 from ..options import DesignOptions
+from ..proposal import Design
 from .evaluation_options import EXACT
 from .metrics import evaluate_implant
 from .suite_cases import CaseInput, JudgedCase

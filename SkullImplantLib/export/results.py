@@ -9,9 +9,9 @@ from ..core.images import write_image
 from ..core.progress import part
 from ..core.stages import StageReport, Stages, no_report
 from ..core.staging import staged_folder
-from ..design import Design, stl_names
 from ..errors import SkullImplantError
 from ..implant.surface import together
+from ..proposal import Design, stl_names
 from ..update import read_account, read_masks
 from .pictures import compose_preview, renders_missing
 from .report import write_report

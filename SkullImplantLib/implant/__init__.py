@@ -1,6 +1,7 @@
 """The difference is the implant: the field that fits it, and its surface."""
 
 from .bone_surface import BoneSurface, bone_surface
+from .drilling import check_library, drilled, holes_for
 from .fit import Implant, make_implants, mask_of, refitted
 from .insertion import WayIn
 from .meshes import mesh_health
@@ -11,6 +12,9 @@ __all__ = [
     "Implant",
     "WayIn",
     "bone_surface",
+    "check_library",
+    "drilled",
+    "holes_for",
     "make_implants",
     "mask_of",
     "mesh_health",

@@ -8,7 +8,7 @@ from scipy import ndimage
 from SkullImplantLib.cases.sample import SamplePatient
 from SkullImplantLib.completion.trust import NEVER_TRIED
 from SkullImplantLib.core.images import array_of, same_grid
-from SkullImplantLib.design import Design, design_implant
+from SkullImplantLib.design import design_implant
 from SkullImplantLib.errors import Cancelled, SkullImplantError
 from SkullImplantLib.evaluation.metrics import evaluate_implant
 from SkullImplantLib.geometry.pose import estimate_pose
@@ -17,6 +17,7 @@ from SkullImplantLib.geometry.shape_statistics import shipped_population
 from SkullImplantLib.implant.meshes import arrays_of, mesh_health
 from SkullImplantLib.models import MIRROR, PRIOR
 from SkullImplantLib.options import DesignOptions
+from SkullImplantLib.proposal import Design
 from SkullImplantLib.reading.input import Input
 
 NETWORK = "fine"

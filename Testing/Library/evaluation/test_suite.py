@@ -17,7 +17,6 @@ from SkullImplantLib.cli.main import main
 from SkullImplantLib.completion.trust import shipped_trials
 from SkullImplantLib.core.images import array_of, read_mask, write_image
 from SkullImplantLib.core.stages import StageReport
-from SkullImplantLib.design import Design
 from SkullImplantLib.errors import Cancelled, OutOfMemory, SkullImplantError
 from SkullImplantLib.evaluation import judging
 from SkullImplantLib.evaluation.case_pictures import chosen_cases
@@ -28,6 +27,7 @@ from SkullImplantLib.evaluation.suite_cases import SuiteCase
 from SkullImplantLib.evaluation.workers import _Waiting, run_in_processes
 from SkullImplantLib.geometry.shape_statistics import Population, same_skull, shipped_population
 from SkullImplantLib.options import DesignOptions
+from SkullImplantLib.proposal import Design
 from SkullImplantLib.training.population import save_population
 
 KIND = "parietotemporal"

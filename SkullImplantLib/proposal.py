@@ -1,0 +1,219 @@
+"""What a design is: masks and implants, what is known of them, and how `design.json` tells it."""
+
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import SimpleITK as sitk
+from vtkmodules.vtkCommonDataModel import vtkPolyData
+
+from . import __version__
+from .checks import Check
+from .completion import Confidence
+from .core.stages import Stages
+from .implant import WayIn, mesh_health, together
+from .options import DesignOptions
+
+SCHEMA_VERSION = 2  # of `design.json`; raised with every change that a reader could trip over
+DISCLAIMER = "A proposal for review by a qualified person; not a medical device."
+
+
+@dataclass(frozen=True)
+class InputFacts:
+    """What `design.json` says of the input; `sha256` is None where it is not known."""
+
+    kind: str
+    description: str
+    sha256: str | None
+    size_xyz: tuple[int, ...]
+    spacing_mm_xyz: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class ModelFacts:
+    """Who completed the skull: the model's name, the SHA-256 of its weights or statistics, and
+    whose completion was used in the end (`network`, `prior` or `mirror`). None is not known.
+    """
+
+    name: str | None
+    sha256: str | None
+    source: str | None
+
+
+@dataclass(frozen=True)
+class LeftOutFacts:
+    """The region in which bone did not count: the SHA-256 of its file, and how much bone."""
+
+    sha256: str
+    volume_cm3: float
+
+
+@dataclass(frozen=True)
+class DesignedImplant:
+    """One implant of a design: its mesh in LPS mm, checks, the way in, where its hole is (LPS), and
+    how far it was bent to be flush with the rim (None where an edited design does not know).
+    """
+
+    mesh: vtkPolyData
+    checks: tuple[Check, ...]
+    way_in: WayIn
+    centre_mm: tuple[float, float, float]
+    rim_correction_mm: float | None
+
+    def as_json(self, file: str, label: int) -> dict[str, Any]:
+        """Return what `design.json` says of it."""
+        health = mesh_health(self.mesh)
+        bounds = self.mesh.GetBounds()
+        area_cm2 = next(float(check.value) for check in self.checks if check.name == "area")
+        return {
+            "file": file,
+            "label": label,
+            "volume_cm3": round(health.volume_cm3, 2),
+            "area_cm2": round(area_cm2, 1),
+            "thickness_mm": round(10.0 * health.volume_cm3 / area_cm2, 2),
+            "triangles": health.triangles,
+            "size_mm_xyz": [round(bounds[2 * k + 1] - bounds[2 * k], 1) for k in range(3)],
+            "centre_mm_xyz": [round(along, 1) for along in self.centre_mm],
+            "insertion_direction_lps": [round(float(along), 5) for along in self.way_in.direction],
+            "insertion_off_normal_deg": round(self.way_in.off_normal_deg, 1),
+            "insertion_lost_percent": round(100.0 * self.way_in.lost_share, 2),
+            "rim_correction_mm": (
+                None if self.rim_correction_mm is None else round(self.rim_correction_mm, 2)
+            ),
+            "checks": [plain(check) for check in self.checks],
+            "passed": all(check.passed for check in self.checks),
+        }
+
+
+@dataclass(frozen=True)
+class Design:
+    """A proposal for review, made or edited: masks, implants, and what is known.
+
+    skull: uint8 mask on the input's grid, with the hole. completed_part, implant_part: uint8 masks
+    on a part of that grid, of the implants with labels 1 to N; beyond it the completed skull is the
+    skull. implants: as many, the largest hole's first. background: what pictures show behind it:
+    the CT, or the skull. bone_threshold_hu: None for an input that was a mask.
+    hole_area_cm2 and confidence: None where an edited design does not know.
+    """
+
+    skull: sitk.Image
+    completed_part: sitk.Image
+    implant_part: sitk.Image
+    implants: tuple[DesignedImplant, ...]
+    notes: tuple[str, ...]
+    background: sitk.Image
+    input: InputFacts
+    options: DesignOptions
+    bone_threshold_hu: float | None
+    hole_area_cm2: float | None
+    left_out: LeftOutFacts | None
+    model: ModelFacts
+    device: str
+    confidence: Confidence | None
+    stages: Stages = field(repr=False)
+    edited: bool = False
+
+    @property
+    def completed(self) -> sitk.Image:
+        """The completed skull (uint8 0/1) on the input's grid, made anew at each call."""
+        return _on_grid(self.completed_part, self.skull)
+
+    @property
+    def implant(self) -> sitk.Image:
+        """The implants (uint8, labels 1 to N) on the input's grid, made anew at each call."""
+        empty = sitk.Image(self.skull.GetSize(), sitk.sitkUInt8)
+        empty.CopyInformation(self.skull)
+        return _on_grid(self.implant_part, empty)
+
+    @property
+    def mesh(self) -> vtkPolyData:
+        """The meshes of all implants as one, LPS mm."""
+        return together(tuple(implant.mesh for implant in self.implants))
+
+    @property
+    def checks(self) -> tuple[Check, ...]:
+        """The checks of all implants, one implant's after the other's."""
+        return tuple(check for implant in self.implants for check in implant.checks)
+
+    @property
+    def volume_cm3(self) -> float:
+        """The implants' volume."""
+        return sum(mesh_health(implant.mesh).volume_cm3 for implant in self.implants)
+
+    @property
+    def stl_files(self) -> tuple[str, ...]:
+        """The names of the implants' files in a result folder."""
+        return stl_names(len(self.implants))
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the contents of `design.json` (`export/design.schema.json`)."""
+        confidence = {} if self.confidence is None else {"confidence": self.confidence.as_json()}
+        implants = [
+            implant.as_json(file, label)
+            for label, (implant, file) in enumerate(zip(self.implants, self.stl_files), 1)
+        ]
+        several = len(implants) > 1
+        return {
+            "schema_version": SCHEMA_VERSION,
+            "disclaimer": DISCLAIMER,
+            "version": __version__,
+            "input": plain(self.input),
+            "parameters": {
+                **plain(self.options),
+                "bone_threshold_hu": self.bone_threshold_hu,
+                "leave_out": None if self.left_out is None else plain(self.left_out),
+            },
+            "model": plain(self.model),
+            "device": self.device,
+            **confidence,
+            "implant": self._measures(implants),
+            "implants": implants,
+            "checks": [
+                {**check, "implant": told["label"]} if several else check
+                for told in implants
+                for check in told["checks"]
+            ],
+            "passed": all(told["passed"] for told in implants),
+            "notes": list(dict.fromkeys(self.notes)),
+            "stages": self.stages.as_list(),
+            **({"edited": True} if self.edited else {}),
+        }
+
+    def _measures(self, implants: list[dict[str, Any]]) -> dict[str, Any]:
+        """Return the sizes of all implants together."""
+        volume_cm3 = sum(told["volume_cm3"] for told in implants)
+        area_cm2 = sum(told["area_cm2"] for told in implants)
+        bounds = self.mesh.GetBounds()
+        hole_cm2 = self.hole_area_cm2
+        return {
+            "volume_cm3": round(volume_cm3, 2),
+            "area_cm2": round(area_cm2, 1),
+            "thickness_mm": round(10.0 * volume_cm3 / area_cm2, 2),
+            "hole_area_cm2": None if hole_cm2 is None else round(hole_cm2, 1),
+            "triangles": sum(told["triangles"] for told in implants),
+            "size_mm_xyz": [round(bounds[2 * k + 1] - bounds[2 * k], 1) for k in range(3)],
+        }
+
+
+def stl_names(count: int) -> tuple[str, ...]:
+    """Return the names of the files of so many implants."""
+    if count == 1:
+        return ("implant.stl",)
+    return tuple(f"implant-{number}.stl" for number in range(1, count + 1))
+
+
+def facts_of(image: sitk.Image, kind: str, description: str, sha256: str | None) -> InputFacts:
+    """Return what `design.json` says of an input with the grid of `image`."""
+    spacing_mm = tuple(round(s, 6) for s in image.GetSpacing())
+    return InputFacts(kind, description, sha256, tuple(image.GetSize()), spacing_mm)
+
+
+def _on_grid(part: sitk.Image, grid: sitk.Image) -> sitk.Image:
+    """Return `grid`, with the voxels of `part`, which lies on a part of it, in their place."""
+    start = grid.TransformPhysicalPointToIndex(part.GetOrigin())
+    whole: sitk.Image = sitk.Paste(grid, part, part.GetSize(), [0, 0, 0], start)
+    return whole
+
+
+def plain(facts: Any) -> dict[str, Any]:
+    """Return a dataclass as JSON has it: with lists, not tuples."""
+    return {k: list(v) if isinstance(v, tuple) else v for k, v in asdict(facts).items()}
