@@ -21,6 +21,7 @@ HOLE_MM, PITCH_MM, FROM_RIM_MM, MOST_SUTURE_HOLES = (0.5, 10.0), (5.0, 100.0), (
 # The thickest vault has 15 mm, and thinner than this nothing holds a screw or is printed well.
 THICKNESS_MM = (1.0, 20.0)
 LEAST_WALL_MM = (0.5, 6.0)
+SPLIT_GAP_MM = (0.0, 10.0)
 
 Direction = tuple[float, float, float]
 # A hole by its number, the largest is 1, or by a place near its middle (LPS, mm).
@@ -37,6 +38,7 @@ class ImplantOptions:
     insertion_direction: along which the implant comes out (x, y, z; LPS), of any length; None is
         the direction on which least is lost.
     holes: the holes that get an implant; none given are all of 4 cm² and more.
+    split_gap_mm: each implant comes in two pieces with this gap between them; None for one piece.
     """
 
     clearance_mm: float = 0.5
@@ -44,6 +46,7 @@ class ImplantOptions:
     least_wall_mm: float = 2.0
     insertion_direction: Direction | None = None
     holes: tuple[HoleChoice, ...] = ()
+    split_gap_mm: float | None = None
 
 
 @dataclass(frozen=True)
@@ -77,6 +80,7 @@ class DesignOptions:
     least_wall_mm: float = ImplantOptions.least_wall_mm
     insertion_direction: Direction | None = None
     holes: tuple[HoleChoice, ...] = ()
+    split_gap_mm: float | None = None
     drill: DrillOptions = DrillOptions()
     smoother: str = SMOOTHERS[0]
     model: str = DEFAULT_MODEL
@@ -92,6 +96,7 @@ class DesignOptions:
             least_wall_mm=self.least_wall_mm,
             insertion_direction=self.insertion_direction,
             holes=self.holes,
+            split_gap_mm=self.split_gap_mm,
         )
 
 
@@ -102,9 +107,10 @@ def check_options(options: DesignOptions) -> None:
     for name, value, (least, most) in (
         ("clearance between implant and bone", options.clearance_mm, (0.0, MOST_CLEARANCE_MM)),
         ("thickness", options.thickness_mm, THICKNESS_MM),
+        ("gap between two pieces", options.split_gap_mm, SPLIT_GAP_MM),
         ("least wall", options.least_wall_mm, LEAST_WALL_MM),
     ):
-        if name == "thickness" and value is None:
+        if value is None and name in ("thickness", "gap between two pieces"):
             continue
         if value is None or not _is_number(value) or not least <= value <= most:
             told = f"{value:g}" if isinstance(value, (int, float)) else repr(value)

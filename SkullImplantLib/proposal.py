@@ -76,6 +76,7 @@ class DesignedImplant:
             "insertion_direction_lps": [round(float(along), 5) for along in self.way_in.direction],
             "insertion_off_normal_deg": round(self.way_in.off_normal_deg, 1),
             "insertion_lost_percent": round(100.0 * self.way_in.lost_share, 2),
+            "insertion_bared_rim_mm": round(self.way_in.bared_mm, 2),
             "rim_correction_mm": (
                 None if self.rim_correction_mm is None else round(self.rim_correction_mm, 2)
             ),

@@ -50,6 +50,7 @@ def design(options: argparse.Namespace, report: StageReport) -> Result:
         least_wall_mm=options.least_wall_mm,
         insertion_direction=options.insertion_direction,
         holes=tuple(options.hole),
+        split_gap_mm=options.split_gap_mm,
         drill=DrillOptions(
             **{field.name: getattr(options, field.name) for field in fields(DrillOptions)}
         ),

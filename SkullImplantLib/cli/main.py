@@ -142,6 +142,7 @@ def _add_design(verbs: Verbs) -> None:
         ("clearance_mm", "gap between implant and bone, in place and on the way in"),
         ("thickness_mm", "one thickness for all of it (default: as the bone that is missing)"),
         ("least_wall_mm", "nothing is thinner; edges are rounded by half of it"),
+        ("split_gap_mm", "make each implant in two pieces, so far apart (default: one piece)"),
     ):
         default = getattr(DesignOptions, name)
         parser.add_argument(

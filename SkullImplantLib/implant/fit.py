@@ -12,7 +12,7 @@ Lattices are boxes along the axes of the input's grid, with voxels of equal side
 
 import logging
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import SimpleITK as sitk
@@ -22,12 +22,12 @@ from ..core.distances import distance_mm
 from ..core.images import array_of, bounding_box, crop, image_like, resample
 from ..core.progress import Progress, part, silent
 from ..errors import SkullImplantError
-from ..options import ImplantOptions
+from ..options import Direction, ImplantOptions
 from .bone_distance import BoneDistance, bone_distance, rough_distance
 from .bone_surface import BoneSurface
 from .flush import made_flush
 from .insertion import WayIn, best_way_in, given_way_in, way_out_mm
-from .lattice import lattice_over, places_of, values_on
+from .lattice import lattice_over, places_of, to_index, values_on
 from .mesh_distance import MeshDistance
 from .openings import COARSE_MM, Opening, find_openings
 from .thickness import with_thickness
@@ -58,6 +58,7 @@ HALF, OUTSIDE_MM = 0.5, 1.5
 SEARCHING_POINTS = 4000
 # A straight way in that loses more than this is told: a part of the hole would stay open.
 MOST_LOST_SHARE = 0.05
+MOST_BARED_MM = 1.0
 
 
 @dataclass(frozen=True)
@@ -100,7 +101,7 @@ def make_implants(
     implants = []
     for number, opening in enumerate(openings):
         low, high = (0.15 + 0.85 * (number + k) / len(openings) for k in (0, 1))
-        implants.append(
+        implants.extend(
             _fitted(
                 depth,
                 surface,
@@ -125,8 +126,8 @@ def _fitted(
     head_centre_mm: NDArray[np.float64],
     options: ImplantOptions,
     progress: Progress,
-) -> Implant:
-    """Return the implant for one hole."""
+) -> list[Implant]:
+    """Return the implant for one hole, or its two where it is to be split."""
     clearance_mm = options.clearance_mm + SAFETY_MM
     near = _near_bone(surface, triangles, far, opening, clearance_mm)
     progress(0.15, "making it flush with the bone")
@@ -148,27 +149,37 @@ def _fitted(
     correction_mm = sheet.correction_mm
     del sheet, solid, may, limit, outer
     progress(0.45, "looking for the way in")
-    way_in = _way_in(base, at_outside, fine, (near, far), head_centre_mm, options, clearance_mm)
-    progress(0.6, "leaving the clearance")
-    room = _room(base, fine, (near, far), way_in, clearance_mm)
-    del near
-    progress(0.75, "making walls that can be made")
-    field = one_solid(
-        np.minimum(base, room), room, FINE_MM, options.least_wall_mm, opening.on(fine, far.lattice)
-    )
-    if not (field > 0.0).any():
-        raise SkullImplantError(
-            "No implant is left after clearance and cleaning; reduce the clearance or the least "
-            "wall."
+    core = opening.on(fine, far.lattice)
+    search = _Search(base, at_outside, fine, (near, far), head_centre_mm, clearance_mm)
+    implants = []
+    sides = [None] if options.split_gap_mm is None else search.sides_mm()
+    for number, side in enumerate(sides):
+        progress(0.45 + 0.55 * number / len(sides), "leaving the clearance")
+        own = core
+        if side is not None:
+            assert options.split_gap_mm is not None
+            half = np.minimum(base, side - np.float32(options.split_gap_mm / 2.0))
+            search, own = replace(search, base=half), core & (side > 0.0)
+        way_in = search.way_in(options.insertion_direction)
+        room = _room(search.base, fine, (near, far), way_in, clearance_mm)
+        field = one_solid(np.minimum(search.base, room), room, FINE_MM, options.least_wall_mm, own)
+        if not (field > 0.0).any():
+            raise SkullImplantError(
+                "No implant is left after clearance and cleaning; reduce the clearance or the "
+                "least wall."
+            )
+        middle = places_of(fine, np.argwhere(field > 0.0)).mean(axis=0)
+        implants.append(
+            Implant(
+                field=image_like(field, fine),
+                way_in=way_in,
+                centre_mm=(middle[0], middle[1], middle[2]),
+                correction_mm=correction_mm,
+                notes=_notes_on(way_in, search if side is None else None),
+            )
         )
     progress(1.0)
-    return Implant(
-        field=image_like(field, fine),
-        way_in=way_in,
-        centre_mm=opening.centre_mm,
-        correction_mm=correction_mm,
-        notes=_notes_on(way_in),
-    )
+    return implants
 
 
 def refitted(
@@ -261,27 +272,62 @@ def _exact(clearance_mm: float) -> tuple[float, float]:
     return clearance_mm - EXACT_AROUND_MM, clearance_mm + EXACT_AROUND_MM
 
 
-def _way_in(
-    base: Field,
-    at_outside: NDArray[np.bool_],
-    fine: sitk.Image,
-    bone: tuple[BoneDistance, ...],
-    head_centre_mm: NDArray[np.float64],
-    options: ImplantOptions,
-    clearance_mm: float,
-) -> WayIn:
-    """Return the way in that was asked for, or the best one, found with the implant's points."""
-    index = np.argwhere(base > 0.0)
-    index = index[:: 1 + len(index) // SEARCHING_POINTS]
-    index = index[bone[0].at(places_of(fine, index)) > clearance_mm]
-    points = places_of(fine, index)
-    if len(points) == 0:
-        raise SkullImplantError("No implant is left after the clearance; reduce it.")
-    outward = points - head_centre_mm
-    normal = (outward / np.linalg.norm(outward, axis=1, keepdims=True)).mean(axis=0)
-    if options.insertion_direction is not None:
-        return given_way_in(bone, points, normal, clearance_mm, options.insertion_direction)
-    return best_way_in(bone, points, normal, clearance_mm, at_outside[tuple(index.T)])
+@dataclass(frozen=True)
+class _Search:
+    """What is known where a way in is looked for: the implant (base, positive in it) and what of it
+    lies at its outer surface, (z, y, x) on the fine lattice; the bone; a point within the head.
+    """
+
+    base: Field
+    at_outside: NDArray[np.bool_]
+    fine: sitk.Image
+    bone: tuple[BoneDistance, ...]
+    head_centre_mm: NDArray[np.float64]
+    clearance_mm: float
+
+    def way_in(self, direction: Direction | None = None) -> WayIn:
+        """Return the way in that is asked for, or the best one, found with some points."""
+        index = self._index()
+        points = places_of(self.fine, index)
+        normal, outside = self._normal(points), self.at_outside[tuple(index.T)]
+        if direction is not None:
+            return given_way_in(self.bone, points, normal, self.clearance_mm, direction, outside)
+        return best_way_in(self.bone, points, normal, self.clearance_mm, outside)
+
+    def sides_mm(self) -> tuple[Field, Field]:
+        """Return how far (mm) each lattice point lies on one side, and on the other, of a cut
+        through the middle, across the longer way.
+        """
+        points = places_of(self.fine, self._index())
+        normal, middle = self._normal(points), points.mean(axis=0)
+        local = points - middle
+        local -= (local @ normal)[:, None] * normal
+        along = np.linalg.svd(local, full_matrices=False)[2][0]
+        start = to_index(self.fine, middle[None])[0][::-1]
+        steps = along @ np.reshape(self.fine.GetDirection(), (3, 3)) * FINE_MM
+        side = np.zeros(self.base.shape, np.float32)
+        for axis, n in enumerate(self.base.shape):
+            gone = (np.arange(n) - start[axis]) * steps[2 - axis]
+            side += gone.reshape([-1 if k == axis else 1 for k in range(3)]).astype(np.float32)
+        return side, -side
+
+    def in_two(self) -> float:
+        """Return the share that would be lost if each half had a way in of its own."""
+        halves = [replace(self, base=np.minimum(self.base, side)) for side in self.sides_mm()]
+        return float(np.mean([half.way_in().lost_share for half in halves]))
+
+    def _index(self) -> NDArray[np.intp]:
+        index = np.argwhere(self.base > 0.0)
+        index = index[:: 1 + len(index) // SEARCHING_POINTS]
+        index = index[self.bone[0].at(places_of(self.fine, index)) > self.clearance_mm]
+        if len(index) == 0:
+            raise SkullImplantError("No implant is left after the clearance; reduce it.")
+        return index
+
+    def _normal(self, points: NDArray[np.float64]) -> NDArray[np.float64]:
+        outward = points - self.head_centre_mm
+        normal = (outward / np.linalg.norm(outward, axis=1, keepdims=True)).mean(axis=0)
+        return np.asarray(normal / np.linalg.norm(normal))
 
 
 def _room(
@@ -302,11 +348,17 @@ def _room(
     return smoothed_along_the_rim(room, looked_at, FINE_MM)
 
 
-def _notes_on(way_in: WayIn) -> tuple[str, ...]:
-    """Return what a person must know of a way in that costs much."""
-    if way_in.lost_share <= MOST_LOST_SHARE:
+def _notes_on(way_in: WayIn, whole: _Search | None) -> tuple[str, ...]:
+    """Return what a person must know of a way in that costs much, and what would cost less."""
+    if way_in.lost_share <= MOST_LOST_SHARE and way_in.bared_mm <= MOST_BARED_MM:
         return ()
+    told = (
+        f"On its straight way in the bone overhangs: {100.0 * way_in.lost_share:.0f} % of the "
+        f"implant had to be taken away, up to {way_in.bared_mm:.1f} mm of it at the outer rim."
+    )
+    if whole is None:
+        return (told,)
     return (
-        f"On the best straight way in {100.0 * way_in.lost_share:.0f} % of the implant had to be "
-        "taken away: the bone overhangs. A turn on the way in, or two pieces, would keep more.",
+        f"{told} In two pieces, each with a way in of its own, it would be "
+        f"{100.0 * whole.in_two():.0f} %; a path with a turn may keep more as well.",
     )

@@ -85,12 +85,14 @@ class WayIn:
 
     direction: unit vector (x, y, z; LPS) along which the implant comes out. lost_share: of the
     implant's points, those that have no clearance on the way though they have it in place.
-    off_normal_deg: the direction's angle to the implant's mean normal.
+    off_normal_deg: the direction's angle to the implant's mean normal. bared_mm: how far at most
+    the implant's outer surface draws back from the rim for that.
     """
 
     direction: NDArray[np.float64]
     lost_share: float
     off_normal_deg: float
+    bared_mm: float = 0.0
 
 
 def best_way_in(
@@ -131,7 +133,8 @@ def best_way_in(
         finer = directions_around(best, 2.0 * step_deg, step_deg)
         finer = finer[finer @ normal >= np.cos(np.radians(WIDEST_DEG))]
         tried, costs = np.concatenate([tried, finer]), np.concatenate([costs, cost(finer)])
-    return given_way_in(bone, points_mm, normal, clearance_mm, _middle(tried, costs, cost))
+    best = _middle(tried, costs, cost)
+    return given_way_in(bone, points_mm, normal, clearance_mm, best, at_outside)
 
 
 def _crowded(away_mm: NDArray[np.float32], clearance_mm: float) -> NDArray[np.float32]:
@@ -145,11 +148,16 @@ def given_way_in(
     normal: Floats,
     clearance_mm: float,
     direction: Sequence[float] | Floats,
+    at_outside: NDArray[np.bool_] | None = None,
 ) -> WayIn:
     """Return what the way in along a given direction (any length) costs; see `best_way_in`."""
     unit = np.asarray(direction, np.float64) / np.linalg.norm(direction)
-    away = way_out_mm(bone, points_mm, unit, clearance_mm)
-    return WayIn(unit, float(np.mean(away < clearance_mm)), _angle_deg(unit, normal))
+    lost = way_out_mm(bone, points_mm, unit, clearance_mm) < clearance_mm
+    bared_mm = 0.0
+    if at_outside is not None and (lost & at_outside).any():
+        in_place = way_out_mm(bone, points_mm[lost & at_outside], unit, np.inf)
+        bared_mm = float(in_place.max()) - clearance_mm
+    return WayIn(unit, float(np.mean(lost)), _angle_deg(unit, normal), bared_mm)
 
 
 def _angle_deg(one: Floats, other: Floats) -> float:
