@@ -129,8 +129,8 @@ class DesignSection:
         if not (review.isEdited(nodes) or designOf(nodes).get("edited")):
             return True
         return bool(slicer.util.confirmOkCancelDisplay(
-            _("The implant under review was edited by hand. The new design replaces it, unless you tick 'Keep earlier "
-              "results'. Replace it?"), _("Replace the edited implant?")))
+            _("The implant under review was edited by hand or fitted again. The new design replaces it, unless you "
+              "tick 'Keep earlier results'. Replace it?"), _("Replace the edited implant?")))
 
     def _haveTorch(self) -> bool:
         """Install PyTorch if need be and wanted; say whether the design can begin."""

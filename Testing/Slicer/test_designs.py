@@ -158,7 +158,8 @@ def test_skull_segmentation_and_left_out_bone(logic, scene, small_patient, tmp_p
         outcome.value.segmentation, "Implant", small_ct
     )
     assert np.count_nonzero(after & crescent) > 0.3 * np.count_nonzero(crescent)
-    assert np.count_nonzero(before & crescent) == 0
+    # A voxel at a corner of the mask may lie outside of its smooth surface.
+    assert np.count_nonzero(before & crescent) < 0.05 * np.count_nonzero(crescent)
 
 
 @pytest.mark.slow
@@ -180,9 +181,11 @@ def test_update_meshes_and_checks_the_edited_segment(logic, scene, small_ct):
     new = logic.resultNodes(parameters)
     assert not scene.IsNodePresent(nodes.model)
     found = slicer.util.arrayFromSegmentBinaryLabelmap(new.segmentation, "Implant", small_ct)
-    assert np.array_equal(found, edited)
+    # It is made smooth and fitted again, so that voxels at its edge may change.
+    both, all_of_them = np.count_nonzero(found & edited), np.count_nonzero(found | edited)
+    assert both > 0.85 * all_of_them
     voxels_cm3 = np.count_nonzero(edited) * np.prod(small_ct.GetSpacing()) / 1000.0
-    assert _volume_cm3(new.model) == pytest.approx(voxels_cm3, rel=0.05)
+    assert _volume_cm3(new.model) == pytest.approx(voxels_cm3, rel=0.1)
     assert new.design.GetText() != design_before
     assert '"edited": true' in new.design.GetText()
     closed = [
