@@ -31,6 +31,8 @@ LABELS = {
     "least_wall_mm": "Least wall",
     "insertion_direction": "Way in asked for (x, y, z; LPS)",
     "holes": "Holes asked for",
+    "split_gap_mm": "Split in two with a gap of",
+    "drill": "Drilled",
     "leave_out": "Bone left out",
 }
 # Of the parameters that are none, what is done instead.
@@ -38,6 +40,7 @@ INSTEAD = {
     "thickness_mm": "as the bone that is missing",
     "insertion_direction": "the one on which least is lost",
     "holes": "every hole of 4 cm² and more",
+    "split_gap_mm": "not split",
 }
 PLACES = ("insertion_direction", "holes")  # lists that are no sizes
 # The way that an implant comes out, by the axis (LPS) that it follows most.
@@ -217,6 +220,7 @@ def _implants(together: Mapping[str, Any], implants: Sequence[Mapping[str, Any]]
             "Comes out": way_in_words(implant["insertion_direction_lps"]),
             "Off the mean normal": f"{implant['insertion_off_normal_deg']:.0f}°",
             "Taken away so that it goes in": f"{implant['insertion_lost_percent']:.1f} %",
+            "Outer rim bared for that": f"up to {implant.get('insertion_bared_rim_mm', 0.0):.1f} mm",
             "Bent to be flush at the rim": (
                 "unknown" if correction_mm is None else f"up to {correction_mm:.1f} mm"
             ),
@@ -261,12 +265,29 @@ def _section(title: str, body: str) -> str:
 
 def _parameters(parameters: Mapping[str, Any]) -> str:
     """Return the parameters as a table; what was not asked for says what is done instead."""
-    return _facts(
-        {
-            key: INSTEAD[key] if key in INSTEAD and not value else value
-            for key, value in parameters.items()
-        }
-    )
+    told = {
+        key: INSTEAD[key] if key in INSTEAD and not value else value
+        for key, value in parameters.items()
+    }
+    drilled = {"drill": _drilled(parameters["drill"])} if "drill" in parameters else {}
+    return _facts({**told, **drilled})
+
+
+def _drilled(drill: Mapping[str, Any]) -> str:
+    """Return the holes through the implant that were asked for, in words."""
+    told = []
+    if drill["perforation_mm"]:
+        told.append(
+            f"perforations of {drill['perforation_mm']:g} mm every "
+            f"{drill['perforation_pitch_mm']:g} mm, "
+            f"{drill['perforation_from_rim_mm']:g} mm and more from the rim"
+        )
+    if drill["suture_holes"]:
+        told.append(
+            f"{drill['suture_holes']} suture holes of {drill['suture_hole_mm']:g} mm, "
+            f"{drill['suture_from_rim_mm']:g} mm from the rim"
+        )
+    return "; ".join(told) or "nothing"
 
 
 def _facts(facts: Mapping[str, Any], labels: Mapping[str, str] = LABELS) -> str:

@@ -133,7 +133,7 @@ def test_rearrangement_refines_the_true_occupancy(
 ) -> None:
     occupancy = fraction_on(patient.complete, standard_grid(prior.pose, 2.0))
     fine_bone = rearranged(occupancy, patient.defective, hole)
-    made = array_of(fine_bone) > 0
+    made = array_of(fine_bone) > 0.5
     start = patient.complete.TransformPhysicalPointToIndex(fine_bone.GetOrigin())
     box = tuple(slice(a, a + n) for a, n in zip(start[::-1], made.shape, strict=True))
     true = array_of(crop(patient.complete, box)) > 0

@@ -138,7 +138,11 @@ def test_the_preview_is_a_png_with_everything():
     ct, skull, implant = head()
     seen = []
     preview = compose_preview(
-        ct, skull, implant, surface_of_mask(implant), lambda fraction, message="": seen.append(fraction)
+        ct,
+        skull,
+        implant,
+        surface_of_mask(implant),
+        lambda fraction, message="": seen.append(fraction),
     )
     picture = Image.open(io.BytesIO(preview))
     assert picture.format == "PNG" and picture.width == 1600 and picture.height > 1200

@@ -67,6 +67,7 @@ def implant(label=1, **changes) -> dict:
         "insertion_direction_lps": [0.8, 0.0, 0.6],
         "insertion_off_normal_deg": 17.6,
         "insertion_lost_percent": 0.26,
+        "insertion_bared_rim_mm": 1.26,
         "rim_correction_mm": 1.34,
     }
     return {**found, **changes}
@@ -139,7 +140,7 @@ def test_it_says_what_the_design_says():
         "SkullImplant 1.2.3",
     ):
         assert part in text, part
-    assert Page(report_html(design(), {})).rows() == 4 + 11 + 4 + 3 + 2 + 4
+    assert Page(report_html(design(), {})).rows() == 4 + 12 + 4 + 3 + 2 + 4
 
 
 def test_each_implant_has_its_section_and_its_checks():
@@ -179,6 +180,23 @@ def test_a_design_of_the_first_version_has_its_report():
     del old["implants"]
     text = " ".join(Page(report_html(old, {})).text)
     assert "39.03 cm³" in text and "Comes out" not in text
+
+
+def test_holes_through_the_implant_are_told_in_words():
+    drill = {
+        "perforation_mm": 4.0,
+        "perforation_pitch_mm": 15.0,
+        "perforation_from_rim_mm": 8.0,
+        "suture_holes": 6,
+        "suture_hole_mm": 2.0,
+        "suture_from_rim_mm": 5.0,
+    }
+    text = " ".join(Page(report_html(design(parameters={"drill": drill}), {})).text)
+    assert "perforations of 4 mm every 15 mm, 8 mm and more from the rim" in text
+    assert "6 suture holes of 2 mm, 5 mm from the rim" in text
+    drill |= {"perforation_mm": None, "suture_holes": 0}
+    html = report_html(design(parameters={"drill": drill}), {})
+    assert "<th>Drilled</th><td>nothing</td>" in html
 
 
 @pytest.mark.parametrize(
