@@ -216,11 +216,12 @@ def _implants(together: Mapping[str, Any], implants: Sequence[Mapping[str, Any]]
             **{key: implant[key] for key in ("triangles", "size_mm_xyz")},
         }
         correction_mm = implant["rim_correction_mm"]
+        bared_mm = implant.get("insertion_bared_rim_mm", 0.0)
         told = {
             "Comes out": way_in_words(implant["insertion_direction_lps"]),
             "Off the mean normal": f"{implant['insertion_off_normal_deg']:.0f}°",
             "Taken away so that it goes in": f"{implant['insertion_lost_percent']:.1f} %",
-            "Outer rim bared for that": f"up to {implant.get('insertion_bared_rim_mm', 0.0):.1f} mm",
+            "Outer rim bared for that": f"up to {bared_mm:.1f} mm",
             "Bent to be flush at the rim": (
                 "unknown" if correction_mm is None else f"up to {correction_mm:.1f} mm"
             ),
