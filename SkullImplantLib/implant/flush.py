@@ -44,6 +44,8 @@ BETWEEN_MM = 1.5
 # Depths beyond this are cut, so that their jumps do not ring in the cubic interpolation.
 DEEP_ENOUGH_MM = 3.0
 TOLD_PERCENTILE = 95.0
+# Covariances with every place of the ring are held for so many points at once.
+POINTS_AT_A_TIME = 1 << 12
 
 
 @dataclass(frozen=True)
@@ -60,7 +62,14 @@ class Residual:
         """Return the residual at points (m, 3), mm."""
         if len(self.places_mm) == 0:
             return np.zeros(len(points_mm))
-        return _covariance(points_mm, self.places_mm) @ self.weights
+        parts = range(0, len(points_mm), POINTS_AT_A_TIME)
+        return np.concatenate(
+            [
+                _covariance(points_mm[k : k + POINTS_AT_A_TIME], self.places_mm) @ self.weights
+                for k in parts
+            ]
+            or [np.zeros(0)]
+        )
 
 
 def residual_of(places_mm: Floats, residuals_mm: Floats) -> Residual:
