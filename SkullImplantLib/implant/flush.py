@@ -46,6 +46,8 @@ DEEP_ENOUGH_MM = 3.0
 TOLD_PERCENTILE = 95.0
 # Covariances with every place of the ring are held for so many points at once.
 POINTS_AT_A_TIME = 1 << 12
+# A rim of half a metre has some hundreds of blocks; of more the process would take long.
+MOST_BLOCKS = 1200
 
 
 @dataclass(frozen=True)
@@ -76,13 +78,23 @@ def residual_of(places_mm: Floats, residuals_mm: Floats) -> Residual:
     """Return the process through the residuals (n,), mm, seen at `places_mm` (n, 3)."""
     if len(places_mm) == 0:
         return Residual(np.zeros((0, 3)), np.zeros(0), np.zeros(0))
-    blocks = np.unique(np.floor(places_mm / BLOCK_MM), axis=0, return_inverse=True)[1].ravel()
+    block_mm = BLOCK_MM
+    blocks = _blocks(places_mm, block_mm)
+    while blocks.max() >= MOST_BLOCKS:
+        block_mm *= 1.25
+        blocks = _blocks(places_mm, block_mm)
     count = np.bincount(blocks).astype(float)
     places = np.column_stack([np.bincount(blocks, axis) / count for axis in places_mm.T])
     values = np.bincount(blocks, residuals_mm) / count
     covariance = _covariance(places, places)
     covariance[np.diag_indices(len(places))] += ROUGHNESS_MM**2
     return Residual(places, values, cho_solve(cho_factor(covariance), values))
+
+
+def _blocks(places_mm: Floats, block_mm: float) -> NDArray[np.intp]:
+    """Return the number of the block of space (n,) that each place lies in."""
+    cells = np.floor(places_mm / block_mm)
+    return np.unique(cells, axis=0, return_inverse=True)[1].ravel()
 
 
 def _covariance(one: Floats, other: Floats) -> Floats:
