@@ -1,0 +1,132 @@
+"""Walls that can be made: opened and closed by a ball, one piece, no tunnels."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from SkullImplantLib.implant.level_set import surface_at_zero
+from SkullImplantLib.implant.walls import (
+    RIM_GIVES_MM,
+    closed,
+    genus_of,
+    main_piece,
+    one_solid,
+    opened,
+    smoothed_along_the_rim,
+)
+
+SPACING_MM = 0.5
+Field = NDArray[np.float32]
+AXIS = np.arange(-12.0, 12.0, SPACING_MM) + 0.13
+Z, Y, X = np.meshgrid(AXIS, AXIS, AXIS, indexing="ij")
+ROOM = np.full(X.shape, 5.0, np.float32)
+
+
+def box(half_x: float, half_y: float, half_z: float, at: tuple[float, ...] = (0, 0, 0)) -> Field:
+    """The depth in a box with sharp edges, mm."""
+    away = [np.abs(v - m) - h for v, m, h in zip((X, Y, Z), at, (half_x, half_y, half_z))]
+    outside = np.linalg.norm(np.maximum(away, 0.0), axis=0)
+    return -(outside + np.minimum(np.max(away, axis=0), 0.0)).astype(np.float32)
+
+
+def surface_mm(field: Field) -> NDArray[np.float64]:
+    """The points (x, y, z) of a field's surface."""
+    return surface_at_zero(field)[0] * SPACING_MM + AXIS[0]
+
+
+PLATE = box(9.0, 9.0, 2.5)
+
+
+def test_opening_rounds_edges_by_its_radius_and_leaves_faces() -> None:
+    found = surface_mm(opened(PLATE, SPACING_MM, 1.0))
+    outside = np.maximum(np.abs(found) - np.array([8.0, 8.0, 1.5]), 0.0)
+    away = np.linalg.norm(outside, axis=1) - 1.0
+    # The ball's middles lie in a box whose own edges the lattice cuts off a little.
+    assert np.percentile(np.abs(away), 95) < 0.2 and np.abs(away).max() < 0.35
+    assert away.max() < 0.02
+    face = np.abs(found[:, :2]).max(axis=1) < 6.0
+    np.testing.assert_allclose(np.abs(found[face, 2]), 2.5, atol=0.01)
+
+
+def test_opening_takes_what_is_thinner_and_only_takes() -> None:
+    spike, flake = box(0.6, 0.6, 8.0), box(11.0, 4.0, 0.7)
+    whole = np.maximum.reduce([PLATE, spike, flake])
+    found = opened(whole, SPACING_MM, 1.0)
+    assert (found <= whole).all()
+    # But for a fillet where they begin.
+    assert not (found[(np.abs(Z) > 3.3) | (np.abs(X) > 9.8)] > 0.0).any()
+    assert (found > 0.0).sum() == pytest.approx(
+        (opened(PLATE, SPACING_MM, 1.0) > 0).sum(), rel=0.02
+    )
+    assert not (opened(box(8.0, 8.0, 0.7), SPACING_MM, 1.0) > 0.0).any()
+
+
+def test_closing_fills_pits_and_only_fills() -> None:
+    pit = box(0.8, 0.8, 1.0, (0.0, 0.0, 2.5))
+    found = closed(np.minimum(PLATE, -pit), SPACING_MM, 1.5, np.ones(pit.shape, bool))
+    assert (found >= np.minimum(PLATE, -pit) - 1e-6).all()
+    middle = (np.abs(X) < 0.4) & (np.abs(Y) < 0.4) & (Z > 1.6) & (Z < 2.1)
+    assert (found[middle] > 0.0).all()
+
+
+def test_the_piece_that_holds_the_core_is_kept() -> None:
+    small, large = box(2.0, 4.0, 4.0, (-8.0, 0.0, 0.0)), box(6.0, 6.0, 6.0, (5.0, 0.0, 0.0))
+    both = np.maximum(small, large)
+    for piece, core in ((small, small > 1.0), (large, np.zeros(X.shape, bool))):
+        found = main_piece(both, core)
+        assert ((found > 0.0) == (piece > 0.01)).mean() > 0.999
+        assert ndimage.label(found > 0.0)[1] == 1
+
+
+@pytest.mark.parametrize("window_mm", [0.4, 0.6])
+def test_a_window_is_filled_as_far_as_there_is_room(window_mm: float) -> None:
+    window = box(window_mm, window_mm, 5.0)
+    framed = np.minimum(PLATE, -window)
+    assert genus_of(framed) == 1
+    found = one_solid(framed, ROOM, SPACING_MM, 2.0, framed > 0.0)
+    assert genus_of(found) == 0 and found[24, 24, 24] > 0.0
+    # Where bone stands in the window there is no room: it is not filled, whatever the tunnels.
+    found = one_solid(framed, np.minimum(ROOM, -window), SPACING_MM, 2.0, framed > 0.0)
+    assert not (found[window > 0.0] > 0.0).any()
+
+
+def test_a_hook_and_a_void_are_mended() -> None:
+    handle = np.minimum(box(6.0, 1.2, 7.0), -box(4.0, 3.0, 5.5))
+    handle = np.where(Z > 0.0, handle, -1.0).astype(np.float32)
+    void = box(0.6, 0.6, 0.6)
+    whole = np.minimum(np.maximum(PLATE, handle), -void)
+    assert genus_of(np.maximum(PLATE, handle)) == 1
+    found = one_solid(whole, ROOM, SPACING_MM, 2.0, PLATE > 0.0)
+    assert genus_of(found) == 0
+    assert ndimage.label(np.pad(found <= 0.0, 1, constant_values=True))[1] == 1
+
+
+@settings(max_examples=5)
+@given(seed=st.integers(0, 2**32 - 1), least_wall_mm=st.floats(1.0, 3.0))
+def test_whatever_comes_one_piece_with_its_wall_goes_out(seed: int, least_wall_mm: float) -> None:
+    noise = ndimage.gaussian_filter(np.random.default_rng(seed).normal(size=X.shape), 5.0)
+    noise *= 2.0 / np.linalg.norm(np.gradient(noise, SPACING_MM), axis=0).mean()
+    rough = np.minimum(PLATE, noise + 1.5).astype(np.float32)
+    found = one_solid(rough, ROOM, SPACING_MM, least_wall_mm, rough > 0.0)
+    if not (found > 0.0).any():
+        return
+    assert ndimage.label(found > 0.0)[1] == 1
+    # Each place in it lies in a ball as wide as the wall, to the lattice's step.
+    inside = found > 0.0
+    depth = ndimage.distance_transform_edt(np.pad(inside, 4), sampling=SPACING_MM)
+    core = depth >= least_wall_mm / 2.0 - SPACING_MM / 2.0
+    reach = ndimage.distance_transform_edt(~core, sampling=SPACING_MM)[4:-4, 4:-4, 4:-4]
+    assert reach[inside].max() <= least_wall_mm / 2.0 + 2.0 * SPACING_MM
+
+
+def test_smoothing_the_rim_gives_no_more_of_the_clearance_than_it_says() -> None:
+    steps = np.where(np.round(X) % 4 < 2, 0.6, 0.0)
+    room = (6.0 - Y + steps).astype(np.float32)
+    found = smoothed_along_the_rim(room, np.ones(room.shape, bool), SPACING_MM)
+    near = np.abs(room) < 1.5
+    assert (found <= room + np.float32(RIM_GIVES_MM) + 1e-5)[near].all()
+    edge = np.abs(Y - 6.2) < 1.0
+    assert np.std(found[edge] + Y[edge]) < np.std(room[edge] + Y[edge])
