@@ -59,7 +59,8 @@ class Trial:
         """Return all that the case's row depends on, the library's code excepted, and what is
         judged anew from its features whenever it is read.
         """
-        options = asdict(self.options)
+        # As rows have them that were kept on disk: lists for tuples.
+        options = json.loads(json.dumps(asdict(self.options)))
         options["model"] = Path(self.options.model).stem
         return {
             "version": __version__,
