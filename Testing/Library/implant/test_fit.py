@@ -1,264 +1,252 @@
-"""Implants cut from spherical skulls, where the answer is known to the voxel."""
+"""The fit on shells made by formula: gap, faces, thickness, what an overhang costs, the way in."""
 
 import numpy as np
 import pytest
-import SimpleITK as sitk
+from analytic_shells import (
+    AS_IT_IS,
+    Case,
+    Depth,
+    Frame,
+    case_of,
+    conical_hole,
+    ellipsoid,
+    oblique_hole,
+    placed,
+    sphere,
+)
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy import ndimage
-from scipy.spatial.transform import Rotation
+from numpy.typing import NDArray
+from vtkmodules.vtkCommonDataModel import vtkPolyData
 
-from SkullImplantLib.core.images import (
-    array_of,
-    image_like,
-    index_to_lps_mm,
-    same_grid,
-    straighten_axes,
-)
+from SkullImplantLib.core.images import array_of
 from SkullImplantLib.errors import SkullImplantError
-from SkullImplantLib.implant.fit import ImplantOptions, make_implant
+from SkullImplantLib.implant.fit import Implant, make_implants, mask_of
+from SkullImplantLib.implant.mesh_distance import MeshDistance
+from SkullImplantLib.implant.meshes import arrays_of, facet_vectors, mesh_health
+from SkullImplantLib.implant.surface import surface_of
+from SkullImplantLib.options import ImplantOptions
 
-OUTER_MM, INNER_MM = 40.0, 33.0
-COS_CAP = float(np.cos(np.deg2rad(40)))  # half the opening of the cone that is cut out
-EXACT = ImplantOptions(clearance_mm=0)
-UP = np.array([0.0, 0.0, 1.0])
+Floats = NDArray[np.float64]
 
-
-def grid_of(spacing=(1.0, 1.0, 1.0), direction=np.eye(3), half_mm=44.0) -> sitk.Image:
-    """An empty image of any axes around the point 0."""
-    size = [int(np.ceil(2 * half_mm / s)) for s in spacing]
-    grid = sitk.Image(size, sitk.sitkUInt8)
-    grid.SetSpacing(spacing)
-    grid.SetDirection(np.asarray(direction).ravel().tolist())
-    straighten_axes(grid)  # as reading does
-    middle = np.asarray(direction) @ ((np.asarray(size) - 1) / 2 * spacing)
-    grid.SetOrigin((-middle).tolist())
-    return grid
-
-
-def points_of(grid: sitk.Image) -> np.ndarray:
-    """The LPS points (z, y, x, 3) of the voxel centres."""
-    index = np.stack(np.indices(grid.GetSize()[::-1])[::-1], axis=-1)
-    matrix = index_to_lps_mm(grid)
-    return index @ matrix[:3, :3].T + matrix[:3, 3]
+OUTER_MM, THICKNESS_MM, HOLE_MM = 40.0, 7.0, 15.0
+INNER_MM = OUTER_MM - THICKNESS_MM
+MOUTH_Z_MM = float(np.sqrt(OUTER_MM**2 - HOLE_MM**2))  # of the hole's edge at the outer table
+BOX_MM = ((-27.0, -27.0, 12.0), (27.0, 27.0, 45.0))
+SHELL = sphere(OUTER_MM, THICKNESS_MM)
+EDGE_MM = 1.3  # edges are rounded by 1 mm: faces and walls are looked at beyond that
+STEP_MM = 0.5  # on the way out
+WIDER_MM = 0.2
+TURNED = placed((25.0, -40.0, 70.0), (120.0, -35.0, 800.0))
+LEFT_HANDED = placed((80.0, 10.0, -30.0), (0.0, 0.0, 0.0)).turned @ np.diag([1.0, 1.0, -1.0])
 
 
-def shell(points, outer=OUTER_MM, inner=INNER_MM) -> np.ndarray:
-    radius = np.linalg.norm(points, axis=-1)
-    return (radius <= outer) & (radius >= inner)
+def hole(draft_deg: float = 15.0) -> Depth:
+    return conical_hole(MOUTH_Z_MM, HOLE_MM, draft_deg)
 
 
-def cap(points, axis=UP, cosine=COS_CAP) -> np.ndarray:
-    return points @ axis >= cosine * np.linalg.norm(points, axis=-1)
+def corners_of(case: Case, mesh: vtkPolyData) -> tuple[Floats, Floats]:
+    """The middles of a mesh's facets and their unit normals, as places of the head."""
+    points, triangles = arrays_of(mesh)
+    normals = facet_vectors(points, triangles)
+    normals /= np.linalg.norm(normals, axis=1, keepdims=True)
+    return case.frame.from_lps(points[triangles].mean(axis=1)), normals @ case.frame.turned
 
 
-def dice(a: np.ndarray, b: np.ndarray) -> float:
-    return 2 * (a & b).sum() / (a.sum() + b.sum())
-
-
-def solid_of(implant) -> np.ndarray:
-    """The implant's voxels, once it is one piece joined by faces and without a cavity."""
-    solid = array_of(implant.mask) == 1
-    assert ndimage.label(solid)[1] == 1
-    assert ndimage.label(np.pad(~solid, 1, constant_values=True))[1] == 1
-    return solid
-
-
-spacings = st.tuples(*[st.floats(0.7, 1.6)] * 3)
-directions = st.builds(
-    lambda angles, mirrored: (
-        Rotation.from_euler("zyx", angles).as_matrix() @ np.diag([-1.0 if mirrored else 1.0, 1, 1])
-    ),
-    st.tuples(*[st.floats(-3, 3)] * 3),
-    st.booleans(),
-)
-
-
-@settings(max_examples=8, deadline=None)
-@given(spacing=spacings, direction=directions)
-def test_the_exact_complement_comes_back_on_any_grid(spacing, direction):
-    grid = grid_of(spacing, direction)
-    points = points_of(grid)
-    complete = shell(points)
-    truth = complete & cap(points)
-    implant = make_implant(
-        image_like(complete, grid), image_like(complete & ~truth, grid), options=EXACT
+def gaps_of(case: Case, mesh: vtkPolyData) -> Floats:
+    """The distance of the implant's side walls, off its edges, from the wall of the hole."""
+    middles, normals = corners_of(case, mesh)
+    along = np.stack(
+        [case.hole(middles - 1e-3 * axis) - case.hole(middles) for axis in np.eye(3)], axis=-1
     )
-    assert same_grid(implant.mask, grid)
-    # But for voxels of the sharp edge that are spurs on some grids: up to 1.2 % of the volume.
-    assert dice(solid_of(implant), truth) > 0.99
-    assert implant.volume_cm3 == pytest.approx(truth.sum() * np.prod(spacing) / 1000, rel=0.02)
-    assert implant.notes == ()
+    along /= np.linalg.norm(along, axis=1, keepdims=True)
+    side = (np.einsum("ij,ij->i", normals, along) > 0.95) & (case.shell(middles) > EDGE_MM)
+    return case.hole(middles)[side]
 
 
-@settings(max_examples=8, deadline=None)
-@given(spacing=spacings, direction=directions, shift_mm=st.tuples(*[st.floats(-0.5, 0.5)] * 3))
-def test_a_misplaced_completion_leaves_no_skin_on_bone(spacing, direction, shift_mm):
-    grid = grid_of(spacing, direction)
-    points = points_of(grid)
-    complete, hole = shell(points), cap(points)
-    defective = complete & ~hole
-    moved = shell(points + np.asarray(shift_mm), OUTER_MM + 0.4, INNER_MM - 0.4)
-    assert ((moved & ~defective) & ~hole).sum() > 0.1 * (moved & hole).sum()  # there are skins
-    implant = make_implant(image_like(moved, grid), image_like(defective, grid), options=EXACT)
-    solid = solid_of(implant)
-    assert not (solid & defective).any()
-    assert dice(solid, moved & hole) > 0.97
-    reach_mm = EXACT.rim_slack_mm + 2 * max(spacing)
-    angle = np.arccos(np.clip(points[..., 2] / np.linalg.norm(points, axis=-1), -1, 1))
-    beyond_rim_mm = (angle - np.arccos(COS_CAP)) * OUTER_MM
-    assert not (solid & (beyond_rim_mm > reach_mm)).any()
+def assert_one_sound_piece(mesh: vtkPolyData) -> None:
+    health = mesh_health(mesh)
+    assert health.watertight and health.outward and health.degenerate == 0
+    assert (health.pieces, health.genus) == (1, 0)
 
 
-def test_a_noisy_completion_gives_one_clean_solid_near_the_truth():
-    grid = grid_of((0.8, 0.8, 0.8))
-    points = points_of(grid)
-    complete, hole = shell(points), cap(points)
-    rng = np.random.default_rng(5)
-    noise_mm = ndimage.gaussian_filter(rng.normal(size=complete.shape), 1.0)
-    radius = np.linalg.norm(points, axis=-1) + 0.4 * noise_mm / noise_mm.std()
-    noisy = (radius <= OUTER_MM) & (radius >= INNER_MM) & (rng.random(complete.shape) > 0.002)
-    implant = make_implant(
-        image_like(noisy, grid), image_like(complete & ~hole, grid), options=EXACT
-    )
-    assert dice(solid_of(implant), complete & hole) > 0.95
-
-
-@settings(max_examples=8, deadline=None)
-@given(spacing=spacings, direction=directions, clearance_mm=st.floats(0.3, 2.5))
-def test_the_clearance_is_a_gap_of_that_many_millimetres(spacing, direction, clearance_mm):
-    grid = grid_of(spacing, direction)
-    points = points_of(grid)
-    complete, hole = shell(points), cap(points)
-    implant = make_implant(
-        image_like(complete, grid),
-        image_like(complete & ~hole, grid),
-        ImplantOptions(clearance_mm=clearance_mm),
-    )
-    solid = solid_of(implant)
-    gap_volume_mm3 = ((complete & hole) & ~solid).sum() * np.prod(spacing)
-    # The cut is a cone; moved inwards by the gap, it has this area half-way.
-    sine = np.sqrt(1 - COS_CAP**2)
-    slant_mm = OUTER_MM - INNER_MM
-    half_way_mm = sine * (OUTER_MM + INNER_MM) / 2 - COS_CAP * clearance_mm / 2
-    gap_mm = gap_volume_mm3 / (2 * np.pi * half_way_mm * slant_mm)
-    assert gap_mm == pytest.approx(clearance_mm, abs=0.3 * max(spacing))
-
-
-def test_bone_as_thin_as_the_temple_is_kept():
-    grid = grid_of((0.5, 0.5, 0.5), half_mm=42)
-    points = points_of(grid)
-    complete, hole = shell(points, OUTER_MM, OUTER_MM - 1.2), cap(points)
-    implant = make_implant(
-        image_like(complete, grid), image_like(complete & ~hole, grid), options=EXACT
-    )
-    assert dice(solid_of(implant), complete & hole) > 0.98
-
-
-def two_holes(grid: sitk.Image) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """A shell, its large hole above and its small hole below."""
-    points = points_of(grid)
-    complete = shell(points)
-    return complete, complete & cap(points), complete & cap(points, -UP, 0.9)
-
-
-def test_the_largest_of_two_holes_is_designed_and_the_other_named():
-    grid = grid_of()
-    complete, large, small = two_holes(grid)
-    skull = image_like(complete & ~large & ~small, grid)
-    implant = make_implant(image_like(complete, grid), skull, options=EXACT)
-    assert dice(solid_of(implant), large) > 0.99
-    (note,) = implant.notes
-    assert "1 more" in note
-
-
-def test_a_hole_that_is_pointed_at_is_designed():
-    grid = grid_of()
-    complete, large, small = two_holes(grid)
-    implant = make_implant(
-        image_like(complete, grid),
-        image_like(complete & ~large & ~small, grid),
-        options=EXACT,
-        hole=image_like(small, grid),
-    )
-    assert dice(solid_of(implant), small) > 0.99
-
-
-def test_debris_inside_the_head_is_not_the_implant():
-    grid = grid_of()
-    points = points_of(grid)
-    complete, hole = shell(points), cap(points)
-    debris = np.linalg.norm(points, axis=-1) < 22
-    assert debris.sum() > (complete & hole).sum()
-    implant = make_implant(
-        image_like(complete | debris, grid), image_like(complete & ~hole, grid), options=EXACT
-    )
-    assert dice(solid_of(implant), complete & hole) > 0.99
-
-
-def test_spurs_and_cavities_of_the_completion_are_mended():
-    grid = grid_of((0.5, 0.5, 0.5), half_mm=42)
-    points = points_of(grid)
-    complete, hole = shell(points), cap(points)
-    spur = (np.hypot(points[..., 0] - 3, points[..., 1]) < 0.5) & (points[..., 2] > 20)
-    spur &= np.linalg.norm(points, axis=-1) < INNER_MM
-    cavity = np.linalg.norm(points - [0, 0, (OUTER_MM + INNER_MM) / 2], axis=-1) < 1.6
-    completed = (complete | spur) & ~cavity
-    implant = make_implant(
-        image_like(completed, grid), image_like(complete & ~hole, grid), options=EXACT
-    )
-    solid = solid_of(implant)
-    assert (solid & spur & (points[..., 2] < INNER_MM - 2)).sum() == 0
-    assert (solid & cavity).sum() == cavity.sum()
-    assert dice(solid, complete & hole) > 0.995
-
-
-@pytest.mark.parametrize("skin_mm", [0.0, 1.0])
-def test_a_skull_without_a_hole_is_an_error(skin_mm):
-    grid = grid_of()
-    points = points_of(grid)
-    completed = shell(points, OUTER_MM + skin_mm, INNER_MM - skin_mm)
-    with pytest.raises(SkullImplantError, match="No defect was found"):
-        make_implant(image_like(completed, grid), image_like(shell(points), grid))
-
-
-def test_nothing_to_work_with_is_an_error():
-    grid = grid_of()
-    points = points_of(grid)
-    complete, hole = image_like(shell(points), grid), cap(points, cosine=0.95)
-    with pytest.raises(SkullImplantError, match="empty"):
-        make_implant(complete, grid)
-    with pytest.raises(SkullImplantError, match="No defect was found"):
-        make_implant(grid, complete)
-    with pytest.raises(SkullImplantError, match="reduce the clearance"):
-        make_implant(
-            complete,
-            image_like(shell(points) & ~hole, grid),
-            ImplantOptions(clearance_mm=15),
-        )
-
-
-def test_masks_on_different_grids_are_refused():
-    grid = grid_of()
-    other = sitk.Image(grid)
-    other.SetOrigin((5, 5, 5))
-    with pytest.raises(ValueError, match="hole"):
-        make_implant(grid, grid, hole=other)
-    with pytest.raises(ValueError, match="defective"):
-        make_implant(grid, other)
+def assert_goes_in(case: Case, implant: Implant, mesh: vtkPolyData, free_mm: float) -> None:
+    """Nothing of it comes nearer to bone than that on its way out, by formula, not by the fit."""
+    places = case.frame.from_lps(arrays_of(mesh)[0])
+    way = implant.way_in.direction @ case.frame.turned
+    for gone_mm in np.arange(0.0, 25.0, STEP_MM):
+        assert case.bone(places + gone_mm * way).max() <= -free_mm
 
 
 @pytest.mark.slow
-def test_a_piece_of_a_real_skull_comes_back(shared_data):
-    skull = sitk.ReadImage(str(shared_data / "test" / "brainweb-49.nii.gz"))
-    skull = sitk.RegionOfInterest(skull, [200, 434, 180], [162, 0, 182])  # the left vault
-    complete = array_of(skull) > 0
-    temple = np.asarray(skull.GetOrigin()) + np.array([200, 200, 90]) * skull.GetSpacing()
-    truth = complete & (np.linalg.norm(points_of(skull) - temple, axis=-1) < 38)
-    defective = image_like(complete & ~truth, skull)
-    exact = make_implant(skull, defective, options=EXACT)
-    assert dice(solid_of(exact), truth) > 0.99
-    fitted = make_implant(skull, defective)
-    solid = solid_of(fitted)
-    assert not (solid & ~truth).any()
-    assert 0.9 * exact.volume_cm3 < fitted.volume_cm3 < exact.volume_cm3
+@pytest.mark.parametrize(
+    ("shell", "spacing", "frame", "axes", "clearance_mm", "faces_off_mm"),
+    [
+        (SHELL, (0.5, 0.5, 0.5), AS_IT_IS, None, 0.3, 0.05),
+        (SHELL, (1.0, 1.0, 1.0), TURNED, None, 1.0, 0.1),
+        (SHELL, (1.0, 1.0, 2.0), AS_IT_IS, None, 0.5, 0.3),
+        (
+            ellipsoid((46.0, 42.0, 40.0), THICKNESS_MM),
+            (0.7, 1.1, 1.6),
+            TURNED,
+            LEFT_HANDED,
+            2.0,
+            0.2,
+        ),
+    ],
+    ids=["0.5 mm", "1 mm turned", "2 mm slices", "ellipsoid, left-handed"],
+)
+def test_gap_and_faces_are_what_was_asked(
+    shell: Depth,
+    spacing: tuple[float, float, float],
+    frame: Frame,
+    axes: Floats | None,
+    clearance_mm: float,
+    faces_off_mm: float,
+) -> None:
+    case = case_of(shell, hole(), spacing, frame, axes, BOX_MM)
+    implant = case.fitted(ImplantOptions(clearance_mm=clearance_mm))
+    mesh = surface_of(implant.field)
+    assert_one_sound_piece(mesh)
+    gaps = gaps_of(case, mesh)
+    # A rim of 15 mm radius is taken back a little where it is smoothed.
+    assert clearance_mm - 0.05 <= np.median(gaps) <= clearance_mm + WIDER_MM
+    assert np.percentile(gaps, 5) >= clearance_mm - 0.15
+    assert np.percentile(gaps, 95) <= clearance_mm + 0.5
+    middles, _ = corners_of(case, mesh)
+    faces = np.abs(shell(middles))[case.hole(middles) > clearance_mm + EDGE_MM + 0.5]
+    assert np.percentile(faces, 95) <= faces_off_mm
+    assert_goes_in(case, implant, mesh, clearance_mm - 0.2)
+    assert implant.correction_mm < 0.3 and implant.notes == ()
+    labels = array_of(mask_of((implant,), case.missing))
+    volume_mm3 = labels.sum() * np.prod(case.missing.GetSpacing())
+    assert volume_mm3 / 1000.0 == pytest.approx(mesh_health(mesh).volume_cm3, rel=0.03)
+
+
+@pytest.mark.slow
+@pytest.mark.xfail(run=False, reason="with a thickness the field is infinite, and the fit hangs")
+def test_one_thickness_is_measured_from_the_outer_face() -> None:
+    case = case_of(SHELL, hole(), corners_mm=BOX_MM)
+    mesh = surface_of(case.fitted(ImplantOptions(thickness_mm=4.0)).field)
+    assert_one_sound_piece(mesh)
+    middles, _ = corners_of(case, mesh)
+    radius = np.linalg.norm(middles, axis=1)[case.hole(middles) > 2.5]
+    outside = radius > OUTER_MM - 2.0
+    np.testing.assert_allclose(radius[outside], OUTER_MM, atol=0.1)
+    np.testing.assert_allclose(radius[~outside], OUTER_MM - 4.0, atol=0.15)
+
+
+@pytest.mark.slow
+def test_an_overhang_costs_what_lies_behind_it_and_no_more() -> None:
+    """A hole that is wider inside by 20 degrees: what goes straight out is its mouth's width."""
+    case = case_of(SHELL, hole(-20.0), corners_mm=BOX_MM)
+    options = ImplantOptions(insertion_direction=(0.0, 0.0, 1.0), least_wall_mm=0.5)
+    implant, _ = _without_notes(case, options)
+    mesh = surface_of(implant.field)
+    assert_one_sound_piece(mesh)
+    assert_goes_in(case, implant, mesh, 0.3)
+    step = 0.25
+    axis = np.arange(-22.0, 22.0, step)
+    z, y, x = np.meshgrid(np.arange(20.0, 42.0, step), axis, axis, indexing="ij")
+    p = np.stack([x, y, z], axis=-1)
+    across = np.hypot(x, y)
+    in_place = (SHELL(p) > 0.0) & (case.hole(p) > 0.5)
+    kept = in_place & (across < HOLE_MM - 0.5)
+    shares = [np.mean(across[in_place] > HOLE_MM - 0.5 + off_mm) for off_mm in (0.15, -0.15)]
+    assert shares[0] <= implant.way_in.lost_share <= shares[1]
+    assert mesh_health(mesh).volume_cm3 * 1000.0 == pytest.approx(kept.sum() * step**3, rel=0.03)
+    assert implant.notes and "the bone overhangs" in implant.notes[0]
+
+
+def _without_notes(case: Case, options: ImplantOptions) -> tuple[Implant, tuple[str, ...]]:
+    (implant,), notes = make_implants(
+        case.depth, case.surface, case.missing, case.frame.moved_mm, options
+    )
+    return implant, notes
+
+
+@pytest.mark.slow
+def test_the_direction_of_a_drilled_hole_is_found() -> None:
+    way = np.array([np.sin(np.radians(25.0)), 0.0, np.cos(np.radians(25.0))])
+    drilled = oblique_hole(HOLE_MM, way, np.array([0.0, 0.0, OUTER_MM]))
+    case = case_of(SHELL, drilled, frame=TURNED, corners_mm=BOX_MM)
+    implant = case.fitted()
+    found = implant.way_in.direction @ case.frame.turned
+    assert np.degrees(np.arccos(min(1.0, found @ way))) < 2.0
+    mesh = surface_of(implant.field)
+    assert_one_sound_piece(mesh)
+    assert_goes_in(case, implant, mesh, 0.25)
+
+
+def star_shaped(waves: list[tuple[float, float]]) -> Depth:
+    """A hole whose outline goes in and out around the z axis; its walls stand towards the head's
+    middle.
+    """
+
+    def depth(p: Floats) -> Floats:
+        around = np.arctan2(p[..., 1], p[..., 0])
+        edge = 0.4 * (1.0 + sum(a * np.cos(k * around + b) for k, (a, b) in enumerate(waves, 2)))
+        angle = np.arctan2(np.hypot(p[..., 0], p[..., 1]), p[..., 2])
+        return (edge - angle) * np.linalg.norm(p, axis=-1)
+
+    return depth
+
+
+@pytest.mark.slow
+@settings(max_examples=3)
+@given(
+    waves=st.lists(st.tuples(st.floats(0.0, 0.12), st.floats(0.0, 6.3)), min_size=2, max_size=3),
+    clearance_mm=st.floats(0.0, 2.0),
+)
+def test_any_star_shaped_hole_gets_one_piece_that_goes_in(
+    waves: list[tuple[float, float]], clearance_mm: float
+) -> None:
+    case = case_of(SHELL, star_shaped(waves), corners_mm=BOX_MM)
+    implant, _ = _without_notes(case, ImplantOptions(clearance_mm=clearance_mm))
+    mesh = surface_of(implant.field)
+    assert_one_sound_piece(mesh)
+    # The hole's own distance is not exact beside its corners.
+    assert_goes_in(case, implant, mesh, 0.7 * clearance_mm - 0.3)
+
+
+@pytest.mark.slow
+def test_the_fit_goes_with_the_head() -> None:
+    """Turned and moved, the head gets the same implant, turned and moved."""
+    surfaces = []
+    for frame in (AS_IT_IS, TURNED):
+        case = case_of(SHELL, hole(), frame=frame, corners_mm=BOX_MM)
+        points, triangles = arrays_of(surface_of(case.fitted().field))
+        surfaces.append((frame.from_lps(points), triangles))
+    (one, triangles), (other, _) = surfaces
+    away = MeshDistance(one, triangles).unsigned_mm(other)
+    assert np.percentile(away, 95) < 0.1 and away.max() < 0.3
+
+
+@pytest.mark.slow
+def test_two_holes_get_an_implant_each() -> None:
+    aside = placed((0.0, 75.0, 0.0), (0.0, 0.0, 0.0))
+    small = conical_hole(float(np.sqrt(OUTER_MM**2 - 13.0**2)), 13.0, 15.0)
+
+    def both(p: Floats) -> Floats:
+        return np.maximum(hole()(p), small(aside.from_lps(p)))
+
+    case = case_of(SHELL, both, corners_mm=((-27.0, -27.0, -14.0), (45.0, 27.0, 45.0)))
+    implants, notes = make_implants(case.depth, case.surface, case.missing, np.zeros(3))
+    assert notes == () and len(implants) == 2
+    assert implants[0].centre_mm == pytest.approx((0.0, 0.0, 36.0), abs=1.5)
+    assert implants[1].centre_mm == pytest.approx(aside.to_lps(np.array([0.0, 0, 36.0])), abs=1.5)
+    labels = array_of(mask_of(implants, case.missing))
+    missing = array_of(case.missing) > 0
+    assert set(np.unique(labels)) == {0, 1, 2}
+    assert (labels > 0)[missing].mean() > 0.85 and (labels[~missing] > 0).mean() < 1e-3
+    (chosen,), notes = make_implants(
+        case.depth, case.surface, case.missing, np.zeros(3), ImplantOptions(holes=(2,))
+    )
+    assert chosen.centre_mm == implants[1].centre_mm
+    assert len(notes) == 1 and "One more hole stays open" in notes[0]
+
+
+def test_a_clearance_that_leaves_nothing_is_named() -> None:
+    case = case_of(SHELL, hole(), (1.5, 1.5, 1.5), corners_mm=BOX_MM)
+    with pytest.raises(SkullImplantError, match="reduce"):
+        case.fitted(ImplantOptions(clearance_mm=16.0))
