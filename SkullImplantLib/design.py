@@ -95,7 +95,7 @@ def design_implant(
         implants, notes = make_implants(
             depth, bone, hole.mask, pose.centre_mm, options.implant, progress
         )
-        mask = mask_of(implants, filled)
+        mask = mask_of(implants, crop(skull.mask, hole.box))
     with stages.stage("surface") as progress:
         meshes = meshes_of(implants, progress)
     with stages.stage("checks") as progress:

@@ -105,7 +105,7 @@ def update_design(
             )
             for number, label in enumerate(edited)
         )
-        mask = mask_of(implants, masks.implant)
+        mask = mask_of(implants, masks.skull)
     with stages.stage("surface") as progress:
         meshes = meshes_of(implants, progress)
     with stages.stage("checks") as progress:

@@ -231,13 +231,16 @@ def _away_from_bone(points_mm: NDArray[np.float64], surface: BoneSurface) -> NDA
     return np.asarray(away / np.linalg.norm(away))
 
 
-def mask_of(implants: tuple[Implant, ...], grid: sitk.Image) -> sitk.Image:
-    """Return the implants as labels 1 to N (uint8) on `grid`: the voxels whose centre is in one."""
-    labels = np.zeros(grid.GetSize()[::-1], np.uint8)
+def mask_of(implants: tuple[Implant, ...], bone: sitk.Image) -> sitk.Image:
+    """Return the implants as labels 1 to N (uint8) on the grid of `bone`: the voxels whose centre is
+    in one, and that are none of the bone's (uint8 0/1), which as a mask has sharper corners.
+    """
+    labels = np.zeros(bone.GetSize()[::-1], np.uint8)
+    free = array_of(bone) == 0
     for number, implant in enumerate(implants, 1):
-        inside = array_of(resample(implant.field, grid, outside=-BAND_MM)) > 0.0
-        labels[inside & (labels == 0)] = number
-    return image_like(labels, grid)
+        inside = array_of(resample(implant.field, bone, outside=-BAND_MM)) > 0.0
+        labels[inside & free & (labels == 0)] = number
+    return image_like(labels, bone)
 
 
 def _lattice_around(opening: Opening, far: BoneDistance, margin_mm: float) -> sitk.Image:

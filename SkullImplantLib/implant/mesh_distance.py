@@ -33,6 +33,8 @@ class MeshDistance:
     def __init__(self, points_mm: Floats, triangles: NDArray[np.integer]) -> None:
         if len(triangles) == 0:
             raise ValueError("a mesh without triangles is nowhere")
+        if not np.isfinite(points_mm).all():
+            raise ValueError("the mesh has points that are no numbers")
         self._corners = np.asarray(points_mm, np.float64)[triangles]
         middles, self._of, reach_mm = _middles(self._corners)
         # One more for "none within reach", which the tree gives the last number and infinity.

@@ -60,7 +60,7 @@ def _below_outer_mm(
 ) -> Field:
     """Return the distance below the sheet's outer surface where `looked_at`, float32 (z, y, x), mm.
 
-    Negative above it, and beyond the sheet's edges; infinite deeper than `within_mm` and a step.
+    Negative above it, and beyond the sheet's edges; at most `within_mm` and a step.
     """
     spacing_mm = float(lattice.GetSpacing()[0])
     result = np.full(sheet.field.shape, np.float32(-spacing_mm))
@@ -88,5 +88,5 @@ def _below_outer_mm(
     along = -np.einsum("ij,ij->i", places - nearest, facet)
     under = np.abs(along) >= UNDER * away
     signed = np.where(under | np.isinf(away), np.copysign(away, along), -away)
-    result[looked_at] = np.where(np.isinf(away), np.inf, signed)
+    result[looked_at] = np.where(np.isinf(away), within_mm + spacing_mm, signed)
     return result

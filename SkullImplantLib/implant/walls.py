@@ -30,7 +30,7 @@ MOST_FOR_A_TUNNEL = 0.02
 CORNER = 1.75  # of a cube's corner a ball leaves the square root of 3 of its radius
 # The rim is smoothed by about a voxel of a coarse CT (standard deviation), and of the clearance no
 # more is given for that than this.
-RIM_BLUR_MM, RIM_GIVES_MM, RIM_ROUNDS = 1.0, 0.1, 3
+RIM_BLUR_MM, RIM_GIVES_MM, RIM_ROUNDS = 1.0, 0.1, 2
 
 
 def opened(
