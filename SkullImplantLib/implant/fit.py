@@ -232,8 +232,8 @@ def _away_from_bone(points_mm: NDArray[np.float64], surface: BoneSurface) -> NDA
 
 
 def mask_of(implants: tuple[Implant, ...], bone: sitk.Image) -> sitk.Image:
-    """Return the implants as labels 1 to N (uint8) on the grid of `bone`: the voxels whose centre is
-    in one, and that are none of the bone's (uint8 0/1), which as a mask has sharper corners.
+    """Return the implants as labels 1 to N (uint8) on the grid of `bone`: the voxels with their
+    centre in one that are not of the bone (uint8 0/1), which has sharper corners as a mask.
     """
     labels = np.zeros(bone.GetSize()[::-1], np.uint8)
     free = array_of(bone) == 0
