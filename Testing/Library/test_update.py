@@ -57,7 +57,10 @@ def lower_half(mask: np.ndarray) -> np.ndarray:
 
 
 def with_a_crumb(mask: np.ndarray) -> np.ndarray:
-    mask[2:6, 2:6, 2:6] = True
+    """A cube of three voxels outside of the head, to the left of the implant."""
+    z, y = (int(along) for along in np.argwhere(mask)[:, :2].mean(axis=0))
+    x = int(np.argwhere(mask)[:, 2].max())
+    mask[z - 1 : z + 2, y - 1 : y + 2, x + 4 : x + 7] = True
     return mask
 
 
