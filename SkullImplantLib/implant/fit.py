@@ -55,7 +55,7 @@ PIT_MM = 1.5
 # The implant's outer surface, on the outer half of the sheet, is so thick for the way in.
 HALF, OUTSIDE_MM = 0.5, 1.5
 # Points of the implant that look for the way in.
-SEARCHING_POINTS = 4000
+SEARCHING_POINTS = 3000
 # A straight way in that loses more than this is told: a part of the hole would stay open.
 MOST_LOST_SHARE = 0.05
 MOST_BARED_MM = 1.0

@@ -164,10 +164,11 @@ def made_flush(
     residual = _at(image_like(rough, coarse), middles)
     same_wall = np.abs(residual) < FARTHEST_MM
     moves, sizes = np.zeros((2, *rough.shape), np.float32), []
+    sheet = image_like(np.abs(rough) < np.float32(DEEP_ENOUGH_MM - 0.01), coarse)
     for side, move in zip((1.0, -1.0), moves):
         chosen = same_wall & (side * facing > FACING)
         process = residual_of(middles[chosen], residual[chosen].astype(np.float64))
-        move[...] = _on_lattice(process, coarse)
+        move[...] = _on_sheet(process, sheet)
         sizes.append(np.abs(process.values_mm))
     moved = np.concatenate(sizes)
     shift = (share * moves[0] - (1.0 - share) * moves[1]) / np.float32(_spacing(coarse))
@@ -223,15 +224,20 @@ def _facing(
     return cosine
 
 
-def _on_lattice(process: Residual, lattice: sitk.Image) -> Field:
-    """Return the process on a lattice, from one of `KNOWN_MM` over which it is smooth."""
-    coarse = lattice_over(lattice, KNOWN_MM)
-    values = np.zeros(coarse.GetSize()[::-1], np.float32)
-    if len(process.places_mm):
-        points = places_of(coarse, np.argwhere(np.ones(values.shape, bool)))
+def _on_sheet(process: Residual, sheet: sitk.Image) -> Field:
+    """Return the process around a sheet (uint8, where it is), on its lattice, 0 farther off; from a
+    lattice of `KNOWN_MM` over which it is smooth.
+    """
+    coarse = lattice_over(sheet, KNOWN_MM)
+    near = values_on(sheet, coarse, 0.0) > 0.0
+    values = np.zeros(near.shape, np.float32)
+    if len(process.places_mm) and near.any():
+        points = places_of(coarse, np.argwhere(near))
         apart, _ = cKDTree(process.places_mm).query(
             points, distance_upper_bound=FADED_RANGES * RANGE_MM
         )
-        near = np.isfinite(apart)
-        values[near.reshape(values.shape)] = process.at(points[near])
-    return values_on(image_like(values, coarse), lattice, 0.0)
+        told = np.isfinite(apart)
+        found = np.zeros(len(points), np.float32)
+        found[told] = process.at(points[told])
+        values[near] = found
+    return values_on(image_like(values, coarse), sheet, 0.0)
