@@ -72,8 +72,7 @@ def rough_distance(surface: BoneSurface, lattice: sitk.Image) -> BoneDistance:
     if not inside.any():
         nowhere = np.full(inside.shape, NOWHERE_MM, np.float32)
         return BoneDistance(image_like(nowhere, lattice))
-    half_mm = lattice.GetSpacing()[0] / 2
+    # The mask's outermost voxels lie half a step within its surface.
+    half_mm = np.float32(lattice.GetSpacing()[0] / 2)
     values = signed_distance_mm(image_like(inside, lattice))
-    return BoneDistance(
-        image_like(values + np.where(inside, half_mm, -half_mm).astype(np.float32), lattice)
-    )
+    return BoneDistance(image_like(values - half_mm, lattice))
