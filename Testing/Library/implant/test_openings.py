@@ -57,7 +57,7 @@ def test_every_hole_of_4_cm2_is_found_the_largest_first() -> None:
         assert opening.area_cm2 == pytest.approx(cap_cm2(half_deg), rel=0.15)
         centre = np.array(opening.centre_mm)
         assert centre @ axis / np.linalg.norm(centre) > 0.999
-    assert len(notes) == 1 and "One more hole stays open (3 cm²)" in notes[0]
+    assert len(notes) == 1 and "One more hole stays open (2 cm²)" in notes[0]
 
 
 @pytest.mark.parametrize(
