@@ -10,7 +10,6 @@ its thickness (`thickness.py`); afterwards, what is thinner than the least wall 
 Lattices are boxes along the axes of the input's grid, with voxels of equal sides.
 """
 
-import logging
 import math
 from dataclasses import dataclass, replace
 
@@ -32,8 +31,6 @@ from .mesh_distance import MeshDistance
 from .openings import COARSE_MM, Opening, find_openings
 from .thickness import with_thickness
 from .walls import closed, one_solid, smoothed_along_the_rim, without_flakes
-
-log = logging.getLogger(__name__)
 
 Field = NDArray[np.float32]
 
