@@ -345,7 +345,7 @@ def _room(
     points = places_of(fine, np.argwhere(looked_at))
     room[looked_at] = way_out_mm(bone, points, way_in.direction, clearance_mm - BAND_MM)
     room[looked_at] -= np.float32(clearance_mm)
-    return smoothed_along_the_rim(room, looked_at, FINE_MM)
+    return smoothed_along_the_rim(room, looked_at, FINE_MM, clearance_mm - SAFETY_MM)
 
 
 def _notes_on(way_in: WayIn, whole: _Search | None) -> tuple[str, ...]:

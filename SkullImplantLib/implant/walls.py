@@ -184,13 +184,15 @@ def genus_of(field: Field) -> int:
     return mesh_health(mesh_of(points, triangles)).genus
 
 
-def smoothed_along_the_rim(room: Field, where: NDArray[np.bool_], spacing_mm: float) -> Field:
+def smoothed_along_the_rim(
+    room: Field, where: NDArray[np.bool_], spacing_mm: float, most_given_mm: float = RIM_GIVES_MM
+) -> Field:
     """Return the room left by bone, its surface smoothed by `RIM_BLUR_MM`.
 
     Steps of the voxels in the bone's edge are no anatomy, and an implant need not have them. No
-    more than `RIM_GIVES_MM` of the clearance is given for it; any more is taken.
+    more than `RIM_GIVES_MM`, or `most_given_mm`, of the clearance is given; any more is taken.
     """
-    most = np.clip(room, -2.0, 2.0) + np.float32(RIM_GIVES_MM)
+    most = np.clip(room, -2.0, 2.0) + np.float32(min(RIM_GIVES_MM, most_given_mm))
     smooth = most
     # Every round takes more of what stands out, and what is given stays given.
     for _ in range(RIM_ROUNDS):
