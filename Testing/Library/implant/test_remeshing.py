@@ -24,6 +24,7 @@ from SkullImplantLib.implant.zero_level import ZeroLevel
 
 SPACING_MM = 0.5
 SHORTEST_MM, LONGEST_MM, MOST_ASPECT = 0.3, 1.5, 10.0
+MOST_SKIN_MM = 0.01
 # Fields are as a fit leaves them: exact close to the surface, and no farther.
 BAND_MM = 0.5
 Field = NDArray[np.float32]
@@ -151,7 +152,9 @@ def test_any_smooth_field_keeps_its_kind(seed: int) -> None:
     before, after = as_cubes_leave_it(field), health(points, triangles)
     assert after.watertight and after.degenerate == 0
     assert (after.pieces, after.genus) == (before.pieces, before.genus)
-    assert after.volume_cm3 == pytest.approx(before.volume_cm3, rel=0.005)
+    # Cubes cut every bulge; what is put back is a thin skin, and no more.
+    skin_mm = 1000.0 * abs(after.volume_cm3 - before.volume_cm3) / (100.0 * before.area_cm2)
+    assert skin_mm < MOST_SKIN_MM
     assert len(crossing_facets(points, triangles)) == 0
     # Necks and creases of a lattice step keep some facets as they were.
     assert np.quantile(aspects(points, triangles), 0.99) < 3.0
