@@ -197,7 +197,7 @@ def checked(
                 known.pose,
                 known.skull.mask,
                 part(progress, number / len(implants), (number + 1) / len(implants)),
-            ),
+            ).checks,
             implant.way_in,
             implant.centre_mm,
             implant.correction_mm,

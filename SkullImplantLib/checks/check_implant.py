@@ -60,23 +60,6 @@ def check_implant(
     pose: Pose | None = None,
     skull: sitk.Image | None = None,
     progress: Progress = silent,
-) -> tuple[Check, ...]:
-    """Return the checks of one implant; see `checked_implant`."""
-    return checked_implant(
-        mesh, bone, options, direction, ct, completed, pose, skull, progress
-    ).checks
-
-
-def checked_implant(
-    mesh: vtkPolyData,
-    bone: BoneSurface,
-    options: CheckOptions = CheckOptions(),
-    direction: Floats | None = None,
-    ct: sitk.Image | None = None,
-    completed: sitk.Image | None = None,
-    pose: Pose | None = None,
-    skull: sitk.Image | None = None,
-    progress: Progress = silent,
 ) -> CheckedImplant:
     """Return the checks of one implant and its way in.
 

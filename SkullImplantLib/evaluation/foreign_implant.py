@@ -13,7 +13,7 @@ import SimpleITK as sitk
 from numpy.typing import NDArray
 from vtkmodules.vtkCommonDataModel import vtkPolyData
 
-from ..checks import CheckedImplant, CheckOptions, checked_implant
+from ..checks import CheckedImplant, CheckOptions, check_implant
 from ..core.images import crop, index_to_lps_mm
 from ..core.progress import Progress, silent
 from ..core.stages import StageReport, Stages, no_report
@@ -146,7 +146,7 @@ def measure_fit(
     with stages.stage("pose") as progress:
         pose, notes = _pose_of(skull.mask, progress)
     with stages.stage("checks") as progress:
-        checked = checked_implant(
+        checked = check_implant(
             mesh,
             bone,
             options,

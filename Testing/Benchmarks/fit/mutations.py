@@ -24,7 +24,7 @@ HERE = Path(__file__).parent
 ROOT = HERE.parents[2]
 sys.path.append(str(ROOT / "Testing" / "Library"))
 
-from SkullImplantLib.checks import CheckOptions, checked_implant  # noqa: E402
+from SkullImplantLib.checks import CheckOptions, check_implant  # noqa: E402
 from SkullImplantLib.geometry.pose import estimate_pose  # noqa: E402
 from SkullImplantLib.geometry.shape_statistics import shipped_population  # noqa: E402
 from SkullImplantLib.skull.segmentation import segment_skull  # noqa: E402
@@ -94,7 +94,7 @@ def check_case(case: FitCase) -> dict[str, Any]:
     for name, make in meshes.items():
         mesh = make()
         start = time.perf_counter()
-        checked = checked_implant(
+        checked = check_implant(
             mesh,
             piece.bone,
             CheckOptions(),

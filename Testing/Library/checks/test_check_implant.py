@@ -14,7 +14,7 @@ from analytic_plate import (
     AnalyticPlate,
 )
 
-from SkullImplantLib.checks import Check, CheckOptions, check_implant, checked_implant
+from SkullImplantLib.checks import Check, CheckOptions, check_implant
 from SkullImplantLib.implant.meshes import arrays_of, mesh_of
 
 INNER_MM = OUTER_MM - THICKNESS_MM
@@ -30,7 +30,7 @@ def checks_of(vault: AnalyticPlate, field_or_mesh, **options) -> dict[str, Check
     found = check_implant(
         mesh, vault.bone, CheckOptions(**options), UP, ct=vault.ct, completed=vault.completed
     )
-    return {check.name: check for check in found}
+    return {check.name: check for check in found.checks}
 
 
 def failed(checks: dict[str, Check]) -> set[str]:
@@ -162,7 +162,7 @@ def test_a_plate_with_a_rim_under_the_bone_has_no_way_in(vault):
 
 
 def test_the_way_in_is_found(vault):
-    found = checked_implant(vault.mesh(vault.plate()), vault.bone)
+    found = check_implant(vault.mesh(vault.plate()), vault.bone)
     assert found.direction @ UP > np.cos(np.radians(5.0))
     assert found.checks and np.isclose(np.linalg.norm(found.direction), 1.0)
 
@@ -196,6 +196,6 @@ def test_an_implant_far_from_bone_has_no_rim(vault):
 def test_a_soft_edge_is_told_with_the_gap(vault):
     soft = vault.ct * 0.2 + 240.0  # the same surface at 300 HU, five times as soft
     found = check_implant(vault.mesh(vault.plate()), vault.bone, CheckOptions(), UP, ct=soft)
-    checks = {check.name: check for check in found}
+    checks = {check.name: check for check in found.checks}
     assert "cut edge" in failed(checks)
     assert "not to be trusted" in checks["rim gap"].sentence

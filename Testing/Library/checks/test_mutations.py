@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from SkullImplantLib.cases.sample import SamplePatient
-from SkullImplantLib.checks import CheckOptions, checked_implant
+from SkullImplantLib.checks import CheckOptions, check_implant
 from spoilt_implants import SPOILT
 from true_piece import Cut, TruePiece
 
@@ -39,7 +39,7 @@ def field(piece: TruePiece):
 
 
 def failed(piece: TruePiece, mesh) -> set[str]:
-    found = checked_implant(
+    found = check_implant(
         mesh, piece.bone, CheckOptions(), piece.direction, completed=piece.completed
     )
     return {check.name for check in found.checks if not check.passed}
