@@ -15,7 +15,7 @@ from ..core.interpolation import values_at
 from ..implant.bone_surface import BoneSurface
 from ..implant.lattice import to_index
 from ..implant.mesh_distance import MeshDistance
-from ..implant.meshes import facet_vectors
+from ..implant.meshes import facet_middles, facet_vectors
 from .plate_surface import FACE_COSINE, PlateSurface, SolidLattice
 
 Floats = NDArray[np.floating]
@@ -110,7 +110,7 @@ def near_bone(surface: BoneSurface, inside: SolidLattice, near_mm: float = NEAR_
     twice_area = np.linalg.norm(vectors, axis=1)
     return NearBone(
         surface=surface,
-        middles_mm=surface.points_mm[triangles].mean(axis=1),
+        middles_mm=facet_middles(surface.points_mm, triangles),
         normals=vectors / np.maximum(twice_area, TINY)[:, None],
         mm2=twice_area / 2.0,
         corners=triangles,

@@ -19,7 +19,7 @@ from ..core.images import array_of, image_like
 from ..core.interpolation import values_at
 from .bone_surface import BoneSurface
 from .lattice import lattice_over, places_of, to_index, values_on
-from .meshes import facet_vectors
+from .meshes import facet_middles, facet_vectors
 from .openings import SKIN_MM
 
 Floats = NDArray[np.float64]
@@ -155,7 +155,7 @@ def made_flush(
     cut = sitk.Clamp(depth, sitk.sitkFloat32, -DEEP_ENOUGH_MM, DEEP_ENOUGH_MM)
     rough = values_on(cut, coarse, -DEEP_ENOUGH_MM, sitk.sitkBSpline3)
     normals, share = outward_normals(rough, _outward(coarse, head_centre_mm), _spacing(coarse))
-    middles = surface.points_mm[surface.triangles].mean(axis=1)
+    middles = facet_middles(surface.points_mm, surface.triangles)
     away = _at(from_core, middles)
     ring = (away > SKIN_MM + RING_MM[0]) & (away < SKIN_MM + RING_MM[1])
     middles = middles[ring]

@@ -6,12 +6,14 @@ The way is marched as spheres are traced (Hart 1996): no step is longer than the
 """
 
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..core.interpolation import values_at
+from ..core.threads import worker_count
 from .bone_distance import BoneDistance
 from .lattice import to_index
 
@@ -116,15 +118,14 @@ def best_way_in(
     weights /= len(weights)
     in_place = _crowded(way_out_mm(bone, points_mm, normal, np.inf), clearance_mm)
 
+    def cost_of(direction: Floats) -> float:
+        way = way_out_mm(bone, points_mm, direction, clearance_mm)
+        grazing = weights @ (_crowded(way, clearance_mm) - in_place)
+        return float(weights @ (way < clearance_mm) + GRAZING_COST * grazing)
+
     def cost(directions: Floats) -> NDArray[np.float64]:
-        ways = (way_out_mm(bone, points_mm, d, clearance_mm) for d in directions)
-        return np.array(
-            [
-                weights @ (way < clearance_mm)
-                + GRAZING_COST * (weights @ (_crowded(way, clearance_mm) - in_place))
-                for way in ways
-            ]
-        )
+        with ThreadPoolExecutor(worker_count()) as threads:
+            return np.array(list(threads.map(cost_of, directions)))
 
     tried = directions_around(normal, WIDEST_DEG, COARSE_DEG)
     costs = cost(tried)

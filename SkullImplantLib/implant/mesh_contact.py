@@ -6,7 +6,7 @@ from scipy.spatial import cKDTree
 
 from .facet_shapes import MOST_LEAN
 from .mesh_edges import edges_of
-from .meshes import facet_vectors
+from .meshes import facet_middles, facet_vectors
 from .zero_level import TINY, ZeroLevel
 
 Floats = NDArray[np.floating]
@@ -26,7 +26,7 @@ def meeting_facets(points: Floats, triangles: Ints, level: ZeroLevel) -> NDArray
 
     points (n, 3), mm, of a closed mesh, within `SHEET_MM` / 2 of the level.
     """
-    middles = points[triangles].mean(axis=1)
+    middles = facet_middles(points, triangles)
     vectors = facet_vectors(points, triangles)
     normals = vectors / np.maximum(np.linalg.norm(vectors, axis=1), TINY)[:, None]
     edges = edges_of(triangles, len(points))

@@ -110,7 +110,7 @@ class MeshDistance:
             rows = np.flatnonzero(apart[:, k] - self._reach_mm[middle] < best)
             triangle = self._of[middle[rows]]
             here = closest_on_triangles(points[rows], self._corners[triangle])
-            distance = np.linalg.norm(points[rows] - here, axis=1)
+            distance = _away(points[rows], here)
             nearer = distance < best[rows] - TIE_MM
             tied = np.flatnonzero(~nearer & (distance < best[rows] + TIE_MM))
             if len(tied):
@@ -161,6 +161,11 @@ def _dot(one: Floats, other: Floats) -> Floats:
     return np.einsum("ij,ij->i", one, other)
 
 
+def _away(one: Floats, other: Floats) -> Floats:
+    apart = one - other
+    return np.asarray(np.sqrt(_dot(apart, apart)))
+
+
 def _middles(corners: Floats) -> tuple[Floats, NDArray[np.intp], Floats]:
     """Return middles (m, 3) of the triangles, of large ones those of their quarters, the triangle
     (m,) that each is of, and how far (m,) it, or its quarter, reaches from its middle.
@@ -168,14 +173,14 @@ def _middles(corners: Floats) -> tuple[Floats, NDArray[np.intp], Floats]:
     of = np.arange(len(corners))
     done_middles, done_of, done_reach = [], [], []
     while len(corners):
-        sides = np.linalg.norm(corners - np.roll(corners, 1, axis=1), axis=2).max(axis=1)
-        small = sides <= LONGEST_SIDE_MM
-        middles = corners[small].mean(axis=1)
-        reach = np.linalg.norm(corners[small] - middles[:, None], axis=2)
-        done_reach.append(reach.max(axis=1))
+        a, b, c = (corners[:, k] for k in range(3))
+        small = np.maximum(np.maximum(_away(a, b), _away(b, c)), _away(c, a)) <= LONGEST_SIDE_MM
+        middles = (a[small] + b[small] + c[small]) / 3.0
+        reach = [_away(corner[small], middles) for corner in (a, b, c)]
+        done_reach.append(np.maximum(np.maximum(reach[0], reach[1]), reach[2]))
         done_middles.append(middles)
         done_of.append(of[small])
-        a, b, c = (corners[~small][:, k] for k in range(3))
+        a, b, c = a[~small], b[~small], c[~small]
         ab, bc, ca = (a + b) / 2, (b + c) / 2, (c + a) / 2
         quarters = ((a, ab, ca), (ab, b, bc), (ca, bc, c), (ab, bc, ca))
         corners = np.concatenate([np.stack(q, axis=1) for q in quarters])

@@ -80,6 +80,13 @@ def facet_vectors(points_mm: np.ndarray, triangles: np.ndarray) -> np.ndarray:
     return np.cross(b - a, c - a)
 
 
+def facet_middles(points_mm: np.ndarray, triangles: np.ndarray) -> np.ndarray:
+    """Return the middle of each triangle, (m, 3)."""
+    a, b, c = (points_mm[triangles[:, k]] for k in range(3))
+    middles: np.ndarray = (a + b + c) / 3.0
+    return middles
+
+
 def enclosed_volume_mm3(points_mm: np.ndarray, triangles: np.ndarray) -> float:
     """Return the volume inside a closed mesh, positive where its facets look outward (mm³)."""
     if len(triangles) == 0:

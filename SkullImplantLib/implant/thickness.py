@@ -17,7 +17,7 @@ from .flush import FACING, Sheet
 from .lattice import to_index, values_on
 from .level_set import surface_at_zero
 from .mesh_distance import MeshDistance
-from .meshes import facet_vectors
+from .meshes import facet_middles, facet_vectors
 
 Field = NDArray[np.float32]
 
@@ -69,7 +69,7 @@ def _below_outer_mm(
         return result
     normals = facet_vectors(points, triangles)
     normals /= np.maximum(np.linalg.norm(normals, axis=1, keepdims=True), 1e-12)
-    middles = points[triangles].mean(axis=1)
+    middles = facet_middles(points, triangles)
     # From this lattice's steps to those of the normals', along the same axes.
     finer = sheet.normals[0].GetSpacing()[0] / spacing_mm
     start = to_index(lattice, np.array([sheet.normals[0].GetOrigin()]))[0]

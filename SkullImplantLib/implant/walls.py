@@ -50,20 +50,26 @@ def opened(
     inside = field > 0.0
     if radius_mm <= 0.0 or not inside.any():
         return field
-    touched = _bitten(inside, spacing_mm, radius_mm)
+    deep_mm = _away_mm(~inside, spacing_mm)
+    touched = _bitten(inside, deep_mm, spacing_mm, radius_mm)
     if where is not None:
         touched &= where
     if not touched.any():
         return field
     reach_mm = _away_mm(touched, spacing_mm)
-    depth = _depth_near(field, spacing_mm, radius_mm, reach_mm < 2.0 * radius_mm + around_mm)
+    around = reach_mm - np.float32(2.0 * radius_mm + around_mm)
+    depth = _depth_near(field, deep_mm, spacing_mm, radius_mm, around)
     if not (depth > radius_mm).any():
         return np.full_like(field, -spacing_mm)
-    points, triangles = surface_at_zero(_closed_in(depth - np.float32(radius_mm)))
-    core = MeshDistance((points - 1.0) * spacing_mm, triangles)
     asked = (reach_mm < around_mm + spacing_mm) & (depth <= radius_mm)
-    asked &= ndimage.binary_dilation(inside, np.ones((3, 3, 3)))
-    away = core.unsigned_mm(np.argwhere(asked)[:, ::-1] * spacing_mm, radius_mm + 2.0 * spacing_mm)
+    asked &= ndimage.maximum_filter(inside, size=3)
+    away = _away_from_surface_mm(
+        depth - np.float32(radius_mm),
+        spacing_mm,
+        asked,
+        reach_mm - np.float32(around_mm + spacing_mm),
+        radius_mm + 2.0 * spacing_mm,
+    )
     result = field.copy()
     result[asked] = np.minimum(field[asked], np.maximum(radius_mm - away, -spacing_mm))
     return result
@@ -76,29 +82,53 @@ def closed(field: Field, spacing_mm: float, radius_mm: float, where: NDArray[np.
     return -opened(-field, spacing_mm, radius_mm, where, AROUND_PITS_MM)
 
 
-def _bitten(inside: NDArray[np.bool_], spacing_mm: float, radius_mm: float) -> NDArray[np.bool_]:
+def _bitten(
+    inside: NDArray[np.bool_], deep_mm: Field, spacing_mm: float, radius_mm: float
+) -> NDArray[np.bool_]:
     """Mark the voxels inside that an opening may take away; on smooth faces there are none."""
-    core = _away_mm(~inside, spacing_mm) > radius_mm + spacing_mm / 2
+    core = deep_mm > radius_mm + spacing_mm / 2
     if not core.any():
         return inside
     return np.asarray(inside & (_away_mm(core, spacing_mm) > radius_mm + spacing_mm / 2))
 
 
 def _depth_near(
-    field: Field, spacing_mm: float, within_mm: float, where: NDArray[np.bool_]
+    field: Field, deep_mm: Field, spacing_mm: float, within_mm: float, beyond_mm: Field
 ) -> Field:
-    """Return the field with the exact distance to its surface, in it, `where` that is at most
-    `within_mm` and two steps more.
+    """Return the field with the exact distance to its surface, in it, that is at most `within_mm`
+    and two steps more, where `beyond_mm` (the way to where it is asked) is negative.
+
+    deep_mm: the distance between voxels.
     """
-    points, triangles = surface_at_zero(_closed_in(field))
-    surface = MeshDistance((points - 1.0) * spacing_mm, triangles)
     inside = field > 0.0
-    deep_mm = _away_mm(~inside, spacing_mm)
     reach_mm = within_mm + 2.0 * spacing_mm
     result = np.where(inside, np.minimum(deep_mm, np.float32(reach_mm)), field)
-    near = where & inside & (deep_mm < reach_mm)
-    result[near] = surface.unsigned_mm(np.argwhere(near)[:, ::-1] * spacing_mm)
+    near = (beyond_mm < 0.0) & inside & (deep_mm < reach_mm)
+    away = _away_from_surface_mm(field, spacing_mm, near, beyond_mm, reach_mm)
+    # Between voxels all of these are within reach; where the surface is not, they are deep.
+    result[near] = np.minimum(away, reach_mm)
     return result
+
+
+def _away_from_surface_mm(
+    field: Field,
+    spacing_mm: float,
+    asked: NDArray[np.bool_],
+    beyond_mm: Field,
+    within_mm: float,
+) -> Field:
+    """Return how far (n,) the voxels `asked` lie from the field's surface; infinite where that is
+    more than `within_mm`. beyond_mm: how far each voxel lies beyond where any is asked, or less.
+    """
+    points, triangles = surface_at_zero(_closed_in(field))
+    # Farther triangles than that, and a voxel's diagonal at both ends, are nearest to no voxel.
+    x, y, z = np.minimum(points, np.array(field.shape[::-1])).astype(np.intp).T - 1
+    met = beyond_mm[z, y, x] < within_mm + 4.0 * spacing_mm
+    triangles = triangles[met[triangles[:, 0]]]
+    if len(triangles) == 0:
+        return np.full(np.count_nonzero(asked), np.float32(np.inf))
+    surface = MeshDistance((points - 1.0) * spacing_mm, triangles)
+    return surface.unsigned_mm(np.argwhere(asked)[:, ::-1] * spacing_mm, within_mm)
 
 
 def one_solid(
