@@ -6,6 +6,8 @@ import SimpleITK as sitk
 
 from .images import array_of, image_like
 
+NOWHERE_MM = 1e3  # the distance to what there is none of
+
 
 def signed_distance_mm(mask: sitk.Image) -> npt.NDArray[np.float32]:
     """Return each voxel's distance to the boundary voxels of a mask, negative within it, (z, y, x).
@@ -26,3 +28,15 @@ def depth_mm(mask: sitk.Image) -> sitk.Image:
 def distance_mm(mask: sitk.Image) -> npt.NDArray[np.float32]:
     """Return each voxel's distance to the nearest voxel of a mask, 0 within it, (z, y, x)."""
     return array_of(sitk.Maximum(sitk.SignedMaurerDistanceMap(mask, False, False, True), 0.0))
+
+
+def away_mm(flags: npt.NDArray[np.bool_], spacing_mm: float) -> npt.NDArray[np.float32]:
+    """Return the distance to the nearest of `flags` on a lattice of equal sides, (z, y, x).
+
+    0 in them; `NOWHERE_MM` where there are none.
+    """
+    if not flags.any():
+        return np.full(flags.shape, np.float32(NOWHERE_MM))
+    image = sitk.GetImageFromArray(flags.astype(np.uint8))
+    image.SetSpacing([spacing_mm] * 3)
+    return distance_mm(image)

@@ -10,7 +10,7 @@ import numpy as np
 import SimpleITK as sitk
 from numpy.typing import NDArray
 
-from ..core.distances import signed_distance_mm
+from ..core.distances import NOWHERE_MM, signed_distance_mm
 from ..core.images import array_of, image_like
 from ..core.interpolation import values_at
 from .bone_surface import BoneSurface
@@ -20,7 +20,6 @@ from .mesh_distance import MeshDistance
 Floats = NDArray[np.floating]
 
 VOXEL_SHARE = 0.3
-NOWHERE_MM = 1e3  # the distance to bone where there is none
 
 
 @dataclass(frozen=True)

@@ -29,8 +29,9 @@ from .insertion import WayIn, best_way_in, given_way_in, way_out_mm
 from .lattice import lattice_over, places_of, to_index, values_on
 from .mesh_distance import MeshDistance
 from .openings import COARSE_MM, Opening, find_openings
+from .pieces import without_flakes
 from .thickness import with_thickness
-from .walls import closed, one_solid, smoothed_along_the_rim, without_flakes
+from .walls import closed, one_solid, smoothed_along_the_rim
 
 Field = NDArray[np.float32]
 
@@ -141,6 +142,7 @@ def _fitted(
     may = limit > -BAND_MM
     solid = closed(with_thickness(sheet, fine, options, may), FINE_MM, PIT_MM, may)
     base = np.minimum(solid, limit)
+    normals = np.stack([values_on(component, fine, outside=0.0) for component in sheet.normals])
     outer = values_on(sheet.outer_share, fine, outside=0.0) > HALF
     at_outside = outer & (base > 0.0) & (base < OUTSIDE_MM)
     correction_mm = sheet.correction_mm
@@ -159,7 +161,8 @@ def _fitted(
             search, own = replace(search, base=half), core & (side > 0.0)
         way_in = search.way_in(options.insertion_direction)
         room = _room(search.base, fine, (near, far), way_in, clearance_mm)
-        field = one_solid(np.minimum(search.base, room), room, FINE_MM, options.least_wall_mm, own)
+        field = np.minimum(search.base, room)
+        field = one_solid(field, room, FINE_MM, options.least_wall_mm, own, normals)
         if not (field > 0.0).any():
             raise SkullImplantError(
                 "No implant is left after clearance and cleaning; reduce the clearance or the "

@@ -8,6 +8,8 @@ from vtkmodules.vtkFiltersCore import vtkFlyingEdges3D
 
 from .meshes import arrays_of
 
+JUST_OUTSIDE = -1e-3  # where a field is not known to be anything less
+
 
 def surface_at_zero(
     field: NDArray[np.float32],
@@ -31,3 +33,14 @@ def surface_at_zero(
     edges.Update()
     points, triangles = arrays_of(edges.GetOutput())
     return points, triangles
+
+
+def closed_surface_at_zero(
+    field: NDArray[np.float32],
+) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    """Return the same with outside all round the field, so that the surface is closed at its ends;
+    indices of points there are up to a step less than 0, or more than the last.
+    """
+    outside = min(float(field.min()), JUST_OUTSIDE)
+    points, triangles = surface_at_zero(np.pad(field, 1, constant_values=np.float32(outside)))
+    return points - 1.0, triangles

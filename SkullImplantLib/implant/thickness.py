@@ -18,14 +18,15 @@ from .lattice import to_index, values_on
 from .level_set import surface_at_zero
 from .mesh_distance import MeshDistance
 from .meshes import facet_middles, facet_vectors
+from .walls import SURELY_MM
 
 Field = NDArray[np.float32]
 
 # Thicker than the missing bone by no more than this, for a least wall: brain and dura give way to
 # so much, and neighbours' inner tables differ by as much.
 MOST_INWARD_MM = 1.0
-# So much thicker than the least wall, that nothing of it is lost where that is opened for.
-SURELY_MM = 0.4
+# So much thicker than the wall that is opened for, that nothing of it is lost there.
+OPENED_MM = 2.0 * SURELY_MM + 0.3
 # What lies under the sheet, not beyond its edge, is met along the facet's normal about.
 UNDER = 0.7
 # Where the sheet's outer share is under this, its own outer surface is not the nearest.
@@ -45,7 +46,7 @@ def with_thickness(
         looked_at = where & (sheet.field > -asked_mm)
         below = _below_outer_mm(sheet, lattice, looked_at, options.thickness_mm)
         return np.where(looked_at, np.minimum(below, asked_mm - below), sheet.field)
-    least_mm = np.float32(options.least_wall_mm + SURELY_MM)
+    least_mm = np.float32(options.least_wall_mm + OPENED_MM)
     # On the outer half the sheet is its own wall; deeper than half a wall it is thick enough.
     looked_at = where & (sheet.field > -MOST_INWARD_MM) & (sheet.field < least_mm / 2.0)
     looked_at &= values_on(sheet.outer_share, lattice, 1.0) < INNER_SHARE

@@ -11,7 +11,7 @@ from scipy.spatial import cKDTree
 from vtkmodules.vtkCommonDataModel import vtkPolyData
 
 from SkullImplantLib.implant.meshes import arrays_of, facet_vectors, mesh_of
-from SkullImplantLib.implant.walls import main_piece
+from SkullImplantLib.implant.pieces import main_piece
 from true_piece import TruePiece
 
 PROUD_MM, STEP_MM, SPIKE_MM, SPIKE_RADIUS_MM = 2.0, 1.5, 2.0, 1.0

@@ -27,7 +27,9 @@ from SkullImplantLib.implant.insertion import best_way_in, way_out_mm
 from SkullImplantLib.implant.lattice import lattice_over, places_of, to_index, values_on
 from SkullImplantLib.implant.level_set import surface_at_zero
 from SkullImplantLib.implant.meshes import mesh_of
-from SkullImplantLib.implant.walls import genus_of, main_piece, one_solid, opened
+from SkullImplantLib.implant.pieces import main_piece
+from SkullImplantLib.implant.tunnels import genus_of
+from SkullImplantLib.implant.walls import one_solid, opened
 
 LATTICE_MM, COARSE_MM = 0.5, 1.0
 AROUND_MM = 24.0  # as much bone as a design looks at

@@ -8,11 +8,10 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from SkullImplantLib.implant.level_set import surface_at_zero
+from SkullImplantLib.implant.pieces import main_piece
 from SkullImplantLib.implant.walls import (
     RIM_GIVES_MM,
     closed,
-    genus_of,
-    main_piece,
     one_solid,
     opened,
     smoothed_along_the_rim,
@@ -79,29 +78,6 @@ def test_the_piece_that_holds_the_core_is_kept() -> None:
         found = main_piece(both, core)
         assert ((found > 0.0) == (piece > 0.01)).mean() > 0.999
         assert ndimage.label(found > 0.0)[1] == 1
-
-
-@pytest.mark.parametrize("window_mm", [0.4, 0.6])
-def test_a_window_is_filled_as_far_as_there_is_room(window_mm: float) -> None:
-    window = box(window_mm, window_mm, 5.0)
-    framed = np.minimum(PLATE, -window)
-    assert genus_of(framed) == 1
-    found = one_solid(framed, ROOM, SPACING_MM, 2.0, framed > 0.0)
-    assert genus_of(found) == 0 and found[24, 24, 24] > 0.0
-    # Where bone stands in the window there is no room: it is not filled, whatever the tunnels.
-    found = one_solid(framed, np.minimum(ROOM, -window), SPACING_MM, 2.0, framed > 0.0)
-    assert not (found[window > 0.0] > 0.0).any()
-
-
-def test_a_hook_and_a_void_are_mended() -> None:
-    handle = np.minimum(box(6.0, 1.2, 7.0), -box(4.0, 3.0, 5.5))
-    handle = np.where(Z > 0.0, handle, -1.0).astype(np.float32)
-    void = box(0.6, 0.6, 0.6)
-    whole = np.minimum(np.maximum(PLATE, handle), -void)
-    assert genus_of(np.maximum(PLATE, handle)) == 1
-    found = one_solid(whole, ROOM, SPACING_MM, 2.0, PLATE > 0.0)
-    assert genus_of(found) == 0
-    assert ndimage.label(np.pad(found <= 0.0, 1, constant_values=True))[1] == 1
 
 
 @settings(max_examples=5)

@@ -1,0 +1,160 @@
+"""Tunnels through an implant that nobody asked for: windows in it, and bridges over nothing.
+
+A window is filled as far as bone leaves the room, or the bridge beside it is cut. Both are found
+as what a ball cannot do: reach into the window from outside, or into the bridge from inside; or,
+where all of the sheet is thinner than the ball, into a strip of it that is drawn out on both sides.
+The number of tunnels is that of the field's surface, by Euler's formula.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from ..core.distances import away_mm
+from .level_set import closed_surface_at_zero, surface_at_zero
+from .meshes import mesh_health, mesh_of
+from .strips import FULL, drawn_out, reached_mm
+
+Field = NDArray[np.float32]
+Flags = NDArray[np.bool_]
+
+# Balls tried, the least first, as multiples of half the least wall.
+RADII = (1.25, 1.5, 2.0, 2.5, 3.5, 5.0, 8.0)
+# No more of the implant than this is given or taken to be rid of tunnels at one place.
+MOST_CHANGED_SHARE = 0.02
+# What changes is looked at with so many steps around.
+AROUND = 3
+
+
+def genus_of(field: Field) -> int:
+    """Return the number of tunnels of the field's surface, all pieces together."""
+    points, triangles = closed_surface_at_zero(field)
+    if len(triangles) == 0:
+        return 0
+    return mesh_health(mesh_of(points, triangles)).genus
+
+
+@dataclass(frozen=True)
+class _Places:
+    """Places where something may be changed.
+
+    labels: (z, y, x), numbered pieces of what changes. numbers: those worth a try. values: the
+    field to be reached in them, which `combine` (minimum, or maximum) puts into the field.
+    """
+
+    labels: NDArray[np.integer]
+    numbers: NDArray[np.integer]
+    values: Field
+    combine: np.ufunc
+
+
+def without_tunnels(
+    field: Field,
+    room: Field,
+    spacing_mm: float,
+    least_mm: float,
+    normals: Field | None,
+    made: Callable[[Field], Field],
+) -> Field:
+    """Return the field (z, y, x), positive in the implant, with as few tunnels as can be.
+
+    room: positive where the implant may be. least_mm: half of the least wall. normals: of the sheet
+    (`strips.py`), or None. made: brings a field back to one piece that can be made, as `field` is.
+    """
+
+    tunnels = genus_of(field)
+    for radius in RADII if tunnels else ():
+        mended, left = field, tunnels
+        for places in _ways(room, spacing_mm, radius * least_mm, normals):
+            if left:
+                mended, left = _mended(mended, left, places(mended))
+        if mended is field:
+            continue
+        mended = made(mended)
+        left = genus_of(mended)
+        if left < tunnels and (mended > 0.0).any():
+            field, tunnels = mended, left
+        if tunnels == 0:
+            break
+    return field
+
+
+def _ways(
+    room: Field, spacing_mm: float, radius_mm: float, normals: Field | None
+) -> list[Callable[[Field], _Places]]:
+    """Return what may be changed of a field that a ball of that radius tells."""
+
+    def windows(field: Field) -> _Places:
+        return _windows(field, room, spacing_mm, radius_mm)
+
+    def bridges(field: Field) -> _Places:
+        return _bridges(field, field > 0.0, spacing_mm, radius_mm)
+
+    def strips(field: Field) -> _Places:
+        assert normals is not None
+        wide = drawn_out(field > 0.0, normals, spacing_mm, radius_mm)
+        return _bridges(field, wide, spacing_mm, radius_mm)
+
+    return [windows, bridges] if normals is None else [windows, bridges, strips]
+
+
+def _mended(field: Field, tunnels: int, places: _Places) -> tuple[Field, int]:
+    """Return the field changed at those places where that, for little, leaves fewer tunnels, and
+    how many it leaves.
+    """
+    most = MOST_CHANGED_SHARE * np.count_nonzero(field > 0.0)
+    sizes = np.bincount(places.labels.ravel())
+    boxes = ndimage.find_objects(places.labels)
+    for number in places.numbers[np.argsort(sizes[places.numbers], kind="stable")]:
+        if tunnels == 0 or sizes[number] > most:
+            break
+        where = tuple(
+            slice(max(along.start - AROUND, 0), along.stop + AROUND) for along in boxes[number - 1]
+        )
+        before = field[where]
+        here = ndimage.binary_dilation(places.labels[where] == number, FULL)
+        after = np.where(here, places.combine(before, places.values[where]), before)
+        # A tunnel less is two more in Euler's formula, and so is another piece.
+        if _euler(after) <= _euler(before):
+            continue
+        tried = field.copy()
+        tried[where] = after
+        left = genus_of(tried)
+        if left < tunnels:
+            field, tunnels = tried, left
+    return field, tunnels
+
+
+def _euler(box: Field) -> int:
+    """Return points less sides plus facets of the field's surface in a box."""
+    points, triangles = surface_at_zero(box)
+    pairs = np.sort(triangles[:, [0, 1, 1, 2, 2, 0]].reshape(-1, 2), axis=1)
+    sides = len(np.unique(pairs[:, 0] * len(points) + pairs[:, 1]))
+    return len(np.unique(triangles)) - sides + len(triangles)
+
+
+def _windows(field: Field, room: Field, spacing_mm: float, radius_mm: float) -> _Places:
+    """Return the windows narrower than a ball, to be filled as far as the room goes.
+
+    Of all that a closing by the ball adds a window is what meets the outside on both sides.
+    """
+    inside = field > 0.0
+    grown = away_mm(inside, spacing_mm) < radius_mm
+    filled = away_mm(~grown, spacing_mm) - np.float32(radius_mm - spacing_mm / 2)
+    added = (filled > 0.0) & ~inside
+    labels, count = ndimage.label(added, FULL)
+    nearest = ndimage.grey_dilation(labels, size=(3, 3, 3))
+    sides, _ = ndimage.label((nearest > 0) & ~added & ~inside, FULL)
+    met = np.unique(np.column_stack([sides[sides > 0], nearest[sides > 0]]), axis=0)
+    numbers = np.flatnonzero(np.bincount(met[:, 1], minlength=count + 1) >= 2)
+    return _Places(labels, numbers, np.minimum(filled, room), np.maximum)
+
+
+def _bridges(field: Field, solid: Flags, spacing_mm: float, radius_mm: float) -> _Places:
+    """Return what of the field's inside no ball within `solid` reaches, to be cut."""
+    left = reached_mm(solid, spacing_mm, radius_mm)
+    labels, count = ndimage.label((field > 0.0) & (left <= 0.0), FULL)
+    return _Places(labels, np.arange(1, count + 1), left, np.minimum)
