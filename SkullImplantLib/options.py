@@ -22,6 +22,7 @@ HOLE_MM, PITCH_MM, FROM_RIM_MM, MOST_SUTURE_HOLES = (0.5, 10.0), (5.0, 100.0), (
 THICKNESS_MM = (1.0, 20.0)
 LEAST_WALL_MM = (0.5, 6.0)
 SPLIT_GAP_MM = (0.0, 10.0)
+BEVEL_MM = (0.5, 3.0)  # less is lost in the rounding of edges; more leaves no wall
 
 Direction = tuple[float, float, float]
 # A hole by its number, the largest is 1, or by a place near its middle (LPS, mm).
@@ -39,6 +40,7 @@ class ImplantOptions:
         the direction on which least is lost.
     holes: the holes that get an implant; none given are all of 4 cm² and more.
     split_gap_mm: each implant comes in two pieces with this gap between them; None for one piece.
+    bevel_mm: the outer edge beside bone is cut off at 45 degrees by so much; None leaves it.
     """
 
     clearance_mm: float = 0.5
@@ -47,6 +49,7 @@ class ImplantOptions:
     insertion_direction: Direction | None = None
     holes: tuple[HoleChoice, ...] = ()
     split_gap_mm: float | None = None
+    bevel_mm: float | None = None
 
 
 @dataclass(frozen=True)
@@ -81,6 +84,7 @@ class DesignOptions:
     insertion_direction: Direction | None = None
     holes: tuple[HoleChoice, ...] = ()
     split_gap_mm: float | None = None
+    bevel_mm: float | None = None
     drill: DrillOptions = DrillOptions()
     smoother: str = SMOOTHERS[0]
     model: str = DEFAULT_MODEL
@@ -97,6 +101,7 @@ class DesignOptions:
             insertion_direction=self.insertion_direction,
             holes=self.holes,
             split_gap_mm=self.split_gap_mm,
+            bevel_mm=self.bevel_mm,
         )
 
 
@@ -108,9 +113,10 @@ def check_options(options: DesignOptions) -> None:
         ("clearance between implant and bone", options.clearance_mm, (0.0, MOST_CLEARANCE_MM)),
         ("thickness", options.thickness_mm, THICKNESS_MM),
         ("gap between two pieces", options.split_gap_mm, SPLIT_GAP_MM),
+        ("bevel", options.bevel_mm, BEVEL_MM),
         ("least wall", options.least_wall_mm, LEAST_WALL_MM),
     ):
-        if value is None and name in ("thickness", "gap between two pieces"):
+        if value is None and name in ("thickness", "gap between two pieces", "bevel"):
             continue
         if value is None or not _is_number(value) or not least <= value <= most:
             told = f"{value:g}" if isinstance(value, (int, float)) else repr(value)

@@ -51,6 +51,7 @@ def design(options: argparse.Namespace, report: StageReport) -> Result:
         insertion_direction=options.insertion_direction,
         holes=tuple(options.hole),
         split_gap_mm=options.split_gap_mm,
+        bevel_mm=options.bevel_mm,
         drill=DrillOptions(
             **{field.name: getattr(options, field.name) for field in fields(DrillOptions)}
         ),

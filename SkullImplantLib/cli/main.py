@@ -143,6 +143,7 @@ def _add_design(verbs: Verbs) -> None:
         ("thickness_mm", "one thickness for all of it (default: as the bone that is missing)"),
         ("least_wall_mm", "nothing is thinner; edges are rounded by half of it"),
         ("split_gap_mm", "make each implant in two pieces, so far apart (default: one piece)"),
+        ("bevel_mm", "cut the outer edge beside bone off at 45 degrees (default: rounded only)"),
     ):
         default = getattr(DesignOptions, name)
         parser.add_argument(

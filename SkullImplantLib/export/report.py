@@ -32,6 +32,7 @@ LABELS = {
     "insertion_direction": "Way in asked for (x, y, z; LPS)",
     "holes": "Holes asked for",
     "split_gap_mm": "Split in two with a gap of",
+    "bevel_mm": "Bevel of the outer edge",
     "drill": "Drilled",
     "leave_out": "Bone left out",
 }
@@ -41,6 +42,7 @@ INSTEAD = {
     "insertion_direction": "the one on which least is lost",
     "holes": "every hole of 4 cm² and more",
     "split_gap_mm": "not split",
+    "bevel_mm": "none; edges are rounded",
 }
 PLACES = ("insertion_direction", "holes")  # lists that are no sizes
 # The way that an implant comes out, by the axis (LPS) that it follows most.

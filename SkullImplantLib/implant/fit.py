@@ -22,6 +22,7 @@ from ..core.images import array_of, bounding_box, crop, image_like, resample
 from ..core.progress import Progress, part, silent
 from ..errors import SkullImplantError
 from ..options import Direction, ImplantOptions
+from .bevel import beveled
 from .bone_distance import BoneDistance, bone_distance, rough_distance
 from .bone_surface import BoneSurface
 from .flush import made_flush
@@ -146,7 +147,7 @@ def _fitted(
     outer = values_on(sheet.outer_share, fine, outside=0.0) > HALF
     at_outside = outer & (base > 0.0) & (base < OUTSIDE_MM)
     correction_mm = sheet.correction_mm
-    del sheet, solid, may, limit, outer
+    del solid, may, limit, outer
     progress(0.45, "looking for the way in")
     core = opening.on(fine, far.lattice)
     search = _Search(base, at_outside, fine, (near, far), head_centre_mm, clearance_mm)
@@ -162,6 +163,8 @@ def _fitted(
         way_in = search.way_in(options.insertion_direction)
         room = _room(search.base, fine, (near, far), way_in, clearance_mm)
         field = np.minimum(search.base, room)
+        if options.bevel_mm is not None:
+            field = beveled(field, room, sheet, fine, options.bevel_mm)
         field = one_solid(field, room, FINE_MM, options.least_wall_mm, own, normals)
         if not (field > 0.0).any():
             raise SkullImplantError(

@@ -24,7 +24,7 @@ Field = NDArray[np.float32]
 
 # Thicker than the missing bone by no more than this, for a least wall: brain and dura give way to
 # so much, and neighbours' inner tables differ by as much.
-MOST_INWARD_MM = 1.0
+MOST_INWARD_MM = 1.2
 # So much thicker than the wall that is opened for, that nothing of it is lost there.
 OPENED_MM = 2.0 * SURELY_MM + 0.3
 # What lies under the sheet, not beyond its edge, is met along the facet's normal about.
@@ -44,19 +44,19 @@ def with_thickness(
     if options.thickness_mm is not None:
         asked_mm = np.float32(options.thickness_mm)
         looked_at = where & (sheet.field > -asked_mm)
-        below = _below_outer_mm(sheet, lattice, looked_at, options.thickness_mm)
+        below = below_outer_mm(sheet, lattice, looked_at, options.thickness_mm)
         return np.where(looked_at, np.minimum(below, asked_mm - below), sheet.field)
     least_mm = np.float32(options.least_wall_mm + OPENED_MM)
     # On the outer half the sheet is its own wall; deeper than half a wall it is thick enough.
     looked_at = where & (sheet.field > -MOST_INWARD_MM) & (sheet.field < least_mm / 2.0)
     looked_at &= values_on(sheet.outer_share, lattice, 1.0) < INNER_SHARE
-    below = _below_outer_mm(sheet, lattice, looked_at, float(least_mm))
+    below = below_outer_mm(sheet, lattice, looked_at, float(least_mm))
     wall = np.minimum(below, least_mm - below)
     thicker = np.minimum(wall, sheet.field + np.float32(MOST_INWARD_MM))
     return np.where(looked_at, np.maximum(sheet.field, thicker), sheet.field)
 
 
-def _below_outer_mm(
+def below_outer_mm(
     sheet: Sheet, lattice: sitk.Image, looked_at: NDArray[np.bool_], within_mm: float
 ) -> Field:
     """Return the distance below the sheet's outer surface where `looked_at`, float32 (z, y, x), mm.

@@ -157,11 +157,13 @@ def smoothed_along_the_rim(
     """Return the room left by bone, its surface smoothed by `RIM_BLUR_MM`.
 
     Steps of the voxels in the bone's edge are no anatomy, and an implant need not have them. No
-    more than `RIM_GIVES_MM`, or `most_given_mm`, of the clearance is given; any more is taken.
+    more than `RIM_GIVES_MM` of the clearance is given for that; any more is taken. Where no more
+    than `most_given_mm` may be, it is done by that share of it: who asks for contact gets it.
     """
-    most = np.clip(room, -2.0, 2.0) + np.float32(min(RIM_GIVES_MM, most_given_mm))
+    share = np.float32(min(1.0, most_given_mm / RIM_GIVES_MM))
+    most = np.clip(room, -2.0, 2.0) + np.float32(RIM_GIVES_MM)
     smooth = most
     # Every round takes more of what stands out, and what is given stays given.
     for _ in range(RIM_ROUNDS):
         smooth = np.minimum(ndimage.gaussian_filter(smooth, RIM_BLUR_MM / spacing_mm), most)
-    return np.where(where, smooth, room)
+    return np.where(where, room + share * (smooth - room), room)

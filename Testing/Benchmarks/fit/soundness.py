@@ -80,15 +80,17 @@ def mesh_numbers(implant: Facets) -> dict[str, float]:
 def spur_numbers(implant: Facets) -> dict[str, float]:
     """What an opening with a ball of 1 mm radius takes away and stands out more than 1 mm.
 
-    How far a place stands out is its distance from what the opening leaves.
+    How far a place stands out is its distance from what the opening leaves. The ball tried is
+    smaller by half a step: a lattice finds no place at which it would fit a wall of just 2 mm.
     """
+    ball_mm = SPUR_BALL_MM - SPUR_STEP_MM / 2
     low = implant.points.min(0) - 2 * SPUR_STEP_MM
     shape = np.ceil((implant.points.max(0) - low) / SPUR_STEP_MM).astype(int) + 3
     inside = inside_lattice(implant, low, shape, SPUR_STEP_MM)
-    deep = -_signed(inside) >= SPUR_BALL_MM
+    deep = -_signed(inside) >= ball_mm
     if not deep.any():
         return {"spurs": 1, "spur_longest": float(np.linalg.norm(np.ptp(implant.points, axis=0)))}
-    out = np.where(inside, _signed(deep) - SPUR_BALL_MM, 0.0)
+    out = np.where(inside, _signed(deep) - ball_mm, 0.0)
     labels, count = ndimage.label(out > SPUR_ROOT_MM, np.ones((3, 3, 3)))
     lengths = np.zeros(count + 1)
     within = labels > 0

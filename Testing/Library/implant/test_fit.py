@@ -260,3 +260,21 @@ def test_a_clearance_that_leaves_nothing_is_named() -> None:
     case = case_of(SHELL, hole(), (1.5, 1.5, 1.5), corners_mm=BOX_MM)
     with pytest.raises(SkullImplantError, match=r"reduce|No defect was found"):
         case.fitted(ImplantOptions(clearance_mm=16.0))
+
+
+@pytest.mark.slow
+def test_a_bevel_cuts_the_outer_edge_and_nothing_else() -> None:
+    case = case_of(SHELL, hole(), corners_mm=BOX_MM)
+    plain, cut = (
+        arrays_of(surface_of(case.fitted(ImplantOptions(bevel_mm=bevel)).field))[0]
+        for bevel in (None, 2.0)
+    )
+    for points, (least_mm, most_mm) in ((plain, (0.4, 1.0)), (cut, (1.8, 2.1))):
+        places = case.frame.from_lps(points)
+        # How far within the wall, its gap taken off, and the outer face, both together.
+        within = case.hole(places) - 0.5 + OUTER_MM - np.linalg.norm(places, axis=1)
+        assert least_mm < within.min() < most_mm
+    away = MeshDistance(*arrays_of(surface_of(case.fitted().field))).unsigned_mm(cut)
+    places = case.frame.from_lps(cut)
+    elsewhere = case.hole(places) - 0.5 + OUTER_MM - np.linalg.norm(places, axis=1) > 3.0
+    assert away[elsewhere].max() < 0.1

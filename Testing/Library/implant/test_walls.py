@@ -106,3 +106,8 @@ def test_smoothing_the_rim_gives_no_more_of_the_clearance_than_it_says() -> None
     assert (found <= room + np.float32(RIM_GIVES_MM) + 1e-5)[near].all()
     edge = np.abs(Y - 6.2) < 1.0
     assert np.std(found[edge] + Y[edge]) < np.std(room[edge] + Y[edge])
+    everywhere = np.ones(room.shape, bool)
+    half = smoothed_along_the_rim(room, everywhere, SPACING_MM, RIM_GIVES_MM / 2.0)
+    np.testing.assert_allclose(half, (found + room) / 2.0, atol=1e-5)
+    none = smoothed_along_the_rim(room, everywhere, SPACING_MM, 0.0)
+    np.testing.assert_array_equal(none, room)
