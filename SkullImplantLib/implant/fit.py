@@ -161,10 +161,11 @@ def _fitted(
             half = np.minimum(base, side - np.float32(options.split_gap_mm / 2.0))
             search, own = replace(search, base=half), core & (side > 0.0)
         way_in = search.way_in(options.insertion_direction)
-        room = _room(search.base, fine, (near, far), way_in, clearance_mm)
+        as_it_is = _room(search.base, fine, (near, far), way_in, clearance_mm)
+        room = _smoothed(as_it_is, search.base, clearance_mm)
         field = np.minimum(search.base, room)
         if options.bevel_mm is not None:
-            field = beveled(field, room, sheet, fine, options.bevel_mm)
+            field = beveled(field, as_it_is, sheet, fine, options.bevel_mm)
         field = one_solid(field, room, FINE_MM, options.least_wall_mm, own, normals)
         if not (field > 0.0).any():
             raise SkullImplantError(
@@ -217,7 +218,7 @@ def refitted(
         way_in = best_way_in([near, far], some, normal, clearance_mm)
     else:
         way_in = given_way_in([near, far], some, normal, clearance_mm, direction)
-    room = _room(base, fine, (near, far), way_in, clearance_mm)
+    room = _smoothed(_room(base, fine, (near, far), way_in, clearance_mm), base, clearance_mm)
     field = without_flakes(np.minimum(base, room), base)
     if not (field > 0.0).any():
         raise SkullImplantError("Nothing of the edited implant lies free of bone; undo the edit.")
@@ -351,7 +352,12 @@ def _room(
     points = places_of(fine, np.argwhere(looked_at))
     room[looked_at] = way_out_mm(bone, points, way_in.direction, clearance_mm - BAND_MM)
     room[looked_at] -= np.float32(clearance_mm)
-    return smoothed_along_the_rim(room, looked_at, FINE_MM, clearance_mm - SAFETY_MM)
+    return room
+
+
+def _smoothed(room: Field, base: Field, clearance_mm: float) -> Field:
+    """Return the room smooth along the rim; near the border of what was looked at it is less."""
+    return smoothed_along_the_rim(room, base > -BAND_MM, FINE_MM, clearance_mm - SAFETY_MM)
 
 
 def _notes_on(way_in: WayIn, whole: _Search | None) -> tuple[str, ...]:
