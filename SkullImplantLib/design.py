@@ -34,7 +34,15 @@ from .models import AUTO, PRIOR, TORCH_MINIMUM, chosen_model
 from .options import REARRANGEMENT, DesignOptions, check_options
 from .proposal import Design, DesignedImplant, LeftOutFacts, ModelFacts, facts_of
 from .reading import Input
-from .skull import LeftOut, Skull, SkullOptions, clean_skull, leave_out, segment_skull
+from .skull import (
+    LeftOut,
+    Skull,
+    SkullOptions,
+    clean_skull,
+    leave_out,
+    loose_matter,
+    segment_skull,
+)
 
 log = logging.getLogger(__name__)
 
@@ -99,7 +107,8 @@ def design_implant(
     with stages.stage("surface") as progress:
         meshes = meshes_of(implants, progress)
     with stages.stage("checks") as progress:
-        known = Known(bone, skull, filled, depth, pose)
+        loose = loose_matter(source.image, skull, hole.box, left_out)
+        known = Known(bone, skull, filled, depth, pose, loose)
         designed = checked(implants, meshes, known, options, progress)
         confidence = assess(prior, shapes, completed.departure, completed.source)
     without_torch = (WITHOUT_TORCH,) if asked == AUTO and options.model == PRIOR else ()
@@ -157,6 +166,7 @@ class Known:
 
     bone: the surface around the holes. skull: the whole. filled: the completed skull (uint8) on the
     grid of `bone.field`. depth: that within it (float32, mm), where it is known; pose: the head's.
+    loose: what else is as hard as bone there (uint8), where it is known.
     """
 
     bone: BoneSurface
@@ -164,6 +174,7 @@ class Known:
     filled: sitk.Image
     depth: sitk.Image | None = None
     pose: Pose | None = None
+    loose: sitk.Image | None = None
 
 
 def checked(
@@ -196,6 +207,7 @@ def checked(
                 completed,
                 known.pose,
                 known.skull.mask,
+                known.loose,
                 part(progress, number / len(implants), (number + 1) / len(implants)),
             ).checks,
             implant.way_in,

@@ -26,6 +26,7 @@ from .cut_edge import doubt_of, edge_check
 from .inscribed_balls import inscribed_balls, wall_checks
 from .interference import bone_on_the_way, found_way_in, overlap_check, way_check
 from .intrusion import intrusion_checks
+from .loose_bone import loose_bone_check
 from .mesh_checks import mesh_checks, size_checks
 from .near_bone import near_bone
 from .over_bone import bone_thickness_mm, over_bone_check
@@ -59,6 +60,7 @@ def check_implant(
     completed: sitk.Image | None = None,
     pose: Pose | None = None,
     skull: sitk.Image | None = None,
+    loose: sitk.Image | None = None,
     progress: Progress = silent,
 ) -> CheckedImplant:
     """Return the checks of one implant and its way in.
@@ -67,7 +69,8 @@ def check_implant(
     vector (3,), LPS, along which it comes out; None lets the best be looked for. ct: on the grid of
     `bone.field`, HU, for the quality of the cut edge. completed: float32 depth in the completed
     skull, mm, positive in it, on any grid, for coverage and intrusion. pose with skull (uint8 mask
-    of all of it): for the symmetry. What is None leaves its checks out.
+    of all of it): for the symmetry. loose: uint8 mask of what else is as hard as bone. What is None
+    leaves its checks out.
     Raises `ValueError` where the mesh has no area.
     """
     within_head = head_middle(mesh, bone) if pose is None else pose.centre_mm
@@ -82,6 +85,8 @@ def check_implant(
         found: list[Check | None] = [*gap_checks(plate, rim, options, doubt_of(edge)), edge]
         progress(0.2, "interference")
         found.append(overlap_check(mesh, plate, near, options))
+        if loose is not None:
+            found.append(loose_bone_check(mesh, plate, loose, options))
         if near.there:
             ways = bone_on_the_way(plate, near)
             if direction is None:

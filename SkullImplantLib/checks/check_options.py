@@ -21,6 +21,7 @@ class CheckOptions:
     wider_mm: float = 0.5
     """5 % of the rim may be farther from bone than the clearance and this."""
     overlap_mm3: float = 0.5
+    loose_mm3: float = 20.0
     least_on_way_mm: float = -0.05
     most_on_way_mm: float = 5.0
     """Distances on the way in are told up to here."""

@@ -24,7 +24,7 @@ from ..geometry.shape_statistics import shipped_population
 from ..implant.bone_surface import BoneSurface, bone_surface
 from ..implant.meshes import MeshHealth, arrays_of, mesh_health, mesh_of
 from ..reading.input import Input
-from ..skull.segmentation import Skull, SkullOptions, clean_skull, segment_skull
+from ..skull import Skull, SkullOptions, clean_skull, loose_matter, segment_skull
 
 Floats = NDArray[np.floating]
 
@@ -143,6 +143,7 @@ def measure_fit(
         skull = _skull_of(source, bone_threshold_hu, progress)
         ct = source.image if source.kind == "ct" else None
         bone, ct = _bone_around(mesh, skull, ct)
+        box = _box_around(arrays_of(mesh)[0], skull.mask, AROUND_MM)
     with stages.stage("pose") as progress:
         pose, notes = _pose_of(skull.mask, progress)
     with stages.stage("checks") as progress:
@@ -154,6 +155,7 @@ def measure_fit(
             ct=ct,
             pose=pose,
             skull=None if pose is None else skull.mask,
+            loose=None if box is None else loose_matter(source.image, skull, box),
             progress=progress,
         )
     return MeasuredFit(

@@ -17,7 +17,8 @@ Field = NDArray[np.float32]
 def beveled(field: Field, room: Field, sheet: Sheet, lattice: sitk.Image, bevel_mm: float) -> Field:
     """Return the implant's field (z, y, x), mm, with its outer edge cut by `bevel_mm`.
 
-    room: how far bone is beyond the clearance, on the way in as well. sheet: on `lattice`, whose outer surface is meant.
+    room: how far bone is beyond the clearance, on the way in as well. sheet: the one on `lattice`
+    whose outer surface is meant.
     """
     spacing_mm = float(lattice.GetSpacing()[0])
     beside_wall = (field > -spacing_mm) & (room < bevel_mm)

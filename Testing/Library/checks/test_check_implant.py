@@ -5,6 +5,7 @@ import json
 
 import numpy as np
 import pytest
+import SimpleITK as sitk
 from analytic_plate import (
     CLEARANCE_MM,
     HOLE_MM,
@@ -199,3 +200,23 @@ def test_a_soft_edge_is_told_with_the_gap(vault):
     checks = {check.name: check for check in found.checks}
     assert "cut edge" in failed(checks)
     assert "not to be trusted" in checks["rim gap"].sentence
+
+
+def test_loose_bone_in_its_place_is_told(vault):
+    """A ball of 3 mm radius in the middle of the plate, and one far beside it."""
+    places = np.stack(
+        np.meshgrid(*[np.arange(n) for n in vault.ct.GetSize()], indexing="ij"), axis=-1
+    )
+    places = places * vault.ct.GetSpacing() + vault.ct.GetOrigin()
+    middle = np.array([0.0, 0.0, OUTER_MM - THICKNESS_MM / 2.0])
+    for at, volume_mm3 in ((middle, 113.0), (middle + [0.0, 0.0, 20.0], 0.0)):
+        inside = (np.linalg.norm(places - at, axis=-1) < 3.0).astype(np.uint8)
+        loose = sitk.GetImageFromArray(inside.transpose(2, 1, 0))
+        loose.CopyInformation(vault.ct)
+        mesh = vault.mesh(vault.plate())
+        found = check_implant(mesh, vault.bone, CheckOptions(), UP, loose=loose)
+        check = {check.name: check for check in found.checks}["loose bone"]
+        assert check.value == pytest.approx(volume_mm3, rel=0.1)
+        assert check.passed == (volume_mm3 == 0.0)
+        if volume_mm3:
+            assert np.linalg.norm(np.array(check.place_mm) - middle) < 0.5
