@@ -143,7 +143,6 @@ def _fitted(
     may = limit > -BAND_MM
     solid = closed(with_thickness(sheet, fine, options, may), FINE_MM, PIT_MM, may)
     base = np.minimum(solid, limit)
-    normals = np.stack([values_on(component, fine, outside=0.0) for component in sheet.normals])
     outer = values_on(sheet.outer_share, fine, outside=0.0) > HALF
     at_outside = outer & (base > 0.0) & (base < OUTSIDE_MM)
     correction_mm = sheet.correction_mm
@@ -161,12 +160,13 @@ def _fitted(
             half = np.minimum(base, side - np.float32(options.split_gap_mm / 2.0))
             search, own = replace(search, base=half), core & (side > 0.0)
         way_in = search.way_in(options.insertion_direction)
-        as_it_is = _room(search.base, fine, (near, far), way_in, clearance_mm)
-        room = _smoothed(as_it_is, search.base, clearance_mm)
+        unsmooth = _room(search.base, fine, (near, far), way_in, clearance_mm)
+        room = _smoothed(unsmooth, search.base, clearance_mm)
         field = np.minimum(search.base, room)
         if options.bevel_mm is not None:
-            field = beveled(field, as_it_is, sheet, fine, options.bevel_mm)
-        field = one_solid(field, room, FINE_MM, options.least_wall_mm, own, normals)
+            field = beveled(field, unsmooth, sheet, fine, options.bevel_mm)
+        del unsmooth
+        field = one_solid(field, room, FINE_MM, options.least_wall_mm, own, sheet.across(fine))
         if not (field > 0.0).any():
             raise SkullImplantError(
                 "No implant is left after clearance and cleaning; reduce the clearance or the "

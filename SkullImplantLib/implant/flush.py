@@ -7,6 +7,7 @@ value and slope continue those of the ring at the rim and fade inwards within it
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import SimpleITK as sitk
@@ -21,6 +22,7 @@ from .bone_surface import BoneSurface
 from .lattice import lattice_over, places_of, to_index, values_on
 from .meshes import facet_middles, facet_vectors
 from .openings import SKIN_MM
+from .strips import Across
 
 Floats = NDArray[np.float64]
 Field = NDArray[np.float32]
@@ -137,6 +139,17 @@ class Sheet:
     outer_share: sitk.Image
     correction_mm: float
 
+    def across(self, lattice: sitk.Image) -> Across:
+        """Return the normals at places of a lattice along the same axes (`strips.py`)."""
+        finer = self.outer_share.GetSpacing()[0] / lattice.GetSpacing()[0]
+        start = to_index(lattice, np.array([self.outer_share.GetOrigin()]))[0][::-1]
+
+        def normals_at(index: NDArray[Any]) -> NDArray[np.float32]:
+            places = list(((index - start) / finer).T)
+            return np.stack([values_at(array_of(n), places) for n in self.normals], axis=1)
+
+        return normals_at
+
 
 def made_flush(
     depth: sitk.Image,
@@ -175,7 +188,9 @@ def made_flush(
     start = to_index(coarse, np.array([fine.GetOrigin()]))[0][::-1]
     finer = _spacing(fine) / _spacing(coarse)
     places = [
-        (start[axis] + finer * np.arange(n)).reshape([-1 if k == axis else 1 for k in range(3)])
+        (start[axis] + finer * np.arange(n))
+        .astype(np.float32)
+        .reshape([-1 if k == axis else 1 for k in range(3)])
         + values_on(image_like(shift * normals[axis], coarse), fine, 0.0)
         for axis, n in enumerate(fine.GetSize()[::-1])
     ]

@@ -5,6 +5,9 @@ normals, and what no ball then reaches is a strip (an opening in the sheet's own
 is no strip: of a right angle a ball leaves all but 0.4 of its radius.
 """
 
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
@@ -13,6 +16,8 @@ from ..core.distances import away_mm
 
 Field = NDArray[np.float32]
 Flags = NDArray[np.bool_]
+# From indices (n, 3; z, y, x) on the lattice to unit vectors (n, 3) along the same axes.
+Across = Callable[[NDArray[Any]], NDArray[np.float32]]
 
 # A strip is narrower than twice this, and stands out farther than a corner does.
 STRIP_MM = 2.5
@@ -20,13 +25,13 @@ STANDS_OUT_MM = 2.0
 FULL = np.ones((3, 3, 3))
 
 
-def without_strips(field: Field, normals: Field, spacing_mm: float) -> Field:
+def without_strips(field: Field, across: Across, spacing_mm: float) -> Field:
     """Return the field (z, y, x), positive in the implant, mm, without strips.
 
-    normals: (3, z, y, x) unit vectors across the sheet, components along the axes.
+    across: the sheet's unit normals at given places.
     """
     inside = field > 0.0
-    left = reached_mm(drawn_out(inside, normals, spacing_mm, STRIP_MM), spacing_mm, STRIP_MM)
+    left = reached_mm(drawn_out(inside, across, spacing_mm, STRIP_MM), spacing_mm, STRIP_MM)
     labels, count = ndimage.label(inside & (left <= 0.0), FULL)
     if count == 0:
         return field
@@ -44,10 +49,10 @@ def reached_mm(solid: Flags, spacing_mm: float, radius_mm: float) -> Field:
     return np.float32(radius_mm + spacing_mm / 2) - away_mm(core, spacing_mm)
 
 
-def drawn_out(inside: Flags, normals: Field, spacing_mm: float, reach_mm: float) -> Flags:
+def drawn_out(inside: Flags, across: Across, spacing_mm: float, reach_mm: float) -> Flags:
     """Return a sheet made thicker by `reach_mm` on both sides, and no wider."""
     index = np.argwhere(away_mm(inside, spacing_mm) <= reach_mm)
-    steps = np.stack([component[tuple(index.T)] for component in normals], axis=1)
+    steps = across(index)
     last = np.array(inside.shape) - 1
     met = np.zeros(len(index), bool)
     count = int(np.ceil(reach_mm / spacing_mm))

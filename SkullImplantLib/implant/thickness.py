@@ -10,11 +10,9 @@ import numpy as np
 import SimpleITK as sitk
 from numpy.typing import NDArray
 
-from ..core.images import array_of
-from ..core.interpolation import values_at
 from ..options import ImplantOptions
 from .flush import FACING, Sheet
-from .lattice import to_index, values_on
+from .lattice import values_on
 from .level_set import surface_at_zero
 from .mesh_distance import MeshDistance
 from .meshes import facet_middles, facet_vectors
@@ -71,14 +69,7 @@ def below_outer_mm(
     normals = facet_vectors(points, triangles)
     normals /= np.maximum(np.linalg.norm(normals, axis=1, keepdims=True), 1e-12)
     middles = facet_middles(points, triangles)
-    # From this lattice's steps to those of the normals', along the same axes.
-    finer = sheet.normals[0].GetSpacing()[0] / spacing_mm
-    start = to_index(lattice, np.array([sheet.normals[0].GetOrigin()]))[0]
-    coarse = list(((middles - start) / finer).T[::-1])
-    facing = sum(
-        normals[:, 2 - axis] * values_at(array_of(component), coarse)
-        for axis, component in enumerate(sheet.normals)
-    )
+    facing = np.einsum("ij,ij->i", normals[:, ::-1], sheet.across(lattice)(middles[:, ::-1]))
     outer = triangles[facing > FACING]
     if len(outer) == 0:
         return result

@@ -16,7 +16,7 @@ from scipy import ndimage
 from ..core.distances import away_mm
 from .level_set import closed_surface_at_zero, surface_at_zero
 from .meshes import mesh_health, mesh_of
-from .strips import FULL, drawn_out, reached_mm
+from .strips import FULL, Across, drawn_out, reached_mm
 
 Field = NDArray[np.float32]
 Flags = NDArray[np.bool_]
@@ -56,19 +56,20 @@ def without_tunnels(
     room: Field,
     spacing_mm: float,
     least_mm: float,
-    normals: Field | None,
+    across: Across | None,
     made: Callable[[Field], Field],
 ) -> Field:
     """Return the field (z, y, x), positive in the implant, with as few tunnels as can be.
 
-    room: positive where the implant may be. least_mm: half of the least wall. normals: of the sheet
-    (`strips.py`), or None. made: brings a field back to one piece that can be made, as `field` is.
+    room: positive where the implant may be. least_mm: half of the least wall. across: the sheet's
+    normals (`strips.py`), or None. made: brings a field back to one piece that can be made, as
+    `field` is.
     """
 
     tunnels = genus_of(field)
     for radius in RADII if tunnels else ():
         mended, left = field, tunnels
-        for places in _ways(room, spacing_mm, radius * least_mm, normals):
+        for places in _ways(room, spacing_mm, radius * least_mm, across):
             if left:
                 mended, left = _mended(mended, left, places(mended))
         if mended is field:
@@ -83,7 +84,7 @@ def without_tunnels(
 
 
 def _ways(
-    room: Field, spacing_mm: float, radius_mm: float, normals: Field | None
+    room: Field, spacing_mm: float, radius_mm: float, across: Across | None
 ) -> list[Callable[[Field], _Places]]:
     """Return what may be changed of a field that a ball of that radius tells."""
 
@@ -94,11 +95,11 @@ def _ways(
         return _bridges(field, field > 0.0, spacing_mm, radius_mm)
 
     def strips(field: Field) -> _Places:
-        assert normals is not None
-        wide = drawn_out(field > 0.0, normals, spacing_mm, radius_mm)
+        assert across is not None
+        wide = drawn_out(field > 0.0, across, spacing_mm, radius_mm)
         return _bridges(field, wide, spacing_mm, radius_mm)
 
-    return [windows, bridges] if normals is None else [windows, bridges, strips]
+    return [windows, bridges] if across is None else [windows, bridges, strips]
 
 
 def _mended(field: Field, tunnels: int, places: _Places) -> tuple[Field, int]:

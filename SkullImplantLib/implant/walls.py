@@ -12,7 +12,7 @@ from ..core.distances import away_mm
 from .level_set import closed_surface_at_zero
 from .mesh_distance import MeshDistance
 from .pieces import main_piece, without_cavities
-from .strips import without_strips
+from .strips import Across, without_strips
 from .tunnels import without_tunnels
 
 Field = NDArray[np.float32]
@@ -131,12 +131,12 @@ def one_solid(
     spacing_mm: float,
     least_wall_mm: float,
     core: NDArray[np.bool_],
-    normals: Field | None = None,
+    across: Across | None = None,
 ) -> Field:
     """Return the field as one solid without tunnels, no wall of it thinner than `least_wall_mm`.
 
     room: what the implant may take, positive in it: what is filled stays within. core: bool, what
-    belongs to this hole; the piece that holds most of it is kept. normals: of the sheet
+    belongs to this hole; the piece that holds most of it is kept. across: the sheet's normals
     (`strips.py`); None: strips of it are not looked for.
     """
     radius_mm = least_wall_mm / 2.0 + SURELY_MM
@@ -146,9 +146,9 @@ def one_solid(
         return without_cavities(main_piece(wall, core))
 
     solid = made(field)
-    if normals is not None:
-        solid = main_piece(without_strips(solid, normals, spacing_mm), core)
-    return without_tunnels(solid, room, spacing_mm, radius_mm, normals, made)
+    if across is not None:
+        solid = main_piece(without_strips(solid, across, spacing_mm), core)
+    return without_tunnels(solid, room, spacing_mm, radius_mm, across, made)
 
 
 def smoothed_along_the_rim(

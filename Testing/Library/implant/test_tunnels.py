@@ -5,7 +5,7 @@ import pytest
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from SkullImplantLib.implant.strips import without_strips
+from SkullImplantLib.implant.strips import Across, without_strips
 from SkullImplantLib.implant.tunnels import genus_of
 from SkullImplantLib.implant.walls import one_solid
 
@@ -14,8 +14,10 @@ Field = NDArray[np.float32]
 AXIS = np.arange(-15.0, 15.0, SPACING_MM) + 0.13
 Z, Y, X = np.meshgrid(np.arange(-9.0, 9.0, SPACING_MM) + 0.13, AXIS, AXIS, indexing="ij")
 ROOM = np.full(X.shape, 5.0, np.float32)
-# Across a plate along x and y: components along (z, y, x).
-NORMALS = np.stack([np.ones_like(X), np.zeros_like(X), np.zeros_like(X)]).astype(np.float32)
+
+
+def straight_up(index: NDArray[np.intp]) -> NDArray[np.float32]:
+    return np.tile(np.array([1.0, 0.0, 0.0], np.float32), (len(index), 1))
 
 
 def box(half_x: float, half_y: float, half_z: float, at: tuple[float, ...] = (0, 0, 0)) -> Field:
@@ -29,8 +31,8 @@ PLATE = box(9.0, 9.0, 2.5)
 CENTRE = tuple(np.argwhere((np.abs(X) < 0.3) & (np.abs(Y) < 0.3) & (np.abs(Z) < 0.3))[0])
 
 
-def solid_of(field: Field, room: Field = ROOM, normals: Field | None = NORMALS) -> Field:
-    return one_solid(field, room, SPACING_MM, 2.0, PLATE > 0.0, normals)
+def solid_of(field: Field, room: Field = ROOM, across: Across | None = straight_up) -> Field:
+    return one_solid(field, room, SPACING_MM, 2.0, PLATE > 0.0, across)
 
 
 @pytest.mark.parametrize("window_mm", [0.4, 0.6])
@@ -51,7 +53,7 @@ def test_a_handle_and_a_void_are_mended() -> None:
     void = box(0.6, 0.6, 0.6)
     whole = np.minimum(np.maximum(PLATE, handle), -void)
     assert genus_of(np.maximum(PLATE, handle)) == 1
-    found = solid_of(whole, normals=None)
+    found = solid_of(whole, across=None)
     assert genus_of(found) == 0
     assert ndimage.label(np.pad(found <= 0.0, 1, constant_values=True))[1] == 1
 
@@ -77,7 +79,7 @@ def test_a_thin_sheet_loses_the_strip_beside_a_window_and_not_itself() -> None:
     bone = box(3.0, 3.0, 5.0, (6.0, 0.0, 0.0))  # leaves a strip 3 mm wide at the edge
     framed = np.minimum(sheet, -bone)
     assert genus_of(framed) == 1
-    found = one_solid(framed, np.minimum(ROOM, -bone), SPACING_MM, 2.0, sheet > 0.0, NORMALS)
+    found = one_solid(framed, np.minimum(ROOM, -bone), SPACING_MM, 2.0, sheet > 0.0, straight_up)
     assert genus_of(found) == 0
     kept = (X < 2.0) & (np.abs(Z) < 0.7) & (np.maximum(np.abs(X), np.abs(Y)) < 10.0)
     assert (found[kept] > 0.0).all()
@@ -86,10 +88,10 @@ def test_a_thin_sheet_loses_the_strip_beside_a_window_and_not_itself() -> None:
 
 def test_hooks_go_and_corners_stay() -> None:
     hook = np.maximum(box(1.5, 5.0, 1.5, (0.0, 9.0, 0.0)), box(4.0, 1.4, 1.5, (3.0, 13.0, 0.0)))
-    found = without_strips(np.maximum(PLATE, hook), NORMALS, SPACING_MM)
+    found = without_strips(np.maximum(PLATE, hook), straight_up, SPACING_MM)
     assert not (found[(Y > 11.0)] > 0.0).any()
     np.testing.assert_array_equal(found[np.abs(Y) < 6.0], np.maximum(PLATE, hook)[np.abs(Y) < 6.0])
     # A plate with sharp corners, however thin, has no strips.
     for half_mm in (2.5, 1.0):
         thin = box(9.0, 9.0, half_mm)
-        np.testing.assert_array_equal(without_strips(thin, NORMALS, SPACING_MM), thin)
+        np.testing.assert_array_equal(without_strips(thin, straight_up, SPACING_MM), thin)
