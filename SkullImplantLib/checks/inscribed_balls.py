@@ -31,7 +31,7 @@ EXACT_MM = 2.0
 EDGE_SHARE, UNSURE_MM = 0.42, 0.4
 # A spur is what a ball of this radius, or of so much of the wall's, does not reach; it stands out
 # farther than this, and is another one where it is so far from the next.
-SPUR_RADIUS_MM, SPUR_SHARE, SPUR_MM, APART_MM = 1.0, 0.4, 1.3, 2.0
+SPUR_RADIUS_MM, SPUR_SHARE, SPUR_MM, APART_MM = 1.0, 0.4, 1.2, 2.0
 # A wall so far under what was asked is still as asked: a ball's size is known to about this.
 WALL_SLACK_MM = 0.5
 THIN_MM = 1.0

@@ -36,6 +36,8 @@ SAME_SHEET_MM = 5.0
 LEAST_POINTS = 8
 # A stretch is one where so many sites are measured, and this share of those it may have.
 LEAST_SITES, FILLED_SHARE = 3, 0.6
+# Bone so far beyond a face is another sheet, which the face looks at.
+APART_MM = 1.0
 # Points farther from a plane than this (root mean square) are of two sheets, or of no face.
 ROUGHEST_MM = 0.5
 OUTER, INNER = 1.0, -1.0
@@ -105,7 +107,10 @@ def rim_profile(plate: PlateSurface, bone: NearBone, rim: RimGap) -> RimProfile:
             strips.append(_strip(points[some], normals[some], places[number], axes))
         for face, side in enumerate((OUTER, INNER)):
             faces = [strip[side * up >= FACE_COSINE] for strip, up in strips]
-            steps[number, face], own[number, face], planes[face, number] = _step(*faces)
+            found = _step(*faces)
+            strip, up = strips[1]
+            if not _under_bone(found[2], side, strip[side * up <= -FACE_COSINE]):
+                steps[number, face], own[number, face], planes[face, number] = found
     return RimProfile(places, steps, own, all_axes, planes[1])
 
 
@@ -184,6 +189,14 @@ def _step(mine: Floats, theirs: Floats) -> tuple[float, float, Floats]:
     if beyond is None:
         return step, np.nan, near
     return step, float((near - beyond) @ (1.0, begin + FACE_MM + half, 0.0)), near
+
+
+def _under_bone(plane: Floats, side: float, facing_it: Floats) -> bool:
+    """Say whether a face of the bone, a plane over a site, looks at other bone: the wall of an
+    opened sinus is no inner table. facing_it (k, 3): the bone's places that look the other way.
+    """
+    beyond = side * (facing_it[:, 2] - plane @ _terms(facing_it)) > APART_MM
+    return bool(np.count_nonzero(beyond) >= LEAST_POINTS)
 
 
 def _plane(points: Floats, low_mm: float, high_mm: float) -> Floats | None:
