@@ -7,6 +7,7 @@ surface. What is filled is cut by the room that bone leaves; opening only takes 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
+from scipy.spatial import cKDTree
 
 from ..core.distances import away_mm
 from .level_set import closed_surface_at_zero
@@ -19,6 +20,9 @@ Field = NDArray[np.float32]
 
 # Exactly done is an opening so far around what voxels say that it takes, and a closing.
 AROUND_BITES_MM, AROUND_PITS_MM = 2.5, 1.0
+# A place between voxels that is deeper than they lies so many steps farther from the surface.
+WAY_TO_THE_MIDDLE = (0.25, 0.5, 0.75, 1.0)
+TINY = 1e-9
 # Walls are made so much thicker than the least on each side: none is thinner when measured, or
 # when a printer's lattice is laid over it.
 SURELY_MM = 0.1
@@ -53,8 +57,6 @@ def opened(
     reach_mm = away_mm(touched, spacing_mm)
     around = reach_mm - np.float32(2.0 * radius_mm + around_mm)
     depth = _depth_near(field, deep_mm, spacing_mm, radius_mm, around)
-    if not (depth > radius_mm).any():
-        return np.full_like(field, -spacing_mm)
     asked = (reach_mm < around_mm + spacing_mm) & (depth <= radius_mm)
     asked &= ndimage.maximum_filter(inside, size=3)
     away = _away_from_surface_mm(
@@ -64,9 +66,59 @@ def opened(
         reach_mm - np.float32(around_mm + spacing_mm),
         radius_mm + 2.0 * spacing_mm,
     )
+    reached = np.maximum(radius_mm - away, -spacing_mm)
+    fitting = _balls_between(field, depth, spacing_mm, radius_mm, around)
+    reached = np.maximum(reached, _within_balls_mm(fitting, asked, spacing_mm, radius_mm))
     result = field.copy()
-    result[asked] = np.minimum(field[asked], np.maximum(radius_mm - away, -spacing_mm))
+    result[asked] = np.minimum(field[asked], reached)
     return result
+
+
+def _balls_between(
+    field: Field, depth: Field, spacing_mm: float, radius_mm: float, beyond_mm: Field
+) -> tuple[NDArray[np.floating], NDArray[np.float32]]:
+    """Return middles (n, 3; x, y, z, mm) and radii (n,) of balls of `radius_mm` and more within the
+    field, in walls so thin that no voxel is so deep, though a place between two voxels is.
+    """
+    nearly = (depth > radius_mm - spacing_mm) & (depth <= radius_mm) & (beyond_mm < 0.0)
+    places = np.argwhere(nearly)[:, ::-1] * spacing_mm
+    radii = depth[nearly]
+    if len(places) == 0:
+        return places, radii
+    surface = _surface_near(field, spacing_mm, beyond_mm, radius_mm + 2.0 * spacing_mm)
+    assert surface is not None  # what is inside has one
+    away, nearest, _ = surface.closest(places)
+    inwards = (places - nearest) / np.maximum(away, TINY)[:, None]
+    middles, start = places.copy(), places
+    for share in WAY_TO_THE_MIDDLE:
+        tried = start + share * spacing_mm * inwards
+        deep = surface.unsigned_mm(tried)
+        deeper = deep > radii
+        radii[deeper], middles[deeper] = deep[deeper], tried[deeper]
+    fits = radii >= radius_mm
+    # Between balls a voxel apart a wall would get dimples, which it has not.
+    alone = ~ndimage.maximum_filter(depth > radius_mm, size=3)[nearly]
+    radii[alone] += radius_mm - np.sqrt(radius_mm**2 - spacing_mm**2 / 2.0)
+    return middles[fits], radii[fits]
+
+
+def _within_balls_mm(
+    balls: tuple[NDArray[np.floating], NDArray[np.float32]],
+    asked: NDArray[np.bool_],
+    spacing_mm: float,
+    radius_mm: float,
+) -> Field:
+    """Return how far (n,) the voxels `asked` lie within the nearest of some balls."""
+    middles, radii = balls
+    result = np.full(np.count_nonzero(asked), np.float32(-spacing_mm))
+    if len(middles) == 0:
+        return result
+    places = np.argwhere(asked)[:, ::-1] * spacing_mm
+    most_mm = radius_mm + 2.0 * spacing_mm
+    away, nearest = cKDTree(middles).query(places, distance_upper_bound=most_mm, workers=-1)
+    met = np.isfinite(away)
+    result[met] = radii[nearest[met]] - away[met]
+    return np.maximum(result, np.float32(-spacing_mm))
 
 
 def closed(field: Field, spacing_mm: float, radius_mm: float, where: NDArray[np.bool_]) -> Field:
@@ -114,15 +166,24 @@ def _away_from_surface_mm(
     """Return how far (n,) the voxels `asked` lie from the field's surface; infinite where that is
     more than `within_mm`. beyond_mm: how far each voxel lies beyond where any is asked, or less.
     """
+    surface = _surface_near(field, spacing_mm, beyond_mm, within_mm)
+    if surface is None:
+        return np.full(np.count_nonzero(asked), np.float32(np.inf))
+    return surface.unsigned_mm(np.argwhere(asked)[:, ::-1] * spacing_mm, within_mm)
+
+
+def _surface_near(
+    field: Field, spacing_mm: float, beyond_mm: Field, within_mm: float
+) -> MeshDistance | None:
+    """Return the field's surface as far as it can be within that of where `beyond_mm` is negative;
+    None where there is none.
+    """
     points, triangles = closed_surface_at_zero(field)
     # Farther triangles than that, and a voxel's diagonal at both ends, are nearest to no voxel.
     x, y, z = np.clip(points, 0.0, np.array(field.shape[::-1]) - 1.0).astype(np.intp).T
     met = beyond_mm[z, y, x] < within_mm + 4.0 * spacing_mm
     triangles = triangles[met[triangles[:, 0]]]
-    if len(triangles) == 0:
-        return np.full(np.count_nonzero(asked), np.float32(np.inf))
-    surface = MeshDistance(points * spacing_mm, triangles)
-    return surface.unsigned_mm(np.argwhere(asked)[:, ::-1] * spacing_mm, within_mm)
+    return MeshDistance(points * spacing_mm, triangles) if len(triangles) else None
 
 
 def one_solid(

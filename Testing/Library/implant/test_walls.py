@@ -50,6 +50,23 @@ def test_opening_rounds_edges_by_its_radius_and_leaves_faces() -> None:
     np.testing.assert_allclose(np.abs(found[face, 2]), 2.5, atol=0.01)
 
 
+@pytest.mark.parametrize("degrees", [0.0, 17.0, 45.0])
+@pytest.mark.parametrize("off_mm", [0.0, 0.12, 0.25])
+def test_a_wall_a_little_thicker_than_the_ball_stays(off_mm: float, degrees: float) -> None:
+    """Wherever the voxels lie: hardly any of them is as deep as the ball is wide."""
+    up = np.array([np.cos(np.radians(degrees)), np.sin(np.radians(degrees))])
+    height = up[0] * Z + up[1] * X - off_mm
+    for thick_mm, stays in ((2.3, True), (1.9, False)):
+        wall = np.minimum(thick_mm / 2.0 - np.abs(height), 10.0 - np.abs(Y)).astype(np.float32)
+        wall = np.minimum(wall, 10.0 - np.abs(up[0] * X - up[1] * Z))
+        found = opened(wall, SPACING_MM, 1.1)
+        middle = (wall > 0.0) & (np.maximum(np.abs(X), np.abs(Y)) < 5.0) & (np.abs(Z) < 5.0)
+        if stays:
+            assert (found[middle & (wall > 0.1)] > 0.0).all()
+        else:
+            assert (found[middle] <= 0.0).all()
+
+
 def test_opening_takes_what_is_thinner_and_only_takes() -> None:
     spike, flake = box(0.6, 0.6, 8.0), box(11.0, 4.0, 0.7)
     whole = np.maximum.reduce([PLATE, spike, flake])
