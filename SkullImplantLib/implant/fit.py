@@ -32,7 +32,7 @@ from .mesh_distance import MeshDistance
 from .openings import COARSE_MM, Opening, find_openings
 from .pieces import without_flakes
 from .thickness import with_thickness
-from .walls import closed, one_solid, smoothed_along_the_rim
+from .walls import closed, one_solid, smoothed_along_the_rim, taken_away
 
 Field = NDArray[np.float32]
 
@@ -58,6 +58,8 @@ SEARCHING_POINTS = 3000
 # A straight way in that loses more than this is told: a part of the hole would stay open.
 MOST_LOST_SHARE = 0.05
 MOST_BARED_MM = 1.0
+# So much of the implant's face, taken away for being too thin, is told.
+TOLD_AREA_CM2 = 0.3
 
 
 @dataclass(frozen=True)
@@ -166,7 +168,8 @@ def _fitted(
         if options.bevel_mm is not None:
             field = beveled(field, unsmooth, sheet, fine, options.bevel_mm)
         del unsmooth
-        field = one_solid(field, room, FINE_MM, options.least_wall_mm, own, sheet.across(fine))
+        rough, across = field, sheet.across(fine)
+        field = one_solid(rough, room, FINE_MM, options.least_wall_mm, own, across)
         if not (field > 0.0).any():
             raise SkullImplantError(
                 "No implant is left after clearance and cleaning; reduce the clearance or the "
@@ -179,7 +182,10 @@ def _fitted(
                 way_in=way_in,
                 centre_mm=(middle[0], middle[1], middle[2]),
                 correction_mm=correction_mm,
-                notes=_notes_on(way_in, search if side is None else None),
+                notes=(
+                    *_notes_on(way_in, search if side is None else None),
+                    *_notes_on_thin(rough, field, search, options.least_wall_mm),
+                ),
             )
         )
     progress(1.0)
@@ -358,6 +364,22 @@ def _room(
 def _smoothed(room: Field, base: Field, clearance_mm: float) -> Field:
     """Return the room smooth along the rim; near the border of what was looked at it is less."""
     return smoothed_along_the_rim(room, base > -BAND_MM, FINE_MM, clearance_mm - SAFETY_MM)
+
+
+def _notes_on_thin(
+    rough: Field, field: Field, search: _Search, least_wall_mm: float
+) -> tuple[str, ...]:
+    """Return what a person must know where the bone is too thin for a wall."""
+    volume_mm3, middle = taken_away(rough, field, search.at_outside, FINE_MM)
+    area_cm2 = volume_mm3 / OUTSIDE_MM / 100.0
+    if area_cm2 < TOLD_AREA_CM2:
+        return ()
+    x, y, z = places_of(search.fine, middle[None])[0]
+    return (
+        f"{area_cm2:.1f} cm² of the implant would be thinner than {least_wall_mm:g} mm and were "
+        f"taken away, most of it near ({x:.0f}, {y:.0f}, {z:.0f}) mm (LPS); a smaller least wall "
+        "keeps more.",
+    )
 
 
 def _notes_on(way_in: WayIn, whole: _Search | None) -> tuple[str, ...]:

@@ -34,7 +34,7 @@ def values_on(
     return values
 
 
-def places_of(lattice: sitk.Image, index: NDArray[np.integer]) -> NDArray[np.float64]:
+def places_of(lattice: sitk.Image, index: NDArray[np.number]) -> NDArray[np.float64]:
     """Return the LPS points (n, 3), mm, of voxels whose `index` is (n, 3; z, y, x)."""
     frame = index_to_lps_mm(lattice)
     return np.asarray(index[:, ::-1] @ frame[:3, :3].T + frame[:3, 3])

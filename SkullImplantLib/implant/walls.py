@@ -13,7 +13,7 @@ from ..core.distances import away_mm
 from .level_set import closed_surface_at_zero
 from .mesh_distance import MeshDistance
 from .pieces import main_piece, without_cavities
-from .strips import Across, without_strips
+from .strips import FULL, Across, without_strips
 from .tunnels import without_tunnels
 
 Field = NDArray[np.float32]
@@ -26,6 +26,8 @@ TINY = 1e-9
 # Walls are made so much thicker than the least on each side: none is thinner when measured, or
 # when a printer's lattice is laid over it.
 SURELY_MM = 0.1
+# So far at most the rounding of an edge draws back.
+ROUNDED_MM = 1.5
 # The rim is smoothed by about a voxel of a coarse CT (standard deviation), and of the clearance no
 # more is given for that than this.
 RIM_BLUR_MM, RIM_GIVES_MM, RIM_ROUNDS = 1.0, 0.1, 2
@@ -210,6 +212,26 @@ def one_solid(
     if across is not None:
         solid = main_piece(without_strips(solid, across, spacing_mm), core)
     return without_tunnels(solid, room, spacing_mm, radius_mm, across, made)
+
+
+def taken_away(
+    before: Field, after: Field, at_outside: NDArray[np.bool_], spacing_mm: float
+) -> tuple[float, NDArray[np.float64]]:
+    """Return how much (mm³) of the implant's outside was taken away for being too thin, beyond the
+    rounding of its edges, and the middle (3,; z, y, x) of the largest part.
+
+    at_outside: bool (z, y, x), a layer at the outer surface.
+    """
+    gone = (before > 0.0) & (after <= 0.0) & at_outside
+    if gone.any():
+        gone &= away_mm(after > 0.0, spacing_mm) > ROUNDED_MM
+    labels, count = ndimage.label(gone, FULL)
+    if count == 0:
+        return 0.0, np.zeros(3)
+    largest = int(np.argmax(np.bincount(labels[gone])))
+    return float(np.count_nonzero(gone)) * spacing_mm**3, np.argwhere(labels == largest).mean(
+        axis=0
+    )
 
 
 def smoothed_along_the_rim(

@@ -15,6 +15,7 @@ from SkullImplantLib.implant.walls import (
     one_solid,
     opened,
     smoothed_along_the_rim,
+    taken_away,
 )
 
 SPACING_MM = 0.5
@@ -128,3 +129,16 @@ def test_smoothing_the_rim_gives_no_more_of_the_clearance_than_it_says() -> None
     np.testing.assert_allclose(half, (found + room) / 2.0, atol=1e-5)
     none = smoothed_along_the_rim(room, everywhere, SPACING_MM, 0.0)
     np.testing.assert_array_equal(none, room)
+
+
+def test_what_is_too_thin_is_told_but_not_the_rounding_of_edges() -> None:
+    flake = box(5.0, 3.0, 0.7, (11.0, 0.0, 1.8))
+    whole = np.maximum(PLATE, flake)
+    at_outside = (Z > 1.0) & (Z < 2.5)
+    nothing, _ = taken_away(PLATE, opened(PLATE, SPACING_MM, 1.1), at_outside, SPACING_MM)
+    assert nothing == 0.0
+    volume_mm3, middle = taken_away(whole, opened(whole, SPACING_MM, 1.1), at_outside, SPACING_MM)
+    # It begins 1.5 mm from the plate, and ends with the lattice.
+    assert volume_mm3 == pytest.approx(1.4 * 6.0 * (AXIS[-1] - 10.25), rel=0.3)
+    z, y, x = middle * SPACING_MM + AXIS[0]
+    assert abs(z - 1.8) < 0.3 and abs(y) < 0.3 and 10.5 < x < 12.0
