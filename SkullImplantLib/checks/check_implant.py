@@ -18,6 +18,7 @@ from ..core.progress import Progress, silent
 from ..geometry.frame import Pose
 from ..implant.bone_surface import BoneSurface
 from ..implant.meshes import arrays_of
+from ..implant.outward import head_middle_mm
 from .check import Check
 from .check_options import CheckOptions
 from .contour import roughness_check, symmetry_check
@@ -36,9 +37,6 @@ from .rim_gap import gap_checks, rim_gap
 from .rim_profile import rim_profile
 
 Floats = NDArray[np.floating]
-
-# So many points are enough for a sphere; bone beside the implant helps where that is small.
-SPHERE_POINTS, SPHERE_MARGIN_MM, LEAST_DEPTH_MM = 5_000, 20.0, 40.0
 
 
 @dataclass(frozen=True)
@@ -73,7 +71,7 @@ def check_implant(
     leaves its checks out.
     Raises `ValueError` where the mesh has no area.
     """
-    within_head = head_middle(mesh, bone) if pose is None else pose.centre_mm
+    within_head = head_middle_mm(arrays_of(mesh)[0], bone) if pose is None else pose.centre_mm
     plate = plate_surface(mesh, within_head)
     with ThreadPoolExecutor(1) as beside:
         # Of the mesh alone, while the others look at the bone.
@@ -113,22 +111,3 @@ def check_implant(
     progress(1.0)
     way = None if direction is None else np.asarray(direction, np.float64)
     return CheckedImplant(tuple(check for check in found if check is not None), way)
-
-
-def head_middle(mesh: vtkPolyData, bone: BoneSurface) -> NDArray[np.float64]:
-    """Return a place (3,) within the head: the middle of the sphere that lies best in an implant
-    and the bone around it, the vault's radius at least under the implant.
-    """
-    points = arrays_of(mesh)[0]
-    around = bone.points_mm[:: 1 + len(bone.points_mm) // SPHERE_POINTS]
-    own = points[:: 1 + len(points) // SPHERE_POINTS]
-    near = np.linalg.norm(around - own.mean(axis=0), axis=1)
-    reach = np.linalg.norm(own - own.mean(axis=0), axis=1).max() + SPHERE_MARGIN_MM
-    places = np.concatenate([own, around[near < reach]])
-    middle = places.mean(axis=0)
-    local = places - middle
-    # |p|² = 2 c.p + rest is linear in the middle c.
-    terms = np.column_stack([2.0 * local, np.ones(len(local))])
-    towards = np.linalg.lstsq(terms, (local**2).sum(axis=1), rcond=None)[0][:3]
-    length = max(float(np.linalg.norm(towards)), 1e-9)
-    return np.asarray(middle + towards * max(1.0, LEAST_DEPTH_MM / length))

@@ -30,6 +30,7 @@ from .insertion import WayIn, best_way_in, given_way_in, way_out_mm
 from .lattice import lattice_over, places_of, to_index, values_on
 from .mesh_distance import MeshDistance
 from .openings import COARSE_MM, Opening, find_openings
+from .outward import head_middle_mm, mean_outward
 from .pieces import without_flakes
 from .thickness import with_thickness
 from .walls import closed, one_solid, smoothed_along_the_rim, taken_away
@@ -219,7 +220,7 @@ def refitted(
     if len(free) == 0:
         raise SkullImplantError("Nothing of the edited implant lies free of bone; undo the edit.")
     some = free[:: 1 + len(free) // SEARCHING_POINTS]
-    normal = _away_from_bone(free, surface)
+    normal = mean_outward(free, head_middle_mm(free, surface))
     if direction is None:
         way_in = best_way_in([near, far], some, normal, clearance_mm)
     else:
@@ -231,14 +232,6 @@ def refitted(
     centre = free.mean(axis=0)
     progress(1.0)
     return Implant(image_like(field, fine), way_in, (centre[0], centre[1], centre[2]), 0.0)
-
-
-def _away_from_bone(points_mm: NDArray[np.float64], surface: BoneSurface) -> NDArray[np.float64]:
-    """Return the unit vector (LPS) from the middle of the bone around to the implant's middle: the
-    bone around a hole bends away from it, inwards.
-    """
-    away = points_mm.mean(axis=0) - surface.points_mm.mean(axis=0)
-    return np.asarray(away / np.linalg.norm(away))
 
 
 def mask_of(implants: tuple[Implant, ...], bone: sitk.Image) -> sitk.Image:
@@ -302,7 +295,7 @@ class _Search:
         """Return the way in that is asked for, or the best one, found with some points."""
         index = self._index()
         points = places_of(self.fine, index)
-        normal, outside = self._normal(points), self.at_outside[tuple(index.T)]
+        normal, outside = mean_outward(points, self.head_centre_mm), self.at_outside[tuple(index.T)]
         if direction is not None:
             return given_way_in(self.bone, points, normal, self.clearance_mm, direction, outside)
         return best_way_in(self.bone, points, normal, self.clearance_mm, outside)
@@ -312,7 +305,7 @@ class _Search:
         through the middle, across the longer way.
         """
         points = places_of(self.fine, self._index())
-        normal, middle = self._normal(points), points.mean(axis=0)
+        normal, middle = mean_outward(points, self.head_centre_mm), points.mean(axis=0)
         local = points - middle
         local -= (local @ normal)[:, None] * normal
         along = np.linalg.svd(local, full_matrices=False)[2][0]
@@ -336,11 +329,6 @@ class _Search:
         if len(index) == 0:
             raise SkullImplantError("No implant is left after the clearance; reduce it.")
         return index
-
-    def _normal(self, points: NDArray[np.float64]) -> NDArray[np.float64]:
-        outward = points - self.head_centre_mm
-        normal = (outward / np.linalg.norm(outward, axis=1, keepdims=True)).mean(axis=0)
-        return np.asarray(normal / np.linalg.norm(normal))
 
 
 def _room(

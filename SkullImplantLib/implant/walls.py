@@ -100,7 +100,8 @@ def _balls_between(
     fits = radii >= radius_mm
     # Between balls a voxel apart a wall would get dimples, which it has not.
     alone = ~ndimage.maximum_filter(depth > radius_mm, size=3)[nearly]
-    radii[alone] += radius_mm - np.sqrt(radius_mm**2 - spacing_mm**2 / 2.0)
+    dimple_mm = radius_mm - np.sqrt(max(radius_mm**2 - spacing_mm**2 / 2.0, 0.0))
+    radii[alone] += min(dimple_mm, spacing_mm / 4.0)
     return middles[fits], radii[fits]
 
 
