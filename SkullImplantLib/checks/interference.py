@@ -9,11 +9,9 @@ from numpy.typing import NDArray
 from scipy import ndimage
 from vtkmodules.vtkCommonDataModel import vtkPolyData
 
-from ..core.distances import signed_distance_mm
-from ..core.images import image_like
-from ..implant.bone_distance import BoneDistance
+from ..implant.bone_distance import BoneDistance, bone_distance, rough_distance
 from ..implant.insertion import WayIn, best_way_in, way_out_mm
-from ..implant.lattice import lattice_over, places_of, values_on
+from ..implant.lattice import lattice_over, values_on
 from .check import Check, judged
 from .check_options import CheckOptions
 from .near_bone import NearBone
@@ -28,7 +26,6 @@ TOUCH_MM = 0.05
 # The way in is looked at on this lattice around the implant, exact so near to bone, and beyond on a
 # coarser one; beyond bone that is known there is none.
 WAY_MM, EXACT_MM, AROUND_MM, FAR_MM = 0.6, 1.2, 4.0, 1.5
-NOWHERE_MM = 1e3
 # So many points of the implant are moved; for the search fewer.
 MOVED, SEARCHED = 15_000, 3_000
 
@@ -81,23 +78,11 @@ def bone_on_the_way(plate: PlateSurface, bone: NearBone) -> list[BoneDistance]:
     near.SetOrigin((plate.inside.origin_mm - pad * spacing).tolist())
     fine, coarse = lattice_over(near, WAY_MM), lattice_over(bone.surface.field, FAR_MM)
     where = values_on(near, fine, 0.0, sitk.sitkNearestNeighbor) > 0.0
-    values = _to_voxels(bone, fine)
-    places = np.argwhere(where & (np.abs(values) < EXACT_MM + WAY_MM))
-    away = bone.distance.unsigned_mm(places_of(fine, places))
-    values[tuple(places.T)] = np.copysign(away, values[tuple(places.T)])
+    exact = (-EXACT_MM, EXACT_MM)
     return [
-        BoneDistance(image_like(values, fine)),
-        BoneDistance(image_like(_to_voxels(bone, coarse), coarse)),
+        bone_distance(bone.surface, bone.distance, fine, exact, where),
+        rough_distance(bone.surface, coarse),
     ]
-
-
-def _to_voxels(bone: NearBone, lattice: sitk.Image) -> NDArray[np.float32]:
-    """Return the distance to bone (z, y, x), mm, less than 0 in it, to half a step."""
-    inside = values_on(bone.surface.field, lattice, outside=-1.0) > 0.0
-    if not inside.any():
-        return np.full(inside.shape, np.float32(NOWHERE_MM))
-    half = np.float32(min(lattice.GetSpacing()) / 2.0)
-    return signed_distance_mm(image_like(inside, lattice)) + np.where(inside, half, -half)
 
 
 def found_way_in(

@@ -16,6 +16,9 @@ from analytic_plate import (
 )
 
 from SkullImplantLib.checks import Check, CheckOptions, check_implant
+from SkullImplantLib.checks.interference import bone_on_the_way
+from SkullImplantLib.checks.near_bone import near_bone
+from SkullImplantLib.checks.plate_surface import plate_surface
 from SkullImplantLib.implant.meshes import arrays_of, mesh_of
 
 INNER_MM = OUTER_MM - THICKNESS_MM
@@ -220,3 +223,16 @@ def test_loose_bone_in_its_place_is_told(vault):
         assert check.passed == (volume_mm3 == 0.0)
         if volume_mm3:
             assert np.linalg.norm(np.array(check.place_mm) - middle) < 0.5
+
+
+def test_the_way_in_knows_bone_from_its_skin_on(vault):
+    """Just within the bone's surface the distance on the way is negative, just outside positive."""
+    mesh = vault.mesh(vault.plate())
+    plate = plate_surface(mesh, np.zeros(3))
+    fine, _ = bone_on_the_way(plate, near_bone(vault.bone, plate.inside))
+    wall = vault.bone.distance().closest(plate.places_mm, 1.5)
+    beside = np.isfinite(wall[0]) & (np.abs(wall[2] @ UP) < 0.3)
+    for off_mm in (-0.3, 0.3):
+        found = fine.at(wall[1][beside] + off_mm * wall[2][beside])
+        assert np.median(found) == pytest.approx(off_mm, abs=0.1)
+        assert np.mean(np.sign(found) == np.sign(off_mm)) > 0.95
