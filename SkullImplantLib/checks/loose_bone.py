@@ -6,6 +6,7 @@ from vtkmodules.vtkCommonDataModel import vtkPolyData
 
 from ..core.images import array_of, voxel_volume_mm3
 from ..core.interpolation import values_at
+from ..implant.lattice import places_of
 from .check import Check, judged
 from .check_options import CheckOptions
 from .plate_surface import PlateSurface, solid_lattice
@@ -22,14 +23,12 @@ def loose_bone_check(
     """
     low = plate.points_mm.min(axis=0) - LATTICE_MM
     high = plate.points_mm.max(axis=0) + LATTICE_MM
-    index = np.argwhere(array_of(loose) > 0)[:, ::-1]
-    turned = np.reshape(loose.GetDirection(), (3, 3)) * loose.GetSpacing()
-    places = index @ turned.T + loose.GetOrigin()
+    places = places_of(loose, np.argwhere(array_of(loose) > 0))
     places = places[np.all((places > low) & (places < high), axis=1)]
     place, volume_mm3 = None, 0.0
     if len(places):
         solid = solid_lattice(mesh, low, high, LATTICE_MM)
-        within = values_at(solid.values, list(((places - low) / LATTICE_MM).T[::-1])) > 0.5
+        within = values_at(solid.values, list(solid.index(places).T[::-1])) > 0.5
         volume_mm3 = float(np.count_nonzero(within)) * voxel_volume_mm3(loose)
         place = places[within].mean(axis=0) if within.any() else None
     return judged(

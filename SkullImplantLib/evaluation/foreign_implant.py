@@ -142,8 +142,7 @@ def measure_fit(
     with stages.stage("skull") as progress:
         skull = _skull_of(source, bone_threshold_hu, progress)
         ct = source.image if source.kind == "ct" else None
-        bone, ct = _bone_around(mesh, skull, ct)
-        box = _box_around(arrays_of(mesh)[0], skull.mask, AROUND_MM)
+        bone, ct, box = _bone_around(mesh, skull, ct)
     with stages.stage("pose") as progress:
         pose, notes = _pose_of(skull.mask, progress)
     with stages.stage("checks") as progress:
@@ -155,7 +154,7 @@ def measure_fit(
             ct=ct,
             pose=pose,
             skull=None if pose is None else skull.mask,
-            loose=None if box is None else loose_matter(source.image, skull, box),
+            loose=loose_matter(source.image, skull, box),
             progress=progress,
         )
     return MeasuredFit(
@@ -201,8 +200,8 @@ def _skull_of(source: Input, bone_threshold_hu: float | None, progress: Progress
 
 def _bone_around(
     mesh: vtkPolyData, skull: Skull, ct: sitk.Image | None
-) -> tuple[BoneSurface, sitk.Image | None]:
-    """Return the surface of the bone around an implant, and the CT there.
+) -> tuple[BoneSurface, sitk.Image | None, tuple[slice, ...]]:
+    """Return the surface of the bone around an implant, the CT there, and the box of it.
 
     Raises `SkullImplantError` where the implant does not lie beside bone.
     """
@@ -214,7 +213,7 @@ def _bone_around(
         if sitk.GetArrayViewFromImage(part).any():
             surface = bone_surface(part, part_ct, skull.bone_threshold_hu)
             if _nearest_mm(points, surface) <= NEAR_BONE_MM:
-                return surface, part_ct
+                return surface, part_ct, box
     raise SkullImplantError(
         f"No bone lies within {NEAR_BONE_MM:g} mm of the implant; is it in the CT's frame?"
         + (" Turned from RAS to LPS it would fit." if _fits_turned(points, skull) else "")

@@ -65,7 +65,6 @@ def without_tunnels(
     normals (`strips.py`), or None. made: brings a field back to one piece that can be made, as
     `field` is.
     """
-
     tunnels = genus_of(field)
     for radius in RADII if tunnels else ():
         mended, left = field, tunnels

@@ -57,41 +57,45 @@ def opened(
     if not touched.any():
         return field
     reach_mm = away_mm(touched, spacing_mm)
-    around = reach_mm - np.float32(2.0 * radius_mm + around_mm)
-    depth = _depth_near(field, deep_mm, spacing_mm, radius_mm, around)
+    beyond_mm = reach_mm - np.float32(2.0 * radius_mm + around_mm)
+    within_mm = radius_mm + 2.0 * spacing_mm
+    surface = _surface_near(field, spacing_mm, beyond_mm, within_mm)
+    depth = _depth_near(field, deep_mm, surface, spacing_mm, within_mm, beyond_mm < 0.0)
     asked = (reach_mm < around_mm + spacing_mm) & (depth <= radius_mm)
     asked &= ndimage.maximum_filter(inside, size=3)
-    away = _away_from_surface_mm(
+    places = np.argwhere(asked)[:, ::-1] * spacing_mm
+    core = _surface_near(
         depth - np.float32(radius_mm),
         spacing_mm,
-        asked,
         reach_mm - np.float32(around_mm + spacing_mm),
-        radius_mm + 2.0 * spacing_mm,
+        within_mm,
     )
-    reached = np.maximum(radius_mm - away, -spacing_mm)
-    fitting = _balls_between(field, depth, spacing_mm, radius_mm, around)
-    reached = np.maximum(reached, _within_balls_mm(fitting, asked, spacing_mm, radius_mm))
+    reached = np.maximum(radius_mm - _from_surface_mm(core, places, within_mm), -spacing_mm)
+    fitting = _balls_between(depth, surface, spacing_mm, radius_mm, beyond_mm < 0.0)
+    reached = np.maximum(reached, _within_balls_mm(fitting, places, within_mm))
     result = field.copy()
     result[asked] = np.minimum(field[asked], reached)
     return result
 
 
 def _balls_between(
-    field: Field, depth: Field, spacing_mm: float, radius_mm: float, beyond_mm: Field
+    depth: Field,
+    surface: MeshDistance | None,
+    spacing_mm: float,
+    radius_mm: float,
+    where: NDArray[np.bool_],
 ) -> tuple[NDArray[np.floating], NDArray[np.float32]]:
-    """Return middles (n, 3; x, y, z, mm) and radii (n,) of balls of `radius_mm` and more within the
-    field, in walls so thin that no voxel is so deep, though a place between two voxels is.
+    """Return middles (n, 3; x, y, z, mm) and radii (n,) of balls of `radius_mm` and more within a
+    surface, in walls so thin that no voxel is so deep, though a place between two voxels is.
     """
-    nearly = (depth > radius_mm - spacing_mm) & (depth <= radius_mm) & (beyond_mm < 0.0)
-    places = np.argwhere(nearly)[:, ::-1] * spacing_mm
+    nearly = (depth > radius_mm - spacing_mm) & (depth <= radius_mm) & where
+    start = np.argwhere(nearly)[:, ::-1] * spacing_mm
     radii = depth[nearly]
-    if len(places) == 0:
-        return places, radii
-    surface = _surface_near(field, spacing_mm, beyond_mm, radius_mm + 2.0 * spacing_mm)
-    assert surface is not None  # what is inside has one
-    away, nearest, _ = surface.closest(places)
-    inwards = (places - nearest) / np.maximum(away, TINY)[:, None]
-    middles, start = places.copy(), places
+    if surface is None or len(start) == 0:
+        return start[:0], radii[:0]
+    away, nearest, _ = surface.closest(start)
+    inwards = (start - nearest) / np.maximum(away, TINY)[:, None]
+    middles = start.copy()
     for share in WAY_TO_THE_MIDDLE:
         tried = start + share * spacing_mm * inwards
         deep = surface.unsigned_mm(tried)
@@ -107,21 +111,21 @@ def _balls_between(
 
 def _within_balls_mm(
     balls: tuple[NDArray[np.floating], NDArray[np.float32]],
-    asked: NDArray[np.bool_],
-    spacing_mm: float,
-    radius_mm: float,
+    places_mm: NDArray[np.floating],
+    within_mm: float,
 ) -> Field:
-    """Return how far (n,) the voxels `asked` lie within the nearest of some balls."""
+    """Return how far (n,) places (n, 3) lie within the nearest of some balls, negative beyond; less
+    than anything where its middle is farther than `within_mm`.
+    """
     middles, radii = balls
-    result = np.full(np.count_nonzero(asked), np.float32(-spacing_mm))
-    if len(middles) == 0:
-        return result
-    places = np.argwhere(asked)[:, ::-1] * spacing_mm
-    most_mm = radius_mm + 2.0 * spacing_mm
-    away, nearest = cKDTree(middles).query(places, distance_upper_bound=most_mm, workers=-1)
-    met = np.isfinite(away)
-    result[met] = radii[nearest[met]] - away[met]
-    return np.maximum(result, np.float32(-spacing_mm))
+    result = np.full(len(places_mm), np.float32(-np.inf))
+    if len(middles):
+        away, nearest = cKDTree(middles).query(
+            places_mm, distance_upper_bound=within_mm, workers=-1
+        )
+        met = np.isfinite(away)
+        result[met] = radii[nearest[met]] - away[met]
+    return result
 
 
 def closed(field: Field, spacing_mm: float, radius_mm: float, where: NDArray[np.bool_]) -> Field:
@@ -142,37 +146,34 @@ def _bitten(
 
 
 def _depth_near(
-    field: Field, deep_mm: Field, spacing_mm: float, within_mm: float, beyond_mm: Field
+    field: Field,
+    deep_mm: Field,
+    surface: MeshDistance | None,
+    spacing_mm: float,
+    within_mm: float,
+    where: NDArray[np.bool_],
 ) -> Field:
-    """Return the field with the exact distance to its surface, in it, that is at most `within_mm`
-    and two steps more, where `beyond_mm` (the way to where it is asked) is negative.
-
-    deep_mm: the distance between voxels.
+    """Return the field with the exact distance to its surface, in it, that is at most `within_mm`,
+    `where` asked. deep_mm: the distance between voxels.
     """
     inside = field > 0.0
-    reach_mm = within_mm + 2.0 * spacing_mm
-    result = np.where(inside, np.minimum(deep_mm, np.float32(reach_mm)), field)
-    near = (beyond_mm < 0.0) & inside & (deep_mm < reach_mm)
-    away = _away_from_surface_mm(field, spacing_mm, near, beyond_mm, reach_mm)
+    result = np.where(inside, np.minimum(deep_mm, np.float32(within_mm)), field)
+    near = where & inside & (deep_mm < within_mm)
+    away = _from_surface_mm(surface, np.argwhere(near)[:, ::-1] * spacing_mm, within_mm)
     # Between voxels all of these are within reach; where the surface is not, they are deep.
-    result[near] = np.minimum(away, reach_mm)
+    result[near] = np.minimum(away, within_mm)
     return result
 
 
-def _away_from_surface_mm(
-    field: Field,
-    spacing_mm: float,
-    asked: NDArray[np.bool_],
-    beyond_mm: Field,
-    within_mm: float,
+def _from_surface_mm(
+    surface: MeshDistance | None, places_mm: NDArray[np.floating], within_mm: float
 ) -> Field:
-    """Return how far (n,) the voxels `asked` lie from the field's surface; infinite where that is
-    more than `within_mm`. beyond_mm: how far each voxel lies beyond where any is asked, or less.
+    """Return how far (n,) places (n, 3) lie from a surface, infinite where that is more than
+    `within_mm`.
     """
-    surface = _surface_near(field, spacing_mm, beyond_mm, within_mm)
     if surface is None:
-        return np.full(np.count_nonzero(asked), np.float32(np.inf))
-    return surface.unsigned_mm(np.argwhere(asked)[:, ::-1] * spacing_mm, within_mm)
+        return np.full(len(places_mm), np.float32(np.inf))
+    return surface.unsigned_mm(places_mm, within_mm)
 
 
 def _surface_near(
@@ -230,9 +231,8 @@ def taken_away(
     if count == 0:
         return 0.0, np.zeros(3)
     largest = int(np.argmax(np.bincount(labels[gone])))
-    return float(np.count_nonzero(gone)) * spacing_mm**3, np.argwhere(labels == largest).mean(
-        axis=0
-    )
+    middle = np.argwhere(labels == largest).mean(axis=0)
+    return float(np.count_nonzero(gone)) * spacing_mm**3, middle
 
 
 def smoothed_along_the_rim(

@@ -25,7 +25,7 @@ from SkullImplantLib.implant.bone_distance import BoneDistance
 from SkullImplantLib.implant.bone_surface import BoneSurface, bone_surface
 from SkullImplantLib.implant.insertion import best_way_in, way_out_mm
 from SkullImplantLib.implant.lattice import lattice_over, places_of, to_index, values_on
-from SkullImplantLib.implant.level_set import surface_at_zero
+from SkullImplantLib.implant.level_set import closed_surface_at_zero
 from SkullImplantLib.implant.meshes import mesh_of
 from SkullImplantLib.implant.pieces import main_piece
 from SkullImplantLib.implant.tunnels import genus_of
@@ -148,11 +148,11 @@ class TruePiece:
         """The surface of a field on the lattice, LPS mm, facets turned outward."""
         # Nowhere so near to a lattice point that facets become slivers.
         apart = np.where(np.abs(field) < SLIVER_MM, np.copysign(SLIVER_MM, field), field)
-        points, triangles = surface_at_zero(np.pad(apart, 1, constant_values=-1.0))
+        points, triangles = closed_surface_at_zero(apart)
         frame = index_to_lps_mm(self.lattice)
         if np.linalg.det(frame[:3, :3]) < 0:
             triangles = triangles[:, ::-1]
-        return mesh_of((points - 1.0) @ frame[:3, :3].T + frame[:3, 3], triangles)
+        return mesh_of(points @ frame[:3, :3].T + frame[:3, 3], triangles)
 
 
 def _distance(

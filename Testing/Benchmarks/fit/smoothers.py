@@ -26,7 +26,8 @@ from mutations import cut_of
 from scipy.spatial import cKDTree
 from side_walls import walls_of
 from vtkmodules.util.numpy_support import numpy_to_vtk
-from vtkmodules.vtkCommonDataModel import vtkImageData, vtkPolyData
+from vtkmodules.vtkCommonDataModel import vtkDataObject, vtkImageData, vtkPolyData
+from vtkmodules.vtkCommonExecutionModel import vtkAlgorithm
 from vtkmodules.vtkFiltersCore import (
     vtkFlyingEdges3D,
     vtkSurfaceNets3D,
@@ -39,7 +40,12 @@ ROOT = HERE.parents[2]
 sys.path.append(str(ROOT / "Testing" / "Library"))
 
 from SkullImplantLib.completion.sub_voxel import sub_voxel_depth  # noqa: E402
-from SkullImplantLib.core.images import array_of, image_like, resample  # noqa: E402
+from SkullImplantLib.core.images import (  # noqa: E402
+    array_of,
+    image_like,
+    index_to_lps_mm,
+    resample,
+)
 from SkullImplantLib.implant.lattice import lattice_over  # noqa: E402
 from SkullImplantLib.implant.meshes import arrays_of  # noqa: E402
 from true_piece import LATTICE_MM, TruePiece  # noqa: E402
@@ -57,7 +63,14 @@ CLEARANCE_MM = 0.5
 SINC_ROUNDS, PASS_BAND = 20, 0.1
 ROUGH_WITHIN_MM, NEAR_MM = 3.0, 3.0
 OUTSIDE_MM = -3.0
-HEAD = "| voxels mm | smoother | off, mean / 95 % mm | rough mm | Dice | gap 5 / 50 / 95 % mm |"
+COLUMNS = (
+    "voxels mm",
+    "smoother",
+    "surface off, mean / 95 % mm",
+    "rough mm",
+    "Dice",
+    "gap 5 / 50 / 95 %",
+)
 READING = """\
 Surface off: how far points of the found surface lie from the true one. Rough: how much that varies
 within 3 mm on both faces (standard deviation). Gap: of the side walls to bone, mm.
@@ -88,7 +101,8 @@ def main(arguments: list[str] | None = None) -> int:
                 rows.setdefault((voxel_mm, name), []).append(row)
                 print(case.name, voxel_mm, name, np.round(row, 3), flush=True)
     lines = ["# What makes voxels smooth", "", __doc__.split("\n\n", 2)[2].rstrip(), ""]
-    lines += [f"Means of {len(options.cases)} true pieces.", "", HEAD, "|---|---|---|---|---|---|"]
+    lines += [f"Means of {len(options.cases)} true pieces.", ""]
+    lines += [f"| {' | '.join(COLUMNS)} |", "|---" * len(COLUMNS) + "|"]
     for (voxel_mm, name), found in rows.items():
         off, far, rough, dice, least, middle, most = np.mean(found, axis=0)
         lines.append(
@@ -129,48 +143,49 @@ def facets_of(mesh: vtkPolyData) -> Facets:
     return Facets(points.astype(float), triangles.astype(np.int64))
 
 
-def placed(of_mask: Callable[[vtkImageData], vtkPolyData], mask: np.ndarray, grid: sitk.Image):
+def placed(
+    of_mask: Callable[[vtkImageData], vtkPolyData], mask: np.ndarray, grid: sitk.Image
+) -> Facets:
     """The surface that VTK finds of a mask (z, y, x), from the grid's voxels into LPS mm."""
     padded = np.pad(mask, 1)
     image = vtkImageData()
     image.SetDimensions(*padded.shape[::-1])
     image.GetPointData().SetScalars(numpy_to_vtk(np.ascontiguousarray(padded).ravel(), deep=1))
-    made = vtkTriangleFilter()
-    made.SetInputData(of_mask(image))
-    made.Update()
-    points, triangles = arrays_of(made.GetOutput())
-    direction = np.reshape(grid.GetDirection(), (3, 3)) * grid.GetSpacing()
-    found = Facets((points - 1.0) @ direction.T + grid.GetOrigin(), triangles.astype(np.int64))
+    points, triangles = arrays_of(_of(vtkTriangleFilter(), of_mask(image)))
+    frame = index_to_lps_mm(grid)
+    points = (points - 1.0) @ frame[:3, :3].T + frame[:3, 3]
+    found = Facets(points, triangles.astype(np.int64))
     return found if found.volume_mm3 > 0.0 else Facets(found.points, found.triangles[:, ::-1])
+
+
+def _of(algorithm: vtkAlgorithm, data: vtkDataObject) -> vtkPolyData:
+    """What an algorithm of VTK makes of data."""
+    algorithm.SetInputData(data)
+    algorithm.Update()
+    return algorithm.GetOutput()
 
 
 def _cubes(image: vtkImageData) -> vtkPolyData:
     edges = vtkFlyingEdges3D()
-    edges.SetInputData(image)
     edges.SetValue(0, 0.5)
     edges.ComputeNormalsOff()
-    edges.Update()
-    return edges.GetOutput()
+    return _of(edges, image)
 
 
 def _sinc(image: vtkImageData) -> vtkPolyData:
     smoother = vtkWindowedSincPolyDataFilter()
-    smoother.SetInputData(_cubes(image))
     smoother.SetNumberOfIterations(SINC_ROUNDS)
     smoother.SetPassBand(PASS_BAND)
     smoother.NonManifoldSmoothingOn()
     smoother.NormalizeCoordinatesOn()
-    smoother.Update()
-    return smoother.GetOutput()
+    return _of(smoother, _cubes(image))
 
 
 def _nets(image: vtkImageData) -> vtkPolyData:
     nets = vtkSurfaceNets3D()
-    nets.SetInputData(image)
     nets.SetValue(0, 1)
     nets.SmoothingOn()
-    nets.Update()
-    return nets.GetOutput()
+    return _of(nets, image)
 
 
 def measured(found: Facets, piece: TruePiece) -> Floats:

@@ -6,7 +6,7 @@ from vtkmodules.vtkCommonDataModel import vtkPolyData
 
 from SkullImplantLib.core.images import image_like
 from SkullImplantLib.implant.bone_surface import BoneSurface, bone_surface
-from SkullImplantLib.implant.level_set import surface_at_zero
+from SkullImplantLib.implant.level_set import closed_surface_at_zero
 from SkullImplantLib.implant.meshes import mesh_of
 
 OUTER_MM, THICKNESS_MM, HOLE_MM, CLEARANCE_MM = 70.0, 6.0, 25.0, 0.5
@@ -49,8 +49,8 @@ class AnalyticPlate:
     def mesh(self, field: np.ndarray) -> vtkPolyData:
         """The surface of a field, LPS mm."""
         apart = np.where(np.abs(field) < 0.02, np.copysign(np.float32(0.02), field), field)
-        points, triangles = surface_at_zero(np.pad(apart, 1, constant_values=-1.0))
-        return mesh_of((points - 1.0) * LATTICE_MM + np.array(LOW_MM), triangles)
+        points, triangles = closed_surface_at_zero(apart)
+        return mesh_of(points * LATTICE_MM + np.array(LOW_MM), triangles)
 
 
 def _shell(radius: np.ndarray, inner_mm: float, outer_mm: float) -> np.ndarray:
