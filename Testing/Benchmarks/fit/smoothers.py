@@ -76,7 +76,8 @@ Surface off: how far points of the found surface lie from the true one. Rough: h
 within 3 mm on both faces (standard deviation). Gap: of the side walls to bone, mm.
 
 So a completion that comes with its depth keeps it (`--smoother field`, the default), and what comes
-as voxels (an auto-encoder's occupancy, an edited implant, a coarse mask) is rearranged."""
+as voxels (an auto-encoder's occupancy, an edited implant, a coarse mask) is rearranged: at 0.5 mm
+that is no nearer to the truth than the meshes' smoothers, at 1 and 2 mm it is; its gap is as asked."""
 
 
 def main(arguments: list[str] | None = None) -> int:
