@@ -77,7 +77,8 @@ within 3 mm on both faces (standard deviation). Gap: of the side walls to bone, 
 
 So a completion that comes with its depth keeps it (`--smoother field`, the default), and what comes
 as voxels (an auto-encoder's occupancy, an edited implant, a coarse mask) is rearranged: at 0.5 mm
-that is no nearer to the truth than the meshes' smoothers, at 1 and 2 mm it is; its gap is as asked."""
+that is no nearer to the truth than the meshes' smoothers, at 1 and 2 mm it is. Its gap is as
+asked for."""
 
 
 def main(arguments: list[str] | None = None) -> int:
