@@ -60,6 +60,21 @@ def worker(panel) -> int | None:
     return panel.logic.run._progress.pid if panel.logic.run else None
 
 
+def assert_it_never_blocks(watched) -> None:
+    """``watched()`` does it once more and returns the watch that ran meanwhile.
+
+    What blocks the event loop does so in each run; a machine that is busy with other things, only in
+    some: starting a process waits until that process has had a processor.
+    """
+    gaps = []
+    for _ in range(RUNS_AT_MOST):
+        watch = watched()
+        gaps.append((round(watch.longest_s, 3), watch.place))
+        if watch.longest_s <= BLOCKED_S:
+            return
+    pytest.fail(f"the event loop stood still in each of {RUNS_AT_MOST} runs: {gaps}")
+
+
 def watched_design(host, ui, logic, holding_lock=False) -> EventLoopWatch:
     """Click, and handle events to the end of the design; return the watch that ran meanwhile."""
     end = time.monotonic() + PATIENCE_S
@@ -78,19 +93,15 @@ def watched_design(host, ui, logic, holding_lock=False) -> EventLoopWatch:
 @pytest.mark.slow
 @pytest.mark.parametrize("holding_lock", [False, True], ids=["as in PySide6", "as in Slicer"])
 def test_window_stays_alive_while_a_design_runs(host, ready, wait_until, holding_lock):
-    """From the click to the implant in the scene, also where the event loop holds Python's lock.
-
-    What blocks it does so in each run; a machine that is busy with other things, only in some.
-    """
+    """From the click to the implant in the scene, also where the event loop holds Python's lock."""
     wait_until(lambda: "HU" in ready.ui.automaticThresholdCheckBox.text, 20)
-    gaps = []
-    for _ in range(RUNS_AT_MOST):
+
+    def watched() -> EventLoopWatch:
         watch = watched_design(host, ready.ui, ready.logic, holding_lock)
         assert ready.ui.errorFrame.isHidden(), ready.ui.errorLabel.text
-        gaps.append((round(watch.longest_s, 3), watch.place))
-        if watch.longest_s <= BLOCKED_S:
-            break
-    assert min(gaps)[0] <= BLOCKED_S, gaps
+        return watch
+
+    assert_it_never_blocks(watched)
 
 
 def test_one_click_produces_the_implant(ready, scene, wait_until):
@@ -296,18 +307,27 @@ def test_problem_of_a_chosen_input_is_shown_without_a_tooltip(ready, scene):
 
 
 @pytest.mark.slow
-def test_export_makes_the_report_once_and_never_blocks(host, reviewed, tmp_path, wait_until):
+def test_export_makes_the_report_once_and_never_blocks(reviewed, scene, tmp_path, wait_until):
     ui, parameters = reviewed.ui, reviewed._parameterNode
-    with EventLoopWatch(lambda: ui.exportLabel.text) as watch:
-        ui.exportButton.click()
-        assert ui.exportButton.text == "Cancel" and not ui.progressBar.isHidden()
-        assert not ui.updateButton.enabled
-        wait_until(lambda: "%" in ui.exportLabel.text)
-        wait_until(lambda: "Written" in ui.exportLabel.text)
-    assert watch.longest_s <= BLOCKED_S, watch.place
-    assert ui.exportButton.text == "Export" and ui.exportButton.enabled
-    assert ui.errorFrame.isHidden() and ui.progressBar.isHidden()
-    first = (tmp_path / "export" / "report.html").read_text(encoding="utf-8")
+    folders = [tmp_path / str(run) for run in range(RUNS_AT_MOST)]
+
+    def watched() -> EventLoopWatch:
+        nodes = reviewed.logic.resultNodes(parameters)
+        if nodes.report is not None:
+            scene.RemoveNode(nodes.report)
+        parameters.exportFolder = folders.pop(0)
+        with EventLoopWatch(lambda: ui.exportLabel.text) as watch:
+            ui.exportButton.click()
+            assert ui.exportButton.text == "Cancel" and not ui.progressBar.isHidden()
+            assert not ui.updateButton.enabled
+            wait_until(lambda: "%" in ui.exportLabel.text)
+            wait_until(lambda: "Written" in ui.exportLabel.text)
+        assert ui.exportButton.text == "Export" and ui.exportButton.enabled
+        assert ui.errorFrame.isHidden() and ui.progressBar.isHidden()
+        return watch
+
+    assert_it_never_blocks(watched)
+    first = (parameters.exportFolder / "report.html").read_text(encoding="utf-8")
     parameters.exportFolder = tmp_path / "again"
     ui.exportButton.click()
     assert reviewed.logic.run is None, "the report is there already"
