@@ -23,6 +23,8 @@ Across = Callable[[NDArray[Any]], NDArray[np.float32]]
 STRIP_MM = 2.5
 STANDS_OUT_MM = 2.0
 FULL = np.ones((3, 3, 3))
+# Between the roundings of two places to voxels at most: a voxel's diagonal.
+ROUNDED_VOXELS = 1.75
 
 
 def without_strips(field: Field, across: Across, spacing_mm: float) -> Field:
@@ -31,7 +33,8 @@ def without_strips(field: Field, across: Across, spacing_mm: float) -> Field:
     across: the sheet's unit normals at given places.
     """
     inside = field > 0.0
-    left = reached_mm(drawn_out(inside, across, spacing_mm, STRIP_MM), spacing_mm, STRIP_MM)
+    wide = drawn_out(away_mm(inside, spacing_mm), across, spacing_mm, STRIP_MM)
+    left = reached_mm(wide, spacing_mm, STRIP_MM)
     labels, count = ndimage.label(inside & (left <= 0.0), FULL)
     if count == 0:
         return field
@@ -45,20 +48,35 @@ def without_strips(field: Field, across: Across, spacing_mm: float) -> Field:
 
 def reached_mm(solid: Flags, spacing_mm: float, radius_mm: float) -> Field:
     """Return how far within what a ball in `solid` reaches each place lies, negative beyond."""
-    core = away_mm(~solid, spacing_mm) > radius_mm
-    return np.float32(radius_mm + spacing_mm / 2) - away_mm(core, spacing_mm)
+    return reached_from_depth_mm(away_mm(~solid, spacing_mm), spacing_mm, radius_mm)
 
 
-def drawn_out(inside: Flags, across: Across, spacing_mm: float, reach_mm: float) -> Flags:
-    """Return a sheet made thicker by `reach_mm` on both sides, and no wider."""
-    index = np.argwhere(away_mm(inside, spacing_mm) <= reach_mm)
-    steps = across(index)
-    last = np.array(inside.shape) - 1
-    met = np.zeros(len(index), bool)
+def reached_from_depth_mm(depth_mm: Field, spacing_mm: float, radius_mm: float) -> Field:
+    """Return `reached_mm` of what is so deep, 0 outside."""
+    return np.float32(radius_mm + spacing_mm / 2) - away_mm(depth_mm > radius_mm, spacing_mm)
+
+
+def drawn_out(away: Field, across: Across, spacing_mm: float, reach_mm: float) -> Flags:
+    """Return a sheet made thicker by `reach_mm` on both sides, and no wider.
+
+    away: the distance to the sheet, mm, 0 in it.
+    """
+    index = np.argwhere(away <= reach_mm)
+    start, steps = index.astype(np.float32), across(index)
+    met = away[tuple(index.T)] == 0.0
+    last = np.array(away.shape) - 1
     count = int(np.ceil(reach_mm / spacing_mm))
-    for gone in range(-count, count + 1):
-        places = np.clip(np.rint(index + np.float32(gone) * steps).astype(np.intp), 0, last)
-        met |= inside[tuple(places.T)]
-    thick = np.zeros_like(inside)
+    for side in (1.0, -1.0):
+        active = np.flatnonzero(~met)
+        gone = np.zeros(len(active), np.float32)
+        while active.size:
+            places = np.rint(start[active] + np.float32(side) * gone[:, None] * steps[active])
+            here = away[tuple(np.clip(places.astype(np.intp), 0, last).T)]
+            met[active[here == 0.0]] = True
+            # The sheet is no nearer than that, but for the rounding of two places.
+            gone += np.maximum(np.floor(here / spacing_mm - ROUNDED_VOXELS), 1.0)
+            on = (here > 0.0) & (gone <= count)
+            active, gone = active[on], gone[on]
+    thick = np.zeros(away.shape, bool)
     thick[tuple(index[met].T)] = True
     return thick

@@ -8,6 +8,7 @@ The number of tunnels is that of the field's surface, by Euler's formula.
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +17,7 @@ from scipy import ndimage
 from ..core.distances import away_mm
 from .level_set import closed_surface_at_zero, surface_at_zero
 from .meshes import mesh_health, mesh_of
-from .strips import FULL, Across, drawn_out, reached_mm
+from .strips import FULL, Across, drawn_out, reached_from_depth_mm, reached_mm
 
 Field = NDArray[np.float32]
 Flags = NDArray[np.bool_]
@@ -51,60 +52,81 @@ class _Places:
     combine: np.ufunc
 
 
+class _Body:
+    """A field, positive in it, and how far from it, and how deep in it, each place lies, mm."""
+
+    def __init__(self, field: Field, spacing_mm: float) -> None:
+        self.field, self.spacing_mm = field, spacing_mm
+
+    @cached_property
+    def away(self) -> Field:
+        return away_mm(self.field > 0.0, self.spacing_mm)
+
+    @cached_property
+    def depth(self) -> Field:
+        return away_mm(self.field <= 0.0, self.spacing_mm)
+
+
 def without_tunnels(
     field: Field,
     room: Field,
     spacing_mm: float,
     least_mm: float,
     across: Across | None,
-    made: Callable[[Field], Field],
+    made: Callable[[Field, Field], Field],
 ) -> Field:
     """Return the field (z, y, x), positive in the implant, with as few tunnels as can be.
 
     room: positive where the implant may be. least_mm: half of the least wall. across: the sheet's
-    normals (`strips.py`), or None. made: brings a field back to one piece that can be made, as
-    `field` is.
+    normals (`strips.py`), or None. made: given a field and what it was changed from, brings it back
+    to one piece that can be made, as `field` is.
     """
-    tunnels = genus_of(field)
-    for radius in RADII if tunnels else ():
-        mended, left = field, tunnels
-        for places in _ways(room, spacing_mm, radius * least_mm, across):
+    best, fewest = field, genus_of(field)
+    body, tunnels = _Body(best, spacing_mm), fewest
+    for radius in RADII if fewest else ():
+        mended, left = body, tunnels
+        for places in _ways(room, radius * least_mm, across):
             if left:
                 mended, left = _mended(mended, left, places(mended))
-        if mended is field:
+        if mended is body:
             continue
-        mended = made(mended)
-        left = genus_of(mended)
-        if left < tunnels and (mended > 0.0).any():
-            field, tunnels = mended, left
-        if tunnels == 0:
+        # What opens again elsewhere is looked for by the next ball.
+        again = made(mended.field, body.field)
+        left = genus_of(again)
+        if left > fewest or not (again > 0.0).any():
+            continue
+        body, tunnels = _Body(again, spacing_mm), left
+        if left < fewest:
+            best, fewest = again, left
+        if fewest == 0:
             break
-    return field
+    return best
 
 
 def _ways(
-    room: Field, spacing_mm: float, radius_mm: float, across: Across | None
-) -> list[Callable[[Field], _Places]]:
-    """Return what may be changed of a field that a ball of that radius tells."""
+    room: Field, radius_mm: float, across: Across | None
+) -> list[Callable[[_Body], _Places]]:
+    """Return what may be changed of a body that a ball of that radius tells."""
 
-    def windows(field: Field) -> _Places:
-        return _windows(field, room, spacing_mm, radius_mm)
+    def windows(body: _Body) -> _Places:
+        return _windows(body, room, radius_mm)
 
-    def bridges(field: Field) -> _Places:
-        return _bridges(field, field > 0.0, spacing_mm, radius_mm)
+    def bridges(body: _Body) -> _Places:
+        return _bridges(body, reached_from_depth_mm(body.depth, body.spacing_mm, radius_mm))
 
-    def strips(field: Field) -> _Places:
+    def strips(body: _Body) -> _Places:
         assert across is not None
-        wide = drawn_out(field > 0.0, across, spacing_mm, radius_mm)
-        return _bridges(field, wide, spacing_mm, radius_mm)
+        wide = drawn_out(body.away, across, body.spacing_mm, radius_mm)
+        return _bridges(body, reached_mm(wide, body.spacing_mm, radius_mm))
 
     return [windows, bridges] if across is None else [windows, bridges, strips]
 
 
-def _mended(field: Field, tunnels: int, places: _Places) -> tuple[Field, int]:
-    """Return the field changed at those places where that, for little, leaves fewer tunnels, and
+def _mended(body: _Body, tunnels: int, places: _Places) -> tuple[_Body, int]:
+    """Return the body changed at those places where that, for little, leaves fewer tunnels, and
     how many it leaves.
     """
+    field = body.field
     most = MOST_CHANGED_SHARE * np.count_nonzero(field > 0.0)
     sizes = np.bincount(places.labels.ravel())
     boxes = ndimage.find_objects(places.labels)
@@ -125,7 +147,7 @@ def _mended(field: Field, tunnels: int, places: _Places) -> tuple[Field, int]:
         left = genus_of(tried)
         if left < tunnels:
             field, tunnels = tried, left
-    return field, tunnels
+    return (body if field is body.field else _Body(field, body.spacing_mm)), tunnels
 
 
 def _euler(box: Field) -> int:
@@ -136,14 +158,13 @@ def _euler(box: Field) -> int:
     return len(np.unique(triangles)) - sides + len(triangles)
 
 
-def _windows(field: Field, room: Field, spacing_mm: float, radius_mm: float) -> _Places:
+def _windows(body: _Body, room: Field, radius_mm: float) -> _Places:
     """Return the windows narrower than a ball, to be filled as far as the room goes.
 
     Of all that a closing by the ball adds a window is what meets the outside on both sides.
     """
-    inside = field > 0.0
-    grown = away_mm(inside, spacing_mm) < radius_mm
-    filled = away_mm(~grown, spacing_mm) - np.float32(radius_mm - spacing_mm / 2)
+    inside, spacing_mm = body.field > 0.0, body.spacing_mm
+    filled = away_mm(body.away >= radius_mm, spacing_mm) - np.float32(radius_mm - spacing_mm / 2)
     added = (filled > 0.0) & ~inside
     labels, count = ndimage.label(added, FULL)
     nearest = ndimage.grey_dilation(labels, size=(3, 3, 3))
@@ -153,8 +174,7 @@ def _windows(field: Field, room: Field, spacing_mm: float, radius_mm: float) -> 
     return _Places(labels, numbers, np.minimum(filled, room), np.maximum)
 
 
-def _bridges(field: Field, solid: Flags, spacing_mm: float, radius_mm: float) -> _Places:
-    """Return what of the field's inside no ball within `solid` reaches, to be cut."""
-    left = reached_mm(solid, spacing_mm, radius_mm)
-    labels, count = ndimage.label((field > 0.0) & (left <= 0.0), FULL)
+def _bridges(body: _Body, left: Field) -> _Places:
+    """Return what of the body's inside no ball reaches, to be cut; `left` is what one does."""
+    labels, count = ndimage.label((body.field > 0.0) & (left <= 0.0), FULL)
     return _Places(labels, np.arange(1, count + 1), left, np.minimum)

@@ -4,12 +4,16 @@ A field is float32 (z, y, x) on a lattice of equal sides, positive in the implan
 surface. What is filled is cut by the room that bone leaves; opening only takes away.
 """
 
+import math
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 from scipy.spatial import cKDTree
 
 from ..core.distances import away_mm
+from ..core.images import bounding_box
+from ..core.interpolation import values_at
 from .level_set import closed_surface_at_zero
 from .mesh_distance import MeshDistance
 from .pieces import main_piece, without_cavities
@@ -23,6 +27,9 @@ AROUND_BITES_MM, AROUND_PITS_MM = 2.5, 1.0
 # A place between voxels that is deeper than they lies so many steps farther from the surface.
 WAY_TO_THE_MIDDLE = (0.25, 0.5, 0.75, 1.0)
 TINY = 1e-9
+# Straight inwards a wall gets deeper by as much as one goes, up to its middle; this share of it
+# tells that the middle is farther.
+STEEP = 0.9
 # Walls are made so much thicker than the least on each side: none is thinner when measured, or
 # when a printer's lattice is laid over it.
 SURELY_MM = 0.1
@@ -89,24 +96,42 @@ def _balls_between(
     surface, in walls so thin that no voxel is so deep, though a place between two voxels is.
     """
     nearly = (depth > radius_mm - spacing_mm) & (depth <= radius_mm) & where
-    start = np.argwhere(nearly)[:, ::-1] * spacing_mm
+    index = np.argwhere(nearly)
     radii = depth[nearly]
-    if surface is None or len(start) == 0:
-        return start[:0], radii[:0]
+    if surface is None or len(index) == 0:
+        return index * spacing_mm, radii
+    alone = ~ndimage.maximum_filter(depth > radius_mm, size=3)[nearly]
+    # Where the wall goes on getting deeper, the voxels' own core says exactly how deep it is.
+    rising = _rises_mm(depth, index) > STEEP * spacing_mm
+    index, radii, alone = index[~rising], radii[~rising], alone[~rising]
+    start = index[:, ::-1] * spacing_mm
     away, nearest, _ = surface.closest(start)
     inwards = (start - nearest) / np.maximum(away, TINY)[:, None]
     middles = start.copy()
+    left = np.arange(len(start))
     for share in WAY_TO_THE_MIDDLE:
-        tried = start + share * spacing_mm * inwards
+        tried = start[left] + share * spacing_mm * inwards[left]
         deep = surface.unsigned_mm(tried)
-        deeper = deep > radii
-        radii[deeper], middles[deeper] = deep[deeper], tried[deeper]
+        deeper = deep > radii[left]
+        radii[left[deeper]], middles[left[deeper]] = deep[deeper], tried[deeper]
+        # No place is deeper than another by more than what lies between them.
+        left = left[deep + (1.0 - share) * spacing_mm >= radius_mm]
     fits = radii >= radius_mm
     # Between balls a voxel apart a wall would get dimples, which it has not.
-    alone = ~ndimage.maximum_filter(depth > radius_mm, size=3)[nearly]
     dimple_mm = radius_mm - np.sqrt(max(radius_mm**2 - spacing_mm**2 / 2.0, 0.0))
     radii[alone] += min(dimple_mm, spacing_mm / 4.0)
     return middles[fits], radii[fits]
+
+
+def _rises_mm(depth: Field, index: NDArray[np.intp]) -> Field:
+    """Return by how much (n,) the depth rises a voxel on from places (n, 3), straight inwards."""
+    last = np.array(depth.shape) - 1
+    slope = np.empty(index.shape, np.float32)
+    for axis, step in enumerate(np.eye(3, dtype=np.intp)):
+        after = depth[tuple(np.minimum(index + step, last).T)]
+        slope[:, axis] = after - depth[tuple(np.maximum(index - step, 0).T)]
+    slope /= np.maximum(np.linalg.norm(slope, axis=1, keepdims=True), np.float32(TINY))
+    return np.asarray(values_at(depth, list((index + slope).T)) - depth[tuple(index.T)])
 
 
 def _within_balls_mm(
@@ -210,10 +235,33 @@ def one_solid(
         wall = opened(main_piece(rough, core), spacing_mm, radius_mm)
         return without_cavities(main_piece(wall, core))
 
+    def made_again(changed: Field, since: Field) -> Field:
+        wall = _opened_where_changed(changed, since, spacing_mm, radius_mm)
+        return without_cavities(main_piece(wall, core))
+
     solid = made(field)
     if across is not None:
         solid = main_piece(without_strips(solid, across, spacing_mm), core)
-    return without_tunnels(solid, room, spacing_mm, radius_mm, across, made)
+    return without_tunnels(solid, room, spacing_mm, radius_mm, across, made_again)
+
+
+def _opened_where_changed(
+    field: Field, since: Field, spacing_mm: float, radius_mm: float
+) -> Field:
+    """Return the field opened again around where it is not what it was when it had been opened."""
+    changed = field != since
+    if not changed.any():
+        return field
+    # Balls that a change lets in, or keeps out, reach so far; and what they lie in is cut nowhere.
+    reach = math.ceil(2.0 * radius_mm / spacing_mm) + 1
+    around = reach + math.ceil((2.0 * radius_mm + AROUND_BITES_MM) / spacing_mm) + 1
+    box, within = bounding_box(changed, around), bounding_box(changed, reach)
+    made = opened(field[box], spacing_mm, radius_mm)
+    result = field.copy()
+    result[within] = made[
+        tuple(slice(w.start - b.start, w.stop - b.start) for w, b in zip(within, box))
+    ]
+    return result
 
 
 def taken_away(
