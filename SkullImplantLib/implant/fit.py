@@ -28,7 +28,6 @@ from .bone_surface import BoneSurface
 from .flush import made_flush
 from .insertion import WayIn, best_way_in, given_way_in, way_out_mm
 from .lattice import lattice_over, places_of, to_index, values_on
-from .mesh_distance import MeshDistance
 from .openings import COARSE_MM, Opening, find_openings
 from .outward import head_middle_mm, mean_outward
 from .pieces import without_flakes
@@ -96,7 +95,6 @@ def make_implants(
     Raises `SkullImplantError` where there is no hole, or nothing is left of an implant.
     """
     progress(0.0, "measuring the bone")
-    triangles = surface.distance()
     far = rough_distance(surface, lattice_over(hole, COARSE_MM))
     progress(0.1, "looking for the holes")
     openings, notes = find_openings(depth, far, hole, options)
@@ -107,7 +105,6 @@ def make_implants(
             _fitted(
                 depth,
                 surface,
-                triangles,
                 far,
                 opening,
                 head_centre_mm,
@@ -122,7 +119,6 @@ def make_implants(
 def _fitted(
     depth: sitk.Image,
     surface: BoneSurface,
-    triangles: MeshDistance,
     far: BoneDistance,
     opening: Opening,
     head_centre_mm: NDArray[np.float64],
@@ -131,7 +127,7 @@ def _fitted(
 ) -> list[Implant]:
     """Return the implant for one hole, or its two where it is to be split."""
     clearance_mm = options.clearance_mm + SAFETY_MM
-    near = _near_bone(surface, triangles, far, opening, clearance_mm)
+    near = _near_bone(surface, far, opening, clearance_mm)
     progress(0.15, "making it flush with the bone")
     fine = _lattice_around(opening, far, MARGIN_MM)
     sheet = made_flush(
@@ -169,8 +165,8 @@ def _fitted(
         if options.bevel_mm is not None:
             field = beveled(field, unsmooth, sheet, fine, options.bevel_mm)
         del unsmooth
-        rough, across = field, sheet.across(fine)
-        field = one_solid(rough, room, FINE_MM, options.least_wall_mm, own, across)
+        rough = field > 0.0
+        field = one_solid(field, room, FINE_MM, options.least_wall_mm, own, sheet.across(fine))
         if not (field > 0.0).any():
             raise SkullImplantError(
                 "No implant is left after clearance and cleaning; reduce the clearance or the "
@@ -209,12 +205,11 @@ def refitted(
     """
     progress(0.0, "measuring the bone")
     clearance_mm = options.clearance_mm + SAFETY_MM
-    triangles = surface.distance()
     far = rough_distance(surface, lattice_over(surface.field, COARSE_MM))
     fine = lattice_over(edited, FINE_MM)
     base = values_on(edited, fine, outside=-BAND_MM)
     around = np.full(base.shape, True)
-    near = bone_distance(surface, triangles, fine, _exact(clearance_mm), around)
+    near = bone_distance(surface, surface.distance(), fine, _exact(clearance_mm), around)
     progress(0.4, "leaving the clearance")
     free = places_of(fine, np.argwhere((base > 0.0) & (near.values_mm > clearance_mm)))
     if len(free) == 0:
@@ -262,7 +257,6 @@ def _box(opening: Opening, margin_mm: float) -> tuple[slice, ...]:
 
 def _near_bone(
     surface: BoneSurface,
-    triangles: MeshDistance,
     far: BoneDistance,
     opening: Opening,
     clearance_mm: float,
@@ -271,7 +265,7 @@ def _near_bone(
     lattice = _lattice_around(opening, far, PASSING_MM)
     reach = distance_mm(image_like(opening.field > -BAND_MM, far.lattice))
     where = values_on(image_like(reach, far.lattice), lattice, outside=PASSING_MM) < PASSING_MM
-    return bone_distance(surface, triangles, lattice, _exact(clearance_mm), where)
+    return bone_distance(surface, surface.distance(), lattice, _exact(clearance_mm), where)
 
 
 def _exact(clearance_mm: float) -> tuple[float, float]:
@@ -355,10 +349,10 @@ def _smoothed(room: Field, base: Field, clearance_mm: float) -> Field:
 
 
 def _notes_on_thin(
-    rough: Field, field: Field, search: _Search, least_wall_mm: float
+    rough: NDArray[np.bool_], field: Field, search: _Search, least_wall_mm: float
 ) -> tuple[str, ...]:
     """Return what a person must know where the bone is too thin for a wall."""
-    volume_mm3, middle = taken_away(rough, field, search.at_outside, FINE_MM)
+    volume_mm3, middle = taken_away(rough, field > 0.0, search.at_outside, FINE_MM)
     area_cm2 = volume_mm3 / OUTSIDE_MM / 100.0
     if area_cm2 < TOLD_AREA_CM2:
         return ()

@@ -23,7 +23,8 @@ def surface_at_zero(
     image = vtkImageData()
     image.SetDimensions(*field.shape[::-1])
     values = np.ascontiguousarray(field, np.float32).reshape(-1)
-    image.GetPointData().SetScalars(numpy_to_vtk(values, deep=False))
+    scalars = numpy_to_vtk(values, deep=False)
+    image.GetPointData().SetScalars(scalars)
     edges = vtkFlyingEdges3D()
     edges.SetInputData(image)
     edges.SetValue(0, 0.0)
@@ -32,6 +33,8 @@ def surface_at_zero(
     edges.InterpolateAttributesOff()
     edges.Update()
     points, triangles = arrays_of(edges.GetOutput())
+    # VTK frees `values` when `scalars` goes, unless something else of VTK's still holds it then.
+    image.GetPointData().SetScalars(None)
     return points, triangles
 
 

@@ -64,21 +64,21 @@ def opened(
     if not touched.any():
         return field
     reach_mm = away_mm(touched, spacing_mm)
-    beyond_mm = reach_mm - np.float32(2.0 * radius_mm + around_mm)
     within_mm = radius_mm + 2.0 * spacing_mm
-    surface = _surface_near(field, spacing_mm, beyond_mm, within_mm)
-    depth = _depth_near(field, deep_mm, surface, spacing_mm, within_mm, beyond_mm < 0.0)
+    far_mm = 2.0 * radius_mm + around_mm
+    surface = _surface_near(field, spacing_mm, reach_mm, far_mm + within_mm)
+    near = reach_mm < far_mm
+    depth = _depth_near(field, deep_mm, surface, spacing_mm, within_mm, near)
+    del deep_mm, touched
+    fitting = _balls_between(depth, surface, spacing_mm, radius_mm, near)
+    del surface, near
     asked = (reach_mm < around_mm + spacing_mm) & (depth <= radius_mm)
     asked &= ndimage.maximum_filter(inside, size=3)
     places = np.argwhere(asked)[:, ::-1] * spacing_mm
-    core = _surface_near(
-        depth - np.float32(radius_mm),
-        spacing_mm,
-        reach_mm - np.float32(around_mm + spacing_mm),
-        within_mm,
-    )
+    depth -= np.float32(radius_mm)
+    core = _surface_near(depth, spacing_mm, reach_mm, around_mm + spacing_mm + within_mm)
+    del depth, reach_mm
     reached = np.maximum(radius_mm - _from_surface_mm(core, places, within_mm), -spacing_mm)
-    fitting = _balls_between(depth, surface, spacing_mm, radius_mm, beyond_mm < 0.0)
     reached = np.maximum(reached, _within_balls_mm(fitting, places, within_mm))
     result = field.copy()
     result[asked] = np.minimum(field[asked], reached)
@@ -202,15 +202,15 @@ def _from_surface_mm(
 
 
 def _surface_near(
-    field: Field, spacing_mm: float, beyond_mm: Field, within_mm: float
+    field: Field, spacing_mm: float, reach_mm: Field, limit_mm: float
 ) -> MeshDistance | None:
-    """Return the field's surface as far as it can be within that of where `beyond_mm` is negative;
-    None where there is none.
+    """Return the field's surface where `reach_mm` is less than the limit, and a little beyond; None
+    where there is none.
     """
     points, triangles = closed_surface_at_zero(field)
-    # Farther triangles than that, and a voxel's diagonal at both ends, are nearest to no voxel.
+    # A voxel's diagonal at both ends.
     x, y, z = np.clip(points, 0.0, np.array(field.shape[::-1]) - 1.0).astype(np.intp).T
-    met = beyond_mm[z, y, x] < within_mm + 4.0 * spacing_mm
+    met = reach_mm[z, y, x] < limit_mm + 4.0 * spacing_mm
     triangles = triangles[met[triangles[:, 0]]]
     return MeshDistance(points * spacing_mm, triangles) if len(triangles) else None
 
@@ -265,16 +265,19 @@ def _opened_where_changed(
 
 
 def taken_away(
-    before: Field, after: Field, at_outside: NDArray[np.bool_], spacing_mm: float
+    before: NDArray[np.bool_],
+    after: NDArray[np.bool_],
+    at_outside: NDArray[np.bool_],
+    spacing_mm: float,
 ) -> tuple[float, NDArray[np.float64]]:
     """Return how much (mm³) of the implant's outside was taken away for being too thin, beyond the
     rounding of its edges, and the middle (3,; z, y, x) of the largest part.
 
-    at_outside: bool (z, y, x), a layer at the outer surface.
+    before, after: bool (z, y, x), the implant. at_outside: a layer at its outer surface.
     """
-    gone = (before > 0.0) & (after <= 0.0) & at_outside
+    gone = before & ~after & at_outside
     if gone.any():
-        gone &= away_mm(after > 0.0, spacing_mm) > ROUNDED_MM
+        gone &= away_mm(after, spacing_mm) > ROUNDED_MM
     labels, count = ndimage.label(gone, FULL)
     if count == 0:
         return 0.0, np.zeros(3)

@@ -135,9 +135,13 @@ def test_what_is_too_thin_is_told_but_not_the_rounding_of_edges() -> None:
     flake = box(5.0, 3.0, 0.7, (11.0, 0.0, 1.8))
     whole = np.maximum(PLATE, flake)
     at_outside = (Z > 1.0) & (Z < 2.5)
-    nothing, _ = taken_away(PLATE, opened(PLATE, SPACING_MM, 1.1), at_outside, SPACING_MM)
+    nothing, _ = taken_away(
+        PLATE > 0.0, opened(PLATE, SPACING_MM, 1.1) > 0.0, at_outside, SPACING_MM
+    )
     assert nothing == 0.0
-    volume_mm3, middle = taken_away(whole, opened(whole, SPACING_MM, 1.1), at_outside, SPACING_MM)
+    volume_mm3, middle = taken_away(
+        whole > 0.0, opened(whole, SPACING_MM, 1.1) > 0.0, at_outside, SPACING_MM
+    )
     # It begins 1.5 mm from the plate, and ends with the lattice.
     assert volume_mm3 == pytest.approx(1.4 * 6.0 * (AXIS[-1] - 10.25), rel=0.3)
     z, y, x = middle * SPACING_MM + AXIS[0]
