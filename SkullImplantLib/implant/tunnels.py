@@ -108,9 +108,7 @@ def without_tunnels(
     return best
 
 
-def _ways(
-    room: Field, radius_mm: float, across: Across | None
-) -> list[Callable[[_Body], _Places]]:
+def _ways(room: Field, radius_mm: float, across: Across | None) -> list[Callable[[_Body], _Places]]:
     """Return what may be changed of a body that a ball of that radius tells."""
 
     def windows(body: _Body) -> _Places:

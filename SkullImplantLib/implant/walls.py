@@ -245,9 +245,7 @@ def one_solid(
     return without_tunnels(solid, room, spacing_mm, radius_mm, across, made_again)
 
 
-def _opened_where_changed(
-    field: Field, since: Field, spacing_mm: float, radius_mm: float
-) -> Field:
+def _opened_where_changed(field: Field, since: Field, spacing_mm: float, radius_mm: float) -> Field:
     """Return the field opened again around where it is not what it was when it had been opened."""
     changed = field != since
     if not changed.any():

@@ -63,8 +63,8 @@ def worker(panel) -> int | None:
 def assert_it_never_blocks(watched) -> None:
     """``watched()`` does it once more and returns the watch that ran meanwhile.
 
-    What blocks the event loop does so in each run; a machine that is busy with other things, only in
-    some: starting a process waits until that process has had a processor.
+    What blocks the event loop does so in each run; a machine that is busy with other things, only
+    in some: starting a process waits until that process has had a processor.
     """
     gaps = []
     for _ in range(RUNS_AT_MOST):
