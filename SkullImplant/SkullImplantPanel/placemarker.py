@@ -6,6 +6,7 @@ import numpy as np
 
 import slicer
 
+from .hiddennode import HiddenNode
 from .inputs import FLIP_RAS_LPS
 from .results import ResultNodes, checkName
 from .review import lookFrom
@@ -19,12 +20,12 @@ class PlaceMarker:
     """A point in the scene while a place is shown: not saved, in no selector, not to be dragged."""
 
     def __init__(self) -> None:
-        self._node: slicer.vtkMRMLMarkupsFiducialNode | None = None
+        self._node = HiddenNode("vtkMRMLMarkupsFiducialNode", "SkullImplant place of a check", _setUp)
 
     def show(self, nodes: ResultNodes, check: dict[str, Any]) -> None:
         """Put all views on the place of a check of a result."""
         world = placeInWorld(nodes, check)
-        node = self._ownNode()
+        node = self._node.get()
         with slicer.util.NodeModify(node):
             node.RemoveAllControlPoints()
             node.AddControlPoint(world, checkName(check).capitalize())
@@ -40,25 +41,12 @@ class PlaceMarker:
 
     def hide(self) -> None:
         """Take the point out of the scene."""
-        if self._node is not None and slicer.mrmlScene.IsNodePresent(self._node):
-            slicer.mrmlScene.RemoveNode(self._node)
-        self._node = None
+        self._node.remove()
 
-    def _ownNode(self) -> slicer.vtkMRMLMarkupsFiducialNode:
-        if self._node is None or not slicer.mrmlScene.IsNodePresent(self._node):
-            node = slicer.mrmlScene.CreateNodeByClass("vtkMRMLMarkupsFiducialNode")
-            node.UnRegister(None)  # Python's variable owns it
-            node.SetName("SkullImplant place of a check")
-            node.SetHideFromEditors(True)
-            node.SetSaveWithScene(False)
-            slicer.mrmlScene.AddNode(node)
-            node.CreateDefaultDisplayNodes()
-            display = node.GetDisplayNode()
-            display.SetSaveWithScene(False)
-            display.SetSelectedColor(COLOR)
-            display.SetOccludedVisibility(True)
-            self._node = node
-        return self._node
+
+def _setUp(node: slicer.vtkMRMLMarkupsFiducialNode) -> None:
+    node.GetDisplayNode().SetSelectedColor(COLOR)
+    node.GetDisplayNode().SetOccludedVisibility(True)
 
 
 def _isSeen(sliceNode: slicer.vtkMRMLSliceNode, world: np.ndarray) -> bool:

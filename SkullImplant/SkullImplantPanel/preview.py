@@ -9,6 +9,7 @@ import slicer
 from slicer.i18n import tr as _
 
 from .background import inBackground
+from .hiddennode import HiddenNode
 from .inputs import SceneImage, imageOfVolume, inLps
 
 # A moving slider asks for more previews than can be drawn; the last within this time is drawn.
@@ -21,7 +22,7 @@ class BonePreview:
     """A segmentation in the scene while it is shown: not saved, in no selector, never in 3D."""
 
     def __init__(self) -> None:
-        self._node: slicer.vtkMRMLSegmentationNode | None = None
+        self._node = HiddenNode("vtkMRMLSegmentationNode", "SkullImplant bone preview", _setUp)
         self._volumeNode: slicer.vtkMRMLScalarVolumeNode | None = None
         self._threshold = 0.0
         self._timer = qt.QTimer()
@@ -37,9 +38,8 @@ class BonePreview:
     def hide(self) -> None:
         """Take the preview out of the scene."""
         self._timer.stop()
-        if self._node is not None and slicer.mrmlScene.IsNodePresent(self._node):
-            slicer.mrmlScene.RemoveNode(self._node)
-        self._node = self._volumeNode = None
+        self._node.remove()
+        self._volumeNode = None
 
     def _draw(self) -> None:
         volumeNode, thresholdHu = self._volumeNode, self._threshold
@@ -67,7 +67,7 @@ class BonePreview:
         segment.SetName(_("Bone above the threshold"))
         segment.SetColor(COLOR)
         segment.AddRepresentation(slicer.vtkSegmentationConverter.GetBinaryLabelmapRepresentationName(), labelmap)
-        node = self._ownNode()
+        node = self._node.get()
         with slicer.util.NodeModify(node):
             node.SetAndObserveTransformNodeID(volumeNode.GetTransformNodeID())
             node.GetSegmentation().RemoveAllSegments()
@@ -75,20 +75,10 @@ class BonePreview:
             node.GetDisplayNode().SetSegmentVisibility3D(SEGMENT_ID, False)
             node.GetDisplayNode().SetSegmentOpacity2DFill(SEGMENT_ID, 0.35)
 
-    def _ownNode(self) -> slicer.vtkMRMLSegmentationNode:
-        if self._node is None or not slicer.mrmlScene.IsNodePresent(self._node):
-            node = slicer.mrmlScene.CreateNodeByClass("vtkMRMLSegmentationNode")
-            node.UnRegister(None)  # Python's variable owns it
-            node.SetName("SkullImplant bone preview")
-            node.SetHideFromEditors(True)
-            node.SetSaveWithScene(False)
-            slicer.mrmlScene.AddNode(node)
-            node.SetSourceRepresentationToBinaryLabelmap()
-            node.CreateDefaultDisplayNodes()
-            node.GetDisplayNode().SetSaveWithScene(False)
-            node.GetDisplayNode().SetVisibility3D(False)
-            self._node = node
-        return self._node
+
+def _setUp(node: slicer.vtkMRMLSegmentationNode) -> None:
+    node.SetSourceRepresentationToBinaryLabelmap()
+    node.GetDisplayNode().SetVisibility3D(False)
 
 
 def _above(image: vtk.vtkImageData, ijkToRas: vtk.vtkMatrix4x4, thresholdHu: float) -> slicer.vtkOrientedImageData:

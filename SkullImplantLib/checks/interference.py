@@ -10,7 +10,7 @@ from scipy import ndimage
 from vtkmodules.vtkCommonDataModel import vtkPolyData
 
 from ..implant.bone_distance import BoneDistance, bone_distance, rough_distance
-from ..implant.insertion import WayIn, best_way_in, way_out_mm
+from ..implant.insertion import WayIn, best_way_in, sample_of, way_out_mm
 from ..implant.lattice import lattice_over, values_on
 from .check import Check, judged
 from .check_options import CheckOptions
@@ -27,7 +27,7 @@ TOUCH_MM = 0.05
 # coarser one; beyond bone that is known there is none.
 WAY_MM, EXACT_MM, AROUND_MM, FAR_MM = 0.6, 1.2, 4.0, 1.5
 # So many points of the implant are moved; for the search fewer.
-MOVED, SEARCHED = 15_000, 3_000
+MOVED = 15_000
 
 
 def overlap_check(
@@ -89,9 +89,9 @@ def found_way_in(
     plate: PlateSurface, bone: NearBone, ways: list[BoneDistance], clearance_mm: float
 ) -> WayIn:
     """Return the straight way on which an implant comes nearest to bone the least."""
-    places = plate.places_mm[:: 1 + len(plate.places_mm) // SEARCHED]
+    sample = sample_of(plate.places_mm, ways[0].at(plate.places_mm))
     # Half of the clearance, so that it is not lost to the lattice.
-    return best_way_in(ways, places, plate.normal, clearance_mm / 2.0)
+    return best_way_in(ways, sample, plate.normal, clearance_mm / 2.0)
 
 
 def way_check(

@@ -3,11 +3,12 @@
 import numpy as np
 import SimpleITK as sitk
 from scipy import ndimage
-from vtkmodules.util.numpy_support import numpy_to_vtk, vtk_to_numpy
-from vtkmodules.vtkCommonDataModel import vtkImageData, vtkPolyData
-from vtkmodules.vtkFiltersCore import vtkFlyingEdges3D
+from vtkmodules.util.numpy_support import numpy_to_vtk
+from vtkmodules.vtkCommonDataModel import vtkPolyData
 
 from ..core import images
+from ..implant.level_set import surface_at_zero
+from ..implant.meshes import mesh_of
 
 # The skull is drawn from a grid of this spacing: a picture of 240 mm has no use for finer.
 PICTURE_SPACING_MM = 1.0
@@ -28,29 +29,17 @@ def picture_mesh(skull: sitk.Image) -> vtkPolyData:
     """
     whole = images.bounding_box(images.array_of(skull), margin=2)
     field = _on_picture_grid(images.crop(skull, whole))
-    spacing = PICTURE_SPACING_MM
     longest_mm = max(skull.GetSpacing())
     smooth = sitk.SmoothingRecursiveGaussian(field, max(SHAPE_MM, SHAPE_VOXELS * longest_mm))
     # So wide a blur needs no finer grid.
     coarse = sitk.BinShrink(field, [CREASE_STEP] * 3)
     crowd = sitk.SmoothingRecursiveGaussian(coarse, CREASE_MM)
 
-    grid = vtkImageData()
-    grid.SetDimensions(*field.GetSize())
-    grid.SetSpacing(*field.GetSpacing())
-    grid.SetOrigin(*field.GetOrigin())
-    values = np.ascontiguousarray(images.array_of(smooth)).reshape(-1)
-    grid.GetPointData().SetScalars(numpy_to_vtk(values, deep=False))
-    cubes = vtkFlyingEdges3D()
-    cubes.SetInputData(grid)
-    cubes.SetValue(0, 0.5)
-    cubes.ComputeNormalsOff()
-    cubes.ComputeScalarsOff()
-    cubes.Update()
-    mesh = cubes.GetOutput()
+    index, triangles = surface_at_zero(images.array_of(smooth) - np.float32(0.5))
+    points = index * PICTURE_SPACING_MM + np.array(field.GetOrigin())
+    mesh = mesh_of(points, triangles)
 
-    points = vtk_to_numpy(mesh.GetPoints().GetData())
-    place = ((points - np.array(field.GetOrigin())) / spacing)[:, ::-1].T
+    place = index[:, ::-1].T
     beside = ((points - np.array(crowd.GetOrigin())) / crowd.GetSpacing())[:, ::-1].T
     around = ndimage.map_coordinates(images.array_of(crowd), beside, order=1, mode="nearest")
     # A plane has half of its surroundings inside; a shell of bone less, a crease more.

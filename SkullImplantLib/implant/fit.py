@@ -26,7 +26,7 @@ from .bevel import beveled
 from .bone_distance import BoneDistance, bone_distance, rough_distance
 from .bone_surface import BoneSurface
 from .flush import made_flush
-from .insertion import WayIn, best_way_in, given_way_in, way_out_mm
+from .insertion import WayIn, best_way_in, given_way_in, sample_of, way_out_mm
 from .lattice import lattice_over, places_of, to_index, values_on
 from .openings import COARSE_MM, Opening, find_openings
 from .outward import head_middle_mm, mean_outward
@@ -53,8 +53,6 @@ BAND_MM = 1.0
 PIT_MM = 1.5
 # The implant's outer surface, on the outer half of the sheet, is so thick for the way in.
 HALF, OUTSIDE_MM = 0.5, 1.5
-# Points of the implant that look for the way in.
-SEARCHING_POINTS = 3000
 # A straight way in that loses more than this is told: a part of the hole would stay open.
 MOST_LOST_SHARE = 0.05
 MOST_BARED_MM = 1.0
@@ -211,15 +209,16 @@ def refitted(
     around = np.full(base.shape, True)
     near = bone_distance(surface, surface.distance(), fine, _exact(clearance_mm), around)
     progress(0.4, "leaving the clearance")
-    free = places_of(fine, np.argwhere((base > 0.0) & (near.values_mm > clearance_mm)))
+    lies_free = (base > 0.0) & (near.values_mm > clearance_mm)
+    free = places_of(fine, np.argwhere(lies_free))
     if len(free) == 0:
         raise SkullImplantError("Nothing of the edited implant lies free of bone; undo the edit.")
-    some = free[:: 1 + len(free) // SEARCHING_POINTS]
+    sample = sample_of(free, near.values_mm[lies_free])
     normal = mean_outward(free, head_middle_mm(free, surface))
     if direction is None:
-        way_in = best_way_in([near, far], some, normal, clearance_mm)
+        way_in = best_way_in([near, far], sample, normal, clearance_mm)
     else:
-        way_in = given_way_in([near, far], some, normal, clearance_mm, direction)
+        way_in = given_way_in([near, far], sample, normal, clearance_mm, direction)
     room = _smoothed(_room(base, fine, (near, far), way_in, clearance_mm), base, clearance_mm)
     field = without_flakes(np.minimum(base, room), base)
     if not (field > 0.0).any():
@@ -287,22 +286,21 @@ class _Search:
 
     def way_in(self, direction: Direction | None = None) -> WayIn:
         """Return the way in that is asked for, or the best one, found with some points."""
-        index = self._index()
-        points = places_of(self.fine, index)
-        normal, outside = mean_outward(points, self.head_centre_mm), self.at_outside[tuple(index.T)]
+        points, away, outside = self._free()
+        sample, normal = sample_of(points, away, outside), mean_outward(points, self.head_centre_mm)
         if direction is not None:
-            return given_way_in(self.bone, points, normal, self.clearance_mm, direction, outside)
-        return best_way_in(self.bone, points, normal, self.clearance_mm, outside)
+            return given_way_in(self.bone, sample, normal, self.clearance_mm, direction)
+        return best_way_in(self.bone, sample, normal, self.clearance_mm)
 
     def sides_mm(self) -> tuple[Field, Field]:
         """Return how far (mm) each lattice point lies on one side, and on the other, of a cut
         through the middle, across the longer way.
         """
-        points = places_of(self.fine, self._index())
+        points = self._free()[0]
         normal, middle = mean_outward(points, self.head_centre_mm), points.mean(axis=0)
         local = points - middle
         local -= (local @ normal)[:, None] * normal
-        along = np.linalg.svd(local, full_matrices=False)[2][0]
+        along = np.linalg.eigh(local.T @ local)[1][:, -1]
         start = to_index(self.fine, middle[None])[0][::-1]
         steps = along @ np.reshape(self.fine.GetDirection(), (3, 3)) * FINE_MM
         side = np.zeros(self.base.shape, np.float32)
@@ -316,13 +314,17 @@ class _Search:
         halves = [replace(self, base=np.minimum(self.base, side)) for side in self.sides_mm()]
         return float(np.mean([half.way_in().lost_share for half in halves]))
 
-    def _index(self) -> NDArray[np.intp]:
+    def _free(self) -> tuple[NDArray[np.float64], Field, NDArray[np.bool_]]:
+        """Return the implant's points (n, 3) that have their clearance, how far from bone they are,
+        and which of them lie at its outer surface.
+        """
         index = np.argwhere(self.base > 0.0)
-        index = index[:: 1 + len(index) // SEARCHING_POINTS]
-        index = index[self.bone[0].at(places_of(self.fine, index)) > self.clearance_mm]
-        if len(index) == 0:
+        points = places_of(self.fine, index)
+        away = self.bone[0].at(points)
+        free = away > self.clearance_mm
+        if not free.any():
             raise SkullImplantError("No implant is left after the clearance; reduce it.")
-        return index
+        return points[free], away[free], self.at_outside[tuple(index[free].T)]
 
 
 def _room(
@@ -369,12 +371,16 @@ def _notes_on(way_in: WayIn, whole: _Search | None) -> tuple[str, ...]:
     if way_in.lost_share <= MOST_LOST_SHARE and way_in.bared_mm <= MOST_BARED_MM:
         return ()
     told = (
-        f"On its straight way in the bone overhangs: {100.0 * way_in.lost_share:.0f} % of the "
-        f"implant had to be taken away, up to {way_in.bared_mm:.1f} mm of it at the outer rim."
+        f"On its straight way in the bone overhangs: {_percent(way_in.lost_share)} of the implant "
+        f"had to be taken away, up to {way_in.bared_mm:.1f} mm of it at the outer rim."
     )
     if whole is None:
         return (told,)
     return (
         f"{told} In two pieces, each with a way in of its own, it would be "
-        f"{100.0 * whole.in_two():.0f} %; a path with a turn may keep more as well.",
+        f"{_percent(whole.in_two())}; a path with a turn may keep more as well.",
     )
+
+
+def _percent(share: float) -> str:
+    return f"{100.0 * share:.0f} %" if share >= 0.01 else "under 1 %"

@@ -21,6 +21,8 @@ Floats = NDArray[np.floating]
 
 # A step is this share of the distance to bone, and where that is little at least so long.
 STEP_SHARE, LEAST_STEP_MM = 0.7, 0.25
+# Points of an implant that look for the way in: those so near to bone, and the others.
+NEAR_MM, MOST_NEAR, MOST_FAR = 4.0, 4000, 800
 # Directions are looked for this far from the mean normal ("within 70 degrees": beyond, an implant
 # would be pushed in sideways).
 WIDEST_DEG = 70.0
@@ -31,6 +33,8 @@ AS_GOOD_SHARE = 0.0005
 # To pass along bone within this costs as well, though less than to be taken away: an implant that
 # grazes bone on its way is hard to bring in, and has every roughness of that bone in its walls.
 GRAZING_MM, GRAZING_COST = 1.0, 0.25
+# What of the outer surface is lost in so small a place is not seen.
+SEEN_SHARE = 0.002
 # What is lost at the outer surface bares the rim there, and costs so much more.
 OUTSIDE_COST = 8.0
 
@@ -87,8 +91,8 @@ class WayIn:
 
     direction: unit vector (x, y, z; LPS) along which the implant comes out. lost_share: of the
     implant's points, those that have no clearance on the way though they have it in place.
-    off_normal_deg: the direction's angle to the implant's mean normal. bared_mm: how far at most
-    the implant's outer surface draws back from the rim for that.
+    off_normal_deg: the direction's angle to the implant's mean normal. bared_mm: how far the
+    implant's outer surface draws back from the rim for that, but for `SEEN_SHARE` of it.
     """
 
     direction: NDArray[np.float64]
@@ -97,25 +101,50 @@ class WayIn:
     bared_mm: float = 0.0
 
 
+@dataclass(frozen=True)
+class Sample:
+    """Some of an implant's points, all of which have their clearance where they are.
+
+    points_mm: (n, 3), LPS. stands_for: (n,), of how many points each is one. at_outside: bool (n,),
+    which lie at the implant's outer surface, where what is lost is seen and felt.
+    """
+
+    points_mm: Floats
+    stands_for: Floats
+    at_outside: NDArray[np.bool_]
+
+
+def sample_of(
+    points_mm: Floats, away_mm: Floats, at_outside: NDArray[np.bool_] | None = None
+) -> Sample:
+    """Return a sample of an implant's points (n, 3): of those near bone, for `away_mm` (n,), which
+    are the ones that a way in may cost, many more than of the others.
+    """
+    near = np.asarray(away_mm) < NEAR_MM
+    chosen, steps = [], []
+    for part, most in ((near, MOST_NEAR), (~near, MOST_FAR)):
+        index = np.flatnonzero(part)
+        step = 1 + len(index) // most
+        chosen.append(index[::step])
+        steps.append(np.full(len(chosen[-1]), float(step)))
+    index = np.concatenate(chosen)
+    outside = np.zeros(len(index), bool) if at_outside is None else at_outside[index]
+    return Sample(points_mm[index], np.concatenate(steps), outside)
+
+
 def best_way_in(
-    bone: Sequence[BoneDistance],
-    points_mm: Floats,
-    normal: Floats,
-    clearance_mm: float,
-    at_outside: NDArray[np.bool_] | None = None,
+    bone: Sequence[BoneDistance], sample: Sample, normal: Floats, clearance_mm: float
 ) -> WayIn:
     """Return the straight way on which least of the implant is lost.
 
-    points_mm: the implant's points (n, 3), LPS, that have their clearance where they are. normal:
-    its mean outward normal, around which directions are looked for. at_outside: bool (n,), which
-    points lie at its outer surface, where what is lost is seen and felt. Of directions that are
-    equally good the middle one is taken: the farthest from those on which something is lost.
+    normal: the implant's mean outward normal, around which directions are looked for. Of directions
+    that are equally good the middle one is taken: the farthest from those on which something is
+    lost.
     """
     normal = normal / np.linalg.norm(normal)
-    weights = np.ones(len(points_mm))
-    if at_outside is not None:
-        weights[at_outside] += OUTSIDE_COST
-    weights /= len(weights)
+    points_mm = sample.points_mm
+    weights = sample.stands_for / sample.stands_for.sum()
+    weights = np.where(sample.at_outside, (1.0 + OUTSIDE_COST) * weights, weights)
     in_place = _crowded(way_out_mm(bone, points_mm, normal, np.inf), clearance_mm)
 
     def cost_of(direction: Floats) -> float:
@@ -135,7 +164,7 @@ def best_way_in(
         finer = finer[finer @ normal >= np.cos(np.radians(WIDEST_DEG))]
         tried, costs = np.concatenate([tried, finer]), np.concatenate([costs, cost(finer)])
     best = _middle(tried, costs, cost)
-    return given_way_in(bone, points_mm, normal, clearance_mm, best, at_outside)
+    return given_way_in(bone, sample, normal, clearance_mm, best)
 
 
 def _crowded(away_mm: NDArray[np.float32], clearance_mm: float) -> NDArray[np.float32]:
@@ -145,20 +174,36 @@ def _crowded(away_mm: NDArray[np.float32], clearance_mm: float) -> NDArray[np.fl
 
 def given_way_in(
     bone: Sequence[BoneDistance],
-    points_mm: Floats,
+    sample: Sample,
     normal: Floats,
     clearance_mm: float,
     direction: Sequence[float] | Floats,
-    at_outside: NDArray[np.bool_] | None = None,
 ) -> WayIn:
     """Return what the way in along a given direction (any length) costs; see `best_way_in`."""
     unit = np.asarray(direction, np.float64) / np.linalg.norm(direction)
-    lost = way_out_mm(bone, points_mm, unit, clearance_mm) < clearance_mm
-    bared_mm = 0.0
-    if at_outside is not None and (lost & at_outside).any():
-        in_place = way_out_mm(bone, points_mm[lost & at_outside], unit, np.inf)
-        bared_mm = float(in_place.max()) - clearance_mm
-    return WayIn(unit, float(np.mean(lost)), _angle_deg(unit, normal), bared_mm)
+    lost = way_out_mm(bone, sample.points_mm, unit, clearance_mm) < clearance_mm
+    lost_share = float(np.average(lost, weights=sample.stands_for))
+    bared_mm = _bared_mm(bone, sample, lost, unit, clearance_mm)
+    return WayIn(unit, lost_share, _angle_deg(unit, normal), bared_mm)
+
+
+def _bared_mm(
+    bone: Sequence[BoneDistance],
+    sample: Sample,
+    lost: NDArray[np.bool_],
+    direction: Floats,
+    clearance_mm: float,
+) -> float:
+    """Return how far the outer surface draws back from bone where points of it are lost."""
+    bared = lost & sample.at_outside
+    stands_for = sample.stands_for[bared]
+    seen = SEEN_SHARE * sample.stands_for[sample.at_outside].sum()
+    if stands_for.sum() <= seen:
+        return 0.0
+    in_place = way_out_mm(bone, sample.points_mm[bared], direction, np.inf)
+    farthest = np.argsort(-in_place)
+    last = np.searchsorted(np.cumsum(stands_for[farthest]), seen)
+    return float(in_place[farthest[last]]) - clearance_mm
 
 
 def _angle_deg(one: Floats, other: Floats) -> float:

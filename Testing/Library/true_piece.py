@@ -23,7 +23,7 @@ from SkullImplantLib.core.images import (
 from SkullImplantLib.core.interpolation import values_at
 from SkullImplantLib.implant.bone_distance import BoneDistance
 from SkullImplantLib.implant.bone_surface import BoneSurface, bone_surface
-from SkullImplantLib.implant.insertion import best_way_in, way_out_mm
+from SkullImplantLib.implant.insertion import best_way_in, sample_of, way_out_mm
 from SkullImplantLib.implant.lattice import lattice_over, places_of, to_index, values_on
 from SkullImplantLib.implant.level_set import closed_surface_at_zero
 from SkullImplantLib.implant.meshes import mesh_of
@@ -140,8 +140,8 @@ class TruePiece:
         if not hasattr(self, "_direction"):
             field = np.minimum(self.depth, self.away.values_mm - 0.5).ravel()
             places = self.places[field > 0.0]
-            some = places[:: 1 + len(places) // PLACES]
-            self._direction = best_way_in([self.far], some, self.normal, 0.5).direction
+            sample = sample_of(places, self.far.at(places))
+            self._direction = best_way_in([self.far], sample, self.normal, 0.5).direction
         return self._direction
 
     def mesh(self, field: np.ndarray) -> vtkPolyData:

@@ -10,10 +10,15 @@ from numpy.typing import NDArray
 from SkullImplantLib.core.images import image_like
 from SkullImplantLib.implant.bone_distance import BoneDistance
 from SkullImplantLib.implant.insertion import (
+    MOST_FAR,
+    MOST_NEAR,
+    NEAR_MM,
     WIDEST_DEG,
+    Sample,
     best_way_in,
     directions_around,
     given_way_in,
+    sample_of,
     way_out_mm,
 )
 from SkullImplantLib.implant.lattice import places_of
@@ -91,7 +96,7 @@ def test_the_direction_that_a_hole_was_drilled_along_is_found(
     inside = (wall > CLEARANCE_MM + 0.05) & (p[..., 2] < 0.0) & (p[..., 2] > -THICKNESS_MM)
     points = p[inside]
     bone = [bone_where(away)]
-    found = best_way_in(bone, points[:: 1 + len(points) // 4000], UP, CLEARANCE_MM)
+    found = best_way_in(bone, sample_of(points, bone[0].at(points)), UP, CLEARANCE_MM)
     assert np.degrees(np.arccos(min(1.0, found.direction @ way))) < 2.0
     assert found.lost_share < 0.005
     assert found.off_normal_deg == pytest.approx(off_deg, abs=2.0)
@@ -110,14 +115,55 @@ def test_what_an_overhang_costs_is_its_volume(overhang_deg: float) -> None:
     edge = np.hypot(np.maximum(mouth - across, 0.0), p[..., 2])
     beside = np.where(p[..., 2] > 0.0, np.where(across < mouth, edge, p[..., 2]), away)
     inside = (wall > CLEARANCE_MM) & (p[..., 2] < 0.0) & (p[..., 2] > -THICKNESS_MM)
-    found = given_way_in([bone_where(beside)], p[inside], UP, CLEARANCE_MM, (0.0, 0.0, 4.0))
+    bone, points = bone_where(beside), p[inside]
+    whole = Sample(points, np.ones(len(points)), np.zeros(len(points), bool))
+    found = given_way_in([bone], whole, UP, CLEARANCE_MM, (0.0, 0.0, 4.0))
     most, least = (
         np.mean(across[inside] > mouth - CLEARANCE_MM + off_mm) for off_mm in (-0.1, 0.1)
     )
     assert least <= found.lost_share <= most
     np.testing.assert_allclose(found.direction, UP)
-    best = best_way_in([bone_where(beside)], p[inside][::20], UP, CLEARANCE_MM)
-    assert best.lost_share <= found.lost_share + 0.01
+    sample = sample_of(points, bone.at(points))
+    some = given_way_in([bone], sample, UP, CLEARANCE_MM, UP)
+    assert some.lost_share == pytest.approx(found.lost_share, abs=0.01)
+    best = best_way_in([bone], sample, UP, CLEARANCE_MM)
+    assert best.lost_share <= some.lost_share + 0.001
+
+
+@settings(max_examples=20)
+@given(count=st.integers(1, 30_000), near_share=st.floats(0.0, 1.0), seed=st.integers(0, 99))
+def test_a_sample_stands_for_all_points_and_has_most_of_those_near_bone(
+    count: int, near_share: float, seed: int
+) -> None:
+    rng = np.random.default_rng(seed)
+    points, near = rng.normal(size=(count, 3)), rng.random(count) < near_share
+    # Which are near is told to the test by what lies outside.
+    sample = sample_of(points, np.where(near, 0.99, 1.01) * NEAR_MM, near)
+    assert {tuple(p) for p in sample.points_mm} <= {tuple(p) for p in points}
+    for chosen, number, most in (
+        (sample.at_outside, near.sum(), MOST_NEAR),
+        (~sample.at_outside, (~near).sum(), MOST_FAR),
+    ):
+        steps = sample.stands_for[chosen]
+        assert len(steps) <= most and (number == 0) == (len(steps) == 0)
+        assert 0 <= steps.sum() - number <= max(steps, default=0.0)
+
+
+@pytest.mark.parametrize(("rod_mm", "least_mm", "most_mm"), [(0.3, 0.0, 0.0), (3.0, 3.0, 4.5)])
+def test_what_is_bared_in_so_small_a_place_that_nobody_sees_it_is_not_told(
+    rod_mm: float, least_mm: float, most_mm: float
+) -> None:
+    """A rod of bone hangs over a disc, 3 mm above it."""
+    p = AROUND_PLACES
+    across = np.hypot(p[..., 0], p[..., 1])
+    beside, under = across - rod_mm, 3.0 - p[..., 2]
+    outside = np.hypot(np.maximum(beside, 0.0), np.maximum(under, 0.0))
+    bone = bone_where(outside + np.minimum(np.maximum(beside, under), 0.0))
+    points = p[(np.abs(p[..., 2] + 2.0) <= 2.0) & (across < 8.0)]
+    sample = sample_of(points, bone.at(points), points[:, 2] > -1.5)
+    found = given_way_in([bone], sample, UP, 0.0, UP)
+    assert found.lost_share > 0.0
+    assert least_mm <= found.bared_mm <= most_mm
 
 
 def test_directions_are_unit_vectors_around_their_axis() -> None:
