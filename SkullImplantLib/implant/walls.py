@@ -241,7 +241,8 @@ def one_solid(
 
     solid = made(field)
     if across is not None:
-        solid = main_piece(without_strips(solid, across, spacing_mm), core)
+        # Where a strip was cut off its root may be thin.
+        solid = made_again(without_strips(solid, across, spacing_mm), solid)
     return without_tunnels(solid, room, spacing_mm, radius_mm, across, made_again)
 
 
