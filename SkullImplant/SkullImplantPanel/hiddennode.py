@@ -25,10 +25,10 @@ class HiddenNode:
             node.SetHideFromEditors(True)
             node.SetSaveWithScene(False)
             slicer.mrmlScene.AddNode(node)
+            self._node = node
             node.CreateDefaultDisplayNodes()
             node.GetDisplayNode().SetSaveWithScene(False)
             self._setUp(node)
-            self._node = node
         return self._node
 
     def remove(self) -> None:

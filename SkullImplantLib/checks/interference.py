@@ -26,7 +26,7 @@ TOUCH_MM = 0.05
 # The way in is looked at on this lattice around the implant, exact so near to bone, and beyond on a
 # coarser one; beyond bone that is known there is none.
 WAY_MM, EXACT_MM, AROUND_MM, FAR_MM = 0.6, 1.2, 4.0, 1.5
-# So many points of the implant are moved; for the search fewer.
+# So many points of the implant are moved.
 MOVED = 15_000
 
 

@@ -264,6 +264,7 @@ def _near_bone(
     lattice = _lattice_around(opening, far, PASSING_MM)
     reach = distance_mm(image_like(opening.field > -BAND_MM, far.lattice))
     where = values_on(image_like(reach, far.lattice), lattice, outside=PASSING_MM) < PASSING_MM
+    # Made anew for each hole, the tree of its triangles takes no memory meanwhile.
     return bone_distance(surface, surface.distance(), lattice, _exact(clearance_mm), where)
 
 
@@ -287,7 +288,8 @@ class _Search:
     def way_in(self, direction: Direction | None = None) -> WayIn:
         """Return the way in that is asked for, or the best one, found with some points."""
         points, away, outside = self._free()
-        sample, normal = sample_of(points, away, outside), mean_outward(points, self.head_centre_mm)
+        sample = sample_of(points, away, outside, FINE_MM**3 / OUTSIDE_MM)
+        normal = mean_outward(points, self.head_centre_mm)
         if direction is not None:
             return given_way_in(self.bone, sample, normal, self.clearance_mm, direction)
         return best_way_in(self.bone, sample, normal, self.clearance_mm)

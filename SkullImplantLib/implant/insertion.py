@@ -33,8 +33,8 @@ AS_GOOD_SHARE = 0.0005
 # To pass along bone within this costs as well, though less than to be taken away: an implant that
 # grazes bone on its way is hard to bring in, and has every roughness of that bone in its walls.
 GRAZING_MM, GRAZING_COST = 1.0, 0.25
-# What of the outer surface is lost in so small a place is not seen.
-SEEN_SHARE = 0.002
+# So little of the outer surface, 2 mm by 2 mm, is lost and not seen.
+SEEN_MM2 = 4.0
 # What is lost at the outer surface bares the rim there, and costs so much more.
 OUTSIDE_COST = 8.0
 
@@ -92,7 +92,7 @@ class WayIn:
     direction: unit vector (x, y, z; LPS) along which the implant comes out. lost_share: of the
     implant's points, those that have no clearance on the way though they have it in place.
     off_normal_deg: the direction's angle to the implant's mean normal. bared_mm: how far the
-    implant's outer surface draws back from the rim for that, but for `SEEN_SHARE` of it.
+    implant's outer surface draws back from the rim for that, but for `SEEN_MM2` of it.
     """
 
     direction: NDArray[np.float64]
@@ -103,33 +103,42 @@ class WayIn:
 
 @dataclass(frozen=True)
 class Sample:
-    """Some of an implant's points, all of which have their clearance where they are.
+    """Some of an implant's points; those of a design all have their clearance where they are.
 
     points_mm: (n, 3), LPS. stands_for: (n,), of how many points each is one. at_outside: bool (n,),
-    which lie at the implant's outer surface, where what is lost is seen and felt.
+    which lie at the implant's outer surface, where what is lost is seen and felt. point_mm2: of
+    that surface, what belongs to one point there.
     """
 
     points_mm: Floats
     stands_for: Floats
     at_outside: NDArray[np.bool_]
+    point_mm2: float = 0.0
 
 
 def sample_of(
-    points_mm: Floats, away_mm: Floats, at_outside: NDArray[np.bool_] | None = None
+    points_mm: Floats,
+    away_mm: Floats,
+    at_outside: NDArray[np.bool_] | None = None,
+    point_mm2: float = 0.0,
 ) -> Sample:
-    """Return a sample of an implant's points (n, 3): of those near bone, for `away_mm` (n,), which
-    are the ones that a way in may cost, many more than of the others.
+    """Return a sample of an implant's points (n, 3), n > 0, always the same one.
+
+    Of those near bone, for `away_mm` (n,), which are the ones that a way in may cost, it has many
+    more than of the others. at_outside (n,), point_mm2: see `Sample`.
     """
     near = np.asarray(away_mm) < NEAR_MM
-    chosen, steps = [], []
+    # Every so many-th point of a lattice would be of few of its columns.
+    random = np.random.default_rng(0)
+    chosen, numbers = [], []
     for part, most in ((near, MOST_NEAR), (~near, MOST_FAR)):
         index = np.flatnonzero(part)
-        step = 1 + len(index) // most
-        chosen.append(index[::step])
-        steps.append(np.full(len(chosen[-1]), float(step)))
+        count = min(len(index), most)
+        chosen.append(np.sort(random.choice(index, count, replace=False)))
+        numbers.append(np.full(count, len(index) / max(count, 1)))
     index = np.concatenate(chosen)
     outside = np.zeros(len(index), bool) if at_outside is None else at_outside[index]
-    return Sample(points_mm[index], np.concatenate(steps), outside)
+    return Sample(points_mm[index], np.concatenate(numbers), outside, point_mm2)
 
 
 def best_way_in(
@@ -196,13 +205,12 @@ def _bared_mm(
 ) -> float:
     """Return how far the outer surface draws back from bone where points of it are lost."""
     bared = lost & sample.at_outside
-    stands_for = sample.stands_for[bared]
-    seen = SEEN_SHARE * sample.stands_for[sample.at_outside].sum()
-    if stands_for.sum() <= seen:
+    area_mm2 = sample.point_mm2 * sample.stands_for[bared]
+    if area_mm2.sum() <= SEEN_MM2:
         return 0.0
     in_place = way_out_mm(bone, sample.points_mm[bared], direction, np.inf)
-    farthest = np.argsort(-in_place)
-    last = np.searchsorted(np.cumsum(stands_for[farthest]), seen)
+    farthest = np.argsort(-in_place, kind="stable")
+    last = np.searchsorted(np.cumsum(area_mm2[farthest]), SEEN_MM2, side="right")
     return float(in_place[farthest[last]]) - clearance_mm
 
 

@@ -52,31 +52,31 @@ def reached_mm(solid: Flags, spacing_mm: float, radius_mm: float) -> Field:
 
 
 def reached_from_depth_mm(depth_mm: Field, spacing_mm: float, radius_mm: float) -> Field:
-    """Return `reached_mm` of what is so deep, 0 outside."""
+    """Return `reached_mm` of what `depth_mm` is the distance to the outside of, 0 outside."""
     return np.float32(radius_mm + spacing_mm / 2) - away_mm(depth_mm > radius_mm, spacing_mm)
 
 
-def drawn_out(away: Field, across: Across, spacing_mm: float, reach_mm: float) -> Flags:
+def drawn_out(to_sheet_mm: Field, across: Across, spacing_mm: float, reach_mm: float) -> Flags:
     """Return a sheet made thicker by `reach_mm` on both sides, and no wider.
 
-    away: the distance to the sheet, mm, 0 in it.
+    to_sheet_mm: the distance to the sheet, 0 in it.
     """
-    index = np.argwhere(away <= reach_mm)
+    index = np.argwhere(to_sheet_mm <= reach_mm)
     start, steps = index.astype(np.float32), across(index)
-    met = away[tuple(index.T)] == 0.0
-    last = np.array(away.shape) - 1
+    met = to_sheet_mm[tuple(index.T)] == 0.0
+    last = np.array(to_sheet_mm.shape) - 1
     count = int(np.ceil(reach_mm / spacing_mm))
     for side in (1.0, -1.0):
         active = np.flatnonzero(~met)
         gone = np.zeros(len(active), np.float32)
         while active.size:
             places = np.rint(start[active] + np.float32(side) * gone[:, None] * steps[active])
-            here = away[tuple(np.clip(places.astype(np.intp), 0, last).T)]
+            here = to_sheet_mm[tuple(np.clip(places.astype(np.intp), 0, last).T)]
             met[active[here == 0.0]] = True
             # The sheet is no nearer than that, but for the rounding of two places.
             gone += np.maximum(np.floor(here / spacing_mm - ROUNDED_VOXELS), 1.0)
             on = (here > 0.0) & (gone <= count)
             active, gone = active[on], gone[on]
-    thick = np.zeros(away.shape, bool)
+    thick = np.zeros(to_sheet_mm.shape, bool)
     thick[tuple(index[met].T)] = True
     return thick

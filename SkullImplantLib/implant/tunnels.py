@@ -27,6 +27,8 @@ Flags = NDArray[np.bool_]
 RADII = (1.25, 1.5, 2.0, 2.5, 3.5, 5.0, 8.0)
 # No more of the implant than this is given or taken to be rid of tunnels at one place.
 MOST_CHANGED_SHARE = 0.02
+# And of all that was given and taken on the way there, at all places, no more than this.
+MOST_CHANGED_IN_ALL_SHARE = 0.06
 # What changes is looked at with so many steps around.
 AROUND = 3
 
@@ -58,17 +60,17 @@ class _Places:
 
 
 class _Body:
-    """A field, positive in it, and how far from it, and how deep in it, each place lies, mm."""
+    """A field, positive in it, and how far from it, and how deep in it, each place lies."""
 
     def __init__(self, field: Field, spacing_mm: float) -> None:
         self.field, self.spacing_mm = field, spacing_mm
 
     @cached_property
-    def away(self) -> Field:
+    def away_mm(self) -> Field:
         return away_mm(self.field > 0.0, self.spacing_mm)
 
     @cached_property
-    def depth(self) -> Field:
+    def depth_mm(self) -> Field:
         return away_mm(self.field <= 0.0, self.spacing_mm)
 
 
@@ -84,7 +86,8 @@ def without_tunnels(
 
     room: positive where the implant may be. least_mm: half of the least wall. across: the sheet's
     normals (`strips.py`), or None. made: given a field and what it was changed from, brings it back
-    to one piece that can be made, as `field` is.
+    to one piece that can be made, as `field` is. Changes that only moved a tunnel stay where a
+    later one closes it.
     """
     best, fewest = field, genus_of(field)
     body, tunnels = _Body(best, spacing_mm), fewest
@@ -95,10 +98,10 @@ def without_tunnels(
                 mended, left = _mended(mended, left, places(mended))
         if mended is body:
             continue
-        # What opens again elsewhere is looked for by the next ball.
         again = made(mended.field, body.field)
         left = genus_of(again)
-        if left > fewest or not (again > 0.0).any():
+        # What opened again elsewhere is looked for by the next ball.
+        if left > fewest or _changed_share(field, again) > MOST_CHANGED_IN_ALL_SHARE:
             continue
         body, tunnels = _Body(again, spacing_mm), left
         if left < fewest:
@@ -108,6 +111,12 @@ def without_tunnels(
     return best
 
 
+def _changed_share(before: Field, after: Field) -> float:
+    """Return how much was given and taken, as a share of what was there."""
+    inside = before > 0.0
+    return float(np.count_nonzero(inside != (after > 0.0)) / np.count_nonzero(inside))
+
+
 def _ways(room: Field, radius_mm: float, across: Across | None) -> list[Callable[[_Body], _Places]]:
     """Return what may be changed of a body that a ball of that radius tells."""
 
@@ -115,11 +124,11 @@ def _ways(room: Field, radius_mm: float, across: Across | None) -> list[Callable
         return _windows(body, room, radius_mm)
 
     def bridges(body: _Body) -> _Places:
-        return _bridges(body, reached_from_depth_mm(body.depth, body.spacing_mm, radius_mm))
+        return _bridges(body, reached_from_depth_mm(body.depth_mm, body.spacing_mm, radius_mm))
 
     def strips(body: _Body) -> _Places:
         assert across is not None
-        wide = drawn_out(body.away, across, body.spacing_mm, radius_mm)
+        wide = drawn_out(body.away_mm, across, body.spacing_mm, radius_mm)
         return _bridges(body, reached_mm(wide, body.spacing_mm, radius_mm))
 
     return [windows, bridges] if across is None else [windows, bridges, strips]
@@ -167,7 +176,7 @@ def _windows(body: _Body, room: Field, radius_mm: float) -> _Places:
     Of all that a closing by the ball adds a window is what meets the outside on both sides.
     """
     inside, spacing_mm = body.field > 0.0, body.spacing_mm
-    filled = away_mm(body.away >= radius_mm, spacing_mm) - np.float32(radius_mm - spacing_mm / 2)
+    filled = away_mm(body.away_mm >= radius_mm, spacing_mm) - np.float32(radius_mm - spacing_mm / 2)
     added = (filled > 0.0) & ~inside
     labels, count = ndimage.label(added, FULL)
     nearest = ndimage.grey_dilation(labels, size=(3, 3, 3))
@@ -178,6 +187,9 @@ def _windows(body: _Body, room: Field, radius_mm: float) -> _Places:
 
 
 def _bridges(body: _Body, left: Field) -> _Places:
-    """Return what of the body's inside no ball reaches, to be cut; `left` is what one does."""
+    """Return what of the body's inside no ball reaches, to be cut.
+
+    left: how far within what a ball reaches each place lies, mm, negative beyond.
+    """
     labels, count = ndimage.label((body.field > 0.0) & (left <= 0.0), FULL)
     return _Places(labels, np.arange(1, count + 1), left, np.minimum)

@@ -99,7 +99,7 @@ def _balls_between(
     index = np.argwhere(nearly)
     radii = depth[nearly]
     if surface is None or len(index) == 0:
-        return index * spacing_mm, radii
+        return np.empty((0, 3)), radii[:0]
     alone = ~ndimage.maximum_filter(depth > radius_mm, size=3)[nearly]
     # Where the wall goes on getting deeper, the voxels' own core says exactly how deep it is.
     rising = _rises_mm(depth, index) > STEEP * spacing_mm
@@ -208,7 +208,7 @@ def _surface_near(
     where there is none.
     """
     points, triangles = closed_surface_at_zero(field)
-    # A voxel's diagonal at both ends.
+    # From a place to its voxel, and from a triangle to its own: a diagonal at both ends.
     x, y, z = np.clip(points, 0.0, np.array(field.shape[::-1]) - 1.0).astype(np.intp).T
     met = reach_mm[z, y, x] < limit_mm + 4.0 * spacing_mm
     triangles = triangles[met[triangles[:, 0]]]
@@ -236,7 +236,7 @@ def one_solid(
         return without_cavities(main_piece(wall, core))
 
     def made_again(changed: Field, since: Field) -> Field:
-        wall = _opened_where_changed(changed, since, spacing_mm, radius_mm)
+        wall = opened_where_changed(changed, since, spacing_mm, radius_mm)
         return without_cavities(main_piece(wall, core))
 
     solid = made(field)
@@ -246,20 +246,21 @@ def one_solid(
     return without_tunnels(solid, room, spacing_mm, radius_mm, across, made_again)
 
 
-def _opened_where_changed(field: Field, since: Field, spacing_mm: float, radius_mm: float) -> Field:
-    """Return the field opened again around where it is not what it was when it had been opened."""
+def opened_where_changed(field: Field, since: Field, spacing_mm: float, radius_mm: float) -> Field:
+    """Return the field opened again near where it is not what it was when it had been opened;
+    elsewhere it stays: an opening done twice takes a little more each time.
+    """
     changed = field != since
     if not changed.any():
         return field
-    # Balls that a change lets in, or keeps out, reach so far; and what they lie in is cut nowhere.
-    reach = math.ceil(2.0 * radius_mm / spacing_mm) + 1
-    around = reach + math.ceil((2.0 * radius_mm + AROUND_BITES_MM) / spacing_mm) + 1
-    box, within = bounding_box(changed, around), bounding_box(changed, reach)
+    # Balls that a change lets in, or keeps out, reach so far; what they lie in, farther.
+    reach_mm = 2.0 * radius_mm + spacing_mm
+    around_mm = reach_mm + 2.0 * radius_mm + AROUND_BITES_MM + 2.0 * spacing_mm
+    box = bounding_box(changed, math.ceil(around_mm / spacing_mm))
+    near = away_mm(changed[box], spacing_mm) <= reach_mm
     made = opened(field[box], spacing_mm, radius_mm)
     result = field.copy()
-    result[within] = made[
-        tuple(slice(w.start - b.start, w.stop - b.start) for w, b in zip(within, box))
-    ]
+    result[box] = np.where(near, made, field[box])
     return result
 
 

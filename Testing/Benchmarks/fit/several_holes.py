@@ -6,8 +6,8 @@ From the project's folder:
 
 Holes of the fit's own cases (`fit_cases.py`) are cut into one head, two and three at a time, and
 designed in one run; each implant is measured as `judge.py` measures, and compared with the one of
-the design of that hole alone. The table goes into `several_holes.md` beside this file. Run again to
-resume.
+the design of that hole alone. The table goes into `several_holes.md` beside this file. Designs are
+kept: run again to resume.
 """
 
 import argparse
@@ -46,7 +46,7 @@ def main(arguments: list[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     command = shlex.split(options.command)
     cases = {case.name: case for case in all_cases(options.work)}
-    rows = []
+    rows, failures = [], []
     for name, (head, kinds) in TOGETHER.items():
         alone = [cases[f"{head}-{kind}"] for kind in kinds]
         for case in alone:
@@ -54,16 +54,22 @@ def main(arguments: list[str] | None = None) -> int:
         case = _cut_together(FitCase(name, head, "several", options.work / "cases" / name), alone)
         folder = design_folder(options.work, options.run, case, CLEARANCE_MM)
         failed = make_design(case, CLEARANCE_MM, folder, command)
+        for single in alone if not failed else ():
+            there = design_folder(options.work, options.run, single, CLEARANCE_MM)
+            failed = failed or make_design(single, CLEARANCE_MM, there, command)
         if failed:
             print(f"{name}: {failed}", file=sys.stderr)
-            return 1
+            failures.append(name)
+            continue
         for row in _measured(case, folder, alone):
             single = cases[f"{head}-{row['hole']}"]
             there = design_folder(options.work, options.run, single, CLEARANCE_MM)
-            make_design(single, CLEARANCE_MM, there, command)
             before = kept_rows(single, CLEARANCE_MM, there)[0]
             rows.append(row | {"alone": {key: before[key] for key in ("dice", "hd95")}})
             print(_line(rows[-1]), flush=True)
+    if failures:
+        print("There is no table: " + ", ".join(failures) + " failed.", file=sys.stderr)
+        return 1
     options.output.write_text(_table(rows), encoding="utf-8")
     return 0
 
@@ -107,11 +113,11 @@ def _measured(case: FitCase, folder: Path, alone: Sequence[FitCase]) -> list[dic
     design = json.loads((folder / "design.json").read_text(encoding="utf-8"))
     found = designed_implants(folder, design)
     bones = bones_of(case, folder)
+    meshes = [read_stl(path) for path, _ in found]
     rows = []
     for each in alone:
         truth = each.image("implant")
         middle = _middle(truth)
-        meshes = [read_stl(path) for path, _ in found]
         apart = [np.linalg.norm(mesh.points.mean(axis=0) - middle) for mesh in meshes]
         nearest = int(np.argmin(apart))
         told = {"case": case.name, "hole": each.kind, "implants": len(found)}

@@ -2,10 +2,15 @@
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from SkullImplantLib.implant.strips import Across, without_strips
+from SkullImplantLib.core.distances import away_mm
+from SkullImplantLib.implant.level_set import closed_surface_at_zero
+from SkullImplantLib.implant.meshes import mesh_health, mesh_of
+from SkullImplantLib.implant.strips import Across, drawn_out, without_strips
 from SkullImplantLib.implant.tunnels import genus_of
 from SkullImplantLib.implant.walls import one_solid
 
@@ -84,6 +89,51 @@ def test_a_thin_sheet_loses_the_strip_beside_a_window_and_not_itself() -> None:
     kept = (X < 2.0) & (np.abs(Z) < 0.7) & (np.maximum(np.abs(X), np.abs(Y)) < 10.0)
     assert (found[kept] > 0.0).all()
     assert not (found[(X > 9.8) & (np.abs(Y) < 2.0)] > 0.0).any()
+
+
+def test_a_strip_that_is_cut_off_leaves_no_thin_root() -> None:
+    """A tongue that gets narrow and thin away from the plate."""
+    tongue = np.minimum(box(1.5, 6.0, 1.5, (0.0, 12.0, 0.0)), (16.0 - Y) * 0.2)
+    found = solid_of(np.maximum(PLATE, tongue.astype(np.float32)))
+    inside = np.pad(found > 0.0, 4)
+    core = ndimage.distance_transform_edt(inside, sampling=SPACING_MM) >= 1.1 - SPACING_MM / 2.0
+    reach = ndimage.distance_transform_edt(~core, sampling=SPACING_MM)
+    assert reach[inside].max() <= 1.1 + 2.0 * SPACING_MM
+    assert not (found[Y > 12.0] > 0.0).any()
+
+
+@settings(max_examples=10)
+@given(seed=st.integers(0, 2**32 - 1), reach_mm=st.floats(1.0, 6.0))
+def test_a_sheet_is_drawn_out_as_if_step_by_step(seed: int, reach_mm: float) -> None:
+    rng = np.random.default_rng(seed)
+    noise = ndimage.gaussian_filter(rng.normal(size=X.shape), 3.0)
+    sheet = (np.abs(Z + 40.0 * noise) < 1.5) & (ndimage.gaussian_filter(noise, 3.0) < 0.003)
+    if not sheet.any():
+        return
+    turn = rng.normal(size=3)
+
+    def across(index: NDArray[np.intp]) -> NDArray[np.float32]:
+        towards = np.array([1.0, 0.0, 0.0]) + 0.02 * (index - 20) * turn
+        return (towards / np.linalg.norm(towards, axis=1, keepdims=True)).astype(np.float32)
+
+    found = drawn_out(away_mm(sheet, SPACING_MM), across, SPACING_MM, reach_mm)
+    index = np.argwhere(away_mm(sheet, SPACING_MM) <= reach_mm)
+    expected, steps = np.zeros_like(sheet), across(index)
+    count = int(np.ceil(reach_mm / SPACING_MM))
+    for gone in range(-count, count + 1):
+        places = np.rint(index.astype(np.float32) + np.float32(gone) * steps).astype(np.intp)
+        met = sheet[tuple(np.clip(places, 0, np.array(sheet.shape) - 1).T)]
+        expected[tuple(index[met].T)] = True
+    np.testing.assert_array_equal(found, expected)
+
+
+@settings(max_examples=20)
+@given(seed=st.integers(0, 2**32 - 1), blur=st.floats(0.5, 2.0))
+def test_tunnels_are_counted_as_of_the_mesh(seed: int, blur: float) -> None:
+    noise = np.random.default_rng(seed).normal(size=(20, 21, 22))
+    field = ndimage.gaussian_filter(noise, blur).astype(np.float32)
+    assert genus_of(field) == mesh_health(mesh_of(*closed_surface_at_zero(field))).genus
+    assert genus_of(np.full_like(field, -1.0)) == 0
 
 
 def test_hooks_go_and_corners_stay() -> None:

@@ -14,6 +14,7 @@ from SkullImplantLib.implant.walls import (
     closed,
     one_solid,
     opened,
+    opened_where_changed,
     smoothed_along_the_rim,
     taken_away,
 )
@@ -79,6 +80,21 @@ def test_opening_takes_what_is_thinner_and_only_takes() -> None:
         (opened(PLATE, SPACING_MM, 1.0) > 0).sum(), rel=0.02
     )
     assert not (opened(box(8.0, 8.0, 0.7), SPACING_MM, 1.0) > 0.0).any()
+
+
+def test_opened_again_near_a_change_is_as_opened_whole_and_as_before_elsewhere() -> None:
+    rng = np.random.default_rng(5)
+    rough = np.minimum(PLATE, ndimage.gaussian_filter(rng.normal(size=X.shape), 4.0) * 60.0 + 1.5)
+    before = opened(rough.astype(np.float32), SPACING_MM, 1.1)
+    # A cut that leaves a wall of 1 mm beside it, at one end, and a little taken at the other.
+    places = (box(1.5, 1.5, 4.0, (-4.0, -4.0, 0.0)), box(0.5, 0.5, 4.0, (6.0, 6.0, 0.0)))
+    changed = np.minimum(before, -np.maximum(*places))
+    found, whole = opened_where_changed(changed, before, 0.5, 1.1), opened(changed, 0.5, 1.1)
+    away = ndimage.distance_transform_edt(changed == before, sampling=SPACING_MM)
+    np.testing.assert_array_equal(found[away > 2.8], before[away > 2.8])
+    near = (away < 2.0) & (np.abs(whole) < 1.0)
+    np.testing.assert_allclose(found[near], whole[near], atol=1e-3)
+    np.testing.assert_array_equal(opened_where_changed(before, before, 0.5, 1.1), before)
 
 
 def test_closing_fills_pits_and_only_fills() -> None:
