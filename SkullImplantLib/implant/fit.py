@@ -370,19 +370,21 @@ def _notes_on_thin(
 
 def _notes_on(way_in: WayIn, whole: _Search | None) -> tuple[str, ...]:
     """Return what a person must know of a way in that costs much, and what would cost less."""
-    if way_in.lost_share <= MOST_LOST_SHARE and way_in.bared_mm <= MOST_BARED_MM:
-        return ()
-    told = (
-        f"On its straight way in the bone overhangs: {_percent(way_in.lost_share)} of the implant "
-        f"had to be taken away, up to {way_in.bared_mm:.1f} mm of it at the outer rim."
-    )
-    if whole is None:
-        return (told,)
-    return (
-        f"{told} In two pieces, each with a way in of its own, it would be "
-        f"{_percent(whole.in_two())}; a path with a turn may keep more as well.",
-    )
-
-
-def _percent(share: float) -> str:
-    return f"{100.0 * share:.0f} %" if share >= 0.01 else "under 1 %"
+    told = []
+    if way_in.bared_mm > MOST_BARED_MM:
+        told.append(
+            "Where bone overhangs its straight way in, the implant draws back from the outer rim "
+            f"by up to {way_in.bared_mm:.1f} mm."
+        )
+    if way_in.lost_share > MOST_LOST_SHARE:
+        note = (
+            f"On its straight way in the bone overhangs: {100.0 * way_in.lost_share:.0f} % of the "
+            "implant had to be taken away."
+        )
+        if whole is not None:
+            note += (
+                " In two pieces, each with a way in of its own, it would be "
+                f"{100.0 * whole.in_two():.0f} %; a path with a turn may keep more as well."
+            )
+        told.append(note)
+    return tuple(told)
