@@ -170,11 +170,12 @@ def drawn_evenly(points_mm: Floats, triangles: NDArray[np.int64]) -> tuple[Float
     if not area > 0.0:
         raise ValueError("the mesh has no area")
     count = int(np.clip(area * SAMPLES_A_MM2, LEAST_SAMPLES, MOST_SAMPLES))
-    # Equal steps along the facets' summed areas: every facet has its share, to one place.
+    # One place somewhere in each of equal parts of the facets' summed areas. At its middle it would
+    # be at the same place of each row of a lattice's facets, and there would be none between.
+    u, v, within = np.random.default_rng(0).random((3, count))
     ends = np.cumsum(twice_area)
-    facet = np.searchsorted(ends, (np.arange(count) + 0.5) * (ends[-1] / count))
+    facet = np.searchsorted(ends, (np.arange(count) + within) * (ends[-1] / count))
     facet = np.minimum(facet, len(triangles) - 1)
-    u, v = np.random.default_rng(0).random((2, count))
     beyond = u + v > 1.0
     u, v = np.where(beyond, 1.0 - u, u), np.where(beyond, 1.0 - v, v)
     a, b, c = (points_mm[triangles[facet, k]] for k in range(3))
