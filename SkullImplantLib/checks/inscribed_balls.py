@@ -28,7 +28,7 @@ NEIGHBOURS, ALIKE_COSINE = 8, 0.7
 EXACT_MM = 2.0
 # A square edge lies 0.41 radii beyond its ball; what lies farther by more than places are apart is
 # thin.
-EDGE_SHARE, UNSURE_MM = 0.42, 0.4
+EDGE_SHARE = 0.42
 # A spur is what a ball of this radius, or of so much of the wall's, does not reach; it stands out
 # farther than this, and is another one where it is so far from the next.
 SPUR_RADIUS_MM, SPUR_SHARE, SPUR_MM, APART_MM = 1.0, 0.4, 1.2, 2.0
@@ -137,7 +137,7 @@ def wall_checks(balls: InscribedBalls, options: CheckOptions) -> tuple[Check, ..
 def _thin(balls: InscribedBalls, radius_mm: float) -> NDArray[np.bool_]:
     """Say which places lie beyond all balls of a radius, by more than a square edge does."""
     beyond = balls.beyond_mm(radius_mm, balls.plate.places_mm)
-    return np.asarray(beyond > EDGE_SHARE * radius_mm + UNSURE_MM)
+    return np.asarray(beyond > EDGE_SHARE * radius_mm + np.sqrt(balls.plate.mm2))
 
 
 def _least_wall(balls: InscribedBalls, asked_mm: float) -> tuple[float, Floats | None]:
