@@ -54,7 +54,8 @@ def without_flakes(field: Field, before: Field) -> Field:
 def without_cavities(field: Field) -> Field:
     """Return the field with enclosed voids filled: no printer reaches them."""
     inside = _as_mask(field > 0.0)
-    filled = array_of(sitk.BinaryFillhole(inside, fullyConnected=True)) > 0
+    # The surface parts what meets only at an edge or a corner.
+    filled = array_of(sitk.BinaryFillhole(inside, fullyConnected=False)) > 0
     voids = filled & (field <= 0.0)
     return np.where(voids, np.float32(LEAST), field) if voids.any() else field
 

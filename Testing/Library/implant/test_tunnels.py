@@ -10,6 +10,7 @@ from scipy import ndimage
 from SkullImplantLib.core.distances import away_mm
 from SkullImplantLib.implant.level_set import closed_surface_at_zero
 from SkullImplantLib.implant.meshes import mesh_health, mesh_of
+from SkullImplantLib.implant.pieces import without_cavities
 from SkullImplantLib.implant.strips import Across, drawn_out, without_strips
 from SkullImplantLib.implant.tunnels import genus_of
 from SkullImplantLib.implant.walls import one_solid
@@ -134,6 +135,18 @@ def test_tunnels_are_counted_as_of_the_mesh(seed: int, blur: float) -> None:
     field = ndimage.gaussian_filter(noise, blur).astype(np.float32)
     assert genus_of(field) == mesh_health(mesh_of(*closed_surface_at_zero(field))).genus
     assert genus_of(np.full_like(field, -1.0)) == 0
+
+
+@pytest.mark.parametrize("at", [(3, 3, 3), (3, 3, 4), (5, 5, 5)])
+def test_a_void_that_meets_the_outside_at_an_edge_or_a_corner_is_filled(
+    at: tuple[int, int, int],
+) -> None:
+    field = np.full((10, 10, 10), -1.0, np.float32)
+    field[2:8, 2:8, 2:8] = 1.0
+    field[2, 2, 2] = field[2, 2, 3] = field[at] = -0.1
+    found = without_cavities(field)
+    assert found[at] > 0.0 and found[2, 2, 2] < 0.0
+    assert mesh_health(mesh_of(*closed_surface_at_zero(found))).pieces == 1
 
 
 def test_hooks_go_and_corners_stay() -> None:
