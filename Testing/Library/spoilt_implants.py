@@ -79,8 +79,9 @@ def hook(piece: TruePiece, field: np.ndarray) -> vtkPolyData:
     across, along = _plane(piece)
     local = points - piece.middle
     angle = np.arctan2(local @ along, local @ across)
-    # The innermost of the rim where it looks the chosen way.
-    here = np.flatnonzero(walls & (np.abs(angle - HOOK_ANGLE) < 0.1))
+    # The innermost of the rim where it looks the chosen way, or nearest to that.
+    aside = np.abs(angle - HOOK_ANGLE)
+    here = np.flatnonzero(walls & (aside < aside[walls].min() + 0.1))
     start = points[here[np.argmin(radius[here])]]
     normal = _normal_at(piece, start)
     out = start - piece.middle
