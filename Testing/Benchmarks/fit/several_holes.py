@@ -148,7 +148,7 @@ def _line(row: dict[str, Any]) -> str:
     worse = row["alone"]["dice"] - row["dice"]
     return (
         f"| {row['case']} | {row['hole']} | {row['implant']} of {row['implants']} | {gap} "
-        f"| {row['interference_mm3']:.1f} | {row['blocked_mm3']:.1f} | {row['genus']} "
+        f"| {row['interference_mm3']:.1f} | {row['blocked_mm3']:.1f} | {row['genus']:g} "
         f"| {row['dice']:.3f} | {row['alone']['dice']:.3f} | {row['hd95']:.2f} "
         f"| {row['alone']['hd95']:.2f} | {'yes' if worse <= WITHIN_DICE else 'no'} |"
     )
