@@ -37,7 +37,6 @@ ROOM_MM = 5.0  # of the lattice around the piece
 KERF_MM = 1.5  # the piece reaches so far beyond its mask's voxels
 EXACT_MM = 3.0
 LEAST_RADIUS_MM = 1.0
-PLACES = 8000
 SLIVER_MM = np.float32(0.03)
 # Half of a wall that is too thin, deeper than any rim's corner; and of one that is not.
 THIN_MM, THICK_ENOUGH_MM = 0.45, 1.3
