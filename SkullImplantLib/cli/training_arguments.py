@@ -5,13 +5,15 @@ from pathlib import Path
 from typing import Any
 
 from ..options import DEVICES
-from ..training.training_options import TrainOptions
+from ..training.training_options import SUPERRES_NETWORKS, TrainOptions
 from .arguments import Verbs, add_output, add_verb, flag, not_negative, positive, seed
 
+NETWORKS = ("fine", "ch1", "ch2", *SUPERRES_NETWORKS)
 TRAIN_EXAMPLES = """examples:
   skull-implant train skulls -o training --minutes 60
   skull-implant train skulls -o training --resume
   skull-implant train skulls -o quick --spacing-mm 4 --cases-per-skull 5 --iterations 200
+  skull-implant train skulls -o superres --network superres --minutes 60
   skull-implant train skulls -o again --configuration training/configuration.json --seed 1"""
 
 
@@ -49,7 +51,7 @@ def add_train(verbs: Verbs) -> None:
         given = "" if shown in (None, "") else f" (default: {shown})"
         parser.add_argument(flag(name), default=argparse.SUPPRESS, help=f"{text}{given}", **how)
 
-    add("network", "what is trained", choices=("fine", "ch1", "ch2"))
+    add("network", "what is trained", choices=NETWORKS)
     add("channels", "what it sees", nargs="+", choices=defaults.channels, metavar="CHANNEL")
     add("spacing_mm", "grid; default: 1.5 for fine, 2 for ch1 and ch2", type=not_negative)
     add("skip", "skip connections of ch1 and ch2", choices=("none", "add"))

@@ -10,7 +10,7 @@ from ..core.stages import StageReport
 from ..core.threads import use_threads
 from ..models import require_torch
 from ..training.configuration import read_configuration, write_configuration
-from ..training.training_options import TrainOptions, resolved
+from ..training.training_options import SUPERRES_NETWORKS, TrainOptions, resolved
 from .result import Result, stage_of
 
 
@@ -24,10 +24,12 @@ def train_network(options: argparse.Namespace, report: StageReport) -> Result:
     require_torch("Training", remedy=None)
     from ..completion.network import choose_device
     from ..training.train import train
+    from ..training.train_superres import train_superres
 
     use_threads(options.threads, torch=True)
     start = time.monotonic()
-    path = train(
+    learn = train_superres if settings.network in SUPERRES_NETWORKS else train
+    path = learn(
         skulls_of(options.skulls),
         options.output,
         replace(settings, device=choose_device(settings.device).type),

@@ -1,5 +1,7 @@
 """Distances to a mask, in mm on the image's own spacing (Maurer et al. 2003, exact, in ITK)."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import numpy.typing as npt
 import SimpleITK as sitk
@@ -40,3 +42,21 @@ def away_mm(flags: npt.NDArray[np.bool_], spacing_mm: float) -> npt.NDArray[np.f
     image = sitk.GetImageFromArray(flags.astype(np.uint8))
     image.SetSpacing([spacing_mm] * 3)
     return distance_mm(image)
+
+
+def between_voxels_mm(
+    mask: npt.NDArray[np.bool_], spacing_mm: Sequence[float]
+) -> npt.NDArray[np.float32]:
+    """Return the signed distance to a mask's surface, positive in it, (z, y, x).
+
+    spacing_mm: along (z, y, x). The surface runs half-way between voxels of different value along
+    every axis, whatever their spacing. Where all is one value it is `NOWHERE_MM` away.
+    """
+    if mask.all() or not mask.any():
+        return np.full(mask.shape, np.float32(NOWHERE_MM if mask.all() else -NOWHERE_MM))
+    image = sitk.GetImageFromArray(mask.astype(np.uint8))
+    image.SetSpacing([float(s) for s in spacing_mm][::-1])
+    # To the nearest voxel of the other value; its distance is a step of the grid at the least.
+    apart = np.where(mask, distance_mm(1 - image), distance_mm(image))
+    apart -= np.minimum(apart, np.float32(max(spacing_mm))) / 2
+    return np.where(mask, apart, -apart)

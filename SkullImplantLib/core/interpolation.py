@@ -65,3 +65,27 @@ def refined(values: NDArray[np.floating], steps: Sequence[int]) -> NDArray[np.fl
             fine[part::step] = coarse[:-1] + share * (coarse[1:] - coarse[:-1])
         fine = np.moveaxis(fine, 0, axis)
     return fine
+
+
+def along_axes(
+    values: NDArray[np.floating], at: Sequence[NDArray[np.floating]]
+) -> NDArray[np.float32]:
+    """Return `values` (float32) interpolated linearly on a lattice along their own axes.
+
+    at: for each axis the places of the lattice as indices, fractions between elements; beyond the
+    edge it goes on.
+    """
+    found = np.asarray(values, np.float32)
+    for axis, places in enumerate(at):
+        last = found.shape[axis] - 1
+        inside = np.clip(places, 0.0, last)
+        below = np.minimum(np.floor(inside).astype(np.intp), max(last - 1, 0))
+        share = (inside - below).astype(np.float32)
+        share = share.reshape([-1 if k == axis else 1 for k in range(found.ndim)])
+        low = np.take(found, below, axis)
+        high = np.take(found, np.minimum(below + 1, last), axis)
+        high -= low
+        high *= share
+        high += low
+        found = high
+    return found

@@ -1,7 +1,7 @@
 """The model card that training writes beside the weights: what they are, and what they are not."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -131,8 +131,8 @@ def write_model_card(weights: Path, metadata: dict[str, Any], rows: Sequence[Log
         measured=VALIDATED.format(**metadata["validation"])
         if metadata["validation"]
         else NOT_VALIDATED,
-        curve=_curve(rows),
-        options=_table(["option", "value"], [[f"`{k}`", _said(v)] for k, v in options.items()]),
+        curve=curve_table(rows),
+        options=options_table(options),
         limits=LIMITS.get(network, OF_ANY_NETWORK),
         small="small" if count < FEW_SKULLS else f"{count}",
     )
@@ -155,7 +155,12 @@ def _started_from(metadata: dict[str, Any]) -> str:
     return f"`{before['name']}` (SHA-256 {before['sha256'][:12]}…), of {skulls}"
 
 
-def _curve(rows: Sequence[LogRow]) -> str:
+def options_table(options: Mapping[str, Any]) -> str:
+    """Return options and their values as a table."""
+    return _table(["option", "value"], [[f"`{k}`", _said(v)] for k, v in options.items()])
+
+
+def curve_table(rows: Sequence[LogRow]) -> str:
     """Return some rows of the log, evenly spaced, the last one among them, as a table."""
     if not rows:
         return ""

@@ -5,6 +5,8 @@ from typing import Literal
 
 FINE = "fine"  # the sparse U-Net around the defect; the others are auto-encoders of the whole head
 FINE_SPACING_MM, COARSE_SPACING_MM = 1.5, 2.0
+# Super-resolution, by the auto-encoder that does it.
+SUPERRES_NETWORKS = {"superres": "ch1", "superres-ch2": "ch2"}
 
 
 @dataclass(frozen=True)
@@ -12,7 +14,8 @@ class TrainOptions:
     """How a network is trained.
 
     What is trained:
-        network: `fine`, or a published auto-encoder, `ch1` or `ch2`.
+        network: `fine`, a published auto-encoder, `ch1` or `ch2`; or one of `SUPERRES_NETWORKS`,
+            for which the options of inputs, prior and defects say nothing.
         channels: what it sees (`networks.inputs.CHANNELS`).
         spacing_mm: of its grid; None is 1.5 for `fine` and 2 for an auto-encoder.
         activation, skip, hole_weight, residual: of the auto-encoders alone. `hole_weight` is the

@@ -1,0 +1,155 @@
+"""A coarse mask on a finer grid, and what the auto-encoder makes of it: shape super-resolution.
+
+Li et al., "Sparse convolutional neural network for high-resolution skull shape completion and shape
+super-resolution" (Sci Rep 2023): the network that completes skulls also refines them. The coarse
+mask is brought to the fine grid by interpolation, and the network moves its surface ("non-zero
+voxels partially rearranged"). Here it starts from the interpolated signed distance and is told
+where in its coarse voxel a fine voxel lies and how large both are, so that one network serves all
+pairs of resolutions, thick slices too. Training and use share this file. Arrays are (z, y, x).
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import SimpleITK as sitk
+import torch
+from numpy.typing import NDArray
+from scipy.special import expit
+
+from ..core.distances import between_voxels_mm
+from ..core.interpolation import along_axes
+from ..sparse import Sites
+from .autoencoder import Decoded, SparseAutoEncoder
+
+Singles = NDArray[np.float32]
+
+# Of the metadata of weights: what a network is for, where it does not complete skulls.
+TASK = "super-resolution"
+# Per site: depth, share and own value of the coarse voxel, place in it (3), its size (3), spacing.
+FEATURES = 10
+# Sites reach so far outside the interpolated surface, in coarse voxels, and in fine ones.
+OUTSIDE_COARSE, OUTSIDE_FINE = 0.5, 1.0
+# Depths are told up to so many fine voxels.
+DEEPEST_VOXELS = 4.0
+# The fine spacing that is told as 0, and the size of a coarse voxel in fine ones told as 1.
+USUAL_MM, USUAL_RATIO = 0.7, 8.0
+# The surest a voxel starts: a logit of +-4, which the network can still talk out of it.
+SUREST = 0.98
+
+
+@dataclass(frozen=True)
+class CoarseView:
+    """A coarse mask on a fine grid, float32 arrays of the fine shape (z, y, x).
+
+    depth_mm: the interpolated signed distance, positive in the mask. share: the mask, interpolated
+    linearly. own: of the coarse voxel that a fine one lies in. at: for each axis the fine voxels'
+    places in coarse voxels. coarse_mm, fine_mm: spacing along (z, y, x).
+    """
+
+    depth_mm: Singles
+    share: Singles
+    own: Singles
+    at: tuple[Singles, Singles, Singles]
+    coarse_mm: tuple[float, float, float]
+    fine_mm: tuple[float, float, float]
+
+
+def coarse_view(
+    coarse: NDArray[np.bool_],
+    coarse_mm: Sequence[float],
+    at: Sequence[NDArray[np.floating]],
+) -> CoarseView:
+    """Return what is seen of a mask on a finer grid with the same axes.
+
+    coarse: (z, y, x). coarse_mm: its spacing along (z, y, x). at: for each axis the places of the
+    fine voxels' centres as indices of coarse voxels, evenly spaced.
+    """
+    z_at, y_at, x_at = (np.asarray(axis, np.float32) for axis in at)
+    places = (z_at, y_at, x_at)
+    nearest = tuple(np.clip(np.rint(p).astype(int), 0, n - 1) for p, n in zip(places, coarse.shape))
+    steps = [float(p[1] - p[0]) if len(p) > 1 else 1.0 for p in places]
+    z, y, x = (float(mm) for mm in coarse_mm)
+    return CoarseView(
+        along_axes(between_voxels_mm(coarse, coarse_mm), places),
+        along_axes(coarse.astype(np.float32), places),
+        coarse[np.ix_(*nearest)].astype(np.float32),
+        places,
+        (z, y, x),
+        (z * steps[0], y * steps[1], x * steps[2]),
+    )
+
+
+def seen(view: CoarseView) -> tuple[NDArray[np.int32], Singles]:
+    """Return the network's sites, int32 (n, 4) as (batch = 0, z, y, x) in lexicographic order, and
+    their features, float32 (n, `FEATURES`).
+
+    The sites are the interpolated bone and what may be bone around it.
+    """
+    coarse, fine = np.array(view.coarse_mm), np.array(view.fine_mm)
+    outside_mm = OUTSIDE_COARSE * coarse.mean() + OUTSIDE_FINE * fine.mean()
+    active = view.depth_mm > -outside_mm
+    places = np.argwhere(active).astype(np.int32)
+    features = np.empty((len(places), FEATURES), np.float32)
+    depth = view.depth_mm[active] / np.float32(fine.mean())
+    features[:, 0] = np.clip(depth, -DEEPEST_VOXELS, DEEPEST_VOXELS) / DEEPEST_VOXELS
+    features[:, 1] = view.share[active]
+    features[:, 2] = view.own[active]
+    for axis in range(3):
+        at = view.at[axis]
+        features[:, 3 + axis] = (at - np.rint(at))[places[:, axis]]
+        features[:, 6 + axis] = np.log2(coarse[axis] / fine[axis]) / np.log2(USUAL_RATIO)
+    features[:, 9] = np.log2(fine.mean() / USUAL_MM)
+    return np.insert(places, 0, 0, axis=1), features
+
+
+def starting_logit(view: CoarseView) -> Singles:
+    """Return what the interpolation believes of each voxel, as a logit (z, y, x)."""
+    filled = np.clip(view.depth_mm / np.float32(np.mean(view.fine_mm)) + 0.5, 0.0, 1.0)
+    share = np.clip(filled, 1.0 - SUREST, SUREST)
+    logit: Singles = np.log(share / (1.0 - share)).astype(np.float32)
+    return logit
+
+
+def rearranged_by_network(
+    network: SparseAutoEncoder,
+    view: CoarseView,
+    device: torch.device,
+    target: Sites | None = None,
+) -> Decoded:
+    """Return the network's levels; the finest logits add to the interpolation's.
+
+    target: the sites of the true fine mask while training, as in `SparseAutoEncoder.forward`.
+    """
+    places, features = seen(view)
+    x = network.engine.SparseTensor(
+        torch.from_numpy(places).to(device), torch.from_numpy(features).to(device)
+    )
+    decoded: Decoded = network(x, target=target, bounds=view.depth_mm.shape, reconstruct=False)
+    finest = decoded.levels[-1]
+    if len(finest.logits):
+        belief = torch.from_numpy(starting_logit(view)).to(device)
+        finest.logits = finest.logits + belief[finest.coordinates[:, 1:].long().unbind(1)]
+    return decoded
+
+
+def filled_share(network: SparseAutoEncoder, view: CoarseView, device: torch.device) -> Singles:
+    """Return how likely each fine voxel is bone, 0 to 1 (z, y, x); the mask is where it is 0.5."""
+    with torch.inference_mode():
+        finest = rearranged_by_network(network, view, device).levels[-1]
+    share = np.zeros(view.depth_mm.shape, np.float32)
+    share[tuple(finest.coordinates[:, 1:].cpu().numpy().T)] = expit(finest.logits.cpu().numpy())
+    return share
+
+
+def places_of(fine: sitk.Image, coarse: sitk.Image) -> tuple[Singles, Singles, Singles]:
+    """Return for (z, y, x) the places of the voxels of `fine` as indices of `coarse`.
+
+    Both lie along the same axes.
+    """
+    first = coarse.TransformPhysicalPointToContinuousIndex(fine.GetOrigin())
+    steps = np.divide(fine.GetSpacing(), coarse.GetSpacing())
+    x, y, z = (
+        (f + s * np.arange(n)).astype(np.float32) for f, s, n in zip(first, steps, fine.GetSize())
+    )
+    return z, y, x

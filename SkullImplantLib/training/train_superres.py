@@ -1,0 +1,226 @@
+"""Training of shape super-resolution: complete skulls in, weights with a model card out.
+
+The papers' recipe, as for completion (`train.py`), on endless pieces of skulls (`superres_cases`).
+"""
+
+import json
+import math
+import time
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from ..cases.skull_folder import SkullFile, named_skulls
+from ..core.progress import Progress, part, silent
+from ..errors import Remedy, SkullImplantError
+from ..networks.autoencoder import SparseAutoEncoder, named_configuration
+from ..networks.superres import FEATURES, TASK, filled_share, rearranged_by_network
+from ..networks.weights import save_weights
+from ..sparse import Sites
+from .average import RunningAverage
+from .checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+from .configuration import FILE_NAME, write_configuration
+from .learning_curve import draw_learning_curve
+from .log import LogRow, read_log, write_log
+from .losses import autoencoder_loss
+from .precision import Precision
+from .split import split_skulls
+from .superres_card import write_superres_card
+from .superres_cases import SolidSkull, SuperResCase, random_case, solid_skulls
+from .training_options import SUPERRES_NETWORKS, TrainOptions, resolved
+
+LOG = "log.csv"
+# Pieces of the held-back skulls that an iteration is judged by, the same ones each time.
+CHECKED_PIECES = 32
+WARM_UP, SLOWEST = 50, 0.01  # as in `train.py`
+# What a run may be resumed with that it was not begun with.
+FREE_TO_CHANGE = {"iterations", "minutes", "patience", "jobs", "provenance", "device"}
+
+
+def train_superres(
+    skulls: Sequence[SkullFile],
+    folder: Path,
+    options: TrainOptions,
+    resume: bool = False,
+    cases: Path | None = None,
+    progress: Progress = silent,
+) -> Path:
+    """Train super-resolution on complete skulls and return the path of its weights.
+
+    As `train.train`, whose options it takes; those of defects, prior and inputs say nothing here.
+    The validation score is the mean Dice of pieces of held-back skulls, and the interpolation's
+    beside it. Raises `SkullImplantError` for a folder without usable skulls.
+    """
+    options = resolved(options)
+    left = {skull.name for skull in named_skulls(skulls, options.leave_out)}
+    used = [skull for skull in skulls if skull.name not in left]
+    learning, held_back = split_skulls(used, options.validation_share, options.seed)
+    folder.mkdir(parents=True, exist_ok=True)
+    where = cases or folder / "cases"
+    solid = solid_skulls(learning, where, part(progress, 0.0, 0.1))
+    checked = solid_skulls(held_back, where, part(progress, 0.1, 0.15)) if held_back else []
+    run = _Run(folder, options, solid, checked)
+    if resume and run.checkpoint_path.exists():
+        run.restore(load_checkpoint(run.checkpoint_path))
+    write_configuration(folder / FILE_NAME, options)
+    run.go(part(progress, 0.15, 1.0))
+    return run.weights_path
+
+
+class _Run:
+    """One training run: what must survive from one iteration to the next."""
+
+    def __init__(
+        self,
+        folder: Path,
+        options: TrainOptions,
+        skulls: list[SolidSkull],
+        held_back: list[SolidSkull],
+    ) -> None:
+        self.folder, self.options = folder, options
+        self.skulls, self.held_back = skulls, held_back
+        self.checkpoint_path, self.weights_path = folder / "checkpoint.npz", folder / "weights.npz"
+        self.device = torch.device(options.device)
+        self.configuration = named_configuration(
+            SUPERRES_NETWORKS[options.network],
+            in_channels=FEATURES,
+            activation=options.activation,
+            skip="add",
+        )
+        generator = torch.Generator().manual_seed(options.seed)
+        self.network = SparseAutoEncoder(**asdict(self.configuration), generator=generator)
+        self.network.to(self.device)
+        self.optimiser = torch.optim.Adam(
+            self.network.parameters(), lr=options.learning_rate, amsgrad=True
+        )
+        self.precision = Precision(options.precision, options.device)
+        self.average = RunningAverage(self.network)
+        self.iteration = 0
+        self.rows: list[LogRow] = []
+        rng = np.random.default_rng([options.seed, 0, 1])
+        self.checks = [random_case(held_back, rng) for _ in range(CHECKED_PIECES * bool(held_back))]
+
+    def restore(self, checkpoint: Checkpoint) -> None:
+        before, now = checkpoint.progress["options"], self._options()
+        changed = sorted(k for k in now if k not in FREE_TO_CHANGE and before.get(k) != now[k])
+        if changed:
+            raise SkullImplantError(
+                f"The checkpoint was trained with other options ({', '.join(changed)}); use the "
+                "same ones, or train into another folder."
+            )
+        self.network.load_state_dict(checkpoint.network)
+        self.average.restore(checkpoint.average)
+        self.optimiser.load_state_dict(checkpoint.optimiser)
+        self.precision.restore(checkpoint.progress["precision"])
+        self.iteration = checkpoint.progress["iteration"]
+        rows = read_log(self.folder / LOG)
+        self.rows = [row for row in rows if row.iteration <= self.iteration]
+
+    def go(self, progress: Progress) -> None:
+        options = self.options
+        before = self.rows[-1].minutes if self.rows else 0.0
+        start, losses = time.monotonic(), []
+        while self.iteration < options.iterations:
+            losses.append(self.step())
+            self.iteration += 1
+            minutes = (time.monotonic() - start) / 60.0
+            late = options.minutes is not None and minutes >= options.minutes
+            last = late or self.iteration == options.iterations
+            progress(
+                self.iteration / options.iterations,
+                f"iteration {self.iteration}, loss {np.mean(losses[-50:]):.3f}",
+            )
+            if self.iteration % options.validate_every == 0 or last:
+                self.check(float(np.mean(losses)), before + minutes)
+                losses = []
+            if late:
+                break
+
+    def step(self) -> float:
+        rng = np.random.default_rng([self.options.seed, self.iteration])
+        case = random_case(self.skulls, rng)
+        cosine = 0.5 * (1.0 + math.cos(math.pi * self.iteration / self.options.iterations))
+        pace = max(cosine, SLOWEST) * min(1.0, (self.iteration + 1) / WARM_UP)
+        for group in self.optimiser.param_groups:
+            group["lr"] = self.options.learning_rate * pace
+        self.network.train()
+        self.optimiser.zero_grad(set_to_none=True)
+        with self.precision.reduced():
+            loss = self.loss(case)
+        if not bool(torch.isfinite(loss)):
+            raise SkullImplantError(
+                f"The loss is not a number any more at iteration {self.iteration}.",
+                Remedy.TRAIN_GENTLER,
+            )
+        self.precision.descend(loss, self.optimiser)
+        self.average.update(self.network, self.iteration)
+        return float(loss.detach())
+
+    def loss(self, case: SuperResCase) -> torch.Tensor:
+        """Return the papers' sum of cross-entropies over the levels, with gradients."""
+        fraction = torch.from_numpy(case.fraction).to(self.device)
+        places = torch.nonzero(fraction >= 0.5).int()
+        target = Sites(torch.nn.functional.pad(places, (1, 0)), stride=1)
+        decoded = rearranged_by_network(self.network, case.view, self.device, target)
+        nowhere = torch.zeros_like(fraction, dtype=torch.bool)
+        return autoencoder_loss(decoded, fraction, nowhere, hole_weight=0.0)
+
+    def check(self, loss: float, minutes: float) -> None:
+        """Validate, log, draw the curve, and write weights, model card and checkpoint."""
+        with self.average.instead_of(self.network):
+            network, interpolated = self.validate()
+        row = LogRow(self.iteration, round(loss, 4), network, interpolated, round(minutes, 2))
+        self.rows.append(row)
+        write_log(self.folder / LOG, self.rows)
+        draw_learning_curve(self.rows, self.folder / "learning-curve.png")
+        # Cases are endless, so the last iteration has seen most; none is chosen by its score.
+        metadata = {
+            "task": TASK,
+            "options": self._options(),
+            "precision": self.precision.name,
+            "iteration": self.iteration,
+            "trained_on": [skull.name for skull in self.skulls],
+            "validated_on": [skull.name for skull in self.held_back],
+            "validation": {"network_dice": network, "interpolation_dice": interpolated}
+            if self.checks
+            else None,
+        }
+        save_weights(self.weights_path, self.configuration, self.average.state, metadata)
+        write_superres_card(self.weights_path, metadata, self.rows)
+        progress: dict[str, Any] = {
+            "iteration": self.iteration,
+            "options": self._options(),
+            "precision": self.precision.state(),
+        }
+        save_checkpoint(
+            self.checkpoint_path,
+            Checkpoint(
+                self.network.state_dict(), self.average.state, self.optimiser.state_dict(), progress
+            ),
+        )
+
+    def validate(self) -> tuple[float, float]:
+        """Return the mean Dice of the network, and of interpolation alone."""
+        self.network.eval()
+        dice = []
+        for case in self.checks:
+            truth = case.fraction >= 0.5
+            made = filled_share(self.network, case.view, self.device) > 0.5
+            dice.append([_dice(mask, truth) for mask in (made, case.view.depth_mm > 0.0)])
+        if not dice:
+            return math.nan, math.nan
+        network, interpolated = np.mean(dice, axis=0)
+        return round(float(network), 4), round(float(interpolated), 4)
+
+    def _options(self) -> dict[str, Any]:
+        options: dict[str, Any] = json.loads(json.dumps(asdict(self.options)))
+        return options
+
+
+def _dice(a: np.ndarray, b: np.ndarray) -> float:
+    both = int(a.sum()) + int(b.sum())
+    return 2.0 * int((a & b).sum()) / both if both else 1.0
