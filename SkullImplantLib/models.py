@@ -17,14 +17,15 @@ AUTO = "auto"
 DEFAULT_MODEL = AUTO
 # Older ones lack what the networks use.
 TORCH_MINIMUM = "2.6"
-POPULATION = "population"  # the prior's statistics: in the resources, but no network
+# In the resources, but no models of a design: the statistics of the prior, and what refines masks.
+POPULATION, SUPERRES = "population", "superres"
 
 
 def shipped_models() -> tuple[str, ...]:
     """Return the names of the networks that came with the program, in order."""
     files = resources.RESOURCES.glob("*.npz.sha256")
     checked = (path.name.removesuffix(".npz.sha256") for path in files)
-    return tuple(sorted(name for name in checked if name != POPULATION))
+    return tuple(sorted(name for name in checked if name not in (POPULATION, SUPERRES)))
 
 
 def may_use_torch(name: str) -> bool:

@@ -33,6 +33,7 @@ from .arguments import (
 )
 from .evaluation_arguments import add_benchmark, add_evaluate
 from .fit_arguments import add_fit
+from .superres_arguments import add_superres
 from .terminal import JsonLines, ProgressBar, Quiet, showing_log
 from .training_arguments import add_train
 from .watch import ending_with_the_starter
@@ -53,6 +54,7 @@ VERBS = {
     "defect": (".commands", "defect"),
     "devices": (".commands", "devices"),
     "fit": (".fit_command", "fit"),
+    "superres": (".superres_command", "superres"),
     "evaluate": (".evaluation_commands", "evaluate"),
     "train": (".training_commands", "train_network"),
     "benchmark": (".evaluation_commands", "benchmark"),
@@ -94,6 +96,7 @@ def build_parser() -> argparse.ArgumentParser:
     _add_defect(verbs)
     _add_devices(verbs)
     add_fit(verbs)
+    add_superres(verbs)
     add_evaluate(verbs)
     add_train(verbs)
     add_benchmark(verbs)

@@ -15,12 +15,11 @@ import numpy as np
 import SimpleITK as sitk
 import torch
 from numpy.typing import NDArray
-from scipy.special import expit
 
 from ..core.distances import between_voxels_mm
-from ..core.interpolation import along_axes
+from ..core.interpolation import along_axes, values_at
 from ..sparse import Sites
-from .autoencoder import Decoded, SparseAutoEncoder
+from .autoencoder import Decoded, Level, SparseAutoEncoder
 
 Singles = NDArray[np.float32]
 
@@ -39,45 +38,47 @@ SUREST = 0.98
 
 
 @dataclass(frozen=True)
-class CoarseView:
-    """A coarse mask on a fine grid, float32 arrays of the fine shape (z, y, x).
+class CoarseMask:
+    """A mask (bool) and its signed distance in mm, positive in it; (z, y, x), spacing likewise."""
 
-    depth_mm: the interpolated signed distance, positive in the mask. share: the mask, interpolated
-    linearly. own: of the coarse voxel that a fine one lies in. at: for each axis the fine voxels'
-    places in coarse voxels. coarse_mm, fine_mm: spacing along (z, y, x).
+    filled: NDArray[np.bool_]
+    depth_mm: Singles
+    spacing_mm: tuple[float, float, float]
+
+
+@dataclass(frozen=True)
+class CoarseView:
+    """A coarse mask on a fine grid with the same axes.
+
+    depth_mm: its signed distance there, interpolated; float32 of the fine shape (z, y, x). at: for
+    each axis the fine voxels' centres as indices of coarse voxels. fine_mm: spacing of the grid.
     """
 
+    mask: CoarseMask
     depth_mm: Singles
-    share: Singles
-    own: Singles
     at: tuple[Singles, Singles, Singles]
-    coarse_mm: tuple[float, float, float]
     fine_mm: tuple[float, float, float]
 
 
-def coarse_view(
-    coarse: NDArray[np.bool_],
-    coarse_mm: Sequence[float],
-    at: Sequence[NDArray[np.floating]],
-) -> CoarseView:
-    """Return what is seen of a mask on a finer grid with the same axes.
+def coarse_mask(filled: NDArray[np.bool_], spacing_mm: Sequence[float]) -> CoarseMask:
+    """Return a mask (z, y, x) with its distances; spacing along (z, y, x)."""
+    z, y, x = (float(mm) for mm in spacing_mm)
+    return CoarseMask(filled, between_voxels_mm(filled, spacing_mm), (z, y, x))
 
-    coarse: (z, y, x). coarse_mm: its spacing along (z, y, x). at: for each axis the places of the
-    fine voxels' centres as indices of coarse voxels, evenly spaced.
+
+def coarse_view(mask: CoarseMask, at: Sequence[NDArray[np.floating]]) -> CoarseView:
+    """Return what is seen of a mask on a finer grid.
+
+    at: for each axis (z, y, x) the places of the fine voxels' centres as indices of coarse voxels,
+    evenly spaced.
     """
     z_at, y_at, x_at = (np.asarray(axis, np.float32) for axis in at)
     places = (z_at, y_at, x_at)
-    nearest = tuple(np.clip(np.rint(p).astype(int), 0, n - 1) for p, n in zip(places, coarse.shape))
-    steps = [float(p[1] - p[0]) if len(p) > 1 else 1.0 for p in places]
-    z, y, x = (float(mm) for mm in coarse_mm)
-    return CoarseView(
-        along_axes(between_voxels_mm(coarse, coarse_mm), places),
-        along_axes(coarse.astype(np.float32), places),
-        coarse[np.ix_(*nearest)].astype(np.float32),
-        places,
-        (z, y, x),
-        (z * steps[0], y * steps[1], x * steps[2]),
+    z, y, x = (
+        step * (float(p[-1] - p[0]) / (len(p) - 1) if len(p) > 1 else 1.0)
+        for p, step in zip(places, mask.spacing_mm)
     )
+    return CoarseView(mask, along_axes(mask.depth_mm, places), places, (z, y, x))
 
 
 def seen(view: CoarseView) -> tuple[NDArray[np.int32], Singles]:
@@ -86,26 +87,28 @@ def seen(view: CoarseView) -> tuple[NDArray[np.int32], Singles]:
 
     The sites are the interpolated bone and what may be bone around it.
     """
-    coarse, fine = np.array(view.coarse_mm), np.array(view.fine_mm)
+    coarse, fine = np.array(view.mask.spacing_mm), np.array(view.fine_mm)
     outside_mm = OUTSIDE_COARSE * coarse.mean() + OUTSIDE_FINE * fine.mean()
     active = view.depth_mm > -outside_mm
     places = np.argwhere(active).astype(np.int32)
     features = np.empty((len(places), FEATURES), np.float32)
     depth = view.depth_mm[active] / np.float32(fine.mean())
     features[:, 0] = np.clip(depth, -DEEPEST_VOXELS, DEEPEST_VOXELS) / DEEPEST_VOXELS
-    features[:, 1] = view.share[active]
-    features[:, 2] = view.own[active]
+    filled = view.mask.filled
+    at = [axis[places[:, k]] for k, axis in enumerate(view.at)]
+    features[:, 1] = values_at(filled.view(np.uint8), at)
+    nearest = [np.clip(np.rint(axis), 0, n - 1).astype(int) for axis, n in zip(at, filled.shape)]
+    features[:, 2] = filled[tuple(nearest)]
     for axis in range(3):
-        at = view.at[axis]
-        features[:, 3 + axis] = (at - np.rint(at))[places[:, axis]]
+        features[:, 3 + axis] = at[axis] - np.rint(at[axis])
         features[:, 6 + axis] = np.log2(coarse[axis] / fine[axis]) / np.log2(USUAL_RATIO)
     features[:, 9] = np.log2(fine.mean() / USUAL_MM)
     return np.insert(places, 0, 0, axis=1), features
 
 
-def starting_logit(view: CoarseView) -> Singles:
-    """Return what the interpolation believes of each voxel, as a logit (z, y, x)."""
-    filled = np.clip(view.depth_mm / np.float32(np.mean(view.fine_mm)) + 0.5, 0.0, 1.0)
+def starting_logit(depth_mm: Singles, fine_mm: Sequence[float]) -> Singles:
+    """Return what the interpolation believes of voxels at a depth, as logits."""
+    filled = depth_mm / np.float32(np.mean(fine_mm)) + np.float32(0.5)
     share = np.clip(filled, 1.0 - SUREST, SUREST)
     logit: Singles = np.log(share / (1.0 - share)).astype(np.float32)
     return logit
@@ -128,18 +131,26 @@ def rearranged_by_network(
     decoded: Decoded = network(x, target=target, bounds=view.depth_mm.shape, reconstruct=False)
     finest = decoded.levels[-1]
     if len(finest.logits):
-        belief = torch.from_numpy(starting_logit(view)).to(device)
-        finest.logits = finest.logits + belief[finest.coordinates[:, 1:].long().unbind(1)]
+        depth_mm = view.depth_mm[_index_of(finest)]
+        belief = torch.from_numpy(starting_logit(depth_mm, view.fine_mm)).to(device)
+        finest.logits = finest.logits + belief
     return decoded
 
 
-def filled_share(network: SparseAutoEncoder, view: CoarseView, device: torch.device) -> Singles:
-    """Return how likely each fine voxel is bone, 0 to 1 (z, y, x); the mask is where it is 0.5."""
+def filled_by_network(
+    network: SparseAutoEncoder, view: CoarseView, device: torch.device
+) -> NDArray[np.bool_]:
+    """Return the fine mask (z, y, x)."""
     with torch.inference_mode():
         finest = rearranged_by_network(network, view, device).levels[-1]
-    share = np.zeros(view.depth_mm.shape, np.float32)
-    share[tuple(finest.coordinates[:, 1:].cpu().numpy().T)] = expit(finest.logits.cpu().numpy())
-    return share
+    filled = np.zeros(view.depth_mm.shape, bool)
+    filled[_index_of(finest)] = finest.logits.cpu().numpy() > 0.0
+    return filled
+
+
+def _index_of(level: Level) -> tuple[NDArray[np.int32], ...]:
+    z, y, x = level.coordinates[:, 1:].cpu().numpy().T
+    return z, y, x
 
 
 def places_of(fine: sitk.Image, coarse: sitk.Image) -> tuple[Singles, Singles, Singles]:

@@ -159,6 +159,14 @@ def shipped_weights(name: str) -> Weights:
     return load_weights(resources.RESOURCES / f"{name}.npz")
 
 
+def shipped_superres() -> Weights:
+    """Return the weights for super-resolution that come with the program.
+
+    Raises `SkullImplantError` where they are missing or damaged.
+    """
+    return load_weights(resources.RESOURCES / f"{models.SUPERRES}.npz")
+
+
 def _network(configuration: AnyConfiguration, engine: ModuleType = sparse) -> AnyNetwork:
     """Return an untrained network of that configuration."""
     if isinstance(configuration, RefinerConfiguration):

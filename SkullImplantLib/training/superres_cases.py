@@ -19,7 +19,7 @@ from ..core.images import array_of, bounding_box
 from ..core.interpolation import values_at
 from ..core.progress import Progress, silent
 from ..errors import SkullImplantError
-from ..networks.superres import CoarseView, coarse_view
+from ..networks.superres import CoarseView, coarse_mask, coarse_view
 
 # Depths are kept in steps of int8 that reach this far, beyond any coarse voxel.
 DEEPEST_MM = 8.0
@@ -118,7 +118,7 @@ def random_case(skulls: Sequence[SolidSkull], rng: np.random.Generator) -> Super
     coarse = blocks.mean((1, 3, 5)) >= 0.5
     inner = tuple(slice(AROUND_COARSE * r, -AROUND_COARSE * r) for r in ratio)
     at = [((np.arange(n) + 0.5) / r - 0.5)[s] for n, r, s in zip(fine, ratio, inner)]
-    view = coarse_view(coarse, [r * spacing_mm for r in ratio], at)
+    view = coarse_view(coarse_mask(coarse, [r * spacing_mm for r in ratio]), at)
     return SuperResCase(view, np.ascontiguousarray(filled[inner]))
 
 

@@ -1,0 +1,139 @@
+"""A coarse mask to a fine one: shape super-resolution, slab by slab (`networks/superres.py`)."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import SimpleITK as sitk
+
+from ..core.images import array_of, image_like
+from ..core.progress import Progress, silent
+from ..errors import SkullImplantError
+from ..networks.autoencoder import SparseAutoEncoder
+from ..networks.superres import (
+    FEATURES,
+    TASK,
+    CoarseMask,
+    coarse_mask,
+    coarse_view,
+    filled_by_network,
+    places_of,
+)
+from ..networks.weights import Weights
+from .network import GPU_TOO_SMALL, NetworkPlace, choose_device, on_device_or_cpu
+
+# Fine voxels of a slab along z, and on either side of it what the network looks at as well. Slabs
+# begin at multiples of the network's coarsest cells, so that each site is in the same cells.
+SLAB_VOXELS, AROUND_VOXELS = 64, 32
+# Outside the bone, what may become bone, in coarse voxels.
+MARGIN_COARSE = 2.0
+# A grid that differs by less is the same one.
+SAME_SPACING = 1.01
+# A head at 0.25 mm, as for inputs (`reading/input.py`).
+MOST_VOXELS = 2**30
+
+
+@dataclass(frozen=True)
+class Finer:
+    """A mask (uint8 0/1) on a finer grid, where the network ran, and notes, a sentence each."""
+
+    mask: sitk.Image
+    device: str
+    notes: tuple[str, ...] = ()
+
+
+def finer_grid(image: sitk.Image, to_mm: float) -> sitk.Image:
+    """Return the grid over the same box whose voxels are `to_mm` wide, or as fine as they came.
+
+    Raises `SkullImplantError` where no axis is coarser than that, or there would be too many.
+    """
+    spacing = np.array(image.GetSpacing())
+    if not to_mm > 0.0 or (spacing <= SAME_SPACING * to_mm).all():
+        raise SkullImplantError(
+            f"The mask's voxels are {_by(spacing)} mm and no coarser than {to_mm:g} mm; ask for a "
+            "finer spacing."
+        )
+    fine = np.where(spacing > SAME_SPACING * to_mm, to_mm, spacing)
+    size = np.ceil(spacing * image.GetSize() / fine - 1e-3).astype(int)
+    if np.prod(size.astype(float)) > MOST_VOXELS:
+        raise SkullImplantError(
+            f"A grid of {_by(size)} voxels is too large; ask for a coarser spacing."
+        )
+    grid = sitk.Image([int(n) for n in size], sitk.sitkUInt8)
+    grid.SetSpacing(fine.tolist())
+    grid.SetDirection(image.GetDirection())
+    first = (fine / spacing - 1.0) / 2.0
+    grid.SetOrigin(image.TransformContinuousIndexToPhysicalPoint(first.tolist()))
+    return grid
+
+
+def super_resolve(
+    mask: sitk.Image,
+    to_mm: float,
+    weights: Weights,
+    place: NetworkPlace = NetworkPlace(),
+    progress: Progress = silent,
+) -> Finer:
+    """Return a mask (uint8 0/1) on `finer_grid`, its surface made by the network.
+
+    Raises `SkullImplantError` where the weights are not for super-resolution, the mask is empty,
+    or the device or engine is missing.
+    """
+    network = network_of(weights, place.engine)
+    device = choose_device(place.device)
+    grid = finer_grid(mask, to_mm)
+    filled = array_of(mask) > 0
+    if not filled.any():
+        raise SkullImplantError("The mask is empty; check the bone threshold.")
+    coarse = coarse_mask(filled, mask.GetSpacing()[::-1])
+    at = places_of(grid, mask)
+    fine = np.zeros(grid.GetSize()[::-1], bool)
+    ran_on = device
+    for whole, kept in _slabs(coarse, at):
+        progress(whole[0].start / len(fine), f"refining the mask ({ran_on.type})")
+        view = coarse_view(coarse, [axis[part] for axis, part in zip(at, whole)])
+        found, ran_on = on_device_or_cpu(
+            lambda where, view=view: filled_by_network(network.to(where), view, where),  # type: ignore[misc]
+            ran_on,
+        )
+        fine[(kept, *whole[1:])] = found[kept.start - whole[0].start :][: kept.stop - kept.start]
+    progress(1.0, "mask refined")
+    notes = () if ran_on == device else (GPU_TOO_SMALL,)
+    return Finer(image_like(fine, grid), ran_on.type, notes)
+
+
+def network_of(weights: Weights, engine: str = "torch") -> SparseAutoEncoder:
+    """Return the network of weights for super-resolution; raises `SkullImplantError` for others."""
+    network = weights.network(engine)
+    if (
+        weights.metadata.get("task") != TASK
+        or not isinstance(network, SparseAutoEncoder)
+        or network.configuration.in_channels != FEATURES
+    ):
+        raise SkullImplantError(
+            "These weights complete skulls and do not refine masks; use weights that "
+            "`skull-implant train --network superres` wrote."
+        )
+    return network
+
+
+def _slabs(
+    coarse: CoarseMask, at: Sequence[np.ndarray]
+) -> Iterator[tuple[tuple[slice, ...], slice]]:
+    """Yield boxes of the fine grid, slices (z, y, x), that hold all bone, and which z to keep."""
+    box = []
+    for axis in range(3):
+        others = tuple(k for k in range(3) if k != axis)
+        used = np.flatnonzero(coarse.filled.any(axis=others))
+        low, high = used[0] - MARGIN_COARSE, used[-1] + MARGIN_COARSE
+        inside = np.flatnonzero((at[axis] >= low) & (at[axis] <= high))
+        box.append(slice(int(inside[0]), int(inside[-1]) + 1))
+    z, y, x = box
+    for start in range(z.start, z.stop, SLAB_VOXELS):
+        stop = min(start + SLAB_VOXELS, z.stop)
+        whole = slice(max(z.start, start - AROUND_VOXELS), min(stop + AROUND_VOXELS, z.stop))
+        yield (whole, y, x), slice(start, stop)
+
+
+def _by(numbers: np.ndarray) -> str:
+    return " x ".join(f"{number:g}" for number in numbers)
