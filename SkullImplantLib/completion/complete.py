@@ -12,6 +12,7 @@ from ..core.blocks import grid_of_blocks
 from ..core.distances import depth_mm, distance_mm
 from ..core.images import array_of, crop, fraction_on, image_like, resample
 from ..core.progress import Progress, silent
+from ..errors import Remedy, SkullImplantError
 from ..geometry.frame import standard_grid
 from ..geometry.hole import Hole
 from ..geometry.other_side import where_not_denied
@@ -104,9 +105,17 @@ def find_weights(model: str) -> "Weights | None":
     if not model_needs_torch(model):
         return None
     require_torch(f"The model '{Path(model).name}'")
+    from ..networks.superres import TASK
     from ..networks.weights import load_weights, shipped_weights
 
-    return load_weights(Path(model)) if model.endswith(".npz") else shipped_weights(model)
+    weights = load_weights(Path(model)) if model.endswith(".npz") else shipped_weights(model)
+    if weights.metadata.get("task") == TASK:
+        raise SkullImplantError(
+            f"The weights {Path(model).name} refine masks (`skull-implant superres`) and complete "
+            "no skull; use others.",
+            Remedy.OTHER_WEIGHTS,
+        )
+    return weights
 
 
 def complete(

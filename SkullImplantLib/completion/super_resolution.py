@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import SimpleITK as sitk
 
-from ..core.images import array_of, image_like
+from ..core.images import array_of, image_like, voxel_volume_mm3
 from ..core.progress import Progress, silent
 from ..errors import SkullImplantError
 from ..networks.autoencoder import SparseAutoEncoder
@@ -29,6 +29,8 @@ SLAB_VOXELS, AROUND_VOXELS = 64, 32
 MARGIN_COARSE = 2.0
 # A grid that differs by less is the same one.
 SAME_SPACING = 1.01
+# Of the volume, by thin bone that comes back or goes; more is not the same skull.
+USUAL_CHANGE = 0.15
 # A head at 0.25 mm, as for inputs (`reading/input.py`).
 MOST_VOXELS = 2**30
 
@@ -76,8 +78,8 @@ def super_resolve(
 ) -> Finer:
     """Return a mask (uint8 0/1) on `finer_grid`, its surface made by the network.
 
-    Raises `SkullImplantError` where the weights are not for super-resolution, the mask is empty,
-    or the device or engine is missing.
+    Raises `SkullImplantError` where the weights are not for super-resolution, the mask is empty
+    before or after, or the device or engine is missing.
     """
     network = network_of(weights, place.engine)
     device = choose_device(place.device)
@@ -99,7 +101,8 @@ def super_resolve(
         fine[(kept, *whole[1:])] = found[kept.start - whole[0].start :][: kept.stop - kept.start]
     progress(1.0, "mask refined")
     notes = () if ran_on == device else (GPU_TOO_SMALL,)
-    return Finer(image_like(fine, grid), ran_on.type, notes)
+    result = image_like(fine, grid)
+    return Finer(result, ran_on.type, (*notes, *_change_of_volume(mask, result)))
 
 
 def network_of(weights: Weights, engine: str = "torch") -> SparseAutoEncoder:
@@ -115,6 +118,21 @@ def network_of(weights: Weights, engine: str = "torch") -> SparseAutoEncoder:
             "`skull-implant train --network superres` wrote."
         )
     return network
+
+
+def _change_of_volume(before: sitk.Image, after: sitk.Image) -> tuple[str, ...]:
+    """Return a note where refining changed how much bone there is; raises where none is left."""
+    had, has = (
+        float(np.count_nonzero(array_of(mask))) * voxel_volume_mm3(mask) for mask in (before, after)
+    )
+    if not has:
+        raise SkullImplantError(
+            "The network left no bone of the mask; use the shipped weights, or a mask of a skull."
+        )
+    change = has / had - 1.0
+    if abs(change) <= USUAL_CHANGE:
+        return ()
+    return (f"The finer mask holds {change:+.0%} of bone; look at it before you use it.",)
 
 
 def _slabs(

@@ -45,7 +45,7 @@ def superres_picture(coarse: sitk.Image, fine: sitk.Image) -> bytes:
     across = float((high - low).max()) + 2 * HEAD_MARGIN_MM
     size = (PANEL_PX, PANEL_PX)
     rows = []
-    for centre, width in ((wall * [0, 1, 1] + middle * [1, 0, 0], across), (wall, CLOSE_UP_MM)):
+    for centre, width in ((middle, across), (wall, CLOSE_UP_MM)):
         panels = []
         for plane in PLANES:
             panels.append(layers_picture(coarse, layers, plane, centre, width, size))

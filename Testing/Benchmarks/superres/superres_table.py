@@ -34,7 +34,14 @@ from SkullImplantLib.completion.network import NetworkPlace
 from SkullImplantLib.completion.rearrangement import coarsen, rearrange
 from SkullImplantLib.completion.super_resolution import super_resolve
 from SkullImplantLib.core.distances import between_voxels_mm
-from SkullImplantLib.core.images import array_of, bounding_box, crop, fraction_on, image_like
+from SkullImplantLib.core.images import (
+    array_of,
+    bounding_box,
+    crop,
+    fraction_on,
+    image_like,
+    resample,
+)
 from SkullImplantLib.core.interpolation import along_axes
 from SkullImplantLib.core.threads import use_threads
 from SkullImplantLib.networks.weights import Weights, load_weights
@@ -54,7 +61,8 @@ METHODS = (
     "network",
 )
 COLUMNS = (
-    "pair", "skull", "method", "dice", "surface_mm", "hd95_mm", "volume_ratio", "seconds", "weights",
+    "pair", "skull", "method", "dice", "surface_mm", "hd95_mm", "volume_ratio", "seconds",
+    "weights",
 )  # fmt: skip
 
 
@@ -81,26 +89,15 @@ def blocks_of(fine: sitk.Image, coarse: np.ndarray, factor: int) -> sitk.Image:
     return image
 
 
-def interpolations(coarse: np.ndarray, factor: int) -> dict[str, Callable[[], np.ndarray]]:
+def interpolations(
+    coarse: np.ndarray, fine: sitk.Image, factor: int
+) -> dict[str, Callable[[], np.ndarray]]:
     """Return the ways back that need nothing but the coarse mask (z, y, x)."""
     at = [(np.arange(n * factor) + 0.5) / factor - 0.5 for n in coarse.shape]
 
     def spline() -> np.ndarray:
-        smooth = ndimage.spline_filter(coarse.astype(np.float32), 3, np.float32)
-        for axis, n in enumerate(coarse.shape):
-            weights = ndimage.map_coordinates(
-                ndimage.spline_filter1d(np.eye(n), 3, axis=0),
-                np.meshgrid(at[axis], np.arange(n), indexing="ij"),
-                order=3,
-                mode="mirror",
-                prefilter=False,
-            )
-            plain = ndimage.spline_filter1d(np.eye(n), 3, axis=0)
-            weights = weights @ np.linalg.inv(plain)
-            smooth = np.moveaxis(
-                np.tensordot(weights.astype(np.float32), smooth, (1, axis)), 0, axis
-            )
-        return smooth > 0.5
+        image = sitk.Cast(blocks_of(fine, coarse, factor), sitk.sitkFloat32)
+        return array_of(resample(image, fine, sitk.sitkBSpline3)) > 0.5
 
     def repeated() -> np.ndarray:
         fine = coarse
@@ -144,7 +141,7 @@ def methods_of(
         return array_of(found.mask) > 0
 
     return {
-        **interpolations(coarse, factor),
+        **interpolations(coarse, fine, factor),
         "rearrangement": lambda: rearrange(coarse, template, (factor,) * 3),
         "network": network,
     }
