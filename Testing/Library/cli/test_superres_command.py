@@ -27,9 +27,9 @@ def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
     configuration = Configuration((2, 3, 4), in_channels=FEATURES, skip="add")
     network = SparseAutoEncoder(**asdict(configuration), generator=torch.Generator().manual_seed(0))
     with torch.no_grad():
-        for decode in network.decoder:
+        for decode, said in zip(network.decoder, (4.0, 0.0), strict=True):
             decode["classify"].kernel.zero_()  # type: ignore[index]
-            decode["classify"].bias.zero_()  # type: ignore[index]
+            decode["classify"].bias.fill_(said)  # type: ignore[index]
     path = tmp_path_factory.mktemp("weights") / "small.npz"
     save_weights(path, configuration, network.state_dict(), {"task": TASK})
     return path
