@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from ..core.distances import between_voxels_mm
 from ..core.interpolation import along_axes, values_at
 from ..sparse import Sites
-from .autoencoder import Decoded, Level, SparseAutoEncoder
+from .autoencoder import Decoded, SparseAutoEncoder
 
 Singles = NDArray[np.float32]
 
@@ -116,24 +116,33 @@ def starting_logit(depth_mm: Singles, fine_mm: Sequence[float]) -> Singles:
 
 def rearranged_by_network(
     network: SparseAutoEncoder,
-    view: CoarseView,
+    views: Sequence[CoarseView],
     device: torch.device,
     target: Sites | None = None,
 ) -> Decoded:
     """Return the network's levels; the finest logits add to the interpolation's.
 
-    target: the sites of the true fine mask while training, as in `SparseAutoEncoder.forward`.
+    views: one a batch index, all of one shape. target: the sites of the true fine masks while
+    training, as in `SparseAutoEncoder.forward`.
     """
-    places, features = seen(view)
+    sites, features = zip(*(seen(view) for view in views), strict=True)
+    for number, places in enumerate(sites):
+        places[:, 0] = number
     x = network.engine.SparseTensor(
-        torch.from_numpy(places).to(device), torch.from_numpy(features).to(device)
+        torch.from_numpy(np.concatenate(sites)).to(device),
+        torch.from_numpy(np.concatenate(features)).to(device),
     )
-    decoded: Decoded = network(x, target=target, bounds=view.depth_mm.shape, reconstruct=False)
+    shape = views[0].depth_mm.shape
+    decoded: Decoded = network(x, target=target, bounds=shape, reconstruct=False)
     finest = decoded.levels[-1]
     if len(finest.logits):
-        depth_mm = view.depth_mm[_index_of(finest)]
-        belief = torch.from_numpy(starting_logit(depth_mm, view.fine_mm)).to(device)
-        finest.logits = finest.logits + belief
+        index = finest.coordinates.cpu().numpy()
+        belief = np.empty(len(index), np.float32)
+        for number, view in enumerate(views):
+            own = index[:, 0] == number
+            depth_mm = view.depth_mm[tuple(index[own, 1:].T)]
+            belief[own] = starting_logit(depth_mm, view.fine_mm)
+        finest.logits = finest.logits + torch.from_numpy(belief).to(device)
     return decoded
 
 
@@ -142,15 +151,11 @@ def filled_by_network(
 ) -> NDArray[np.bool_]:
     """Return the fine mask (z, y, x)."""
     with torch.inference_mode():
-        finest = rearranged_by_network(network, view, device).levels[-1]
+        finest = rearranged_by_network(network, [view], device).levels[-1]
     filled = np.zeros(view.depth_mm.shape, bool)
-    filled[_index_of(finest)] = finest.logits.cpu().numpy() > 0.0
+    places = finest.coordinates[:, 1:].cpu().numpy()
+    filled[tuple(places.T)] = finest.logits.cpu().numpy() > 0.0
     return filled
-
-
-def _index_of(level: Level) -> tuple[NDArray[np.int32], ...]:
-    z, y, x = level.coordinates[:, 1:].cpu().numpy().T
-    return z, y, x
 
 
 def places_of(fine: sitk.Image, coarse: sitk.Image) -> tuple[Singles, Singles, Singles]:

@@ -21,7 +21,6 @@ SILENT = {
     "cases_per_skull",
     "areas_cm2",
     "flaws",
-    "start",
     "patience",
     "jobs",
 }
@@ -35,7 +34,7 @@ CARD = """# Model card: {name}
 | Network | sparse auto-encoder `{network}` with added skip connections, for super-resolution |
 | Inputs | the coarse mask, interpolated on the fine grid; place and size of the coarse voxel |
 | Output | the fine mask, as a correction of the interpolated signed distance |
-| Iterations | {iteration}, one piece of a skull each |
+| Iterations | {iteration}, four pieces of skulls each |
 | Weights | running average over the iterations (`training/average.py`) |
 | Precision | products in {precision}, all else in float32 |
 | Seed | {seed} |

@@ -26,8 +26,8 @@ DEEPEST_MM = 8.0
 STEP_MM = DEEPEST_MM / 128
 # Around a skull, so that its surroundings are known as far as a depth is.
 MARGIN_MM = 10.0
-# Pieces have about so many fine voxels a side.
-PIECE_VOXELS = 80
+# Pieces have so many fine voxels a side.
+PIECE_VOXELS = 48
 # The coarse mask is known so many coarse voxels around the piece.
 AROUND_COARSE = 2
 # Spacings between those of the papers' grids of 64 and 512 voxels on a head of 256 mm, and more.
@@ -116,7 +116,7 @@ def random_case(skulls: Sequence[SolidSkull], rng: np.random.Generator) -> Super
     filled = np.clip(depth_mm / np.float32(spacing_mm) + np.float32(0.5), 0.0, 1.0)
     blocks = filled.reshape([m for n, r in zip(count, ratio) for m in (n, r)])
     coarse = blocks.mean((1, 3, 5)) >= 0.5
-    inner = tuple(slice(AROUND_COARSE * r, -AROUND_COARSE * r) for r in ratio)
+    inner = tuple(slice(AROUND_COARSE * r, AROUND_COARSE * r + PIECE_VOXELS) for r in ratio)
     at = [((np.arange(n) + 0.5) / r - 0.5)[s] for n, r, s in zip(fine, ratio, inner)]
     view = coarse_view(coarse_mask(coarse, [r * spacing_mm for r in ratio]), at)
     return SuperResCase(view, np.ascontiguousarray(filled[inner]))

@@ -1,4 +1,4 @@
-"""Training of super-resolution: its cases, its curve, and that a run that was broken off goes on."""
+"""Training of super-resolution: its cases, its curve, and a run that was broken off."""
 
 import json
 from dataclasses import replace
