@@ -8,6 +8,7 @@ belong to the completed skull, and the others are pruned away before the next le
 """
 
 import itertools
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from types import ModuleType
@@ -20,6 +21,7 @@ from .. import sparse
 from ..errors import SkullImplantError
 from ..sparse import Sites
 from ..sparse.pointwise import sigmoid
+from ..sparse.recomputation import recomputed
 
 DEEPEST_KERNEL = 4  # published: the first decoder level reaches 0..3, so that a hole can be bridged
 OTHER_KERNEL = 2
@@ -112,7 +114,14 @@ class SparseAutoEncoder(nn.Module):
     State dict names: `encoder.0` is the first convolution's block; `encoder.L.0` and `.1` are the
     blocks of level L (L = 1..levels); `decoder.L` has `up`, `refine` and `classify`, L counting
     from the deepest (0); `final` is the 1x1x1 layer of the output.
+
+    How it trains: with `recompute`, a level is worked out again in the backward pass instead of
+    being kept (our own engine alone). `surplus` is the most candidates outside the target that a
+    level passes on, as a multiple of those inside; an untrained network sees bone everywhere.
     """
+
+    recompute: bool = False
+    surplus: float = math.inf
 
     def __init__(
         self,
@@ -204,7 +213,7 @@ class SparseAutoEncoder(nn.Module):
         x, skips = self._encode(x)
         for index, decode in enumerate(self.decoder):
             if len(x.coordinates):
-                x = decode["refine"](decode["up"](x))  # type: ignore[index]
+                x = self._worked_out([decode["up"], decode["refine"]], x)  # type: ignore[index]
                 x = self._joined(x, skips.pop(), bounds)
             logits = nothing
             if len(x.coordinates):
@@ -213,6 +222,7 @@ class SparseAutoEncoder(nn.Module):
             level_target = targets[index]
             if level_target is not None:
                 level.target = level_target.contains(level.coordinates)
+                level_target.forget()
             completion.levels.append(level)
             if level.stride > 1 or reconstruct:
                 x = _pruned(self.engine, x, self.keeps(level))
@@ -226,7 +236,11 @@ class SparseAutoEncoder(nn.Module):
         """Return which candidates of `level` survive its pruning, bool [M]."""
         keep = level.logits.detach() > 0
         if self.training and level.target is not None and level.stride > 1:
-            keep = keep | level.target
+            others = keep & ~level.target
+            most = self.surplus * int(level.target.sum())
+            if int(others.sum()) > most:
+                others = _surest(level.logits.detach(), others, int(most))
+            keep = level.target | others
         return keep
 
     def _encode(self, x: Any) -> tuple[Any, list[Any]]:
@@ -238,8 +252,15 @@ class SparseAutoEncoder(nn.Module):
         for index, encode in enumerate(self.encoder):
             if index:
                 skips.append(x if adds else None)
-            x = encode(x)
+            x = self._worked_out([encode], x)
         return x, skips
+
+    def _worked_out(self, blocks: list[nn.Module], x: Any) -> Any:
+        """Return what the blocks make of `x`, one after the other."""
+        part = nn.Sequential(*blocks)
+        if self.recompute and self.training and torch.is_grad_enabled():
+            return recomputed(part, x, part.parameters())
+        return part(x)
 
     def _joined(self, x: Any, skip: Any | None, bounds: tuple[int, int, int] | None) -> Any:
         """Return `x` with the encoder's tensor added, and without the sites outside the grid."""
@@ -254,6 +275,13 @@ class SparseAutoEncoder(nn.Module):
             return x
         inside = ((coordinates >= 0) & (coordinates < limits)).all(1)
         return _pruned(self.engine, x, inside)
+
+
+def _surest(logits: torch.Tensor, candidates: torch.Tensor, count: int) -> torch.Tensor:
+    """Return the `count` candidates (bool [M]) with the highest logits; of equals, the first."""
+    rows = candidates.nonzero().squeeze(1)
+    order = logits[rows].sort(descending=True, stable=True).indices
+    return torch.zeros_like(candidates).index_fill_(0, rows[order[:count]], True)
 
 
 class _Nothing:
