@@ -127,6 +127,20 @@ class _Product(torch.autograd.Function):
         return of_features, of_kernel, None, None, None
 
 
+def count_taps(stencil: Stencil) -> tuple[int, int]:
+    """Return how many pairs of a target and a source site a product sums, and how many it reads.
+
+    The difference is the missing neighbours, which read zeros and are multiplied all the same.
+    """
+    neighbours = _Neighbours(stencil)
+    if neighbours.alone:
+        return len(stencil.target), len(stencil.target)
+    found = 0
+    for chunk in _chunks(stencil.target, len(stencil.offsets)):
+        found += int((neighbours.rows(chunk) < neighbours.count).sum())
+    return found, len(stencil.target) * len(stencil.offsets)
+
+
 class _Neighbours:
     """The rows at a stencil's offsets, for one chunk of targets after the other."""
 
