@@ -60,7 +60,7 @@ class DenseAutoEncoder(nn.Module):
         for decode in self.decoder:
             z, y, w = shapes.pop()
             # The deepest kernel overshoots the grid, and odd grids were filled up.
-            x = decode["refine"](decode["up"](x)[..., :z, :y, :w])  # type: ignore[index]
+            x = decode["refine"](decode["up"](x))[..., :z, :y, :w]  # type: ignore[index]
             skip = skips.pop()
             if skip is not None:
                 x = x + skip
