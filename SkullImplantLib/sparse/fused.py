@@ -6,7 +6,8 @@ it wrote follows from them in one pass, so that it is made again where it is nee
 block's slope, and for the kernel gradient of the next one, whose input it is. (Rota Bulo et al.,
 "In-place activated batchnorm" (CVPR 2018), keep what was written and invert it, which needs an
 activation that has an inverse; normalised rows need none, and nothing is lost for ReLU and ELU.)
-Gradients are those of the three functions but for rounding.
+Gradients are those of the three functions but for rounding. The backward pass works in the place of
+what was kept, so that there is one of a graph.
 """
 
 from collections.abc import Iterator
@@ -99,7 +100,7 @@ class _NormalisedProduct(torch.autograd.Function):
         kept = [features] if maker is None else []
         ctx.save_for_backward(normal, inverse, weight, bias, kernel, *kept)
         ctx.stencil, ctx.activation, ctx.maker, ctx.dtype = stencil, activation, maker, dtype
-        ctx.remake = _rewritten
+        ctx.remake, ctx.packed = _rewritten, packing.is_packed(normal)
         ctx.mark_non_differentiable(mean, variance)
         return result, mean, variance
 
@@ -124,10 +125,15 @@ class _NormalisedProduct(torch.autograd.Function):
 
 
 def _written(
-    normal: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor, activation: Activation
+    normal: torch.Tensor,
+    weight: torch.Tensor,
+    bias: torch.Tensor,
+    activation: Activation,
+    result: torch.Tensor | None = None,
 ) -> torch.Tensor:
     """Return what a block writes, from its normalised rows; the same bytes every time."""
-    result = rows_before_zeros(normal, *normal.shape)
+    if result is None:
+        result = rows_before_zeros(normal, *normal.shape)
     for rows in _slabs(len(normal)):
         activation.in_place(torch.mul(normal[rows], weight, out=result[rows]).add_(bias))
     return result
@@ -135,7 +141,8 @@ def _written(
 
 def _rewritten(ctx: Any) -> torch.Tensor:
     normal, _, weight, bias, *_ = ctx.saved_tensors
-    return _written(normal, weight, bias, ctx.activation)
+    # Unpacked rows are a copy already.
+    return _written(normal, weight, bias, ctx.activation, normal if ctx.packed else None)
 
 
 def _through_norm(
@@ -146,21 +153,26 @@ def _through_norm(
     bias: torch.Tensor,
     activation: Activation,
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """Return the gradients of the product [N, C], of the weight and of the bias [C]."""
+    """Return the gradients of the product [N, C], of the weight and of the bias [C].
+
+    The first one takes the place of `normal`, which nobody needs any more.
+    """
     count = len(normal)
-    result = rows_before_zeros(normal, *normal.shape)
+
+    def pulled(rows: slice) -> torch.Tensor:
+        written = activation.in_place((normal[rows] * weight).add_(bias))
+        return activation.pull_back(written, gradient[rows])
+
     of_weight, of_bias = torch.zeros_like(weight), torch.zeros_like(bias)
     for rows in _slabs(count):
-        here = normal[rows]
-        written = activation.in_place((here * weight).add_(bias))
-        pulled = activation.pull_back(written, gradient[rows])
-        of_weight += column_sums(pulled * here)
-        of_bias += column_sums(pulled)
-        result[rows] = pulled
+        here = pulled(rows)
+        of_weight += column_sums(here * normal[rows])
+        of_bias += column_sums(here)
     for rows in _slabs(count):
-        share = normal[rows] * (of_weight / -count)
-        result[rows].add_(share).sub_(of_bias / count).mul_(inverse * weight)
-    return result, of_weight, of_bias
+        here = pulled(rows)
+        normal[rows].mul_(of_weight / -count).add_(here).sub_(of_bias / count)
+        normal[rows].mul_(inverse * weight)
+    return normal, of_weight, of_bias
 
 
 def _slabs(count: int) -> Iterator[slice]:

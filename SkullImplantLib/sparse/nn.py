@@ -167,12 +167,16 @@ class Block(nn.Sequential):
         if getattr(convolution, "bias", None) is not None:
             raise ValueError("a convolution before a batch normalisation needs no bias")
 
-    def forward(self, x: SparseTensor) -> SparseTensor:
-        """Apply the three."""
+    def forward(self, x: SparseTensor, sites: Sites | None = None) -> SparseTensor:
+        """Apply the three; `sites` are where the result is wanted (kernel size 3 only)."""
         convolution, norm, activation = self
         assert isinstance(convolution, (Conv3d, GenerativeConvTranspose3d))
         assert isinstance(norm, BatchNorm) and isinstance(activation, (ReLU, ELU))
-        plan = convolution.plan(x)
+        if sites is None:
+            plan = convolution.plan(x)
+        else:
+            assert isinstance(convolution, Conv3d)
+            plan = convolution.plan(x, sites)
         if not norm.training and not torch.is_grad_enabled():
             return plan.of(x, Epilogue(*norm.affine(), activation.fused.in_place))
         if not norm.training or len(plan.sites) < 2:

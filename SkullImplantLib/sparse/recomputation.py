@@ -13,6 +13,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from .remaking import maker_of, remade
 from .sites import Sites
 from .tensor import SparseTensor
 
@@ -39,13 +40,14 @@ def recomputed(
     x: SparseTensor,
     parameters: Iterable[nn.Parameter],
 ) -> SparseTensor:
-    """Return `part(x)`, of which nothing is kept but `x`; its `parameters` get their gradients.
+    """Return `part(x)`, of which at most `x` is kept; its `parameters` get their gradients.
 
     What `part` does must depend on `x` and the parameters alone. Gradients are those of `part(x)`,
     to the bit.
     """
     made: list[SparseTensor] = []
-    features = _Recomputed.apply(x.features, x.sites, part, made, *parameters)
+    maker = maker_of(x.features)
+    features = _Recomputed.apply(x.features, x.sites, part, made, maker, *parameters)
     return SparseTensor.on(made.pop().sites, features)
 
 
@@ -57,23 +59,37 @@ class _Recomputed(torch.autograd.Function):
         sites: Sites,
         part: Callable[[SparseTensor], SparseTensor],
         made: list[SparseTensor],
+        maker: Any,
         *parameters: torch.Tensor,
     ) -> torch.Tensor:
         where = features.device.type
         ctx.autocast = (where, torch.get_autocast_dtype(where), torch.is_autocast_enabled(where))
-        ctx.sites, ctx.part = sites, part
-        ctx.save_for_backward(features, *parameters)
+        ctx.sites, ctx.part, ctx.maker, ctx.remake = sites, part, maker, _worked_out_again
+        ctx.save_for_backward(*parameters, *([features] if maker is None else []))
+        ctx.count = len(parameters)
         result = part(SparseTensor.on(sites, features))
         made.append(result)
         return result.features
 
     @staticmethod
     def backward(ctx: Any, gradient: torch.Tensor) -> Any:
-        given, *parameters = ctx.saved_tensors
-        features = given.detach().requires_grad_(ctx.needs_input_grad[0])
+        parameters = ctx.saved_tensors[: ctx.count]
+        features = _given(ctx).detach().requires_grad_(ctx.needs_input_grad[0])
         with torch.enable_grad(), torch.autocast(*ctx.autocast), _second_time():
             result = ctx.part(SparseTensor.on(ctx.sites, features))
         wanted = [t for t in (features, *parameters) if t.requires_grad]
         found = iter(torch.autograd.grad(result.features, wanted, gradient))
         first, *others = (next(found) if t.requires_grad else None for t in (features, *parameters))
-        return first, None, None, None, *others
+        return first, None, None, None, None, *others
+
+
+def _given(ctx: Any) -> torch.Tensor:
+    """Return the features that the part was given."""
+    kept = ctx.saved_tensors[ctx.count :]
+    return kept[0] if kept else remade(ctx.maker)
+
+
+def _worked_out_again(ctx: Any) -> torch.Tensor:
+    with torch.no_grad(), torch.autocast(*ctx.autocast), _second_time():
+        result: torch.Tensor = ctx.part(SparseTensor.on(ctx.sites, _given(ctx))).features
+    return result
