@@ -5,6 +5,7 @@ from pathlib import Path
 
 from ..options import DEFECT_KINDS
 from .arguments import Verbs, add_output, add_run, add_verb, not_negative, positive, seed
+from .benchmark_arguments import add_network_benchmarks
 
 EVALUATE_EXAMPLES = """examples:
   skull-implant evaluate --implant a.nrrd --truth b.nrrd --defective c.nrrd --json
@@ -14,6 +15,7 @@ EVALUATE_EXAMPLES = """examples:
   skull-implant evaluate --suite skulls -o large --areas-cm2 120 150"""
 BENCHMARK_EXAMPLES = """examples:
   skull-implant benchmark engine --json
+  skull-implant benchmark memory -o memory --resolutions 64 128 256
   skull-implant benchmark robustness --suite skulls -o results --model prior"""
 
 
@@ -71,10 +73,12 @@ def add_benchmark(verbs: Verbs) -> None:
     parser = add_verb(
         verbs,
         "benchmark",
-        "measure the sparse engines' speed and memory, or how accuracy bears a worse input",
+        "measure the sparse engines' speed and memory, the memory and arithmetic of the papers' "
+        "networks, or how accuracy bears a worse input",
         BENCHMARK_EXAMPLES,
     )
-    parser.add_argument("what", choices=("engine", "robustness"))
+    parser.add_argument("what", choices=("engine", "memory", "robustness"))
+    add_network_benchmarks(parser)
     many = parser.add_argument_group("robustness")
     many.add_argument(
         "--suite", type=Path, metavar="FOLDER", help="complete skulls or CTs, to cut defects into"
@@ -84,7 +88,13 @@ def add_benchmark(verbs: Verbs) -> None:
     many.add_argument("--defects", type=positive, default=1, metavar="N", help="a kind and skull")
     many.add_argument("--seed", type=seed, default=0)
     _add_population(many)
-    add_output(parser, "where the table goes; run again to resume", "robustness")
+    parser.add_argument(
+        "-o",
+        "--output",
+        type=Path,
+        metavar="FOLDER",
+        help="where the table goes; run again to resume (default: memory or robustness)",
+    )
     add_run(parser)
 
 

@@ -2,6 +2,7 @@
 
 import argparse
 from dataclasses import replace
+from pathlib import Path
 
 from ..cases.defects import KINDS, USUAL_CM2
 from ..core.images import read_mask, same_grid
@@ -16,6 +17,7 @@ from ..evaluation.suite import evaluate_cohort, evaluate_suite
 from ..evaluation.suite_cases import vault_centre_mm
 from ..geometry.shape_statistics import POPULATION_FILE
 from ..models import require_torch, uses_torch
+from .benchmark_arguments import memory_options
 from .result import Result
 
 
@@ -75,14 +77,26 @@ def _evaluate_one(options: argparse.Namespace) -> Result:
 
 
 def benchmark(options: argparse.Namespace, report: StageReport) -> Result:
-    """`skull-implant benchmark`: the engines' time and memory, or the robustness table."""
+    """`skull-implant benchmark`: the engines, the networks' memory, or the robustness table."""
+    options.output = options.output or Path(options.what)
     if options.what == "robustness":
         return _robustness(options, report)
     require_torch("The benchmark of the engines", remedy=None)
+    if options.what == "memory":
+        return _memory(options, report)
     from ..evaluation.benchmark_engine import benchmark_engines, table_of
 
     rows = benchmark_engines(threads=options.threads)
     return Result({"rows": rows}, table_of(rows))
+
+
+def _memory(options: argparse.Namespace, report: StageReport) -> Result:
+    from ..completion.network import choose_device
+    from ..evaluation.benchmark_memory import benchmark_memory
+
+    device = choose_device(options.device).type
+    wanted = memory_options(options, device, options.threads or processor_count())
+    return Result(*benchmark_memory(options.output, wanted, options.note, report))
 
 
 def _robustness(options: argparse.Namespace, report: StageReport) -> Result:

@@ -71,6 +71,12 @@ def add_train(verbs: Verbs) -> None:
     add("validate_every", "so many iterations", type=positive)
     add("learning_rate", "at its highest", type=not_negative)
     add("precision", "of the products", choices=("auto", "float32", "bfloat16", "float16"))
+    add(
+        "memory",
+        "what an iteration keeps: a tensor a block, the same in 16 bits, or a tensor a level",
+        choices=("plain", "packed", "recomputed"),
+    )
+    add("surplus", "most candidates of ch1 and ch2 beyond the target, times it", type=not_negative)
     add("seed", "another seed is another training", type=seed)
     add("jobs", "skulls prepared at the same time", type=positive)
     parser.add_argument(

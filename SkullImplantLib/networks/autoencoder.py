@@ -8,6 +8,7 @@ belong to the completed skull, and the others are pruned away before the next le
 """
 
 import itertools
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from types import ModuleType
@@ -20,6 +21,8 @@ from .. import sparse
 from ..errors import SkullImplantError
 from ..sparse import Sites
 from ..sparse.pointwise import sigmoid
+from ..sparse.recomputation import recomputed
+from .slabs import LARGE_SITES, finest_level, first_halving
 
 DEEPEST_KERNEL = 4  # published: the first decoder level reaches 0..3, so that a hole can be bridged
 OTHER_KERNEL = 2
@@ -112,7 +115,14 @@ class SparseAutoEncoder(nn.Module):
     State dict names: `encoder.0` is the first convolution's block; `encoder.L.0` and `.1` are the
     blocks of level L (L = 1..levels); `decoder.L` has `up`, `refine` and `classify`, L counting
     from the deepest (0); `final` is the 1x1x1 layer of the output.
+
+    How it trains: with `recompute`, a level is worked out again in the backward pass instead of
+    being kept (our own engine alone). `surplus` is the most candidates outside the target that a
+    level passes on, as a multiple of those inside; an untrained network sees bone everywhere.
     """
+
+    recompute: bool = False
+    surplus: float = math.inf
 
     def __init__(
         self,
@@ -201,24 +211,33 @@ class SparseAutoEncoder(nn.Module):
         targets = _pyramid(target, levels) if target is not None else [None] * levels
         nothing = x.features[:0].sum(1)  # no logits, of the right kind and place
         completion = Decoded()
+        whole = x if self._needs_slabs(x) else None
         x, skips = self._encode(x)
         for index, decode in enumerate(self.decoder):
-            if len(x.coordinates):
-                x = decode["refine"](decode["up"](x))  # type: ignore[index]
-                x = self._joined(x, skips.pop(), bounds)
             logits = nothing
-            if len(x.coordinates):
-                logits = decode["classify"](x).features.squeeze(1)  # type: ignore[index]
+            if len(x.coordinates) and whole is not None and index == levels - 1:
+                x = self._finest_in_slabs(decode, x, whole, bounds)
+                logits = x.features[:, 0]
+            elif len(x.coordinates):
+                # The finest level is the first in the backward pass, so it may as well be kept.
+                again = self.recompute and index < levels - 1
+                x = self._worked_out([decode["up"], decode["refine"]], x, again)  # type: ignore[index]
+                x = self._joined(x, skips.pop(), bounds)
+                if len(x.coordinates):
+                    logits = decode["classify"](x).features.squeeze(1)  # type: ignore[index]
             level = Level(2 ** (levels - 1 - index), x.coordinates, logits)
             level_target = targets[index]
             if level_target is not None:
                 level.target = level_target.contains(level.coordinates)
+                level_target.forget()
             completion.levels.append(level)
             if level.stride > 1 or reconstruct:
                 x = _pruned(self.engine, x, self.keeps(level))
         if reconstruct:
             completion.coordinates = x.coordinates
-            features = self.final(x).features if len(x.coordinates) else nothing[:, None]
+            features = nothing[:, None]
+            if len(x.coordinates):
+                features = self.final(x).features if whole is None else x.features[:, 1:]
             completion.features = sigmoid(features)
         return completion
 
@@ -226,7 +245,11 @@ class SparseAutoEncoder(nn.Module):
         """Return which candidates of `level` survive its pruning, bool [M]."""
         keep = level.logits.detach() > 0
         if self.training and level.target is not None and level.stride > 1:
-            keep = keep | level.target
+            others = keep & ~level.target
+            most = self.surplus * int(level.target.sum())
+            if int(others.sum()) > most:
+                others = _surest(level.logits.detach(), others, int(most))
+            keep = level.target | others
         return keep
 
     def _encode(self, x: Any) -> tuple[Any, list[Any]]:
@@ -235,11 +258,39 @@ class SparseAutoEncoder(nn.Module):
         skips: list[Any] = []
         if not len(x.coordinates):
             return x, skips
-        for index, encode in enumerate(self.encoder):
-            if index:
-                skips.append(x if adds else None)
-            x = encode(x)
+        first, *others = list(self.encoder)
+        if self._needs_slabs(x):
+            skips.append(None)  # worked out again where it is added
+            halving = list(others.pop(0).children())
+            x = halving[1](first_halving(first, halving[0], x))
+        else:
+            x = self._worked_out([first], x, self.recompute)
+        for encode in others:
+            skips.append(x if adds else None)
+            x = self._worked_out([encode], x, self.recompute)
         return x, skips
+
+    def _needs_slabs(self, x: Any) -> bool:
+        """Return whether the finest level is worked out slab by slab: a large head, in use."""
+        if self.training or torch.is_grad_enabled() or self.engine is not sparse:
+            return False
+        large = len(x.coordinates) > LARGE_SITES and self.configuration.levels > 1
+        return large and bool(x.coordinates[0, 0] == x.coordinates[-1, 0])  # a batch of one
+
+    def _finest_in_slabs(
+        self, decode: Any, x: Any, whole: Any, bounds: tuple[int, int, int] | None
+    ) -> Any:
+        """Return the finest level's candidates with two features: logit, and final layer's."""
+        skip = (self.encoder[0], whole) if self.configuration.skip == "add" else None
+        heads = (decode["classify"], self.final)
+        return finest_level(decode["up"], decode["refine"], heads, x, skip, bounds)
+
+    def _worked_out(self, blocks: list[nn.Module], x: Any, again: bool) -> Any:
+        """Return what the blocks make of `x`, to be made `again` in the backward pass or kept."""
+        part = nn.Sequential(*blocks)
+        if again and self.training and torch.is_grad_enabled():
+            return recomputed(part, x, part.parameters())
+        return part(x)
 
     def _joined(self, x: Any, skip: Any | None, bounds: tuple[int, int, int] | None) -> Any:
         """Return `x` with the encoder's tensor added, and without the sites outside the grid."""
@@ -254,6 +305,13 @@ class SparseAutoEncoder(nn.Module):
             return x
         inside = ((coordinates >= 0) & (coordinates < limits)).all(1)
         return _pruned(self.engine, x, inside)
+
+
+def _surest(logits: torch.Tensor, candidates: torch.Tensor, count: int) -> torch.Tensor:
+    """Return the `count` candidates (bool [M]) with the highest logits; of equals, the first."""
+    rows = candidates.nonzero().squeeze(1)
+    order = logits[rows].sort(descending=True, stable=True).indices
+    return torch.zeros_like(candidates).index_fill_(0, rows[order[:count]], True)
 
 
 class _Nothing:

@@ -5,20 +5,44 @@ site and x zero where no site is. The neighbours of a few thousand targets are g
 matrix (im2col) and multiplied with the kernel at once (`stencil`).
 """
 
+from dataclasses import dataclass
+from typing import Any
+
 import torch
 
 from .pointwise import add_bias
+from .remaking import maker_of, remade
 from .sites import Sites
 from .stencil import Epilogue, Stencil, offsets_of, product
 from .tensor import SparseTensor
+from .zero_row import rows_before_zeros
 
 
-def convolve(
-    x: SparseTensor,
-    kernel: torch.Tensor,
-    sites: Sites | None = None,
-    epilogue: Epilogue | None = None,
-) -> SparseTensor:
+@dataclass(frozen=True)
+class Plan:
+    """A convolution that is to be done: `product` of the features with `kernel` over `stencil`.
+
+    `sites` are those of the result.
+    """
+
+    kernel: torch.Tensor
+    stencil: Stencil
+    sites: Sites
+
+    def of(self, x: SparseTensor, epilogue: Epilogue | None = None) -> SparseTensor:
+        """Do it, on the tensor that it was made for."""
+        features = product(x.features, self.kernel, self.stencil, epilogue)
+        return self.finished(features)
+
+    def finished(self, features: torch.Tensor) -> SparseTensor:
+        """Return what was done, `features` on the sites."""
+        source = self.stencil.source
+        if source.stride < self.sites.stride:
+            source.forget()  # an encoder comes back to its finer sites only to train
+        return SparseTensor.on(self.sites, features)
+
+
+def convolve(x: SparseTensor, kernel: torch.Tensor, sites: Sites | None = None) -> SparseTensor:
     """Convolve with a centred kernel of odd size, stride 1.
 
     Args:
@@ -26,35 +50,35 @@ def convolve(
         kernel: [size^3, C_in, C_out]; index (d0+1) + 3 (d1+1) + 9 (d2+1) for size 3, d being
             input minus output offset along (z, y, x).
         sites: where the result is wanted; the sites of `x` if not given (submanifold).
-        epilogue: what to do to the result at once; without gradients only.
     """
+    return plan(x, kernel, sites).of(x)
+
+
+def plan(x: SparseTensor, kernel: torch.Tensor, sites: Sites | None = None) -> Plan:
+    """Return what `convolve` does."""
     size = _size_of(kernel)
     if size % 2 == 0:
         raise ValueError(f"a centred kernel has an odd size, not {size}")
     target = x.sites if sites is None else sites
     if target.stride != x.stride:
         raise ValueError(f"sites of stride {target.stride} cannot take from stride {x.stride}")
-    stencil = Stencil(x.sites, target, offsets_of(size))
-    return SparseTensor.on(target, product(x.features, kernel, stencil, epilogue))
+    return Plan(kernel, Stencil(x.sites, target, offsets_of(size)), target)
 
 
-def convolve_down(
-    x: SparseTensor, kernel: torch.Tensor, epilogue: Epilogue | None = None
-) -> SparseTensor:
+def convolve_down(x: SparseTensor, kernel: torch.Tensor) -> SparseTensor:
     """Convolve with stride 2 and kernel size 2: [8, C_in, C_out], index o0 + 2 o1 + 4 o2."""
+    return plan_down(x, kernel).of(x)
+
+
+def plan_down(x: SparseTensor, kernel: torch.Tensor) -> Plan:
+    """Return what `convolve_down` does."""
     if _size_of(kernel) != 2:
         raise ValueError(f"a strided kernel has 8 rows, not {len(kernel)}")
     target = x.sites.coarser()
-    stencil = Stencil(x.sites, target, offsets_of(2))
-    features = product(x.features, kernel, stencil, epilogue)
-    if not torch.is_grad_enabled():
-        x.sites.forget()  # the encoder does not come back to the finer sites
-    return SparseTensor.on(target, features)
+    return Plan(kernel, Stencil(x.sites, target, offsets_of(2)), target)
 
 
-def convolve_up(
-    x: SparseTensor, kernel: torch.Tensor, epilogue: Epilogue | None = None
-) -> SparseTensor:
+def convolve_up(x: SparseTensor, kernel: torch.Tensor) -> SparseTensor:
     """Transposed convolution of stride 2 that makes the children of every site.
 
     Args:
@@ -62,8 +86,12 @@ def convolve_up(
         kernel: [size^3, C_in, C_out] of even size; row k reaches the child at offset o, 0 to
             size - 1 along each axis (not centred), z fastest. Where children of several sites
             coincide (size 4), their contributions are summed.
-        epilogue: what to do to the result at once; without gradients only.
     """
+    return plan_up(x, kernel).of(x)
+
+
+def plan_up(x: SparseTensor, kernel: torch.Tensor) -> Plan:
+    """Return what `convolve_up` does."""
     size = _size_of(kernel)
     if size % 2 or x.stride % 2:
         raise ValueError(f"kernel size {size} and stride {x.stride} must be even")
@@ -72,9 +100,7 @@ def convolve_up(
     reach = offsets_of(size // 2)
     parents = x.sites if size == 2 else x.sites.dilated(reach)
     children, pairs = parents.children()
-    stencil = Stencil(x.sites, parents, -reach, pairs)
-    features = product(x.features, _spread(kernel, size), stencil, epilogue)
-    return SparseTensor.on(children, features)
+    return Plan(_spread(kernel, size), Stencil(x.sites, parents, -reach, pairs), children)
 
 
 def linear(x: SparseTensor, kernel: torch.Tensor, bias: torch.Tensor | None = None) -> SparseTensor:
@@ -99,8 +125,63 @@ def add(a: SparseTensor, b: SparseTensor) -> SparseTensor:
     """Return the sum on the union of the sites; a tensor is zero where it has no site."""
     if a.sites.equals(b.sites):
         return SparseTensor.on(a.sites, a.features + b.features)
+    if a.stride != b.stride:
+        raise ValueError(f"tensors of strides {a.stride} and {b.stride} are not added")
+    makers = maker_of(a.features), maker_of(b.features)
+    rows = a.sites.rows_of(b.coordinates)
+    if bool((rows >= 0).all()):  # as a rule: the candidates hold the encoder's sites
+        return SparseTensor.on(
+            a.sites, _Sum.apply(a.features, b.features, None, rows, makers, len(a))
+        )
     sites = a.sites.union(b.sites)
-    return SparseTensor.on(sites, _widened(a, sites) + _widened(b, sites))
+    places = sites.rows_of(a.coordinates), sites.rows_of(b.coordinates)
+    total = _Sum.apply(a.features, b.features, *places, makers, len(sites))
+    return SparseTensor.on(sites, total)
+
+
+class _Sum(torch.autograd.Function):
+    """The sum of rows `a` and `b` where `rows_a` (None: the same rows) and `rows_b` place them."""
+
+    @staticmethod
+    def forward(
+        ctx: Any,
+        a: torch.Tensor,
+        b: torch.Tensor,
+        rows_a: torch.Tensor | None,
+        rows_b: torch.Tensor,
+        makers: tuple[Any, Any],
+        count: int,
+    ) -> torch.Tensor:
+        ctx.rows_a = None if rows_a is None else rows_a.int()
+        ctx.rows_b, ctx.makers, ctx.count = rows_b.int(), makers, count
+        if None not in makers:
+            ctx.remake = _summed_again
+        return _summed(a, b, rows_a, rows_b, count)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: torch.Tensor) -> Any:
+        of_a = gradient if ctx.rows_a is None else gradient.index_select(0, ctx.rows_a)
+        return of_a, gradient.index_select(0, ctx.rows_b), None, None, None, None
+
+
+def _summed(
+    a: torch.Tensor,
+    b: torch.Tensor,
+    rows_a: torch.Tensor | None,
+    rows_b: torch.Tensor,
+    count: int,
+) -> torch.Tensor:
+    result = rows_before_zeros(a, count, a.shape[1])
+    if rows_a is None:
+        result.copy_(a)
+    else:
+        result.zero_().index_copy_(0, rows_a.long(), a)
+    return result.index_add_(0, rows_b, b)
+
+
+def _summed_again(ctx: Any) -> torch.Tensor:
+    a, b = (remade(maker) for maker in ctx.makers)
+    return _summed(a, b, ctx.rows_a, ctx.rows_b, ctx.count)
 
 
 def cat(a: SparseTensor, b: SparseTensor) -> SparseTensor:

@@ -5,7 +5,8 @@ from collections.abc import Callable
 import torch
 from torch import nn
 
-from . import functional, pointwise
+from . import functional, pointwise, recomputation
+from .fused import Affine, normalised_product
 from .sites import Sites
 from .stencil import Epilogue
 from .tensor import SparseTensor
@@ -40,16 +41,17 @@ class Conv3d(nn.Module):
         for parameter in self.parameters():
             nn.init.uniform_(parameter, -bound, bound)
 
-    def forward(
-        self, x: SparseTensor, sites: Sites | None = None, epilogue: Epilogue | None = None
-    ) -> SparseTensor:
+    def plan(self, x: SparseTensor, sites: Sites | None = None) -> functional.Plan:
+        """Return the convolution of `x` that is to be done (kernel size 2 or 3, without bias)."""
+        if self.kernel_size == 2:
+            return functional.plan_down(x, self.kernel)
+        return functional.plan(x, self.kernel, sites)
+
+    def forward(self, x: SparseTensor, sites: Sites | None = None) -> SparseTensor:
         """Convolve; `sites` are where the result is wanted (kernel size 3 only)."""
         if self.kernel_size == 1:
             return functional.linear(x, self.kernel, self.bias)
-        if self.kernel_size == 2:
-            result = functional.convolve_down(x, self.kernel, epilogue)
-        else:
-            result = functional.convolve(x, self.kernel, sites, epilogue)
+        result = self.plan(x, sites).of(x)
         if self.bias is None:
             return result
         return SparseTensor.on(result.sites, result.features + self.bias)
@@ -69,9 +71,13 @@ class GenerativeConvTranspose3d(nn.Module):
         bound = (out_channels * kernel_size**3) ** -0.5
         nn.init.uniform_(self.kernel, -bound, bound)
 
-    def forward(self, x: SparseTensor, epilogue: Epilogue | None = None) -> SparseTensor:
+    def plan(self, x: SparseTensor) -> functional.Plan:
+        """Return the convolution of `x` that is to be done."""
+        return functional.plan_up(x, self.kernel)
+
+    def forward(self, x: SparseTensor) -> SparseTensor:
         """Make the children."""
-        return functional.convolve_up(x, self.kernel, epilogue)
+        return self.plan(x).of(x)
 
 
 class BatchNorm(nn.Module):
@@ -99,21 +105,30 @@ class BatchNorm(nn.Module):
             scale, shift = self.affine()
             return SparseTensor.on(x.sites, x.features * scale + shift)
         result, mean, variance = pointwise.batch_norm(x.features, bn.weight, bn.bias, bn.eps)
+        self.learn(mean, variance, len(x))
+        return SparseTensor.on(x.sites, result)
+
+    def learn(self, mean: torch.Tensor, variance: torch.Tensor, count: int) -> None:
+        """Take mean and biased variance [channels] of `count` sites into the running statistics.
+
+        What is worked out a second time (`recomputation`) was learnt the first time.
+        """
+        bn = self.bn
         assert bn.running_mean is not None and bn.running_var is not None
         assert bn.num_batches_tracked is not None
+        if recomputation.is_running():
+            return
         with torch.no_grad():
-            unbiased = variance * (len(x) / (len(x) - 1))
             bn.running_mean.lerp_(mean, MOMENTUM)
-            bn.running_var.lerp_(unbiased, MOMENTUM)
+            bn.running_var.lerp_(variance * (count / (count - 1)), MOMENTUM)
             bn.num_batches_tracked += 1
-        return SparseTensor.on(x.sites, result)
 
 
 class _Pointwise(nn.Module):
-    """Applies a function to the features: `function` makes new ones, `in_place` overwrites."""
+    """Applies a function to the features; `fused` is what a block needs of an activation."""
 
     function: Callable[[torch.Tensor], torch.Tensor]
-    in_place: Callable[[torch.Tensor], torch.Tensor]
+    fused: pointwise.Activation
 
     def forward(self, x: SparseTensor) -> SparseTensor:
         return SparseTensor.on(x.sites, self.function(x.features))
@@ -123,14 +138,14 @@ class ReLU(_Pointwise):
     """max(x, 0)."""
 
     function = staticmethod(torch.relu)
-    in_place = staticmethod(torch.relu_)
+    fused = pointwise.RELU
 
 
 class ELU(_Pointwise):
     """x where positive, exp(x) - 1 elsewhere."""
 
     function = staticmethod(pointwise.elu)
-    in_place = staticmethod(pointwise.elu_)
+    fused = pointwise.ELU
 
 
 class Sigmoid(_Pointwise):
@@ -143,18 +158,37 @@ class Block(nn.Sequential):
     """Convolution (without bias), batch normalisation, activation.
 
     Without gradients and in evaluation the three are one pass: the normalisation is folded into the
-    kernel, and the rest is done while a chunk of the result is still in the cache.
+    kernel, and the rest is done while a chunk of the result is still in the cache. In training they
+    are one function that keeps one tensor for the backward pass (`fused`).
     """
 
-    def __init__(self, convolution: nn.Module, norm: BatchNorm, activation: _Pointwise) -> None:
+    def __init__(self, convolution: nn.Module, norm: BatchNorm, activation: ReLU | ELU) -> None:
         super().__init__(convolution, norm, activation)
         if getattr(convolution, "bias", None) is not None:
             raise ValueError("a convolution before a batch normalisation needs no bias")
 
-    def forward(self, x: SparseTensor) -> SparseTensor:
-        """Apply the three."""
+    def forward(self, x: SparseTensor, sites: Sites | None = None) -> SparseTensor:
+        """Apply the three; `sites` are where the result is wanted (kernel size 3 only)."""
         convolution, norm, activation = self
-        assert isinstance(norm, BatchNorm) and isinstance(activation, _Pointwise)
-        if torch.is_grad_enabled() or norm.training:
-            return super().forward(x)
-        return convolution(x, epilogue=Epilogue(*norm.affine(), activation.in_place))
+        assert isinstance(convolution, (Conv3d, GenerativeConvTranspose3d))
+        assert isinstance(norm, BatchNorm) and isinstance(activation, (ReLU, ELU))
+        if sites is None:
+            plan = convolution.plan(x)
+        else:
+            assert isinstance(convolution, Conv3d)
+            plan = convolution.plan(x, sites)
+        if not norm.training and not torch.is_grad_enabled():
+            return plan.of(x, Epilogue(*norm.affine(), activation.fused.in_place))
+        if not norm.training or len(plan.sites) < 2:
+            result: SparseTensor = activation(norm(plan.of(x)))
+            return result
+        bn = norm.bn
+        features, mean, variance = normalised_product(
+            x.features,
+            plan.kernel,
+            plan.stencil,
+            Affine(bn.weight, bn.bias, bn.eps),
+            activation.fused,
+        )
+        norm.learn(mean, variance, len(plan.sites))
+        return plan.finished(features)

@@ -4,11 +4,24 @@ torch has all of these, but its vectorised loops and its reductions round differ
 share the work; these give the same bytes for any number of threads.
 """
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 
 from .products import column_sums
+
+
+@dataclass(frozen=True)
+class Activation:
+    """An activation without autograd: `in_place` overwrites its argument and returns it.
+
+    `pull_back(result, gradient)` returns the gradient of what was overwritten by `result`.
+    """
+
+    in_place: Callable[[torch.Tensor], torch.Tensor]
+    pull_back: Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
 
 
 def add_bias(features: torch.Tensor, bias: torch.Tensor) -> torch.Tensor:
@@ -86,7 +99,19 @@ class _Elu(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, gradient: torch.Tensor) -> Any:
         (result,) = ctx.saved_tensors
-        return result.clamp(max=0).add_(1).mul_(gradient)
+        return _pulled_through_elu(result, gradient)
+
+
+def _pulled_through_elu(result: torch.Tensor, gradient: torch.Tensor) -> torch.Tensor:
+    return result.clamp(max=0).add_(1).mul_(gradient)
+
+
+def _pulled_through_relu(result: torch.Tensor, gradient: torch.Tensor) -> torch.Tensor:
+    return gradient.masked_fill(result <= 0, 0.0)
+
+
+RELU = Activation(torch.relu_, _pulled_through_relu)
+ELU = Activation(elu_, _pulled_through_elu)
 
 
 def sigmoid(x: torch.Tensor) -> torch.Tensor:

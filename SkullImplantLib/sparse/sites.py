@@ -1,4 +1,4 @@
-"""The active sites of a sparse tensor and the dense table in which their rows are looked up.
+"""The active sites of a sparse tensor and the table in which their rows are looked up.
 
 Sites are int32 coordinates (batch, z, y, x), multiples of `stride`, unique and in lexicographic
 order. A lattice is the regular grid of a box of cells with one number a cell; everything that a
@@ -13,10 +13,15 @@ import torch
 
 from ..errors import SkullImplantError
 
-# An int32 table of this many cells is 2 GiB; a 512^3 grid has a quarter of them.
+# Cell numbers and page starts must be int32; a 512^3 grid has a quarter of so many cells.
 MAXIMUM_CELLS = 2**29
 # Sites of one tensor: 8 channels of them are 1 GiB. A head at 512^3 has 3 to 5 million.
 MAXIMUM_SITES = 2**25
+# Coordinates that are looked up at a time, so that what is between needs little memory.
+SOME_ROWS = 2**17
+# Cells of a page of the look-up table: about a run of bone along x in a CT.
+PAGE_BITS = 4
+PAGE_CELLS = 2**PAGE_BITS
 
 
 @dataclass(frozen=True)
@@ -192,11 +197,11 @@ class Sites:
         rows = torch.full((len(coordinates),), -1, dtype=torch.int64, device=self.device)
         if not len(self) or not len(coordinates):
             return rows
-        inside = self.box.contains(coordinates)
         table = self.table(self.box)
-        numbers = table.lattice.numbers(coordinates[inside])
-        found = table.rows.index_select(0, numbers).long()
-        rows[inside] = torch.where(found < len(self), found, -1)
+        for some, answer in zip(coordinates.split(SOME_ROWS), rows.split(SOME_ROWS)):
+            inside = self.box.contains(some)
+            found = table.look_up(table.lattice.numbers(some[inside])).long()
+            answer[inside] = torch.where(found < len(self), found, -1)
         return rows
 
     def contains(self, coordinates: torch.Tensor) -> torch.Tensor:
@@ -255,16 +260,19 @@ class Sites:
 
 
 class Table:
-    """The row of the site in every cell of a lattice.
+    """The row of the site in every cell of a lattice, page by page, as computers address memory.
 
-    `rows` int32 [cells] is the number of sites where no site is; `numbers` int32 is the cell of
-    each site in the lattice, which are all of them if `complete`.
+    Sites fill a few percent of their box. So the cells are taken in pages of `PAGE_CELLS`, and only
+    pages with a site in them have memory; an eighth of that of a row a cell, for a skull.
+
+    `pages` int32 is where in `rows` the page of a cell begins; all pages without sites are one, the
+    first. `rows` int32 is the row of the site in a cell, or the number of sites where none is.
+    `numbers` int32 is the cell of each site in the lattice, which are all of them if `complete`.
     """
 
     def __init__(self, sites: Sites, lattice: Lattice) -> None:
         self.lattice = lattice
         count, device = len(sites), sites.device
-        self.rows = torch.full((lattice.cells,), count, dtype=torch.int32, device=device)
         rows = torch.arange(count, dtype=torch.int32, device=device)
         coordinates = sites.coordinates
         self.complete = lattice.stride == sites.stride and lattice.covers(sites.box)
@@ -272,7 +280,22 @@ class Table:
             inside = lattice.contains(coordinates)
             coordinates, rows = coordinates[inside], rows[inside]
         self.numbers = lattice.numbers(coordinates)
-        self.rows.scatter_(0, self.numbers.long(), rows)
+        page = self.numbers >> PAGE_BITS
+        new = torch.ones(len(page), dtype=torch.int32, device=device)
+        new[1:] = page[1:] != page[:-1]  # rows are sorted, so a page's rows stand together
+        start = new.cumsum(0, dtype=torch.int32) << PAGE_BITS
+        used = int(start[-1]) if len(start) else 0
+        length = (lattice.cells >> PAGE_BITS) + 1
+        self.pages = torch.zeros(length, dtype=torch.int32, device=device)
+        self.pages.scatter_(0, page.long(), start)
+        self.rows = torch.full((used + PAGE_CELLS,), count, dtype=torch.int32, device=device)
+        self.rows.scatter_(0, (start + (self.numbers & (PAGE_CELLS - 1))).long(), rows)
+
+    def look_up(self, cells: torch.Tensor) -> torch.Tensor:
+        """Return the row, int32 [M], of the site in each of `cells`, int32 [M]."""
+        place = self.pages.index_select(0, cells >> PAGE_BITS)
+        place += cells & (PAGE_CELLS - 1)
+        return self.rows.index_select(0, place)
 
 
 def sorted_sites(coordinates: torch.Tensor, stride: int) -> tuple[Sites, torch.Tensor | None]:

@@ -14,7 +14,9 @@ from typing import Any
 import torch
 
 from .products import add_kernel_gradient, padded_rows, rows_times
+from .remaking import maker_of, remade
 from .sites import Sites, steps_of
+from .zero_row import rows_before_zeros, with_zero_row
 
 # Values in the gathered matrix of a chunk on a CPU: 4 MiB, about what the caches of a core hold.
 CPU_CHUNK_VALUES = 2**20
@@ -77,19 +79,24 @@ def product(
     results and gradients have the type of the features and the kernel all the same.
     """
     if epilogue is None:
-        where, dtype = features.device.type, features.dtype
-        if torch.is_autocast_enabled(where):
-            dtype = torch.get_autocast_dtype(where)
-        return _Product.apply(features, kernel, stencil, dtype)
+        maker = maker_of(features)
+        return _Product.apply(features, kernel, stencil, factor_type(features), maker)
     if torch.is_grad_enabled():
         raise ValueError("an epilogue has no gradient; use it under torch.no_grad()")
     repeat = kernel.shape[2] // len(epilogue.scale)  # eight children a row, or one
     scaled = kernel * epilogue.scale.repeat(repeat)
-    return _forward(features, scaled, stencil, epilogue.shift.repeat(repeat), epilogue.activation)
+    return convolved(features, scaled, stencil, epilogue.shift.repeat(repeat), epilogue.activation)
+
+
+def factor_type(features: torch.Tensor) -> torch.dtype:
+    """Return the type of a product's factors: the features' own, or that of `torch.autocast`."""
+    where = features.device.type
+    autocast = torch.is_autocast_enabled(where)
+    return torch.get_autocast_dtype(where) if autocast else features.dtype
 
 
 class _Product(torch.autograd.Function):
-    """`_forward` with its gradients."""
+    """`convolved` with its gradients."""
 
     @staticmethod
     def forward(
@@ -98,33 +105,40 @@ class _Product(torch.autograd.Function):
         kernel: torch.Tensor,
         stencil: Stencil,
         dtype: torch.dtype,
+        maker: Any,
     ) -> torch.Tensor:
         factors = features.to(dtype)
-        ctx.save_for_backward(factors, kernel)
-        ctx.stencil, ctx.dtype = stencil, features.dtype
-        return _forward(factors, kernel.to(dtype), stencil).to(features.dtype)
+        ctx.save_for_backward(kernel, *([factors] if maker is None else []))
+        ctx.stencil, ctx.maker, ctx.dtype = stencil, maker, dtype
+        return convolved(factors, kernel.to(dtype), stencil).to(features.dtype)
 
     @staticmethod
     def backward(ctx: Any, gradient: torch.Tensor) -> Any:
-        features, kernel = ctx.saved_tensors
-        stencil: Stencil = ctx.stencil
-        source, target = stencil.source, stencil.target
-        gradient = gradient.to(features.dtype).contiguous()
-        if stencil.pairs is not None:  # from the children's rows back to their parents'
-            pairs = gradient.view(-1, 2 * gradient.shape[1])
-            gradient = pairs.index_select(0, stencil.pairs).view(-1, kernel.shape[2])
+        kernel, *kept = ctx.saved_tensors
+        stencil, dtype, outer = ctx.stencil, ctx.dtype, gradient.dtype
+        gradient = by_parent(gradient.to(dtype), stencil, kernel.shape[2])
         of_features = of_kernel = None
         if ctx.needs_input_grad[1]:
-            of_kernel = _kernel_gradient(features, gradient, kernel, stencil)
+            factors = kept.pop() if kept else remade(ctx.maker).to(dtype)
+            of_kernel = kernel_gradient(factors, gradient, kernel, stencil)
+            del factors
         if ctx.needs_input_grad[0]:
-            factors = kernel.to(features.dtype)
-            if source.stride == target.stride:
-                mirror = Stencil(target, source, -stencil.offsets)
-                of_features = _forward(gradient, factors.transpose(1, 2), mirror)
-            else:
-                of_features = _strided_gradient(len(features), gradient, factors, stencil)
-            of_features = of_features.to(ctx.dtype)
-        return of_features, of_kernel, None, None
+            of_features = features_gradient(gradient, kernel.to(dtype), stencil).to(outer)
+        return of_features, of_kernel, None, None, None
+
+
+def count_taps(stencil: Stencil) -> tuple[int, int]:
+    """Return how many pairs of a target and a source site a product sums, and how many it reads.
+
+    The difference is the missing neighbours, which read zeros and are multiplied all the same.
+    """
+    neighbours = _Neighbours(stencil)
+    if neighbours.alone:
+        return len(stencil.target), len(stencil.target)
+    found = 0
+    for chunk in _chunks(stencil.target, len(stencil.offsets)):
+        found += int((neighbours.rows(chunk) < neighbours.count).sum())
+    return found, len(stencil.target) * len(stencil.offsets)
 
 
 class _Neighbours:
@@ -154,7 +168,7 @@ class _Neighbours:
         else:
             base = table.lattice.numbers(self.target.coordinates[chunk])
         cells = base[:, None] + self.steps[None, :]
-        rows = table.rows.index_select(0, cells.view(-1)).view(length, -1)
+        rows = table.look_up(cells.view(-1)).view(length, -1)
         return _padded(rows, value=self.count)
 
     def gather(self, features: torch.Tensor, chunk: slice) -> torch.Tensor:
@@ -166,9 +180,7 @@ class _Neighbours:
 
     def with_zeros(self, features: torch.Tensor) -> torch.Tensor:
         """Return the features with a last row of zeros, for those who have no neighbour."""
-        if self.alone:
-            return features
-        return torch.cat([features, features.new_zeros((1, features.shape[1]))])
+        return features if self.alone else with_zero_row(features)
 
 
 def _padded(rows: torch.Tensor, value: float = 0.0) -> torch.Tensor:
@@ -189,21 +201,24 @@ def _chunks(target: Sites, values_a_row: int) -> Iterator[slice]:
         yield slice(start, min(start + step, count))
 
 
-def _forward(
+def convolved(
     features: torch.Tensor,
     kernel: torch.Tensor,
     stencil: Stencil,
     shift: torch.Tensor | None = None,
     activation: Callable[[torch.Tensor], Any] | None = None,
 ) -> torch.Tensor:
-    """Return the product, plus `shift` [C_out], after `activation` in place."""
+    """Return the product, plus `shift` [C_out], after `activation` in place; without gradient.
+
+    The result is before a row of zeros (see `zero_row`).
+    """
     neighbours = _Neighbours(stencil)
     features = neighbours.with_zeros(features)
     matrix = kernel.reshape(-1, kernel.shape[2])
     target, width, pairs = stencil.target, matrix.shape[1], stencil.pairs
-    result = features.new_empty((len(target), width))
-    if pairs is not None:
-        result = result.view(-1, width // 4)
+    children = 1 if pairs is None else 8
+    rows = rows_before_zeros(features, children * len(target), width // children)
+    result = rows if pairs is None else rows.view(-1, width // 4)
     for chunk in _chunks(target, len(matrix)):
         length = chunk.stop - chunk.start
         columns = neighbours.gather(features, chunk)
@@ -216,12 +231,32 @@ def _forward(
             result.index_copy_(0, places, here[:length].view(-1, width // 4))
         elif not straight:
             result[chunk] = here[:length]
-    return result if pairs is None else result.view(-1, width // 8)
+    return rows
 
 
-def _kernel_gradient(
+def by_parent(gradient: torch.Tensor, stencil: Stencil, width: int) -> torch.Tensor:
+    """Return the gradient of a product's rows: of [8 N, C] children, [N, `width` = 8 C]."""
+    if stencil.pairs is None:
+        return gradient.contiguous()
+    pairs = gradient.contiguous().view(-1, 2 * gradient.shape[1])
+    return pairs.index_select(0, stencil.pairs).view(-1, width)
+
+
+def features_gradient(
+    gradient: torch.Tensor, kernel: torch.Tensor, stencil: Stencil
+) -> torch.Tensor:
+    """Return the features' gradient from that of the product (`by_parent`)."""
+    source, target = stencil.source, stencil.target
+    if source.stride != target.stride:
+        return _strided_gradient(len(source), gradient, kernel, stencil)
+    mirror = Stencil(target, source, -stencil.offsets)
+    return convolved(gradient, kernel.transpose(1, 2), mirror)
+
+
+def kernel_gradient(
     features: torch.Tensor, gradient: torch.Tensor, kernel: torch.Tensor, stencil: Stencil
 ) -> torch.Tensor:
+    """Return the kernel's gradient, of its type, from that of the product (`by_parent`)."""
     neighbours = _Neighbours(stencil)
     features = neighbours.with_zeros(features)
     result = torch.zeros_like(kernel, memory_format=torch.contiguous_format)

@@ -77,6 +77,8 @@ class AutoEncoderTask:
         )
         generator = torch.Generator().manual_seed(options.seed)
         self.network = SparseAutoEncoder(**asdict(self.configuration), generator=generator)
+        self.network.recompute = options.memory == "recomputed"
+        self.network.surplus = options.surplus
         self.network.to(self.device)
 
     def loss(self, case: TrainingCase) -> torch.Tensor:

@@ -11,6 +11,7 @@ import json
 import math
 import time
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -29,6 +30,7 @@ from ..geometry.view import NOWHERE_MM, View
 from ..networks.autoencoder import SparseAutoEncoder
 from ..networks.published import is_published, read_published
 from ..networks.weights import load_weights, save_weights
+from ..sparse.packing import packed_rows
 from .augmentation import AugmentationOptions, augment
 from .average import RunningAverage
 from .checkpoint import Checkpoint, load_checkpoint, save_checkpoint
@@ -47,7 +49,7 @@ LOG = "log.csv"
 WARM_UP = 50  # iterations; Adam knows little of the gradients' size at first
 SLOWEST = 0.01  # share of the learning rate that is left at the end
 # What a run may be resumed with that it was not begun with; nothing that was learnt depends on it.
-FREE_TO_CHANGE = {"iterations", "minutes", "patience", "jobs", "provenance", "device"}
+FREE_TO_CHANGE = {"iterations", "minutes", "patience", "jobs", "provenance", "device", "memory"}
 # The prior of a training case is as good as this skull allows; of a patient it may be worse.
 PRIOR_NOISE_MM, PRIOR_NOISE_SCALE_MM = 0.2, 30.0
 
@@ -248,7 +250,8 @@ class _Run:
             group["lr"] = self.options.learning_rate * self.pace()
         self.task.network.train()
         self.optimiser.zero_grad(set_to_none=True)
-        with self.precision.reduced():
+        packed = packed_rows() if self.options.memory == "packed" else nullcontext()
+        with self.precision.reduced(), packed:
             loss = self.task.loss(case)
         if not bool(torch.isfinite(loss)):
             raise SkullImplantError(

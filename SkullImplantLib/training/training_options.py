@@ -44,6 +44,12 @@ class TrainOptions:
         patience: stop after so many validations without a better one; None is never.
         validate_every: iterations.
         precision: of the products; `auto` is bfloat16 on a GPU that has it, and float32 elsewhere.
+        memory: what is kept between the passes of an iteration: `plain` keeps one tensor a block,
+            `packed` rounds it to 16 bits, `recomputed` keeps a level's input alone and works the
+            level out again (of an auto-encoder), exactly.
+        surplus: candidates outside the target that a level of an auto-encoder passes on at most, as
+            a multiple of the target's; the surest are taken. An untrained network sees bone
+            everywhere, which would need many times the memory of a trained one.
         seed: of defects, weights, order and augmentation.
         jobs: skulls prepared at the same time.
     """
@@ -69,6 +75,8 @@ class TrainOptions:
     validate_every: int = 250
     learning_rate: float = 1e-3
     precision: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
+    memory: Literal["plain", "packed", "recomputed"] = "plain"
+    surplus: float = 1.0
     seed: int = 0
     device: str = "cpu"
     jobs: int = 1

@@ -269,7 +269,7 @@ def test_an_epilogue_refuses_gradients():
     x = sparse.from_dense(torch.ones(2, 2, 2))
     epilogue = stencil.Epilogue(torch.ones(1), torch.zeros(1), None)
     with pytest.raises(ValueError, match="no gradient"):
-        functional.convolve(x, torch.ones(27, 1, 1), epilogue=epilogue)
+        functional.plan(x, torch.ones(27, 1, 1)).of(x, epilogue)
 
 
 def one_training_step(threads, activation):
