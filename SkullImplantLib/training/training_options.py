@@ -5,6 +5,7 @@ from typing import Literal
 
 FINE = "fine"  # the sparse U-Net around the defect; the others are auto-encoders of the whole head
 FINE_SPACING_MM, COARSE_SPACING_MM = 1.5, 2.0
+REGISTERED = "registered"  # shapes without end, by registration of the skulls with each other
 
 
 @dataclass(frozen=True)
@@ -21,6 +22,9 @@ class TrainOptions:
             nothing.
 
     On what:
+        shapes: `own`: each skull as it is, with the defects cut into it. `registered`: endless
+            cases of skulls warped towards one another (`training/endless.py`), for auto-encoders
+            that see the skull alone; these have no flaws.
         leave_out: names of skulls in the folder that are not used, nor known to the prior.
         population: the file of the prior's shape statistics; empty is the shipped one.
         provenance: sentences for the model card: where the skulls come from, whether from CT or
@@ -36,7 +40,8 @@ class TrainOptions:
         start: a weight file to start from instead of from nothing, of the same network and inputs:
             weights of many skulls learn a hospital's few in less time. Or a checkpoint (`.pth`) of
             a published auto-encoder, whose one channel is `skull`.
-        iterations: one case each; the learning rate falls along half a cosine to the last.
+        batch: cases an iteration, normalised together in an auto-encoder.
+        iterations: one batch each; the learning rate falls along half a cosine to the last.
         minutes: stop after so long even if iterations are left; None is never.
         patience: stop after so many validations without a better one; None is never.
         validate_every: iterations.
@@ -52,6 +57,7 @@ class TrainOptions:
     skip: Literal["none", "add"] = "add"
     hole_weight: float = 2.0
     residual: bool = True
+    shapes: Literal["own", "registered"] = "own"
     leave_out: tuple[str, ...] = ()
     population: str = ""
     provenance: str = ""
@@ -60,6 +66,7 @@ class TrainOptions:
     flaws: float = 0.5
     validation_share: float = 0.15
     start: str = ""
+    batch: int = 1
     iterations: int = 3000
     minutes: float | None = None
     patience: int | None = None
