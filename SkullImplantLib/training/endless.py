@@ -37,6 +37,9 @@ MOVED = AugmentationOptions(
 STILL = AugmentationOptions(
     rotation_deg=0.0, scale=0.0, shear=0.0, translation_mm=0.0, elastic_mm=0.0, mirror=False
 )
+# A case has from one to so many of them: with a single hole hardly a voxel in thirty is missing,
+# and a network learns for long to copy the rest.
+MOST_REGIONS = 4
 LEAST_CM3 = 1.0  # bone that a defect takes out, 2 cm² of the vault
 DRAWS = 20  # of a region; nearly every one takes out enough
 
@@ -62,8 +65,8 @@ def endless_case(shapes: Shapes, rng: np.random.Generator) -> TrainingCase:
     where += _way_to_others(shapes, skull, where, rng)
     target = _share_at(skull, _refined(where, cells(shapes.spacing_mm)))
     for _ in range(DRAWS):
-        other = shapes.skulls[int(rng.integers(len(shapes.skulls)))]
-        region = other.region(int(rng.integers(len(other.regions))))
+        regions = [_any_region(shapes, rng) for _ in range(rng.integers(1, MOST_REGIONS + 1))]
+        region = np.logical_or.reduce(regions)
         share = _region_at(region, _refined(_map(MOVED, rng), target.shape))
         if float((target * share).sum()) * shapes.spacing_mm**3 >= LEAST_CM3 * 1000:
             return _case(skull.name, target, share, shapes.spacing_mm)
@@ -71,6 +74,11 @@ def endless_case(shapes: Shapes, rng: np.random.Generator) -> TrainingCase:
         f"No defect meets the skull {skull.name}; check that it is a complete skull in head "
         "orientation."
     )
+
+
+def _any_region(shapes: Shapes, rng: np.random.Generator) -> NDArray[np.bool_]:
+    skull = shapes.skulls[int(rng.integers(len(shapes.skulls)))]
+    return skull.region(int(rng.integers(len(skull.regions))))
 
 
 def held_back_cases(
@@ -153,16 +161,22 @@ def _region_at(region: NDArray[np.bool_], where: Singles) -> Singles:
     return read
 
 
-def _case(name: str, target: Singles, region: Singles, spacing_mm: float) -> TrainingCase:
-    """Return the case of a complete skull and a region, on the standard grid.
+def case_without_prior(
+    name: str, target: Singles, skull: Singles, hole: NDArray[np.bool_], spacing_mm: float
+) -> TrainingCase:
+    """Return the case of a complete skull and what a defect left of it, shares on the standard
+    grid; `hole`: where bone may be missing.
 
     There is no prior. The truth stands where its depth would be, which tells loss and validation
     where bone is missing; a network that sees more than the skull must not be shown this view.
     """
     depth_mm = (target - np.float32(0.5)) * np.float32(spacing_mm)
-    hole = region > 0
     x, y, z = (BOX_LOW_MM + spacing_mm / 2).tolist()
     nothing = np.zeros((2, *target.shape), np.float32)
     fields = (np.where(hole, depth_mm, -np.float32(DEEPEST_MM)), hole, hole[..., ::-1], nothing)
-    view = view_of(target * (1 - region), fields, spacing_mm, (z, y, x))
-    return TrainingCase(name, view, target, depth_mm)
+    return TrainingCase(name, view_of(skull, fields, spacing_mm, (z, y, x)), target, depth_mm)
+
+
+def _case(name: str, target: Singles, region: Singles, spacing_mm: float) -> TrainingCase:
+    """Return the case of a complete skull and the share of each voxel that a region takes out."""
+    return case_without_prior(name, target, target * (1 - region), region > 0, spacing_mm)

@@ -75,6 +75,7 @@ class AutoEncoderTask:
             in_channels=_features(options),
             activation=options.activation,
             skip=options.skip,
+            keep_from=options.keep_from,
         )
         generator = torch.Generator().manual_seed(options.seed)
         self.network = SparseAutoEncoder(**asdict(self.configuration), generator=generator)

@@ -16,10 +16,12 @@ class TrainOptions:
         network: `fine`, or a published auto-encoder, `ch1` or `ch2`.
         channels: what it sees (`networks.inputs.CHANNELS`).
         spacing_mm: of its grid; None is 1.5 for `fine` and 2 for an auto-encoder.
-        activation, skip, hole_weight, residual: of the auto-encoders alone. `hole_weight` is the
-            weight of the Dice term on the hole, 0 is the papers' loss. `residual`: the finest level
-            adds to the prior's belief (`networks.inputs.starting_logit`) instead of beginning from
-            nothing.
+        activation, skip, keep_from, hole_weight, residual: of the auto-encoders alone. `keep_from`
+            is the least probability at which coarser levels keep a candidate in use and
+            validation; the papers' is 0.5.
+            `hole_weight` is the weight of the Dice term on the hole, 0 is the papers' loss.
+            `residual`: the finest level adds to the prior's belief
+            (`networks.inputs.starting_logit`) instead of beginning from nothing.
 
     On what:
         shapes: `own`: each skull as it is, with the defects cut into it. `registered`: endless
@@ -55,6 +57,7 @@ class TrainOptions:
     spacing_mm: float | None = None
     activation: Literal["relu", "elu"] = "relu"
     skip: Literal["none", "add"] = "add"
+    keep_from: float = 0.5
     hole_weight: float = 2.0
     residual: bool = True
     shapes: Literal["own", "registered"] = "own"
