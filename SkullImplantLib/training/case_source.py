@@ -1,6 +1,6 @@
 """Where the cases of a training come from: the skulls' own, on disk, or endless warped ones."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -27,11 +27,11 @@ PRIOR_NOISE_MM, PRIOR_NOISE_SCALE_MM = 0.2, 30.0
 @dataclass(frozen=True)
 class CaseSource:
     """`draw`: a new case, which depends on its generator's state alone; `checks`: the cases of the
-    skulls held back.
+    skulls held back, one after the other; none where no skull is.
     """
 
     draw: Callable[[np.random.Generator], TrainingCase]
-    checks: list[TrainingCase]
+    checks: Callable[[], Iterator[TrainingCase]]
 
 
 def checked_shapes(options: TrainOptions) -> TrainOptions:
@@ -83,7 +83,7 @@ def _own(
     cases = made[0]
     return CaseSource(
         lambda rng: augmented(load_case(cases[rng.integers(len(cases))]), rng),
-        [load_case(path) for path in made[1]],
+        lambda: map(load_case, made[1]),
     )
 
 
@@ -103,7 +103,7 @@ def _registered(
     shapes = Shapes(learnt, fields, wanted.spacing_mm)
     return CaseSource(
         lambda rng: endless_case(shapes, rng),
-        held_back_cases(checked, wanted.spacing_mm, wanted.count),
+        lambda: held_back_cases(checked, wanted.spacing_mm, wanted.count),
     )
 
 

@@ -5,7 +5,7 @@ case is (`augmentation.py`), with a region taken out that was made on any skull 
 All maps are composed on a coarse lattice, as they are smooth, so that a skull is read only once.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -83,16 +83,14 @@ def _any_region(shapes: Shapes, rng: np.random.Generator) -> NDArray[np.bool_]:
 
 def held_back_cases(
     skulls: Sequence[StandardSkull], spacing_mm: float, count: int
-) -> list[TrainingCase]:
-    """Return `count` cases of each skull as it is, with its own first regions, for validation."""
-    cases = []
+) -> Iterator[TrainingCase]:
+    """Yield `count` cases of each skull as it is, with its own first regions, for validation."""
     for skull in skulls:
         target = np.ascontiguousarray(skull.share[1::2, 1::2, 1::2], np.float32) / np.float32(255)
         where = _refined(_map(STILL, np.random.default_rng(0)), target.shape)
         for number in range(min(count, len(skull.regions))):
             share = _region_at(skull.region(number), where)
-            cases.append(_case(f"{skull.name}-{number:03d}", target, share, spacing_mm))
-    return cases
+            yield _case(f"{skull.name}-{number:03d}", target, share, spacing_mm)
 
 
 def _way_to_others(

@@ -291,16 +291,16 @@ class _Run:
         )
 
     def validate(self) -> Score | None:
-        if not self.source.checks:
-            return None
         self.task.network.eval()
         dice, skulls = [], []
-        for case in self.source.checks:
+        for case in self.source.checks():
             free = (case.view.from_hole_mm() <= JUDGED_MM) & (case.view.skull < 0.5)
             truth = (case.target >= 0.5) & free
             made, prior = self.task.bone(case), case.view.depth_mm > 0.0
             dice.append([_dice(bone & free, truth) for bone in (made, prior)])
             skulls.append(_dice(made, case.target >= 0.5))
+        if not dice:
+            return None
         by_network, by_prior = (round(float(mean), 4) for mean in np.mean(dice, axis=0))
         return Score(
             by_network,

@@ -180,6 +180,21 @@ def test_in_evaluation_the_target_is_only_marked():
     assert result.levels[1].target.shape == (0,)
 
 
+def test_unlikely_candidates_of_coarser_levels_may_be_kept_in_use_and_only_there():
+    x, shy = double(sparse.from_dense(shell())), -1.0  # a probability of 0.27 everywhere
+    target = sparse.from_dense(shell(1)).sites
+    counts = {}
+    for keep_from in (0.5, 0.25):
+        network = never(random_network(keep_from=keep_from), shy)
+        counts[keep_from] = [len(level.logits) for level in network(x, bounds=SHAPE).levels]
+        assert len(network(x).coordinates) == 0  # the finest level keeps the likely alone
+        trained = network.train()(x, target=target, bounds=SHAPE).levels
+        counts[keep_from, "training"] = [len(level.logits) for level in trained]
+    coarse, fine = counts[0.25]
+    assert counts[0.5] == [coarse, 0] and fine > 0
+    assert counts[0.5, "training"] == counts[0.25, "training"]
+
+
 def test_where_nothing_survives_the_rest_is_empty():
     result = never(random_network(channels=(2, 3, 4, 5)))(double(sparse.from_dense(shell())))
     assert len(result.levels[0].logits) > 0
@@ -256,6 +271,8 @@ def test_configurations():
         lambda: Configuration((8, 0)),
         lambda: Configuration((8, 8), activation="tanh"),
         lambda: Configuration((8, 8), skip="cat"),
+        lambda: Configuration((8, 8), keep_from=0.0),
+        lambda: Configuration((8, 8), keep_from=0.6),
     ):
         with pytest.raises(SkullImplantError):
             wrong()
