@@ -55,6 +55,7 @@ def add_train(verbs: Verbs) -> None:
     add("skip", "skip connections of ch1 and ch2", choices=("none", "add"))
     add("activation", "activation of ch1 and ch2", choices=("relu", "elu"))
     add("keep_from", "least probability of what coarser levels of ch1 and ch2 keep", type=float)
+    add("keep_in_training", "the same while they are trained", type=float)
     add("hole_weight", "weight of the Dice term of ch1 and ch2", type=not_negative)
     parser.add_argument(
         "--no-residual",

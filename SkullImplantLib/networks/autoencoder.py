@@ -24,6 +24,9 @@ from ..sparse.pointwise import sigmoid
 
 DEEPEST_KERNEL = 4  # published: the first decoder level reaches 0..3, so that a hole can be bridged
 OTHER_KERNEL = 2
+# While training, candidates below a probability of 0.5 are kept only up to so many times those in
+# the target: an untrained network, unsure of all of them, would keep the whole grid.
+MOST_KEPT = 3
 
 
 def checked_channels(channels: Sequence[int], in_channels: int) -> tuple[int, ...]:
@@ -45,7 +48,7 @@ class Configuration:
     networks have seven, that is six levels. `keep_from`: the least probability at which a candidate
     of a coarser level is kept in use; the papers' is 0.5. What one level prunes no finer one brings
     back, so that a hole whose cells are each a little unlikely stays open; a lower value leaves the
-    decision to the finest level. There, and while training, it is 0.5 always.
+    decision to the finest level, where it is 0.5 always.
     """
 
     channels: tuple[int, ...]
@@ -140,6 +143,8 @@ class SparseAutoEncoder(nn.Module):
             tuple(channels), in_channels, activation, skip, keep_from
         )
         self.engine = engine
+        # As `keep_from`, while training, where the target is kept too.
+        self.kept_in_training = 0.5
         c = self.configuration.channels
         levels = self.configuration.levels
 
@@ -240,9 +245,16 @@ class SparseAutoEncoder(nn.Module):
         logits = level.logits.detach()
         if level.stride == 1:
             return logits > 0
-        if self.training:
-            return logits > 0 if level.target is None else (logits > 0) | level.target
-        return logits > math.log(self.configuration.keep_from / (1 - self.configuration.keep_from))
+        if not self.training:
+            return logits > _logit(self.configuration.keep_from)
+        if level.target is None:
+            return logits > 0
+        least = _logit(self.kept_in_training)
+        keep = logits > least
+        most = max(MOST_KEPT * int(level.target.sum()), 1)
+        if least < 0.0 and int(keep.sum()) > most:
+            keep = logits > logits.topk(most).values[-1].clamp(max=0.0)
+        return keep | level.target
 
     def _encode(self, x: Any) -> tuple[Any, list[Any]]:
         """Return the deepest tensor, and those to add to each decoder level, deepest last."""
@@ -276,6 +288,10 @@ class _Nothing:
 
     def __init__(self, coordinates: torch.Tensor) -> None:
         self.coordinates = coordinates[:0]
+
+
+def _logit(probability: float) -> float:
+    return math.log(probability / (1.0 - probability))
 
 
 def _pruned(engine: ModuleType, x: Any, keep: torch.Tensor) -> Any:

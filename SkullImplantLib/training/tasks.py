@@ -79,6 +79,7 @@ class AutoEncoderTask:
         )
         generator = torch.Generator().manual_seed(options.seed)
         self.network = SparseAutoEncoder(**asdict(self.configuration), generator=generator)
+        self.network.kept_in_training = options.keep_in_training
         self.network.to(self.device)
 
     def loss(self, cases: Sequence[TrainingCase]) -> torch.Tensor:

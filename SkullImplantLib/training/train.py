@@ -11,7 +11,7 @@ import json
 import math
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +23,7 @@ from ..cases.skull_folder import SkullFile
 from ..core.checksums import sha256_of
 from ..core.progress import Progress, part, silent
 from ..errors import Remedy, SkullImplantError
-from ..networks.autoencoder import SparseAutoEncoder
+from ..networks.autoencoder import Configuration, SparseAutoEncoder
 from ..networks.published import is_published, read_published
 from ..networks.weights import load_weights, save_weights
 from .average import RunningAverage
@@ -133,7 +133,10 @@ def _start_from(path: Path, task: Task, options: TrainOptions) -> dict[str, Any]
         "residual": options.residual,
     }
     told = {name: weights.metadata.get(name) for name in wanted}
-    if weights.configuration != task.configuration or told != wanted:
+    configuration = weights.configuration
+    if isinstance(configuration, Configuration):  # what is kept in use is no part of the weights
+        configuration = replace(configuration, keep_from=options.keep_from)
+    if configuration != task.configuration or told != wanted:
         raise SkullImplantError(
             f"The weights {path.name} are of another network, or of one with other inputs; train "
             "with the options in their model card.",

@@ -16,9 +16,11 @@ class TrainOptions:
         network: `fine`, or a published auto-encoder, `ch1` or `ch2`.
         channels: what it sees (`networks.inputs.CHANNELS`).
         spacing_mm: of its grid; None is 1.5 for `fine` and 2 for an auto-encoder.
-        activation, skip, keep_from, hole_weight, residual: of the auto-encoders alone. `keep_from`
-            is the least probability at which coarser levels keep a candidate in use and
-            validation; the papers' is 0.5.
+        activation, skip, keep_from, keep_in_training, hole_weight, residual: of the auto-encoders
+            alone. `keep_from` is the least probability at which coarser levels keep a candidate in
+            use and validation, `keep_in_training` the same while training, where the target is kept
+            too; the papers' are 0.5. From nothing only 0.5 learns to fill a hole, as there what is
+            offered in it mostly is bone; a lower one then teaches to tell it from what is not.
             `hole_weight` is the weight of the Dice term on the hole, 0 is the papers' loss.
             `residual`: the finest level adds to the prior's belief
             (`networks.inputs.starting_logit`) instead of beginning from nothing.
@@ -58,6 +60,7 @@ class TrainOptions:
     activation: Literal["relu", "elu"] = "relu"
     skip: Literal["none", "add"] = "add"
     keep_from: float = 0.5
+    keep_in_training: float = 0.5
     hole_weight: float = 2.0
     residual: bool = True
     shapes: Literal["own", "registered"] = "own"

@@ -74,17 +74,17 @@ def level_counts(weights: Weights, case: TrainingCase) -> tuple[np.ndarray, list
 def level_table(cases: Sequence[Sequence[LevelCounts]]) -> list[list[str]]:
     """Return the lines of a table of the sums over cases, a level a line."""
     lines = [
-        ["cell, voxels", "missing cells", "offered", "kept", "spurious", "told", "candidates"],
+        ["cell, voxels", "missing cells", "offered", "sure", "spurious", "told", "candidates"],
         ["---"] * 7,
     ]
     for level in zip(*cases):
         total = {
             name: sum(getattr(count, name) for count in level)
-            for name in ("missing", "offered", "kept", "spurious", "told", "candidates")
+            for name in ("missing", "offered", "sure", "spurious", "told", "candidates")
         }
         shares = [
             f"{total[name] / total['missing']:.2f}" if total["missing"] else "-"
-            for name in ("offered", "kept", "spurious", "told")
+            for name in ("offered", "sure", "spurious", "told")
         ]
         each = [f"{total[name] / len(level):.0f}" for name in ("missing", "candidates")]
         lines.append([f"{level[0].stride}", each[0], *shares, each[1]])

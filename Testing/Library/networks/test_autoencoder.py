@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from SkullImplantLib import sparse
 from SkullImplantLib.errors import SkullImplantError
 from SkullImplantLib.networks.autoencoder import (
+    MOST_KEPT,
     Configuration,
     SparseAutoEncoder,
     named_configuration,
@@ -193,6 +194,20 @@ def test_unlikely_candidates_of_coarser_levels_may_be_kept_in_use_and_only_there
     coarse, fine = counts[0.25]
     assert counts[0.5] == [coarse, 0] and fine > 0
     assert counts[0.5, "training"] == counts[0.25, "training"]
+
+
+def test_unlikely_candidates_may_be_kept_while_training_but_never_many_times_the_target():
+    network = random_network((4, 5, 6, 7)).train()
+    x, target = double(sparse.from_dense(shell())), sparse.from_dense(shell(1)).sites
+    offered = []
+    for network.kept_in_training in (0.5, 1e-9):
+        for level in network(x, target=target, bounds=SHAPE).levels[:-1]:
+            kept = network.keeps(level)
+            assert kept[level.target].all() and kept[level.logits > 0].all()
+            most = max(MOST_KEPT * int(level.target.sum()), int((level.logits > 0).sum()))
+            assert int((kept & ~level.target).sum()) <= most
+            offered.append(int(kept.sum()))
+    assert offered[0] < offered[2]
 
 
 def test_where_nothing_survives_the_rest_is_empty():
