@@ -56,7 +56,17 @@ def add_train(verbs: Verbs) -> None:
     add("spacing_mm", "grid; default: 1.5 for fine, 2 for ch1 and ch2", type=not_negative)
     add("skip", "skip connections of ch1 and ch2", choices=("none", "add"))
     add("activation", "activation of ch1 and ch2", choices=("relu", "elu"))
+    add("keep_from", "least probability of what coarser levels of ch1 and ch2 keep", type=float)
+    add("keep_in_training", "the same while they are trained", type=float)
     add("hole_weight", "weight of the Dice term of ch1 and ch2", type=not_negative)
+    parser.add_argument(
+        "--no-residual",
+        dest="residual",
+        action="store_false",
+        default=argparse.SUPPRESS,
+        help="ch1 and ch2 do not start from the skull and the prior",
+    )
+    add("shapes", "the skulls as they are, or warped to one another", choices=("own", "registered"))
     add("leave_out", "skulls of the folders that are not used", nargs="+", metavar="NAME")
     add("population", "shape statistics for the prior; default: the shipped ones", metavar="FILE")
     add("provenance", "for the model card: where the skulls come from, and their terms")
@@ -65,7 +75,8 @@ def add_train(verbs: Verbs) -> None:
     add("flaws", "share of cases with flaws of patients and scanners", type=not_negative)
     add("validation_share", "share of the skulls held back; 0 learns from all", type=not_negative)
     add("start", "weights to start from instead of from nothing", metavar="FILE")
-    add("iterations", "one case each", type=positive)
+    add("batch", "cases an iteration", type=positive)
+    add("iterations", "one batch each", type=positive)
     add("minutes", "stop after so long at the latest", type=not_negative)
     add("patience", "stop after so many validations that are no better", type=positive)
     add("validate_every", "so many iterations", type=positive)

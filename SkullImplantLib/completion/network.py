@@ -149,7 +149,7 @@ def occupancy_of(
 ) -> np.ndarray:
     """Return the occupancy, float32 (z, y, x): the last level's sigmoid, 0 elsewhere."""
     with torch.inference_mode():
-        finest = autoencoded(network, view, channels, residual, device).levels[-1]
+        finest = autoencoded(network, [view], channels, residual, device).levels[-1]
     dense = np.zeros(view.skull.shape, np.float32)
     dense[tuple(finest.coordinates[:, 1:].cpu().numpy().T)] = expit(finest.logits.cpu().numpy())
     return dense

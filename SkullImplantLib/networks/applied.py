@@ -18,22 +18,28 @@ from .refiner import SparseRefiner
 
 def autoencoded(
     network: SparseAutoEncoder,
-    view: View,
+    views: Sequence[View],
     channels: Sequence[str],
     residual: bool,
     device: torch.device,
     target: Sites | None = None,
 ) -> Decoded:
-    """Return the auto-encoder's levels for a whole head; `target` as in its `forward`.
+    """Return the auto-encoder's levels for whole heads; `target` as in its `forward`.
 
-    Where the network is `residual`, its finest logits are added to `inputs.starting_logit`.
+    views: of one grid; a head's number is the batch index of its coordinates. Where the network
+    is `residual`, its finest logits are added to `inputs.starting_logit`.
     """
-    x = _tensor(network.engine, *whole_head(view, channels), device)
-    completion: Decoded = network(x, target=target, bounds=view.skull.shape, reconstruct=False)
+    heads = [whole_head(view, channels) for view in views]
+    for number, (places, _) in enumerate(heads):
+        places[:, 0] = number
+    places, features = (np.concatenate(parts) for parts in zip(*heads))
+    x = _tensor(network.engine, places, features, device)
+    bounds = views[0].skull.shape
+    completion: Decoded = network(x, target=target, bounds=bounds, reconstruct=False)
     finest = completion.levels[-1]
     if residual and len(finest.logits):
-        belief = torch.from_numpy(starting_logit(view)).to(device)
-        finest.logits = finest.logits + belief[finest.coordinates[:, 1:].long().unbind(1)]
+        belief = torch.from_numpy(np.stack([starting_logit(view) for view in views])).to(device)
+        finest.logits = finest.logits + belief[finest.coordinates.long().unbind(1)]
     return completion
 
 

@@ -44,13 +44,17 @@ class Configuration:
     """What it takes to build a `SparseAutoEncoder`: its keyword arguments.
 
     `channels` has one entry a resolution, from the finest (stride 1) to the deepest; the papers'
-    networks have seven, that is six levels.
+    networks have seven, that is six levels. `keep_from`: the least probability at which a candidate
+    of a coarser level is kept in use; the papers' is 0.5. What one level prunes no finer one brings
+    back, so that a hole whose cells are each a little unlikely stays open; a lower value leaves the
+    decision to the finest level, where it is 0.5 always.
     """
 
     channels: tuple[int, ...]
     in_channels: int = 1
     activation: Literal["relu", "elu"] = "relu"
     skip: Literal["none", "add"] = "none"
+    keep_from: float = 0.5
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "channels", checked_channels(self.channels, self.in_channels))
@@ -58,6 +62,11 @@ class Configuration:
             raise SkullImplantError(
                 f"Activation '{self.activation}' with skip '{self.skip}' is not known; use relu or"
                 " elu, and none or add."
+            )
+        if not 0.0 < self.keep_from <= 0.5:
+            raise SkullImplantError(
+                f"Candidates cannot be kept from a probability of {self.keep_from:g} on; give one "
+                "above 0, and at most 0.5."
             )
 
     @property
@@ -130,13 +139,18 @@ class SparseAutoEncoder(nn.Module):
         in_channels: int = 1,
         activation: Literal["relu", "elu"] = "relu",
         skip: Literal["none", "add"] = "none",
+        keep_from: float = 0.5,
         engine: ModuleType = sparse,
         generator: torch.Generator | None = None,
     ) -> None:
         """Build the network; `generator` makes its random initial weights reproducible."""
         super().__init__()
-        self.configuration = Configuration(tuple(channels), in_channels, activation, skip)
+        self.configuration = Configuration(
+            tuple(channels), in_channels, activation, skip, keep_from
+        )
         self.engine = engine
+        # As `keep_from`, while training, where the target is kept too.
+        self.kept_in_training = 0.5
         c = self.configuration.channels
         levels = self.configuration.levels
 
@@ -243,14 +257,18 @@ class SparseAutoEncoder(nn.Module):
 
     def keeps(self, level: Level) -> torch.Tensor:
         """Return which candidates of `level` survive its pruning, bool [M]."""
-        keep = level.logits.detach() > 0
-        if self.training and level.target is not None and level.stride > 1:
-            others = keep & ~level.target
-            most = self.surplus * int(level.target.sum())
-            if int(others.sum()) > most:
-                others = _surest(level.logits.detach(), others, int(most))
-            keep = level.target | others
-        return keep
+        logits = level.logits.detach()
+        if level.stride == 1:
+            return logits > 0
+        if not self.training:
+            return logits > _logit(self.configuration.keep_from)
+        if level.target is None:
+            return logits > 0
+        others = (logits > _logit(self.kept_in_training)) & ~level.target
+        most = self.surplus * int(level.target.sum())
+        if int(others.sum()) > most:
+            others = _surest(logits, others, int(most))
+        return level.target | others
 
     def _encode(self, x: Any) -> tuple[Any, list[Any]]:
         """Return the deepest tensor, and those to add to each decoder level, deepest last."""
@@ -319,6 +337,10 @@ class _Nothing:
 
     def __init__(self, coordinates: torch.Tensor) -> None:
         self.coordinates = coordinates[:0]
+
+
+def _logit(probability: float) -> float:
+    return math.log(probability / (1.0 - probability))
 
 
 def _pruned(engine: ModuleType, x: Any, keep: torch.Tensor) -> Any:

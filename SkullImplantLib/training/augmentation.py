@@ -57,7 +57,7 @@ def augment(
     every = [*arrays, *mirrored]
     if any(array.shape != shape for array in every):
         raise ValueError(f"arrays of different shapes: {[array.shape for array in every]}")
-    where = _sampling_grid(shape, spacing_mm, rng, options)
+    where = sampling_grid(shape, spacing_mm, rng, options)
     deformed = _read(arrays, where)
     if mirrored:
         apart = _elastic(shape, spacing_mm, options.asymmetry_mm, options.elastic_knots_mm, rng)
@@ -76,7 +76,7 @@ def _read(arrays: Sequence[NDArray[Any]], where: Floats) -> list[NDArray[Any]]:
     ]
 
 
-def _sampling_grid(
+def sampling_grid(
     shape: tuple[int, ...],
     spacing_mm: float,
     rng: np.random.Generator,

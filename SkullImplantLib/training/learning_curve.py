@@ -16,7 +16,7 @@ LEFT, RIGHT, TOP, BOTTOM, BETWEEN = 84, 24, 40, 56, 66
 MOST_TICKS = 6
 MARK_RADIUS = 3.5
 INK, FAINT, GRID, PAPER = (38, 44, 50), (110, 118, 126), (226, 230, 233), (255, 255, 255)
-LOSS, NETWORK, PRIOR = (196, 78, 30), (20, 120, 140), (150, 150, 150)
+LOSS, NETWORK, PRIOR, SKULL = (196, 78, 30), (20, 120, 140), (150, 150, 150), (120, 80, 160)
 
 
 @dataclass(frozen=True)
@@ -32,6 +32,7 @@ LOSS_LINES = (Line("training loss", "loss", LOSS),)
 DICE_LINES = (
     Line("validation Dice of the network", "network_dice", NETWORK),
     Line("of the prior alone", "prior_dice", PRIOR),
+    Line("of the whole skull", "skull_dice", SKULL),
 )
 
 
@@ -45,7 +46,10 @@ def draw_learning_curve(rows: Sequence[LogRow], picture: Path) -> None:
     image = Image.new("RGB", (SIZE[0] * FINER, SIZE[1] * FINER), PAPER)
     pen = ImageDraw.Draw(image)
     validated = any(math.isfinite(row.network_dice) for row in rows)
-    panels = (LOSS_LINES, DICE_LINES) if validated else (LOSS_LINES,)
+    told = tuple(
+        line for line in DICE_LINES if any(math.isfinite(getattr(r, line.column)) for r in rows)
+    )
+    panels = (LOSS_LINES, told) if validated else (LOSS_LINES,)
     height = (SIZE[1] - TOP - BOTTOM - BETWEEN * (len(panels) - 1)) / len(panels)
     across = _nice_ticks(0.0, max(row.iteration for row in rows))
     for number, lines in enumerate(panels):

@@ -1,6 +1,7 @@
 """The log of a training, `log.csv`: one row for each validation."""
 
 import csv
+import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
@@ -13,7 +14,8 @@ from ..errors import Remedy, SkullImplantError
 class LogRow:
     """One validation: mean loss since the last one, and the mean implant Dice of the held-back
     skulls on the network's grid, of the network and of the prior alone; not a number where no skull
-    is held back.
+    is held back, or no prior is known. `skull_dice`: the same of the whole skull, for networks that
+    see all of it.
 
     `minutes` of training since the training was begun, interruptions not counted.
     """
@@ -23,6 +25,7 @@ class LogRow:
     network_dice: float
     prior_dice: float
     minutes: float
+    skull_dice: float = math.nan  # as in older logs, which have it not
 
 
 def write_log(path: Path, rows: Sequence[LogRow]) -> None:
@@ -41,7 +44,7 @@ def read_log(path: Path) -> list[LogRow]:
                 LogRow(
                     int(row["iteration"]), *(float(row[field.name]) for field in fields(LogRow)[1:])
                 )
-                for row in csv.DictReader(file)
+                for row in ({"skull_dice": "nan"} | each for each in csv.DictReader(file))
             ]
     except (OSError, KeyError, ValueError, TypeError) as error:
         raise SkullImplantError(f"The log {path.name} is damaged.", Remedy.TRAIN_ANEW) from error

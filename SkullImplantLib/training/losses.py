@@ -26,8 +26,9 @@ def autoencoder_loss(
     The hole holds a few percent of the voxels. Cross-entropy alone makes thin bone whose place is
     uncertain too thin, as no voxel of it is then likely; Dice keeps its volume.
 
-    `fraction` (float32) and `hole` (bool), dense (z, y, x): the target's share of each voxel, and
-    where bone is missing. Candidates of coarser levels are judged by "is it in the strided target".
+    `fraction` (float32) and `hole` (bool), dense (batch, z, y, x): the target's share of each
+    voxel, and where bone is missing. Candidates of coarser levels are judged by "is it in the
+    strided target".
     """
     total = fraction.new_zeros(())
     for level in completion.levels:
@@ -37,13 +38,13 @@ def autoencoder_loss(
         if level.stride > 1:
             total = total + F.binary_cross_entropy_with_logits(level.logits, level.target.float())
             continue
-        z, y, x = level.coordinates[:, 1:].long().T
-        each = F.binary_cross_entropy_with_logits(level.logits, fraction[z, y, x], reduction="none")
+        places = level.coordinates.long().unbind(1)
+        each = F.binary_cross_entropy_with_logits(level.logits, fraction[places], reduction="none")
         total = total + each.mean()
-        in_hole = hole[z, y, x]
+        in_hole = hole[places]
         if hole_weight > 0.0 and bool(in_hole.any()):
             share = torch.sigmoid(level.logits[in_hole])
-            total = total + hole_weight * (1.0 - soft_dice(share, fraction[z, y, x][in_hole]))
+            total = total + hole_weight * (1.0 - soft_dice(share, fraction[places][in_hole]))
     return total
 
 

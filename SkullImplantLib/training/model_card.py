@@ -11,7 +11,7 @@ from ..cases.defects import USUAL_CM2
 from ..core.checksums import write_checksum
 from ..core.files import atomic_path
 from .log import LogRow
-from .training_options import FINE
+from .training_options import FINE, REGISTERED
 
 CARD = """# Model card: {name}
 
@@ -22,7 +22,7 @@ CARD = """# Model card: {name}
 | Network | {network} |
 | Inputs | {channels} |
 | Grid | {spacing_mm:g} mm in the standard pose of the head |
-| Iterations | {iterations}, {epochs:.1f} times through the cases |
+| Iterations | {iterations}, {heads} |
 | Weights | running average over the iterations (`training/average.py`) |
 | Started from | {started_from} |
 | Precision | products in {precision}, all else in float32 |
@@ -33,7 +33,7 @@ CARD = """# Model card: {name}
 Trained on {skulls}: {trained_on}.
 Held back for validation (never trained on): {validated_on}.
 Cut into each skull: {cases_per_skull} defects of the five kinds of SkullBreak, {areas}.
-{flaws}
+{shapes}
 
 {provenance}
 
@@ -66,6 +66,10 @@ VALIDATED = """Mean implant Dice over the held-back skulls, on the network's own
 **{network_dice:.3f}**, geometric prior alone {prior_dice:.3f}. The held-back skulls chose the
 iteration, so that unseen skulls score somewhat less; for those, at the CT's resolution, see
 `Testing/Benchmarks/`."""
+VALIDATED_ALONE = """Mean Dice over the held-back skulls, on the network's own grid: implant
+**{network_dice:.3f}**, whole skull {skull_dice:.4f}. The held-back skulls chose the
+iteration, so that unseen skulls score somewhat less; for those, at the CT's resolution, see
+`Testing/Benchmarks/`."""
 NOT_VALIDATED = """No skull was held back, so nothing here tells how good these weights are on an
 unseen one; train in the same way on some of the skulls and measure on the others to know. For the
 weights that ship, `Testing/Benchmarks/` does."""
@@ -90,6 +94,11 @@ FLAWS = (
     "In {share:.0%} of the cases the skull was given flaws of patients and scanners at random "
     "(healed\nrims, pores, metal, thick slices and others; see `cases/mask_flaws.py`), and "
     "bone was made\nthicker or thinner."
+)
+WARPED = (
+    "No case came twice: each is a skull warped a random part of the way to one or two others\n"
+    "(`training/registration.py`) and deformed, and the region of one of these defects, moved\n"
+    "about, is taken out of it (`training/endless.py`). All of them are clean."
 )
 FEW_SKULLS = 100
 MOST_ROWS = 12  # of the learning curve in the card; the log has them all
@@ -116,7 +125,7 @@ def write_model_card(weights: Path, metadata: dict[str, Any], rows: Sequence[Log
         spacing_mm=metadata["spacing_mm"],
         iterations=_iterations(metadata, rows),
         started_from=_started_from(metadata),
-        epochs=metadata["iteration"] / max(count * options["cases_per_skull"], 1),
+        heads=_heads(metadata),
         seed=options["seed"],
         skulls="1 skull" if count == 1 else f"{count} skulls",
         precision=metadata["precision"],
@@ -124,13 +133,9 @@ def write_model_card(weights: Path, metadata: dict[str, Any], rows: Sequence[Log
         validated_on=", ".join(metadata["validated_on"]) or "none",
         cases_per_skull=options["cases_per_skull"],
         areas="{:g} to {:g} cm²".format(*options.get("areas_cm2", USUAL_CM2)),
-        flaws=FLAWS.format(share=options["flaws"])
-        if options["flaws"]
-        else "All of them are clean.",
+        shapes=_shapes(options),
         provenance=options.get("provenance") or UNKNOWN_PROVENANCE,
-        measured=VALIDATED.format(**metadata["validation"])
-        if metadata["validation"]
-        else NOT_VALIDATED,
+        measured=_measured(metadata["validation"]),
         curve=curve_table(rows),
         options=options_table(options),
         limits=LIMITS.get(network, OF_ANY_NETWORK),
@@ -145,6 +150,28 @@ def _iterations(metadata: dict[str, Any], rows: Sequence[LogRow]) -> str:
     if not metadata["validation"]:
         return f"{iteration}"
     return f"best of {rows[-1].iteration if rows else iteration} at iteration {iteration}"
+
+
+def _heads(metadata: dict[str, Any]) -> str:
+    options = metadata["options"]
+    batch = options.get("batch", 1)
+    if options.get("shapes") == REGISTERED:
+        return "1 new case each" if batch == 1 else f"{batch} new cases each"
+    cases = max(len(metadata["trained_on"]) * options["cases_per_skull"], 1)
+    return f"{metadata['iteration'] * batch / cases:.1f} times through the cases"
+
+
+def _shapes(options: dict[str, Any]) -> str:
+    if options.get("shapes") == REGISTERED:
+        return WARPED
+    return FLAWS.format(share=options["flaws"]) if options["flaws"] else "All of them are clean."
+
+
+def _measured(validation: dict[str, Any] | None) -> str:
+    if not validation:
+        return NOT_VALIDATED
+    text = VALIDATED_ALONE if validation["prior_dice"] is None else VALIDATED
+    return text.format(**validation)
 
 
 def _started_from(metadata: dict[str, Any]) -> str:

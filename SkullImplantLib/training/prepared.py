@@ -164,7 +164,7 @@ def _prepare_skull(skull: SkullFile, folder: Path, options: CaseOptions) -> None
     known_shapes = options.known_shapes()
     known_shapes = known_shapes.without(known_shapes.skulls_like(skull.name))
     depth_mm = depth_within(whole)
-    complete = _working_copy(whole)
+    complete = working_copy(whole)
     pose = estimate_pose(complete, known_shapes)
     vault, to_standard = vault_of(complete, pose), index_to_standard(complete, pose)
     for k, name in enumerate(names):
@@ -269,7 +269,7 @@ def _keep_case(view: View, truth: _Truth, grid: sitk.Image, path: Path) -> None:
         )
 
 
-def _working_copy(mask: sitk.Image) -> sitk.Image:
+def working_copy(mask: sitk.Image) -> sitk.Image:
     """Return the mask at about `WORKING_SPACING_MM`, never finer than it came."""
     spacing = [max(s, WORKING_SPACING_MM) for s in mask.GetSpacing()]
     size = [max(1, round(n * s / t)) for n, s, t in zip(mask.GetSize(), mask.GetSpacing(), spacing)]

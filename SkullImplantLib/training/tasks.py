@@ -1,9 +1,10 @@
-"""The two things that can be trained, with one face: a network's loss on a case, and its bone.
+"""The two things that can be trained, with one face: a network's loss on cases, and its bone.
 
 `AutoEncoderTask` is the papers' network on the whole head, `RefinerTask` the fine stage around the
 defect, which starts from the geometric prior.
 """
 
+from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Protocol
 
@@ -36,8 +37,8 @@ class Task(Protocol):
     def network(self) -> SparseAutoEncoder | SparseRefiner:
         """What is trained."""
 
-    def loss(self, case: TrainingCase) -> torch.Tensor:
-        """Return the loss on one case, with gradients."""
+    def loss(self, cases: Sequence[TrainingCase]) -> torch.Tensor:
+        """Return the loss on a batch of cases, with gradients."""
 
     def bone(self, case: TrainingCase) -> np.ndarray:
         """Return the completed skull's voxels (z, y, x) on the case's box."""
@@ -74,30 +75,31 @@ class AutoEncoderTask:
             in_channels=_features(options),
             activation=options.activation,
             skip=options.skip,
+            keep_from=options.keep_from,
         )
         generator = torch.Generator().manual_seed(options.seed)
         self.network = SparseAutoEncoder(**asdict(self.configuration), generator=generator)
         self.network.recompute = options.memory == "recomputed"
         self.network.surplus = options.surplus
+        self.network.kept_in_training = options.keep_in_training
         self.network.to(self.device)
 
-    def loss(self, case: TrainingCase) -> torch.Tensor:
-        fraction = torch.from_numpy(case.target).to(self.device)
-        places = torch.nonzero(fraction >= 0.5).int()
-        batch = torch.zeros((len(places), 1), dtype=torch.int32, device=self.device)
-        target = Sites(torch.cat([batch, places], dim=1), stride=1)
-        options = self.options
+    def loss(self, cases: Sequence[TrainingCase]) -> torch.Tensor:
+        fraction = torch.from_numpy(np.stack([case.target for case in cases])).to(self.device)
+        target = Sites(torch.nonzero(fraction >= 0.5).int(), stride=1)
+        options, views = self.options, [case.view for case in cases]
         completion = autoencoded(
-            self.network, case.view, options.channels, options.residual, self.device, target
+            self.network, views, options.channels, options.residual, self.device, target
         )
-        hole = torch.from_numpy(case.view.hole_depth_mm > -JUDGED_MM).to(self.device)
+        missing = np.stack([view.hole_depth_mm > -JUDGED_MM for view in views])
+        hole = torch.from_numpy(missing).to(self.device)
         return autoencoder_loss(completion, fraction, hole, options.hole_weight)
 
     def bone(self, case: TrainingCase) -> np.ndarray:
         options = self.options
         with torch.inference_mode():
             completion = autoencoded(
-                self.network, case.view, options.channels, options.residual, self.device
+                self.network, [case.view], options.channels, options.residual, self.device
             )
         finest = completion.levels[-1]
         bone = np.zeros(case.target.shape, bool)
@@ -120,7 +122,10 @@ class RefinerTask:
         self.network = SparseRefiner(**asdict(self.configuration), generator=generator)
         self.network.to(self.device)
 
-    def loss(self, case: TrainingCase) -> torch.Tensor:
+    def loss(self, cases: Sequence[TrainingCase]) -> torch.Tensor:
+        return torch.stack([self._loss(case) for case in cases]).mean()
+
+    def _loss(self, case: TrainingCase) -> torch.Tensor:
         places, depth = refined(self.network, case.view, self.options.channels, self.device)
         index = tuple(places.cpu().numpy().T)
         judged = (case.view.from_hole_mm()[index] <= JUDGED_MM) & (case.view.skull[index] < 0.5)

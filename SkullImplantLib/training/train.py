@@ -20,19 +20,16 @@ import numpy as np
 import torch
 
 from ..cases.defects import checked_areas
-from ..cases.mask_flaws import smooth_noise
 from ..cases.skull_folder import SkullFile
 from ..core.checksums import sha256_of
 from ..core.progress import Progress, part, silent
 from ..errors import Remedy, SkullImplantError
-from ..geometry.shape_statistics import POPULATION_FILE
-from ..geometry.view import NOWHERE_MM, View
-from ..networks.autoencoder import SparseAutoEncoder
+from ..networks.autoencoder import Configuration, SparseAutoEncoder
 from ..networks.published import is_published, read_published
 from ..networks.weights import load_weights, save_weights
 from ..sparse.packing import packed_rows
-from .augmentation import AugmentationOptions, augment
 from .average import RunningAverage
+from .case_source import CaseSource, checked_shapes, source_of
 from .checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from .configuration import FILE_NAME, write_configuration
 from .learning_curve import draw_learning_curve
@@ -40,26 +37,27 @@ from .log import LogRow, read_log, write_log
 from .losses import JUDGED_MM
 from .model_card import write_model_card
 from .precision import Precision
-from .prepared import CaseOptions, TrainingCase, load_case, prepare_cases
 from .split import split_skulls
 from .tasks import Task, task_of
-from .training_options import TrainOptions, resolved
+from .training_options import REGISTERED, TrainOptions, resolved
 
 LOG = "log.csv"
 WARM_UP = 50  # iterations; Adam knows little of the gradients' size at first
 SLOWEST = 0.01  # share of the learning rate that is left at the end
 # What a run may be resumed with that it was not begun with; nothing that was learnt depends on it.
 FREE_TO_CHANGE = {"iterations", "minutes", "patience", "jobs", "provenance", "device", "memory"}
-# The prior of a training case is as good as this skull allows; of a patient it may be worse.
-PRIOR_NOISE_MM, PRIOR_NOISE_SCALE_MM = 0.2, 30.0
 
 
 @dataclass(frozen=True)
 class Score:
-    """Mean implant Dice over validation cases on the network's grid: network, and prior alone."""
+    """Mean Dice over validation cases on the network's grid: of the implant, by the network and by
+    the prior alone (None where there is none), and of the whole skull (None where the network sees
+    only a part).
+    """
 
     network_dice: float
-    prior_dice: float
+    prior_dice: float | None
+    skull_dice: float | None = None
 
 
 def train(
@@ -79,7 +77,7 @@ def train(
     same weights, also when it was interrupted and resumed. Raises `SkullImplantError` for options
     that make no network or a folder without usable skulls.
     """
-    options = resolved(options)
+    options = resolved(checked_shapes(options))
     task = task_of(options)
     checked_areas(options.areas_cm2)
     if options.patience is not None and options.validation_share == 0.0:
@@ -92,32 +90,15 @@ def train(
     learning, held_back = split_skulls(
         _wanted(skulls, options.leave_out), options.validation_share, options.seed
     )
-    wanted, where = _cases_for(task, options), cases or folder / "cases"
-    made = [
-        prepare_cases(some, where, wanted, options.jobs, part(progress, *share)) if some else []
-        for some, share in ((learning, (0.0, 0.3)), (held_back, (0.3, 0.4)))
-    ]
-    run = _Run(task, made[0], [load_case(path) for path in made[1]], folder, options)
+    where, preparing = cases or folder / "cases", part(progress, 0.0, 0.4)
+    source = source_of(learning, held_back, where, task.region, options, preparing)
+    run = _Run(task, source, folder, options)
     run.started_from = started_from
     if resume and run.checkpoint_path.exists():
         run.restore(load_checkpoint(run.checkpoint_path))
     write_configuration(folder / FILE_NAME, options)
     run.go(part(progress, 0.4, 1.0), [s.name for s in learning], [s.name for s in held_back])
     return run.weights_path
-
-
-def _cases_for(task: Task, options: TrainOptions) -> CaseOptions:
-    """Return which cases a task is trained on."""
-    return CaseOptions(
-        options.cases_per_skull,
-        task.region,
-        options.grid_mm,
-        options.seed,
-        options.flaws,
-        Path(options.population) if options.population else POPULATION_FILE,
-        options.leave_out,
-        options.areas_cm2,
-    )
 
 
 def _wanted(skulls: Sequence[SkullFile], leave_out: Sequence[str]) -> list[SkullFile]:
@@ -154,7 +135,10 @@ def _start_from(path: Path, task: Task, options: TrainOptions) -> dict[str, Any]
         "residual": options.residual,
     }
     told = {name: weights.metadata.get(name) for name in wanted}
-    if weights.configuration != task.configuration or told != wanted:
+    configuration = weights.configuration
+    if isinstance(configuration, Configuration):  # what is kept in use is no part of the weights
+        configuration = replace(configuration, keep_from=options.keep_from)
+    if configuration != task.configuration or told != wanted:
         raise SkullImplantError(
             f"The weights {path.name} are of another network, or of one with other inputs; train "
             "with the options in their model card.",
@@ -170,12 +154,11 @@ class _Run:
     def __init__(
         self,
         task: Task,
-        cases: list[Path],
-        checks: list[TrainingCase],
+        source: CaseSource,
         folder: Path,
         options: TrainOptions,
     ) -> None:
-        self.task, self.cases, self.checks = task, cases, checks
+        self.task, self.source = task, source
         self.folder, self.options = folder, options
         self.checkpoint_path = folder / "checkpoint.npz"
         self.weights_path = folder / "weights.npz"
@@ -243,16 +226,16 @@ class _Run:
         return max(dice[-patience:]) <= max(dice[:-patience])
 
     def step(self) -> float:
-        """One iteration: its case and augmentation depend on seed and number alone."""
+        """One iteration: its cases and augmentation depend on seed and number alone."""
         rng = np.random.default_rng([self.options.seed, self.iteration])
-        case = augmented(load_case(self.cases[rng.integers(len(self.cases))]), rng)
+        cases = [self.source.draw(rng) for _ in range(self.options.batch)]
         for group in self.optimiser.param_groups:
             group["lr"] = self.options.learning_rate * self.pace()
         self.task.network.train()
         self.optimiser.zero_grad(set_to_none=True)
         packed = packed_rows() if self.options.memory == "packed" else nullcontext()
         with self.precision.reduced(), packed:
-            loss = self.task.loss(case)
+            loss = self.task.loss(cases)
         if not bool(torch.isfinite(loss)):
             raise SkullImplantError(
                 f"The loss is not a number any more at iteration {self.iteration}.",
@@ -273,8 +256,7 @@ class _Run:
         """Validate, log, draw the curve, keep the best weights, and write the checkpoint."""
         with self.average.instead_of(self.task.network):
             score = self.validate()
-        dice = (score.network_dice, score.prior_dice) if score else (math.nan, math.nan)
-        self.rows.append(LogRow(self.iteration, round(loss, 4), *dice, round(minutes, 2)))
+        self.rows.append(_log_row(self.iteration, loss, score, minutes))
         write_log(self.folder / LOG, self.rows)
         draw_learning_curve(self.rows, self.folder / "learning-curve.png")
         options = json.loads(json.dumps(asdict(self.options)))
@@ -315,50 +297,28 @@ class _Run:
         )
 
     def validate(self) -> Score | None:
-        if not self.checks:
-            return None
         self.task.network.eval()
-        dice = []
-        for case in self.checks:
+        dice, skulls = [], []
+        for case in self.source.checks():
             free = (case.view.from_hole_mm() <= JUDGED_MM) & (case.view.skull < 0.5)
             truth = (case.target >= 0.5) & free
-            prior = case.view.depth_mm > 0.0
-            dice.append([_dice(bone & free, truth) for bone in (self.task.bone(case), prior)])
-        network, prior = np.mean(dice, axis=0)
-        return Score(round(float(network), 4), round(float(prior), 4))
+            made, prior = self.task.bone(case), case.view.depth_mm > 0.0
+            dice.append([_dice(bone & free, truth) for bone in (made, prior)])
+            skulls.append(_dice(made, case.target >= 0.5))
+        if not dice:
+            return None
+        by_network, by_prior = (round(float(mean), 4) for mean in np.mean(dice, axis=0))
+        return Score(
+            by_network,
+            None if self.options.shapes == REGISTERED else by_prior,
+            round(float(np.mean(skulls)), 4) if self.task.region == "head" else None,
+        )
 
 
-def augmented(case: TrainingCase, rng: np.random.Generator) -> TrainingCase:
-    """Return the case deformed, everything on it alike, and turned over every other time.
-
-    Mirror image and prior are a little worse than they were: the one laid on less exactly, the
-    other with a smooth error.
-    """
-    view = case.view
-    arrays = [view.skull, view.depth_mm, view.hole, *view.deviation_mm]
-    arrays += [case.target, case.depth_mm, view.mirror, view.opposite_hole]
-    low_mm = view.low_mm
-    if rng.random() < 0.5:
-        arrays = [np.ascontiguousarray(array[..., ::-1]) for array in arrays]
-        last_mm = low_mm[2] + (view.skull.shape[2] - 1) * view.spacing_mm
-        low_mm = (*low_mm[:2], -last_mm)
-    options = AugmentationOptions(mirror=False)
-    skull, depth_mm, hole, outer, thickness, target, true_mm, mirror, opposite = augment(
-        arrays[:-2], view.spacing_mm, rng, options, mirrored=arrays[-2:]
-    )
-    spacings_mm = [view.spacing_mm] * 3
-    error_mm = PRIOR_NOISE_MM * smooth_noise(skull.shape, spacings_mm, PRIOR_NOISE_SCALE_MM, rng)
-    view = View(
-        skull=skull,
-        mirror=mirror,
-        depth_mm=np.where(depth_mm > -NOWHERE_MM, depth_mm + error_mm, depth_mm),
-        hole=hole,
-        opposite_hole=opposite,
-        deviation_mm=np.stack([outer, thickness]),
-        spacing_mm=view.spacing_mm,
-        low_mm=low_mm,
-    )
-    return replace(case, view=view, target=target, depth_mm=true_mm)
+def _log_row(iteration: int, loss: float, score: Score | None, minutes: float) -> LogRow:
+    found = (score.network_dice, score.prior_dice, score.skull_dice) if score else (None,) * 3
+    network, prior, skull = (math.nan if dice is None else dice for dice in found)
+    return LogRow(iteration, round(loss, 4), network, prior, round(minutes, 2), skull)
 
 
 def _dice(a: np.ndarray, b: np.ndarray) -> float:

@@ -7,6 +7,7 @@ FINE = "fine"  # the sparse U-Net around the defect; the others are auto-encoder
 FINE_SPACING_MM, COARSE_SPACING_MM = 1.5, 2.0
 # Super-resolution, by the auto-encoder that does it.
 SUPERRES_NETWORKS = {"superres": "ch1", "superres-ch2": "ch2"}
+REGISTERED = "registered"  # shapes without end, by registration of the skulls with each other
 
 
 @dataclass(frozen=True)
@@ -18,12 +19,19 @@ class TrainOptions:
             for which the options of inputs, prior and defects say nothing.
         channels: what it sees (`networks.inputs.CHANNELS`).
         spacing_mm: of its grid; None is 1.5 for `fine` and 2 for an auto-encoder.
-        activation, skip, hole_weight, residual: of the auto-encoders alone. `hole_weight` is the
-            weight of the Dice term on the hole, 0 is the papers' loss. `residual`: the finest level
-            adds to the prior's belief (`networks.inputs.starting_logit`) instead of beginning from
-            nothing.
+        activation, skip, keep_from, keep_in_training, hole_weight, residual: of the auto-encoders
+            alone. `keep_from` is the least probability at which coarser levels keep a candidate in
+            use and validation, `keep_in_training` the same while training, where the target is kept
+            too; the papers' are 0.5. From nothing only 0.5 learns to fill a hole, as there what is
+            offered in it mostly is bone; a lower one then teaches to tell it from what is not.
+            `hole_weight` is the weight of the Dice term on the hole, 0 is the papers' loss.
+            `residual`: the finest level adds to the prior's belief
+            (`networks.inputs.starting_logit`) instead of beginning from nothing.
 
     On what:
+        shapes: `own`: each skull as it is, with the defects cut into it. `registered`: endless
+            cases of skulls warped towards one another (`training/endless.py`), for auto-encoders
+            that see the skull alone; these have no flaws.
         leave_out: names of skulls in the folder that are not used, nor known to the prior.
         population: the file of the prior's shape statistics; empty is the shipped one.
         provenance: sentences for the model card: where the skulls come from, whether from CT or
@@ -39,7 +47,8 @@ class TrainOptions:
         start: a weight file to start from instead of from nothing, of the same network and inputs:
             weights of many skulls learn a hospital's few in less time. Or a checkpoint (`.pth`) of
             a published auto-encoder, whose one channel is `skull`.
-        iterations: one case each; the learning rate falls along half a cosine to the last.
+        batch: cases an iteration, normalised together in an auto-encoder.
+        iterations: one batch each; the learning rate falls along half a cosine to the last.
         minutes: stop after so long even if iterations are left; None is never.
         patience: stop after so many validations without a better one; None is never.
         validate_every: iterations.
@@ -59,8 +68,11 @@ class TrainOptions:
     spacing_mm: float | None = None
     activation: Literal["relu", "elu"] = "relu"
     skip: Literal["none", "add"] = "add"
+    keep_from: float = 0.5
+    keep_in_training: float = 0.5
     hole_weight: float = 2.0
     residual: bool = True
+    shapes: Literal["own", "registered"] = "own"
     leave_out: tuple[str, ...] = ()
     population: str = ""
     provenance: str = ""
@@ -69,6 +81,7 @@ class TrainOptions:
     flaws: float = 0.5
     validation_share: float = 0.15
     start: str = ""
+    batch: int = 1
     iterations: int = 3000
     minutes: float | None = None
     patience: int | None = None

@@ -180,6 +180,35 @@ def test_in_evaluation_the_target_is_only_marked():
     assert result.levels[1].target.shape == (0,)
 
 
+def test_unlikely_candidates_of_coarser_levels_may_be_kept_in_use_and_only_there():
+    x, shy = double(sparse.from_dense(shell())), -1.0  # a probability of 0.27 everywhere
+    target = sparse.from_dense(shell(1)).sites
+    counts = {}
+    for keep_from in (0.5, 0.25):
+        network = never(random_network(keep_from=keep_from), shy)
+        counts[keep_from] = [len(level.logits) for level in network(x, bounds=SHAPE).levels]
+        assert len(network(x).coordinates) == 0  # the finest level keeps the likely alone
+        trained = network.train()(x, target=target, bounds=SHAPE).levels
+        counts[keep_from, "training"] = [len(level.logits) for level in trained]
+    coarse, fine = counts[0.25]
+    assert counts[0.5] == [coarse, 0] and fine > 0
+    assert counts[0.5, "training"] == counts[0.25, "training"]
+
+
+def test_unlikely_candidates_may_be_kept_while_training_but_never_many_times_the_target():
+    network = random_network((4, 5, 6, 7)).train()
+    network.surplus = 1.0
+    x, target = double(sparse.from_dense(shell())), sparse.from_dense(shell(1)).sites
+    offered = []
+    for network.kept_in_training in (0.5, 1e-9):
+        for level in network(x, target=target, bounds=SHAPE).levels[:-1]:
+            kept = network.keeps(level)
+            assert kept[level.target].all()
+            assert int((kept & ~level.target).sum()) <= int(level.target.sum())
+            offered.append(int(kept.sum()))
+    assert offered[0] < offered[2]
+
+
 def test_where_nothing_survives_the_rest_is_empty():
     result = never(random_network(channels=(2, 3, 4, 5)))(double(sparse.from_dense(shell())))
     assert len(result.levels[0].logits) > 0
@@ -256,6 +285,8 @@ def test_configurations():
         lambda: Configuration((8, 0)),
         lambda: Configuration((8, 8), activation="tanh"),
         lambda: Configuration((8, 8), skip="cat"),
+        lambda: Configuration((8, 8), keep_from=0.0),
+        lambda: Configuration((8, 8), keep_from=0.6),
     ):
         with pytest.raises(SkullImplantError):
             wrong()

@@ -21,12 +21,13 @@ from SkullImplantLib.networks.autoencoder import Decoded, Level
 from SkullImplantLib.networks.inputs import starting_logit, whole_head
 from SkullImplantLib.networks.weights import load_weights
 from SkullImplantLib.training.average import KEPT, RunningAverage
+from SkullImplantLib.training.case_source import augmented
 from SkullImplantLib.training.configuration import read_configuration
 from SkullImplantLib.training.log import LogRow, read_log
 from SkullImplantLib.training.losses import autoencoder_loss, refiner_loss
 from SkullImplantLib.training.precision import Precision
 from SkullImplantLib.training.prepared import load_case
-from SkullImplantLib.training.train import WARM_UP, _Run, augmented, train
+from SkullImplantLib.training.train import WARM_UP, _Run, train
 from SkullImplantLib.training.training_options import TrainOptions
 
 QUICK = TrainOptions(
@@ -109,7 +110,8 @@ def test_resumed_training_ends_like_an_uninterrupted_one(
     for name, value in one.state.items():
         assert torch.equal(value, two.state[name]), name
     again = read_log(tmp_path / "cut" / "log.csv")
-    assert [replace(row, minutes=0) for row in again] == [replace(row, minutes=0) for row in log]
+    # As text: what is not a number equals nothing.
+    assert [str(replace(r, minutes=0)) for r in again] == [str(replace(r, minutes=0)) for r in log]
     assert [row.iteration for row in log] == [4, 8]
 
 
@@ -291,8 +293,8 @@ def test_the_papers_loss_is_the_plain_sum_of_the_levels() -> None:
     places = torch.tensor([[0, 0, 0, 0], [0, 0, 0, 2]], dtype=torch.int32)
     coarse = Level(2, places, logits, torch.tensor([True, False]))
     fine = Level(1, places, logits, torch.tensor([True, False]))
-    fraction = torch.zeros(2, 2, 4)
-    fraction[0, 0, 0] = 1.0
+    fraction = torch.zeros(1, 2, 2, 4)
+    fraction[0, 0, 0, 0] = 1.0
     loss = autoencoder_loss(Decoded([coarse, fine]), fraction, fraction > 2.0, 0.0)
     once = (np.log1p(np.exp(-2.0)) + np.log1p(np.exp(-1.0))) / 2
     assert float(loss) == pytest.approx(2 * once, rel=1e-6)
