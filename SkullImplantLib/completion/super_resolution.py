@@ -16,7 +16,7 @@ from ..networks.superres import (
     CoarseMask,
     coarse_mask,
     coarse_view,
-    filled_by_network,
+    logits_by_network,
     places_of,
 )
 from ..networks.weights import Weights
@@ -29,6 +29,11 @@ SLAB_VOXELS, AROUND_VOXELS = 64, 32
 MARGIN_COARSE = 2.0
 # A grid that differs by less is the same one.
 SAME_SPACING = 1.01
+# Logits are kept in so many steps up to this.
+LOGIT_STEPS, SUREST_LOGIT = 127, 4.0
+# A coarse voxel is set where it is at least half full, so that a mask's volume is about right, and
+# the surface lies where it encloses as much: at a logit near 0, at most so far from it.
+MOST_SHIFT = 1.0
 # Of the volume, by thin bone that comes back or goes; more is not the same skull.
 USUAL_CHANGE = 0.15
 # A head at 0.25 mm, as for inputs (`reading/input.py`).
@@ -89,19 +94,23 @@ def super_resolve(
         raise SkullImplantError("The mask is empty; check the bone threshold.")
     coarse = coarse_mask(filled, mask.GetSpacing()[::-1])
     at = places_of(grid, mask)
-    fine = np.zeros(grid.GetSize()[::-1], bool)
+    # Logits in a byte each: the finest grids have a voxel for each byte of an eighth of a gigabyte.
+    fine = np.full(grid.GetSize()[::-1], -LOGIT_STEPS, np.int8)
     ran_on = device
     for whole, kept in _slabs(coarse, at):
         progress(whole[0].start / len(fine), f"refining the mask ({ran_on.type})")
         view = coarse_view(coarse, [axis[part] for axis, part in zip(at, whole)])
         found, ran_on = on_device_or_cpu(
-            lambda where, view=view: filled_by_network(network.to(where), view, where),  # type: ignore[misc]
+            lambda where, view=view: logits_by_network(network.to(where), view, where),  # type: ignore[misc]
             ran_on,
         )
-        fine[(kept, *whole[1:])] = found[kept.start - whole[0].start :][: kept.stop - kept.start]
+        part = found[kept.start - whole[0].start :][: kept.stop - kept.start]
+        steps = np.rint(np.clip(part / SUREST_LOGIT, -1.0, 1.0) * LOGIT_STEPS)
+        fine[(kept, *whole[1:])] = steps.astype(np.int8)
+    volume_mm3 = np.count_nonzero(filled) * voxel_volume_mm3(mask)
+    result = image_like(fine > _level(fine, volume_mm3 / voxel_volume_mm3(grid)), grid)
     progress(1.0, "mask refined")
     notes = () if ran_on == device else (GPU_TOO_SMALL,)
-    result = image_like(fine, grid)
     return Finer(result, ran_on.type, (*notes, *_change_of_volume(mask, result)))
 
 
@@ -118,6 +127,18 @@ def network_of(weights: Weights, engine: str = "torch") -> SparseAutoEncoder:
             "`skull-implant train --network superres` wrote."
         )
     return network
+
+
+def _level(logits: np.ndarray, wanted_voxels: float) -> int:
+    """Return the level, in steps of logits (int8), above which about so many voxels lie."""
+    counts = np.bincount(logits.ravel().view(np.uint8), minlength=256)
+    steps = np.arange(256).astype(np.uint8).view(np.int8)
+    order = np.argsort(-steps.astype(int))
+    above = np.cumsum(counts[order]) - counts[order]
+    # Above[k]: voxels of more than the k-th largest step.
+    nearest = steps[order][np.abs(above - wanted_voxels).argmin()]
+    most = round(MOST_SHIFT / SUREST_LOGIT * LOGIT_STEPS)
+    return int(np.clip(nearest, -most, most))
 
 
 def _change_of_volume(before: sitk.Image, after: sitk.Image) -> tuple[str, ...]:

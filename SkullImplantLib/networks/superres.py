@@ -146,16 +146,19 @@ def rearranged_by_network(
     return decoded
 
 
-def filled_by_network(
+def logits_by_network(
     network: SparseAutoEncoder, view: CoarseView, device: torch.device
-) -> NDArray[np.bool_]:
-    """Return the fine mask (z, y, x)."""
+) -> Singles:
+    """Return how sure the network is of bone in each fine voxel (z, y, x), as a logit.
+
+    -infinity where it made no candidate of a voxel.
+    """
     with torch.inference_mode():
         finest = rearranged_by_network(network, [view], device).levels[-1]
-    filled = np.zeros(view.depth_mm.shape, bool)
+    logits = np.full(view.depth_mm.shape, -np.inf, np.float32)
     places = finest.coordinates[:, 1:].cpu().numpy()
-    filled[tuple(places.T)] = finest.logits.cpu().numpy() > 0.0
-    return filled
+    logits[tuple(places.T)] = finest.logits.float().cpu().numpy()
+    return logits
 
 
 def places_of(fine: sitk.Image, coarse: sitk.Image) -> tuple[Singles, Singles, Singles]:

@@ -19,7 +19,7 @@ from ..cases.skull_folder import SkullFile, named_skulls
 from ..core.progress import Progress, part, silent
 from ..errors import Remedy, SkullImplantError
 from ..networks.autoencoder import SparseAutoEncoder, named_configuration
-from ..networks.superres import FEATURES, TASK, filled_by_network, rearranged_by_network
+from ..networks.superres import FEATURES, TASK, logits_by_network, rearranged_by_network
 from ..networks.weights import load_weights, save_weights
 from ..sparse import Sites
 from .average import RunningAverage
@@ -235,7 +235,7 @@ class _Run:
         dice = []
         for case in self.checks:
             truth = case.fraction >= 0.5
-            made = filled_by_network(self.network, case.view, self.device)
+            made = logits_by_network(self.network, case.view, self.device) > 0.0
             dice.append([_dice(mask, truth) for mask in (made, case.view.depth_mm > 0.0)])
         if not dice:
             return math.nan, math.nan

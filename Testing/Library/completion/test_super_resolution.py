@@ -72,22 +72,23 @@ def test_an_axis_that_is_finer_keeps_its_spacing() -> None:
     assert fine.GetSpacing() == (0.5, 0.5, 1.0)
 
 
-def test_without_a_correction_it_is_the_interpolated_distance() -> None:
+def test_without_a_correction_it_is_the_interpolated_distance_at_the_coarse_volume() -> None:
     coarse = ball((3.0, 3.0, 3.0))
     fine = super_resolve(coarse, 1.0, weights())
     mask = coarse_mask(array_of(coarse) > 0, (3.0, 3.0, 3.0))
     at = [(np.arange(3 * n) + 0.5) / 3 - 0.5 for n in array_of(coarse).shape]
-    view = coarse_view(mask, at)
-    assert np.array_equal(array_of(fine.mask) > 0, view.depth_mm > 0.0)
+    depth_mm, filled = coarse_view(mask, at).depth_mm, array_of(fine.mask) > 0
+    # A step of a logit is finer than this.
+    assert depth_mm[filled].min() > depth_mm[~filled].max() - 0.05
     volumes = [np.count_nonzero(array_of(m)) * voxel_volume_mm3(m) for m in (coarse, fine.mask)]
-    assert volumes[1] == pytest.approx(volumes[0], rel=0.05)
+    assert volumes[1] == pytest.approx(volumes[0], rel=0.02)
 
 
 def test_what_the_network_says_moves_the_surface_outward() -> None:
     coarse = ball((2.0, 2.0, 4.0))
     before, after = (
         np.count_nonzero(array_of(super_resolve(coarse, 1.0, weights(said)).mask))
-        for said in (0.0, 2.0)
+        for said in (0.0, 3.0)
     )
     assert after > 1.05 * before
 
