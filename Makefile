@@ -1,6 +1,6 @@
 # Everything a newcomer types. `make demo` and `make test` set up what they need by themselves.
 .PHONY: help setup demo panel test test-fast test-random lint map screenshots population weights benchmark \
-	leave-one-out ablation fit minkowski clean
+	leave-one-out ablation fit superres-weights tables minkowski clean
 
 PYTHON := .venv/bin/python
 STAMP := .venv/.setup-complete
@@ -10,6 +10,8 @@ PYTEST := $(PYTHON) -m pytest -n $(JOBS)
 DATA ?= ../shared/data
 TABLES := Testing/Benchmarks/accuracy
 FIT := Testing/Benchmarks/fit
+PAPERS := Testing/Benchmarks
+RESOURCES := SkullImplantLib/resources
 MODELS ?= prior $(TABLES)/fine.npz
 CT_SKULLS := visible-human-male vismale unc-cthead-ct visible-human-female-ct
 RECIPE := --leave-out average-19y --areas-cm2 20 120 --flaws 0.25 --threads 1 --jobs 2
@@ -82,6 +84,22 @@ ablation: setup  ## the table of what each input of the network is worth (2 hour
 fit: setup  ## how implants fit, measured from outside: 24 cases at 5 clearances (2 hours; needs the real skulls)
 	$(PYTHON) $(FIT)/judge.py --data $(DATA)/test --run $$(git describe --always --dirty) \
 		--before $(FIT)/before/fit.json -o $(FIT) --pictures $(FIT)/pictures
+
+superres-weights: setup  ## train the shipped weights of super-resolution (an hour and a half; needs the real skulls)
+	.venv/bin/skull-implant train $(DATA)/train -o build/superres-start --network superres \
+		--leave-out average-19y --threads 1 --iterations 2600 --learning-rate 2e-3 --provenance "$(SOURCES)"
+	.venv/bin/skull-implant train $(DATA)/train -o build/superres --network superres \
+		--start build/superres-start/weights.npz --leave-out average-19y --threads 1 \
+		--iterations 2400 --learning-rate 1.5e-3 --provenance "$(SOURCES)"
+	cp build/superres/weights.npz $(RESOURCES)/superres.npz
+	cp build/superres/weights.npz.sha256 $(RESOURCES)/superres.npz.sha256
+
+tables: setup  ## the papers' tables on this machine's processor; rows that are there are kept (needs the real skulls)
+	$(PYTHON) $(PAPERS)/superres/superres_table.py $(DATA) $(RESOURCES)/superres.npz
+	$(PYTHON) $(PAPERS)/published.py $(DATA)/train $(DATA)/test -o $(PAPERS)/published \
+		--work build/published --rows ch1-64 ch1-128
+	.venv/bin/skull-implant benchmark memory -o $(PAPERS)/memory
+	$(PYTHON) $(PAPERS)/papers_report.py
 
 minkowski: setup  ## build and install MinkowskiEngine (CPU), the optional second engine
 	@sh .ci/install-minkowski
