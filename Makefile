@@ -1,6 +1,6 @@
 # Everything a newcomer types. `make demo` and `make test` set up what they need by themselves.
 .PHONY: help setup demo panel test test-fast test-random lint map screenshots population weights benchmark \
-	leave-one-out ablation fit superres-weights tables minkowski clean
+	leave-one-out ablation fit superres tables minkowski clean
 
 PYTHON := .venv/bin/python
 STAMP := .venv/.setup-complete
@@ -85,14 +85,9 @@ fit: setup  ## how implants fit, measured from outside: 24 cases at 5 clearances
 	$(PYTHON) $(FIT)/judge.py --data $(DATA)/test --run $$(git describe --always --dirty) \
 		--before $(FIT)/before/fit.json -o $(FIT) --pictures $(FIT)/pictures
 
-superres-weights: setup  ## train the shipped weights of super-resolution (an hour and a half; needs the real skulls)
-	.venv/bin/skull-implant train $(DATA)/train -o build/superres-start --network superres \
-		--leave-out average-19y --threads 1 --iterations 2600 --learning-rate 2e-3 --provenance "$(SOURCES)"
-	.venv/bin/skull-implant train $(DATA)/train -o build/superres --network superres \
-		--start build/superres-start/weights.npz --leave-out average-19y --threads 1 \
-		--iterations 2400 --learning-rate 1.5e-3 --provenance "$(SOURCES)"
-	cp build/superres/weights.npz $(RESOURCES)/superres.npz
-	cp build/superres/weights.npz.sha256 $(RESOURCES)/superres.npz.sha256
+superres: setup  ## weights for super-resolution, into training/superres (an hour and a half; needs the real skulls)
+	.venv/bin/skull-implant train $(DATA)/train -o training/superres --network superres --resume \
+		--leave-out average-19y --threads 1 --iterations 5000 --learning-rate 2e-3 --provenance "$(SOURCES)"
 
 tables: setup  ## the papers' tables on this machine's processor; rows that are there are kept (needs the real skulls)
 	$(PYTHON) $(PAPERS)/superres/superres_table.py $(DATA) $(RESOURCES)/superres.npz
