@@ -206,7 +206,8 @@ class _Run:
         # Cases are endless, so the last iteration has seen most; none is chosen by its score.
         metadata = {
             "task": TASK,
-            "options": self._options(),
+            # A path on this machine is nobody's business.
+            "options": self._options() | {"start": Path(self.options.start).name},
             "precision": self.precision.name,
             "iteration": self.iteration,
             "trained_on": [skull.name for skull in self.skulls],
