@@ -17,14 +17,14 @@ from SkullImplantLib.training.prepared import TrainingCase
 @dataclass(frozen=True)
 class LevelCounts:
     """Cells of one level in one case: `missing` are in the truth, hold missing bone and none that
-    is left; of them `offered` are candidates, `kept` survive, `told` survive where coarser levels
-    are told the truth. `spurious` survive in the region taken out, outside the truth.
+    is left; of them `offered` are candidates, `sure` are seen as bone, `told` where coarser levels
+    are told the truth. `spurious` are in the region taken out, outside the truth.
     """
 
     stride: int
     missing: int
     offered: int
-    kept: int
+    sure: int
     told: int
     spurious: int
     candidates: int
@@ -49,7 +49,7 @@ def level_counts(weights: Weights, case: TrainingCase) -> tuple[np.ndarray, list
         stride, region = own.stride, _coarse(case.view.hole, own.stride)
         true, bone = (_coarse(mask, stride) for mask in (truth, left))
         missing = true & ~bone & region
-        offered, kept, helped = (
+        offered, sure, helped = (
             _marked(level.coordinates[chosen], stride, missing.shape)
             for level, chosen in (
                 (own, slice(None)),
@@ -62,9 +62,9 @@ def level_counts(weights: Weights, case: TrainingCase) -> tuple[np.ndarray, list
                 stride,
                 int(missing.sum()),
                 int((offered & missing).sum()),
-                int((kept & missing).sum()),
+                int((sure & missing).sum()),
                 int((helped & missing).sum()),
-                int((kept & region & ~true & ~bone).sum()),
+                int((sure & region & ~true & ~bone).sum()),
                 len(own.logits),
             )
         )
