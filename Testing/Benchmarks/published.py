@@ -21,7 +21,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from published_levels import LevelCounts, level_counts, level_table
+from published_levels import completed, level_counts, level_table
 
 from SkullImplantLib.cases.skull_folder import skulls_in
 from SkullImplantLib.core.files import atomic_path
@@ -32,11 +32,14 @@ from SkullImplantLib.evaluation.judging import Trial
 from SkullImplantLib.evaluation.suite import evaluate_suite
 from SkullImplantLib.evaluation.suite_cases import CompleteSkull, SuiteCase, suite_cases
 from SkullImplantLib.geometry.frame import standard_grid
-from SkullImplantLib.networks.weights import Weights, load_weights
+from SkullImplantLib.networks.autoencoder import Configuration
+from SkullImplantLib.networks.weights import load_weights
 from SkullImplantLib.training.endless import case_without_prior
+from SkullImplantLib.training.log import read_log
 from SkullImplantLib.training.losses import JUDGED_MM
+from SkullImplantLib.training.model_card import write_model_card
 from SkullImplantLib.training.prepared import TrainingCase
-from SkullImplantLib.training.train import train
+from SkullImplantLib.training.train import LOG, train
 from SkullImplantLib.training.training_options import TrainOptions
 
 ALONE = TrainOptions(
@@ -60,7 +63,6 @@ ALONE = TrainOptions(
 GROUPS = ("MRI skulls", "CT skulls")
 CTS = ("unc-cthead-ct", "visible-human-female-ct")
 KEPT_FROM = (0.5, 0.3, 0.2, 0.1, 0.05)
-SAVED = ("weights.npz", "weights.npz.sha256", "weights.md")
 
 
 @dataclass(frozen=True)
@@ -130,14 +132,10 @@ def main() -> None:
     cases = suite_cases([options.test], SuiteOptions(defects=options.defects), options.population)
     for weights in [*trained, *options.weights]:
         print(f"{weights.stem}: measuring", flush=True)
-        _keep(weights.stem, _measured(weights, cases, options), options.work)
-    stored = [
-        json.loads(path.read_text(encoding="utf-8"))
-        for path in sorted((options.work / "measured").glob("*.json"))
-    ]
-    options.output.mkdir(parents=True, exist_ok=True)
-    with atomic_path(options.output / "published.md") as temporary:
-        temporary.write_text(table_of(stored), encoding="utf-8")
+        found = _on_grids(weights, cases)
+        _keep(found, options)
+        if not options.only_grid:
+            _keep(found | {"designs": _designs(weights, options)}, options)
 
 
 def _trained(row: Row, options: argparse.Namespace) -> Path:
@@ -152,38 +150,45 @@ def _trained(row: Row, options: argparse.Namespace) -> Path:
         recipe = replace(recipe, start=str(options.work / f"{recipe.start}.npz"))
     folder = options.work / row.name
     train(skulls_in(options.training), folder, recipe, True, options.work / "cases", told)
-    for name in SAVED:
-        shutil.copyfile(folder / name, options.work / name.replace("weights", row.name))
-    return options.work / f"{row.name}.npz"
+    named = options.work / f"{row.name}.npz"
+    shutil.copyfile(folder / "weights.npz", named)
+    write_model_card(named, load_weights(folder / "weights.npz").metadata, read_log(folder / LOG))
+    return named
 
 
-def _keep(name: str, measured: dict[str, Any], work: Path) -> None:
-    path = work / "measured" / f"{name}.json"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with atomic_path(path) as temporary:
-        temporary.write_text(json.dumps(measured, indent=1), encoding="utf-8")
+def _keep(found: dict[str, Any], options: argparse.Namespace) -> None:
+    """Keep what was measured of weights, and write the table of all that is kept."""
+    folder = options.work / "measured"
+    for each in (folder, options.output):
+        each.mkdir(parents=True, exist_ok=True)
+    with atomic_path(folder / f"{found['name']}.json") as temporary:
+        temporary.write_text(json.dumps(found, indent=1), encoding="utf-8")
+    stored = [json.loads(path.read_text("utf-8")) for path in sorted(folder.glob("*.json"))]
+    with atomic_path(options.output / "published.md") as temporary:
+        temporary.write_text(table_of(stored), encoding="utf-8")
 
 
-def _measured(
-    path: Path, cases: Sequence[SuiteCase], options: argparse.Namespace
-) -> dict[str, Any]:
-    """Return all that is measured of one weight file, as JSON."""
+def _on_grids(path: Path, cases: Sequence[SuiteCase]) -> dict[str, Any]:
+    """Return, as JSON, all that is measured of one weight file on its own grid."""
     weights = load_weights(path)
+    assert isinstance(weights.configuration, Configuration)
     seen = [_seen(case, float(weights.metadata["spacing_mm"])) for case in cases]
+    free = [(s.view.from_hole_mm() <= JUDGED_MM) & (s.view.skull < 0.5) for s in seen]
     groups = [_group(case.skull) for case in cases]
-    on_grid = [_on_grid(weights, *each) for each in zip(seen, groups)]
-    scores, counts = zip(*on_grid)
+    made, counts = zip(*(level_counts(weights, case) for case in seen))
+    scores = [_score(*each) for each in zip(made, seen, free, groups)]
     kept = []
     for keep_from in KEPT_FROM:
         other = replace(weights, configuration=replace(weights.configuration, keep_from=keep_from))
-        some = [_on_grid(other, *each)[0] for each in zip(seen, groups)]
+        made = [completed(other, case) for case in seen]
+        some = [_score(*each) for each in zip(made, seen, free, groups)]
         kept.append([keep_from, *(_mean(some, n) for n in ("skull_dice", "implant_dice"))])
-    found: dict[str, Any] = {
+    told = weights.metadata
+    return {
         "name": path.stem,
-        "spacing_mm": weights.metadata["spacing_mm"],
-        "network": weights.metadata["options"]["network"],
-        "hole_weight": weights.metadata["options"]["hole_weight"],
-        "iteration": weights.metadata["iteration"],
+        "spacing_mm": told["spacing_mm"],
+        "hole_weight": told["options"]["hole_weight"],
+        "iteration": told["iteration"],
         "cases": len(cases),
         "grid": {group: _means(scores, group) for group in GROUPS},
         "keep_from": weights.configuration.keep_from,
@@ -191,23 +196,24 @@ def _measured(
         "levels": level_table(counts),
         "designs": {},
     }
-    if not options.only_grid:
-        data, _ = evaluate_suite(
-            [options.test],
-            Trial(
-                options.work / "designs" / path.stem,
-                replace(EXACT, model=str(path)),
-                options.population,
-            ),
-            SuiteOptions(defects=options.defects),
-            RunOptions(),
-        )
-        rows = data["cases"]
-        found["designs"] = {
-            group: _design_means([row for row in rows if _group(row["skull"]) == group])
-            for group in GROUPS
-        }
-    return found
+
+
+def _designs(path: Path, options: argparse.Namespace) -> dict[str, Any]:
+    """Return, as JSON, how well skulls are designed with one weight file."""
+    data, _ = evaluate_suite(
+        [options.test],
+        Trial(
+            options.work / "designs" / path.stem,
+            replace(EXACT, model=str(path)),
+            options.population,
+        ),
+        SuiteOptions(defects=options.defects),
+        RunOptions(),
+    )
+    return {
+        group: _design_means([row for row in data["cases"] if _group(row["skull"]) == group])
+        for group in GROUPS
+    }
 
 
 def _group(skull: str) -> str:
@@ -224,20 +230,15 @@ def _seen(case: SuiteCase, spacing_mm: float) -> TrainingCase:
     return case_without_prior(case.name, target, skull, hole, spacing_mm)
 
 
-def _on_grid(
-    weights: Weights, case: TrainingCase, group: str
-) -> tuple[GridScore, list[LevelCounts]]:
-    """Return how well the network completes a case on its own grid, and what each level did."""
-    made, counts = level_counts(weights, case)
+def _score(made: np.ndarray, case: TrainingCase, free: np.ndarray, group: str) -> GridScore:
+    """Return how well a skull was completed; `free` is where bone might be added."""
     truth = case.target >= 0.5
-    free = (case.view.from_hole_mm() <= JUDGED_MM) & (case.view.skull < 0.5)
-    score = GridScore(
+    return GridScore(
         group,
         _dice(made, truth),
         int((made ^ truth).sum()) / int(truth.sum()),
         _dice(made & free, truth & free),
     )
-    return score, counts
 
 
 def _dice(a: np.ndarray, b: np.ndarray) -> float:

@@ -40,9 +40,7 @@ def level_counts(weights: Weights, case: TrainingCase) -> tuple[np.ndarray, list
     with torch.inference_mode():
         alone = autoencoded(network, [case.view], channels, False, torch.device("cpu"))
         told = _told(network, case, channels, target)
-    made = np.zeros(truth.shape, bool)
-    finest = alone.levels[-1]
-    made[tuple(finest.coordinates[:, 1:].numpy().T)] = finest.logits.numpy() > 0
+    made = _bone(alone, truth.shape)
     left = case.view.skull >= THINNEST_FRACTION
     counts = []
     for own, aided in zip(alone.levels, told.levels):
@@ -69,6 +67,23 @@ def level_counts(weights: Weights, case: TrainingCase) -> tuple[np.ndarray, list
             )
         )
     return made, counts
+
+
+def completed(weights: Weights, case: TrainingCase) -> np.ndarray:
+    """Return the completed skull (z, y, x; bool)."""
+    network = weights.network()
+    assert isinstance(network, SparseAutoEncoder)
+    channels = weights.metadata["channels"]
+    with torch.inference_mode():
+        made = autoencoded(network, [case.view], channels, False, torch.device("cpu"))
+    return _bone(made, case.target.shape)
+
+
+def _bone(made: Decoded, shape: tuple[int, ...]) -> np.ndarray:
+    bone = np.zeros(shape, bool)
+    finest = made.levels[-1]
+    bone[tuple(finest.coordinates[:, 1:].numpy().T)] = finest.logits.numpy() > 0
+    return bone
 
 
 def level_table(cases: Sequence[Sequence[LevelCounts]]) -> list[list[str]]:
