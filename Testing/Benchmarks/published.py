@@ -13,7 +13,6 @@ they are.
 
 import argparse
 import json
-import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -22,6 +21,7 @@ from typing import Any
 import numpy as np
 import torch
 from published_levels import completed, level_counts, level_table
+from published_table import CTS, GROUPS, KEPT_FROM, table_of
 
 from SkullImplantLib.cases.skull_folder import skulls_in
 from SkullImplantLib.core.files import atomic_path
@@ -33,12 +33,13 @@ from SkullImplantLib.evaluation.suite import evaluate_suite
 from SkullImplantLib.evaluation.suite_cases import CompleteSkull, SuiteCase, suite_cases
 from SkullImplantLib.geometry.frame import standard_grid
 from SkullImplantLib.networks.autoencoder import Configuration
-from SkullImplantLib.networks.weights import load_weights
-from SkullImplantLib.training.endless import case_without_prior
+from SkullImplantLib.networks.weights import load_weights, save_weights
+from SkullImplantLib.training.endless import case_without_prior, held_back_cases
 from SkullImplantLib.training.log import read_log
 from SkullImplantLib.training.losses import JUDGED_MM
 from SkullImplantLib.training.model_card import write_model_card
 from SkullImplantLib.training.prepared import TrainingCase
+from SkullImplantLib.training.standard_skulls import load_standard_skull
 from SkullImplantLib.training.train import LOG, train
 from SkullImplantLib.training.training_options import TrainOptions
 
@@ -60,9 +61,7 @@ ALONE = TrainOptions(
         "since 2019) and the VisMale teaching volume come from CT."
     ),
 )
-GROUPS = ("MRI skulls", "CT skulls")
-CTS = ("unc-cthead-ct", "visible-human-female-ct")
-KEPT_FROM = (0.5, 0.3, 0.2, 0.1, 0.05)
+CHOSEN_BY = 6  # defects in each skull held back, by which one of them is chosen
 
 
 @dataclass(frozen=True)
@@ -118,6 +117,9 @@ def main() -> None:
     parser.add_argument("--work", type=Path, default=Path("published-work"), help="the trainings")
     parser.add_argument("--rows", nargs="+", choices=[r.name for r in ROWS], metavar="ROW")
     parser.add_argument("--weights", type=Path, nargs="+", default=[], metavar="FILE")
+    parser.add_argument(
+        "--folders", type=Path, nargs="+", default=[], help="trainings to measure as they stand"
+    )
     parser.add_argument("--defects", type=int, default=1, help="of each kind in each skull")
     parser.add_argument("--only-grid", action="store_true", help="without designs")
     parser.add_argument(
@@ -130,6 +132,7 @@ def main() -> None:
     use_threads(1, torch=True)
     trained = [_trained(row, options) for row in ROWS if row.name in (options.rows or ())]
     cases = suite_cases([options.test], SuiteOptions(defects=options.defects), options.population)
+    trained += [_pruned_best(folder, options.work) for folder in options.folders]
     for weights in [*trained, *options.weights]:
         print(f"{weights.stem}: measuring", flush=True)
         found = _on_grids(weights, cases)
@@ -150,10 +153,40 @@ def _trained(row: Row, options: argparse.Namespace) -> Path:
         recipe = replace(recipe, start=str(options.work / f"{recipe.start}.npz"))
     folder = options.work / row.name
     train(skulls_in(options.training), folder, recipe, True, options.work / "cases", told)
-    named = options.work / f"{row.name}.npz"
-    shutil.copyfile(folder / "weights.npz", named)
-    write_model_card(named, load_weights(folder / "weights.npz").metadata, read_log(folder / LOG))
+    return _pruned_best(folder, options.work)
+
+
+def _pruned_best(folder: Path, work: Path) -> Path:
+    """Return the weights of a training, named as its folder, with the `keep_from` among `KEPT_FROM`
+    that fills the holes of the skulls held back best.
+    """
+    weights = load_weights(folder / "weights.npz")
+    assert isinstance(weights.configuration, Configuration)
+    told = weights.metadata["options"]
+    held_back = [
+        load_standard_skull(path, name, told["spacing_mm"])
+        for name in weights.metadata["validated_on"]
+        for path in (work / "cases").glob(f"{name}-standard-*")
+    ]
+    cases = list(held_back_cases(held_back, told["spacing_mm"], CHOSEN_BY))
+    dice = {}
+    for keep_from in KEPT_FROM:
+        configuration = replace(weights.configuration, keep_from=keep_from)
+        made = [completed(replace(weights, configuration=configuration), case) for case in cases]
+        scores = [_score(m, case, _free(case), "") for m, case in zip(made, cases)]
+        dice[keep_from] = _mean(scores, "implant_dice")
+        print(f"{folder.name}: keeps from {keep_from:g}, held-back Dice {dice[keep_from]:.3f}")
+    configuration = replace(weights.configuration, keep_from=max(dice, key=lambda k: dice[k]))
+    named = work / f"{folder.name}.npz"
+    save_weights(named, configuration, weights.state, weights.metadata)
+    write_model_card(named, weights.metadata, read_log(folder / LOG))
     return named
+
+
+def _free(case: TrainingCase) -> np.ndarray:
+    """Return where an implant might be: near the missing bone, and where no bone is left."""
+    free: np.ndarray = (case.view.from_hole_mm() <= JUDGED_MM) & (case.view.skull < 0.5)
+    return free
 
 
 def _keep(found: dict[str, Any], options: argparse.Namespace) -> None:
@@ -173,7 +206,7 @@ def _on_grids(path: Path, cases: Sequence[SuiteCase]) -> dict[str, Any]:
     weights = load_weights(path)
     assert isinstance(weights.configuration, Configuration)
     seen = [_seen(case, float(weights.metadata["spacing_mm"])) for case in cases]
-    free = [(s.view.from_hole_mm() <= JUDGED_MM) & (s.view.skull < 0.5) for s in seen]
+    free = [_free(case) for case in seen]
     groups = [_group(case.skull) for case in cases]
     made, counts = zip(*(level_counts(weights, case) for case in seen))
     scores = [_score(*each) for each in zip(made, seen, free, groups)]
@@ -266,100 +299,6 @@ def _design_means(rows: Sequence[dict[str, Any]]) -> dict[str, float]:
         "hd95_mm": float(np.mean(far)) if far else float("nan"),
         "under_0.60": sum(d < 0.6 for d in dice),
     }
-
-
-HEAD = """# The papers' auto-encoder alone
-
-Made by `Testing/Benchmarks/published.py`. Input: the defective skull and nothing else. The test
-skulls are two adults from MRI (`brainweb-49`, `brainweb-50`) and two from CT (`unc-cthead-ct`,
-`visible-human-female-ct`), never trained on, with {cases} defects in all of 20 to 120 cm².
-
-*On the network's grid*, as in the papers: Dice of the whole skull; reconstruction error, the voxels
-that differ from the true skull in percent of the true skull's voxels; Dice of the implant, within
-{judged:g} mm of the missing bone (mean / worst case). The skull is in the pose that it has when
-complete.
-
-*Designed*: `skull-implant evaluate --suite`, as a user designs, on each input's own grid: pose and
-place of the hole from the prior, voxel rearrangement from the patient's own bone; Dice / border
-Dice (10 mm) / HD95 in mm, in brackets the cases below a Dice of 0.60.
-"""
-
-
-def table_of(stored: Sequence[dict[str, Any]]) -> str:
-    """Return the table of all that was measured, as Markdown."""
-    lines = [
-        ["weights", "grid", "loss", "iterations", "skulls", "whole skull", "error, %", "implant"],
-    ]
-    lines[0].append("designed")
-    lines.append(["---"] * len(lines[0]))
-    for found in stored:
-        plain = not found["hole_weight"]
-        loss = "the papers'" if plain else f"and Dice on the hole, weight {found['hole_weight']:g}"
-        for group in GROUPS:
-            grid, designed = found["grid"][group], found["designs"].get(group)
-            lines.append(
-                [
-                    f"`{found['name']}`",
-                    f"{found['spacing_mm']:g} mm",
-                    loss,
-                    f"{found['iteration']}",
-                    group,
-                    f"{grid['skull_dice']:.3f}",
-                    f"{100 * grid['error']:.1f}",
-                    f"{grid['implant_dice']:.3f} / {grid['worst_implant_dice']:.3f}",
-                    _designed(designed),
-                ]
-            )
-    text = HEAD.format(cases=max((f["cases"] for f in stored), default=0), judged=JUDGED_MM)
-    text += "\n" + _markdown(lines) + "\n"
-    text += KEEPING + "\n" + _markdown(_keeping(stored)) + "\n" + LEVELS
-    for found in stored:
-        text += f"\n`{found['name']}`:\n\n{_markdown(found['levels'])}\n"
-    return text
-
-
-LEVELS = """
-## What each level of the decoder does with the hole
-
-Missing cells are those in which missing bone lies and no bone is left, on average over the cases.
-*Offered*: the share of them that the level makes candidates of; *sure*: the share that it sees as
-bone, with a probability above 0.5; *spurious*: what it sees as bone in the region taken out though
-none belongs there, against these cells; *told*: the share that it sees as bone where each coarser
-level is told the truth, as in training.
-"""
-
-
-KEEPING = """
-## From which probability on coarser levels keep a candidate
-
-On the network's grid, all test cases: Dice of whole skull / implant. The papers' rule is 0.5; the
-value that the weights are used with is bold. It was chosen on held-back skulls.
-"""
-
-
-def _keeping(stored: Sequence[dict[str, Any]]) -> list[list[str]]:
-    lines = [["weights", *(f"{value:g}" for value in KEPT_FROM)]]
-    lines.append(["---"] * len(lines[0]))
-    for found in stored:
-        cells = [f"`{found['name']}`"]
-        for value, skull, implant in found["kept_from"]:
-            bold = "**" if value == found["keep_from"] else ""
-            cells.append(f"{bold}{skull:.3f} / {implant:.3f}{bold}")
-        lines.append(cells)
-    return lines
-
-
-def _designed(designed: dict[str, float] | None) -> str:
-    if not designed:
-        return "-"
-    failures = int(designed["under_0.60"])
-    return f"{designed['dice']:.3f} / {designed['border_dice']:.3f} / {designed['hd95_mm']:.2f}" + (
-        f" ({failures})" if failures else ""
-    )
-
-
-def _markdown(lines: Sequence[Sequence[str]]) -> str:
-    return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
 
 
 if __name__ == "__main__":
