@@ -169,17 +169,23 @@ def _pruned_best(folder: Path, work: Path) -> Path:
         for path in (work / "cases").glob(f"{name}-standard-*")
     ]
     cases = list(held_back_cases(held_back, told["spacing_mm"], CHOSEN_BY))
-    dice = {}
+    found = {}
     for keep_from in KEPT_FROM:
         configuration = replace(weights.configuration, keep_from=keep_from)
         made = [completed(replace(weights, configuration=configuration), case) for case in cases]
         scores = [_score(m, case, _free(case), "") for m, case in zip(made, cases)]
-        dice[keep_from] = _mean(scores, "implant_dice")
-        print(f"{folder.name}: keeps from {keep_from:g}, held-back Dice {dice[keep_from]:.3f}")
-    configuration = replace(weights.configuration, keep_from=max(dice, key=lambda k: dice[k]))
+        names = {"network_dice": "implant_dice", "skull_dice": "skull_dice"}
+        found[keep_from] = {key: round(_mean(scores, name), 4) for key, name in names.items()}
+        print(f"{folder.name}: keeps from {keep_from:g}, held back {found[keep_from]}", flush=True)
+    best = max(found, key=lambda keep_from: found[keep_from]["network_dice"])
+    metadata = weights.metadata | {
+        "options": {**told, "keep_from": best},
+        "validation": {**found[best], "prior_dice": None},
+    }
     named = work / f"{folder.name}.npz"
-    save_weights(named, configuration, weights.state, weights.metadata)
-    write_model_card(named, weights.metadata, read_log(folder / LOG))
+    configuration = replace(weights.configuration, keep_from=best)
+    save_weights(named, configuration, weights.state, metadata)
+    write_model_card(named, metadata, read_log(folder / LOG))
     return named
 
 
