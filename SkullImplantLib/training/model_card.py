@@ -97,8 +97,8 @@ FLAWS = (
 )
 WARPED = (
     "No case came twice: each is a skull warped a random part of the way to one or two others\n"
-    "(`training/registration.py`) and deformed, and the region of one of these defects, moved\n"
-    "about, is taken out of it (`training/endless.py`). All of them are clean."
+    "(`training/registration.py`) and deformed, and the regions of one to four of these defects,\n"
+    "moved about, are taken out of it (`training/endless.py`). All of them are clean."
 )
 FEW_SKULLS = 100
 MOST_ROWS = 12  # of the learning curve in the card; the log has them all

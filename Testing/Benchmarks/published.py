@@ -13,7 +13,6 @@ they are.
 
 import argparse
 import json
-import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -21,7 +20,8 @@ from typing import Any
 
 import numpy as np
 import torch
-from published_levels import LevelCounts, level_counts, level_table
+from published_levels import completed, level_counts, level_table
+from published_table import CTS, GROUPS, KEPT_FROM, table_of
 
 from SkullImplantLib.cases.skull_folder import skulls_in
 from SkullImplantLib.core.files import atomic_path
@@ -32,11 +32,15 @@ from SkullImplantLib.evaluation.judging import Trial
 from SkullImplantLib.evaluation.suite import evaluate_suite
 from SkullImplantLib.evaluation.suite_cases import CompleteSkull, SuiteCase, suite_cases
 from SkullImplantLib.geometry.frame import standard_grid
-from SkullImplantLib.networks.weights import Weights, load_weights
-from SkullImplantLib.training.endless import case_without_prior
+from SkullImplantLib.networks.autoencoder import Configuration
+from SkullImplantLib.networks.weights import load_weights, save_weights
+from SkullImplantLib.training.endless import case_without_prior, held_back_cases
+from SkullImplantLib.training.log import read_log
 from SkullImplantLib.training.losses import JUDGED_MM
+from SkullImplantLib.training.model_card import write_model_card
 from SkullImplantLib.training.prepared import TrainingCase
-from SkullImplantLib.training.train import train
+from SkullImplantLib.training.standard_skulls import load_standard_skull
+from SkullImplantLib.training.train import LOG, train
 from SkullImplantLib.training.training_options import TrainOptions
 
 ALONE = TrainOptions(
@@ -57,10 +61,7 @@ ALONE = TrainOptions(
         "since 2019) and the VisMale teaching volume come from CT."
     ),
 )
-GROUPS = ("MRI skulls", "CT skulls")
-CTS = ("unc-cthead-ct", "visible-human-female-ct")
-KEPT_FROM = (0.5, 0.3, 0.2, 0.1, 0.05)
-SAVED = ("weights.npz", "weights.npz.sha256", "weights.md")
+CHOSEN_BY = 6  # defects in each skull held back, by which one of them is chosen
 
 
 @dataclass(frozen=True)
@@ -116,6 +117,9 @@ def main() -> None:
     parser.add_argument("--work", type=Path, default=Path("published-work"), help="the trainings")
     parser.add_argument("--rows", nargs="+", choices=[r.name for r in ROWS], metavar="ROW")
     parser.add_argument("--weights", type=Path, nargs="+", default=[], metavar="FILE")
+    parser.add_argument(
+        "--folders", type=Path, nargs="+", default=[], help="trainings to measure as they stand"
+    )
     parser.add_argument("--defects", type=int, default=1, help="of each kind in each skull")
     parser.add_argument("--only-grid", action="store_true", help="without designs")
     parser.add_argument(
@@ -128,16 +132,13 @@ def main() -> None:
     use_threads(1, torch=True)
     trained = [_trained(row, options) for row in ROWS if row.name in (options.rows or ())]
     cases = suite_cases([options.test], SuiteOptions(defects=options.defects), options.population)
+    trained += [_pruned_best(folder, options.work) for folder in options.folders]
     for weights in [*trained, *options.weights]:
         print(f"{weights.stem}: measuring", flush=True)
-        _keep(weights.stem, _measured(weights, cases, options), options.work)
-    stored = [
-        json.loads(path.read_text(encoding="utf-8"))
-        for path in sorted((options.work / "measured").glob("*.json"))
-    ]
-    options.output.mkdir(parents=True, exist_ok=True)
-    with atomic_path(options.output / "published.md") as temporary:
-        temporary.write_text(table_of(stored), encoding="utf-8")
+        found = _on_grids(weights, cases)
+        _keep(found, options)
+        if not options.only_grid:
+            _keep(found | {"designs": _designs(weights, options)}, options)
 
 
 def _trained(row: Row, options: argparse.Namespace) -> Path:
@@ -152,38 +153,81 @@ def _trained(row: Row, options: argparse.Namespace) -> Path:
         recipe = replace(recipe, start=str(options.work / f"{recipe.start}.npz"))
     folder = options.work / row.name
     train(skulls_in(options.training), folder, recipe, True, options.work / "cases", told)
-    for name in SAVED:
-        shutil.copyfile(folder / name, options.work / name.replace("weights", row.name))
-    return options.work / f"{row.name}.npz"
+    return _pruned_best(folder, options.work)
 
 
-def _keep(name: str, measured: dict[str, Any], work: Path) -> None:
-    path = work / "measured" / f"{name}.json"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with atomic_path(path) as temporary:
-        temporary.write_text(json.dumps(measured, indent=1), encoding="utf-8")
+def _pruned_best(folder: Path, work: Path) -> Path:
+    """Return the weights of a training, named as its folder, with the `keep_from` among `KEPT_FROM`
+    that fills the holes of the skulls held back best.
+    """
+    weights = load_weights(folder / "weights.npz")
+    assert isinstance(weights.configuration, Configuration)
+    told = weights.metadata["options"]
+    held_back = [
+        load_standard_skull(path, name, told["spacing_mm"])
+        for name in weights.metadata["validated_on"]
+        for path in (work / "cases").glob(f"{name}-standard-*")
+    ]
+    cases = list(held_back_cases(held_back, told["spacing_mm"], CHOSEN_BY))
+    found = {}
+    for keep_from in KEPT_FROM:
+        configuration = replace(weights.configuration, keep_from=keep_from)
+        made = [completed(replace(weights, configuration=configuration), case) for case in cases]
+        scores = [_score(m, case, _free(case), "") for m, case in zip(made, cases)]
+        names = {"network_dice": "implant_dice", "skull_dice": "skull_dice"}
+        found[keep_from] = {key: round(_mean(scores, name), 4) for key, name in names.items()}
+        print(f"{folder.name}: keeps from {keep_from:g}, held back {found[keep_from]}", flush=True)
+    best = max(found, key=lambda keep_from: found[keep_from]["network_dice"])
+    metadata = weights.metadata | {
+        "options": {**told, "keep_from": best},
+        "validation": {**found[best], "prior_dice": None},
+    }
+    named = work / f"{folder.name}.npz"
+    configuration = replace(weights.configuration, keep_from=best)
+    save_weights(named, configuration, weights.state, metadata)
+    write_model_card(named, metadata, read_log(folder / LOG))
+    return named
 
 
-def _measured(
-    path: Path, cases: Sequence[SuiteCase], options: argparse.Namespace
-) -> dict[str, Any]:
-    """Return all that is measured of one weight file, as JSON."""
+def _free(case: TrainingCase) -> np.ndarray:
+    """Return where an implant might be: near the missing bone, and where no bone is left."""
+    free: np.ndarray = (case.view.from_hole_mm() <= JUDGED_MM) & (case.view.skull < 0.5)
+    return free
+
+
+def _keep(found: dict[str, Any], options: argparse.Namespace) -> None:
+    """Keep what was measured of weights, and write the table of all that is kept."""
+    folder = options.work / "measured"
+    for each in (folder, options.output):
+        each.mkdir(parents=True, exist_ok=True)
+    with atomic_path(folder / f"{found['name']}.json") as temporary:
+        temporary.write_text(json.dumps(found, indent=1), encoding="utf-8")
+    stored = [json.loads(path.read_text("utf-8")) for path in sorted(folder.glob("*.json"))]
+    with atomic_path(options.output / "published.md") as temporary:
+        temporary.write_text(table_of(stored), encoding="utf-8")
+
+
+def _on_grids(path: Path, cases: Sequence[SuiteCase]) -> dict[str, Any]:
+    """Return, as JSON, all that is measured of one weight file on its own grid."""
     weights = load_weights(path)
+    assert isinstance(weights.configuration, Configuration)
     seen = [_seen(case, float(weights.metadata["spacing_mm"])) for case in cases]
+    free = [_free(case) for case in seen]
     groups = [_group(case.skull) for case in cases]
-    on_grid = [_on_grid(weights, *each) for each in zip(seen, groups)]
-    scores, counts = zip(*on_grid)
+    made, counts = zip(*(level_counts(weights, case) for case in seen))
+    scores = [_score(*each) for each in zip(made, seen, free, groups)]
     kept = []
     for keep_from in KEPT_FROM:
         other = replace(weights, configuration=replace(weights.configuration, keep_from=keep_from))
-        some = [_on_grid(other, *each)[0] for each in zip(seen, groups)]
+        made = [completed(other, case) for case in seen]
+        some = [_score(*each) for each in zip(made, seen, free, groups)]
         kept.append([keep_from, *(_mean(some, n) for n in ("skull_dice", "implant_dice"))])
-    found: dict[str, Any] = {
+    told = weights.metadata
+    return {
         "name": path.stem,
-        "spacing_mm": weights.metadata["spacing_mm"],
-        "network": weights.metadata["options"]["network"],
-        "hole_weight": weights.metadata["options"]["hole_weight"],
-        "iteration": weights.metadata["iteration"],
+        "spacing_mm": told["spacing_mm"],
+        "hole_weight": told["options"]["hole_weight"],
+        "iteration": told["iteration"],
         "cases": len(cases),
         "grid": {group: _means(scores, group) for group in GROUPS},
         "keep_from": weights.configuration.keep_from,
@@ -191,23 +235,24 @@ def _measured(
         "levels": level_table(counts),
         "designs": {},
     }
-    if not options.only_grid:
-        data, _ = evaluate_suite(
-            [options.test],
-            Trial(
-                options.work / "designs" / path.stem,
-                replace(EXACT, model=str(path)),
-                options.population,
-            ),
-            SuiteOptions(defects=options.defects),
-            RunOptions(),
-        )
-        rows = data["cases"]
-        found["designs"] = {
-            group: _design_means([row for row in rows if _group(row["skull"]) == group])
-            for group in GROUPS
-        }
-    return found
+
+
+def _designs(path: Path, options: argparse.Namespace) -> dict[str, Any]:
+    """Return, as JSON, how well skulls are designed with one weight file."""
+    data, _ = evaluate_suite(
+        [options.test],
+        Trial(
+            options.work / "designs" / path.stem,
+            replace(EXACT, model=str(path)),
+            options.population,
+        ),
+        SuiteOptions(defects=options.defects),
+        RunOptions(),
+    )
+    return {
+        group: _design_means([row for row in data["cases"] if _group(row["skull"]) == group])
+        for group in GROUPS
+    }
 
 
 def _group(skull: str) -> str:
@@ -224,20 +269,15 @@ def _seen(case: SuiteCase, spacing_mm: float) -> TrainingCase:
     return case_without_prior(case.name, target, skull, hole, spacing_mm)
 
 
-def _on_grid(
-    weights: Weights, case: TrainingCase, group: str
-) -> tuple[GridScore, list[LevelCounts]]:
-    """Return how well the network completes a case on its own grid, and what each level did."""
-    made, counts = level_counts(weights, case)
+def _score(made: np.ndarray, case: TrainingCase, free: np.ndarray, group: str) -> GridScore:
+    """Return how well a skull was completed; `free` is where bone might be added."""
     truth = case.target >= 0.5
-    free = (case.view.from_hole_mm() <= JUDGED_MM) & (case.view.skull < 0.5)
-    score = GridScore(
+    return GridScore(
         group,
         _dice(made, truth),
         int((made ^ truth).sum()) / int(truth.sum()),
         _dice(made & free, truth & free),
     )
-    return score, counts
 
 
 def _dice(a: np.ndarray, b: np.ndarray) -> float:
@@ -265,100 +305,6 @@ def _design_means(rows: Sequence[dict[str, Any]]) -> dict[str, float]:
         "hd95_mm": float(np.mean(far)) if far else float("nan"),
         "under_0.60": sum(d < 0.6 for d in dice),
     }
-
-
-HEAD = """# The papers' auto-encoder alone
-
-Made by `Testing/Benchmarks/published.py`. Input: the defective skull and nothing else. The test
-skulls are two adults from MRI (`brainweb-49`, `brainweb-50`) and two from CT (`unc-cthead-ct`,
-`visible-human-female-ct`), never trained on, with {cases} defects in all of 20 to 120 cm².
-
-*On the network's grid*, as in the papers: Dice of the whole skull; reconstruction error, the voxels
-that differ from the true skull in percent of the true skull's voxels; Dice of the implant, within
-{judged:g} mm of the missing bone (mean / worst case). The skull is in the pose that it has when
-complete.
-
-*Designed*: `skull-implant evaluate --suite`, as a user designs, on each input's own grid: pose and
-place of the hole from the prior, voxel rearrangement from the patient's own bone; Dice / border
-Dice (10 mm) / HD95 in mm, in brackets the cases below a Dice of 0.60.
-"""
-
-
-def table_of(stored: Sequence[dict[str, Any]]) -> str:
-    """Return the table of all that was measured, as Markdown."""
-    lines = [
-        ["weights", "grid", "loss", "iterations", "skulls", "whole skull", "error, %", "implant"],
-    ]
-    lines[0].append("designed")
-    lines.append(["---"] * len(lines[0]))
-    for found in stored:
-        plain = not found["hole_weight"]
-        loss = "the papers'" if plain else f"and Dice on the hole, weight {found['hole_weight']:g}"
-        for group in GROUPS:
-            grid, designed = found["grid"][group], found["designs"].get(group)
-            lines.append(
-                [
-                    f"`{found['name']}`",
-                    f"{found['spacing_mm']:g} mm",
-                    loss,
-                    f"{found['iteration']}",
-                    group,
-                    f"{grid['skull_dice']:.3f}",
-                    f"{100 * grid['error']:.1f}",
-                    f"{grid['implant_dice']:.3f} / {grid['worst_implant_dice']:.3f}",
-                    _designed(designed),
-                ]
-            )
-    text = HEAD.format(cases=max((f["cases"] for f in stored), default=0), judged=JUDGED_MM)
-    text += "\n" + _markdown(lines) + "\n"
-    text += KEEPING + "\n" + _markdown(_keeping(stored)) + "\n" + LEVELS
-    for found in stored:
-        text += f"\n`{found['name']}`:\n\n{_markdown(found['levels'])}\n"
-    return text
-
-
-LEVELS = """
-## What each level of the decoder does with the hole
-
-Missing cells are those in which missing bone lies and no bone is left, on average over the cases.
-*Offered*: the share of them that the level makes candidates of; *sure*: the share that it sees as
-bone, with a probability above 0.5; *spurious*: what it sees as bone in the region taken out though
-none belongs there, against these cells; *told*: the share that it sees as bone where each coarser
-level is told the truth, as in training.
-"""
-
-
-KEEPING = """
-## From which probability on coarser levels keep a candidate
-
-On the network's grid, all test cases: Dice of whole skull / implant. The papers' rule is 0.5; the
-value that the weights are used with is bold. It was chosen on held-back skulls.
-"""
-
-
-def _keeping(stored: Sequence[dict[str, Any]]) -> list[list[str]]:
-    lines = [["weights", *(f"{value:g}" for value in KEPT_FROM)]]
-    lines.append(["---"] * len(lines[0]))
-    for found in stored:
-        cells = [f"`{found['name']}`"]
-        for value, skull, implant in found["kept_from"]:
-            bold = "**" if value == found["keep_from"] else ""
-            cells.append(f"{bold}{skull:.3f} / {implant:.3f}{bold}")
-        lines.append(cells)
-    return lines
-
-
-def _designed(designed: dict[str, float] | None) -> str:
-    if not designed:
-        return "-"
-    failures = int(designed["under_0.60"])
-    return f"{designed['dice']:.3f} / {designed['border_dice']:.3f} / {designed['hd95_mm']:.2f}" + (
-        f" ({failures})" if failures else ""
-    )
-
-
-def _markdown(lines: Sequence[Sequence[str]]) -> str:
-    return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
 
 
 if __name__ == "__main__":

@@ -17,14 +17,14 @@ from SkullImplantLib.training.prepared import TrainingCase
 @dataclass(frozen=True)
 class LevelCounts:
     """Cells of one level in one case: `missing` are in the truth, hold missing bone and none that
-    is left; of them `offered` are candidates, `kept` survive, `told` survive where coarser levels
-    are told the truth. `spurious` survive in the region taken out, outside the truth.
+    is left; of them `offered` are candidates, `sure` are seen as bone, `told` where coarser levels
+    are told the truth. `spurious` are in the region taken out, outside the truth.
     """
 
     stride: int
     missing: int
     offered: int
-    kept: int
+    sure: int
     told: int
     spurious: int
     candidates: int
@@ -40,16 +40,14 @@ def level_counts(weights: Weights, case: TrainingCase) -> tuple[np.ndarray, list
     with torch.inference_mode():
         alone = autoencoded(network, [case.view], channels, False, torch.device("cpu"))
         told = _told(network, case, channels, target)
-    made = np.zeros(truth.shape, bool)
-    finest = alone.levels[-1]
-    made[tuple(finest.coordinates[:, 1:].numpy().T)] = finest.logits.numpy() > 0
+    made = _bone(alone, truth.shape)
     left = case.view.skull >= THINNEST_FRACTION
     counts = []
     for own, aided in zip(alone.levels, told.levels):
         stride, region = own.stride, _coarse(case.view.hole, own.stride)
         true, bone = (_coarse(mask, stride) for mask in (truth, left))
         missing = true & ~bone & region
-        offered, kept, helped = (
+        offered, sure, helped = (
             _marked(level.coordinates[chosen], stride, missing.shape)
             for level, chosen in (
                 (own, slice(None)),
@@ -62,13 +60,30 @@ def level_counts(weights: Weights, case: TrainingCase) -> tuple[np.ndarray, list
                 stride,
                 int(missing.sum()),
                 int((offered & missing).sum()),
-                int((kept & missing).sum()),
+                int((sure & missing).sum()),
                 int((helped & missing).sum()),
-                int((kept & region & ~true & ~bone).sum()),
+                int((sure & region & ~true & ~bone).sum()),
                 len(own.logits),
             )
         )
     return made, counts
+
+
+def completed(weights: Weights, case: TrainingCase) -> np.ndarray:
+    """Return the completed skull (z, y, x; bool)."""
+    network = weights.network()
+    assert isinstance(network, SparseAutoEncoder)
+    channels = weights.metadata["channels"]
+    with torch.inference_mode():
+        made = autoencoded(network, [case.view], channels, False, torch.device("cpu"))
+    return _bone(made, case.target.shape)
+
+
+def _bone(made: Decoded, shape: tuple[int, ...]) -> np.ndarray:
+    bone = np.zeros(shape, bool)
+    finest = made.levels[-1]
+    bone[tuple(finest.coordinates[:, 1:].numpy().T)] = finest.logits.numpy() > 0
+    return bone
 
 
 def level_table(cases: Sequence[Sequence[LevelCounts]]) -> list[list[str]]:
