@@ -63,12 +63,13 @@ def _overview() -> str:
         ],
         [
             "Completion, MRI skulls: Dice and reconstruction error at 30, 60, 90, 120 epochs",
-            "[published](published/table.md) and its [curve](published/ch1-128-curve.png)",
+            "[published](published/published.md), "
+            "its [curve](published/ch1-128/learning-curve.png)",
             "the skulls; hours on two cores",
         ],
         [
             "Completion, CT skulls: Dice at 64 to 512 for `ch1` and `ch2`, 0.9903 at best",
-            "[published](published/table.md)",
+            "[published](published/published.md)",
             "256 and 512: a GPU, `python Testing/Benchmarks/published.py ... --rows ch1-256`",
         ],
         [
@@ -83,8 +84,8 @@ def _overview() -> str:
         ],
         [
             "(i) completion at 256 against completion at 64 or 128 and super-resolution",
-            "[below](#shape-super-resolution), where measured",
-            "`ch1` at 256: a GPU",
+            "[below](#shape-super-resolution)",
+            "`ch1` at 256: a GPU, `python Testing/Benchmarks/published.py ... --rows ch1-256`",
         ],
         [
             "Rearrangement of voxels",
@@ -142,7 +143,7 @@ def _completion() -> str:
     return (
         "`ch1` and `ch2` alone: the skull in, no prior, no mirror image. Slides: 0.9903 for whole "
         "CT skulls at best; retrained by others at full resolution (PCDiff's authors) 0.71 to "
-        "0.81 for implants. What limits ours: [published](published/table.md).\n\n" + _table(rows)
+        "0.81 for implants. What limits ours: [limits](published/limits.md).\n\n" + _table(rows)
     )
 
 
@@ -182,10 +183,30 @@ def _superres() -> str:
             ]
         )
     return (
-        "Whole skulls, means over the unseen skulls: Dice / mean distance of the surfaces in mm. "
+        _after_completion()
+        + "Whole skulls, means over the unseen skulls: Dice / mean distance of the surfaces in mm. "
         "The last column counts the skulls in which the network beats nearest, trilinear, B-spline "
         "and signed-distance interpolation, all of them. 512 needs skulls finer than 1 mm.\n\n"
         + _table(rows)
+    )
+
+
+def _after_completion() -> str:
+    """Return the table of completion at a low resolution and then super-resolution."""
+    path = HERE / "superres" / "after_completion.csv"
+    if not path.exists():
+        return ""
+    with path.open(newline="", encoding="utf-8") as file:
+        found = list(csv.DictReader(file))
+    rows = [["completion", "then to 1 mm by", "cases", "whole skull", "implant"]]
+    for name, then in dict.fromkeys((row["weights"], row["then"]) for row in found):
+        some = [row for row in found if (row["weights"], row["then"]) == (name, then)]
+        means = [np.mean([float(r[key]) for r in some]) for key in ("skull_dice", "implant_dice")]
+        grid = f"`{name}` at {some[0]['grid_mm']} mm"
+        rows.append([grid, then, f"{len(some)}", *(f"{mean:.3f}" for mean in means)])
+    return (
+        "Completion at a low resolution, brought to 256 (Dice at 1 mm, unseen skulls, "
+        "`Testing/Benchmarks/superres/after_completion.py`):\n\n" + _table(rows) + "\n\n"
     )
 
 

@@ -203,6 +203,9 @@ def _keep(found: dict[str, Any], options: argparse.Namespace) -> None:
     with atomic_path(folder / f"{found['name']}.json") as temporary:
         temporary.write_text(json.dumps(found, indent=1), encoding="utf-8")
     stored = [json.loads(path.read_text("utf-8")) for path in sorted(folder.glob("*.json"))]
+    # For `papers_report.py`.
+    with atomic_path(options.output / "published.json") as temporary:
+        temporary.write_text(json.dumps(stored, indent=1) + "\n", encoding="utf-8")
     with atomic_path(options.output / "published.md") as temporary:
         temporary.write_text(table_of(stored), encoding="utf-8")
 
