@@ -2,7 +2,9 @@
 
 A grid called N has voxels of 256/N mm (N voxels on 256 mm, as the papers' grids of 64 to 512 have
 on a head). A voxel of either grid is set where it is at least half bone, by the skull as it came
-(0.5 mm in BrainWeb, 1 mm in the CTs). Each method brings the coarse skull back to the fine grid:
+(0.5 mm in BrainWeb; a CT of 1 mm, or of slices of 2 mm, is interpolated at 0.5 mm and segmented
+there, as its grey tells where the surface passes between voxels). Each method brings the coarse
+skull back to the fine grid:
 
 - *nearest*, *trilinear*, *B-spline* (third order): the mask interpolated, cut at one half;
 - *signed distance*: the distance to the coarse mask's surface interpolated linearly, cut at 0;
@@ -32,7 +34,7 @@ from scipy import ndimage
 from SkullImplantLib.cases.skull_folder import skulls_in
 from SkullImplantLib.completion.network import NetworkPlace
 from SkullImplantLib.completion.rearrangement import rearrange
-from SkullImplantLib.completion.super_resolution import super_resolve
+from SkullImplantLib.completion.super_resolution import finer_grid, super_resolve
 from SkullImplantLib.core.blocks import mean_per_block
 from SkullImplantLib.core.distances import between_voxels_mm
 from SkullImplantLib.core.images import (
@@ -45,6 +47,8 @@ from SkullImplantLib.core.images import (
 from SkullImplantLib.core.interpolation import along_axes
 from SkullImplantLib.core.threads import use_threads
 from SkullImplantLib.networks.weights import Weights, load_weights
+from SkullImplantLib.reading import Input
+from SkullImplantLib.skull.segmentation import segment_skull
 
 HERE = Path(__file__).parent
 # On a head of 256 mm.
@@ -52,6 +56,7 @@ FIELD_MM = 256.0
 PAIRS = ("64:128", "64:256", "64:512", "128:256", "128:512")
 TEMPLATE = "brainweb-04"
 MARGIN_MM = 12.0
+TRUE_MM, AIR_HU = 0.5, -1000.0
 METHODS = (
     "nearest",
     "trilinear",
@@ -81,6 +86,14 @@ def on_grid(mask: sitk.Image, spacing_mm: float, blocks: int) -> sitk.Image:
     half = (spacing_mm / np.array(part.GetSpacing()) - 1.0) / 2.0
     grid.SetOrigin(part.TransformContinuousIndexToPhysicalPoint(half.tolist()))
     return fraction_on(part, grid)
+
+
+def finely(source: Input, mask: sitk.Image) -> sitk.Image:
+    """Return the skull at no more than `TRUE_MM`: of a CT segmented there."""
+    image = source.image
+    if source.kind != "ct" or max(image.GetSpacing()) <= TRUE_MM:
+        return mask
+    return segment_skull(resample(image, finer_grid(image, TRUE_MM), outside=AIR_HU)).mask
 
 
 def blocks_of(fine: sitk.Image, coarse: np.ndarray, factor: int) -> sitk.Image:
@@ -173,6 +186,7 @@ def main() -> None:
         if not any(methods for _, methods in wanted):
             continue
         source, mask = skull.read()
+        mask = finely(source, mask)
         for pair, methods in wanted:
             low, high = map(int, pair.split(":"))
             spacing_mm, factor = FIELD_MM / high, high // low
