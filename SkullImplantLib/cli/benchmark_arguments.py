@@ -8,6 +8,7 @@ from .arguments import positive
 
 def add_network_benchmarks(parser: argparse.ArgumentParser) -> None:
     """Add what these two have in common, and what is for `memory` alone."""
+    usual = MemoryOptions()
     both = parser.add_argument_group("engine and memory")
     both.add_argument(
         "--networks", nargs="+", choices=NETWORKS, help="default: ch1; of memory both"
@@ -18,7 +19,9 @@ def add_network_benchmarks(parser: argparse.ArgumentParser) -> None:
         choices=("train", "test"),
         help="training step, use; default: test; memory: both",
     )
-    usual = MemoryOptions()
+    both.add_argument(
+        "--engines", nargs="+", choices=usual.engines, help="default: sparse; memory: both"
+    )
     memory = parser.add_argument_group("memory")
     memory.add_argument(
         "--resolutions",
@@ -37,7 +40,6 @@ def add_network_benchmarks(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         help="of training at the least resolution (default: 1 to 10, 16 and 32)",
     )
-    memory.add_argument("--engines", nargs="+", choices=usual.engines, default=usual.engines)
     memory.add_argument(
         "--memories",
         nargs="+",
@@ -56,7 +58,7 @@ def memory_options(options: argparse.Namespace, device: str, threads: int) -> Me
         tuple(options.resolutions),
         tuple(options.batches),
         tuple(options.networks or usual.networks),
-        tuple(options.engines),
+        tuple(options.engines or usual.engines),
         tuple(options.modes or usual.modes),
         tuple(options.memories),
         device,

@@ -17,6 +17,7 @@ from ..evaluation.suite import evaluate_cohort, evaluate_suite
 from ..evaluation.suite_cases import vault_centre_mm
 from ..geometry.shape_statistics import POPULATION_FILE
 from ..models import require_torch, uses_torch
+from ..options import ENGINES
 from .benchmark_arguments import memory_options
 from .result import Result
 
@@ -84,10 +85,24 @@ def benchmark(options: argparse.Namespace, report: StageReport) -> Result:
     require_torch("The benchmark of the engines", remedy=None)
     if options.what == "memory":
         return _memory(options, report)
-    from ..evaluation.benchmark_engine import benchmark_engines, table_of
+    return _engines(options)
 
-    rows = benchmark_engines(threads=options.threads)
-    return Result({"rows": rows}, table_of(rows))
+
+def _engines(options: argparse.Namespace) -> Result:
+    from ..completion.network import choose_device
+    from ..evaluation.benchmark_engine import DENSE, benchmark_engines, missing_engines, table_of
+
+    wanted = options.engines or ["sparse"]
+    engines = (*(ENGINES if "sparse" in wanted else ()), *([DENSE] if DENSE in wanted else ()))
+    rows = benchmark_engines(
+        options.threads,
+        engines=engines,
+        networks=tuple(options.networks or ["ch1"]),
+        modes=tuple(options.modes or ["test"]),
+        device=choose_device("cpu" if options.device == "auto" else options.device).type,
+    )
+    missing = [f"\nNot installed, so without a row: {name}." for name in missing_engines(engines)]
+    return Result({"rows": rows}, table_of(rows) + "".join(missing))
 
 
 def _memory(options: argparse.Namespace, report: StageReport) -> Result:

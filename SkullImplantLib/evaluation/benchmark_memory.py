@@ -22,14 +22,13 @@ from ..core.memory import BYTES_PER_GIB
 from ..core.stages import StageReport, no_report
 from ..errors import SkullImplantError
 from . import memory_run
-from .device_memory import available_bytes
+from .device_memory import SHARE_OF_MEMORY, available_bytes
 from .memory_case import make_case, needed_bytes, operations, read_case
 from .memory_options import MemoryOptions, MemoryRun
 from .memory_plot import draw_memory
 from .memory_table import memory_table
 
 ROWS, TABLE, PICTURE = "memory.json", "memory.md", "memory.png"
-SHARE_OF_MEMORY = 0.85  # of what is free; the rest is for others
 GIGA = 1e9
 
 

@@ -1,6 +1,8 @@
-"""How much memory of a GPU is used while something runs, and how much there is to use."""
+"""How much memory a GPU uses while something runs, how much there is, and how much it will take."""
 
+import itertools
 import threading
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
@@ -9,6 +11,27 @@ import torch
 
 # The slides polled as often ("query GPU memory occupancy at 50-millisecond intervals").
 INTERVAL_S = 0.05
+
+# Tensors of the finest level that there are at the same time, by (dense, training): of what a step
+# keeps (dense: two a block of three, and a sum; sparse: one) and what it works with.
+TENSORS = {(True, True): 12, (True, False): 6, (False, True): 8, (False, False): 5}
+COARSER = 1.2  # all levels are so much larger than the finest one
+BYTES_A_SITE = 150  # coordinates, places and look-up tables of a sparse site
+FLOAT_BYTES, STATES = 4, 5  # of a parameter in training: itself, gradient, Adam's three
+PROGRAM_BYTES = 2**29
+SHARE_OF_MEMORY = 0.85  # of what is free; the rest is for others
+
+
+def step_bytes(channels: Sequence[int], rows: int, dense: bool, training: bool) -> int:
+    """Return about how much memory a step of an auto-encoder takes, rather too much.
+
+    `rows`: voxels of the grid for a dense one, candidates of the finest level for a sparse one.
+    """
+    a_row = TENSORS[dense, training] * channels[0] * FLOAT_BYTES
+    a_row += 0 if dense else BYTES_A_SITE
+    parameters = 2 * 27 * sum(a * b for a, b in itertools.pairwise(channels))
+    states = parameters * FLOAT_BYTES * (STATES if training else 1)
+    return int(COARSER * rows * a_row) + states + PROGRAM_BYTES
 
 
 class DeviceWatch:

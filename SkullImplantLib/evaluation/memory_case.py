@@ -5,8 +5,8 @@ The phantom is that of `benchmark_engine`, on a grid of R x R x (200 R / 512) vo
 phantom, as a perfect network would.
 """
 
-import itertools
 import json
+import math
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ from ..networks.autoencoder import Level
 from ..sparse import SparseTensor
 from .arithmetic import Layer, LayerCounter, Operations, dense_operations, sparse_operations
 from .benchmark_engine import SHAPE, OraclePruning, phantom_shell, strided_truth
+from .device_memory import step_bytes
 from .memory_options import MemoryRun
 from .memory_run import published_configuration
 
@@ -90,24 +91,9 @@ def operations(run: MemoryRun, case: dict[str, Any]) -> Operations:
     return Operations(run.batch * one.useful, run.batch * one.performed)
 
 
-# Tensors of the finest level that there are at the same time, from what a step keeps and makes:
-# dense, three blocks with two each, a sum, a gradient and its workspace; sparse, three with one.
-TENSORS = {("dense", True): 12, ("dense", False): 6, ("sparse", True): 8, ("sparse", False): 5}
-COARSER = 1.2  # all levels are so much larger than the finest one
-BYTES_A_SITE = 150  # coordinates, places and look-up tables of a sparse site
-FLOAT_BYTES, STATES = 4, 5  # of a parameter in training: itself, gradient, Adam's three
-PROGRAM_BYTES = 2**29
-
-
 def needed_bytes(run: MemoryRun, case: dict[str, Any]) -> int:
     """Return about how much memory a row needs, rather too much than too little."""
+    dense = run.engine == "dense"
+    rows = math.prod(case["shape"]) if dense else max(layer.rows for layer in case["layers"])
     channels = published_configuration(run.network).channels
-    if run.engine == "dense":
-        rows, others = int(np.prod(case["shape"])), 0
-    else:
-        rows, others = max(layer.rows for layer in case["layers"]), BYTES_A_SITE
-    tensors = TENSORS[run.engine, run.training]
-    a_row = tensors * channels[0] * FLOAT_BYTES + others
-    parameters = 27 * sum(a * b for a, b in itertools.pairwise(channels)) * 2
-    states = parameters * FLOAT_BYTES * (STATES if run.training else 1)
-    return int(COARSER * run.batch * rows * a_row) + states + PROGRAM_BYTES
+    return step_bytes(channels, run.batch * rows, dense, run.training)

@@ -41,4 +41,30 @@ def test_one_row_an_engine_and_the_network_completes_the_phantom():
     assert 0 < row["forward_s"] <= row["first_forward_s"]
     assert row["peak_over_start_gib"] >= 0
     table = benchmark_engine.table_of(rows)
-    assert "| torch | 1 |" in table and len(table.splitlines()) == 3
+    assert "| torch | ch1 | cpu | 1 |" in table and len(table.splitlines()) == 3
+
+
+def test_a_training_step_and_the_dense_network_have_rows_too(monkeypatch):
+    def here(run, folder, repeats):
+        return benchmark_engine.measure(run, folder, repeats)
+
+    monkeypatch.setattr(benchmark_engine, "_in_a_process", here)
+    small = {"shape": (10, 24, 24), "engines": ("torch", "dense"), "repeats": 1}
+    rows = benchmark_engine.benchmark_engines(1, modes=("train", "test"), **small)
+    assert [(row["engine"], row["mode"]) for row in rows] == [
+        ("torch", "train"),
+        ("dense", "train"),
+        ("torch", "test"),
+        ("dense", "test"),
+    ]
+    for row in rows:
+        assert row["step_s"] >= row["forward_s"] > 0 and row["network"] == "ch1"
+    assert len(benchmark_engine.table_of(rows).splitlines()) == 6
+    monkeypatch.setattr(benchmark_engine, "available_bytes", lambda device: 2**20)
+    rows = benchmark_engine.benchmark_engines(1, **small)
+    assert [row["engine"] for row in rows] == ["torch"]  # the dense one would not fit
+
+
+def test_an_engine_that_is_not_installed_is_named(monkeypatch):
+    monkeypatch.setattr(benchmark_engine, "_is_installed", lambda engine: engine == "torch")
+    assert benchmark_engine.missing_engines(("torch", "minkowski", "dense")) == ["minkowski"]
