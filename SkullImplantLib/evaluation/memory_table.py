@@ -190,4 +190,9 @@ def _arithmetic(rows: Sequence[Row]) -> list[str]:
                 f" {'-' if seconds is None else f'{seconds:.2f}'} | {row['useful_gflop']:.1f} |"
                 f" {row['performed_gflop']:.1f} | {speed} |"
             )
-    return [text, "\n".join(lines)]
+    powers = []
+    for kind in kinds(rows):
+        if kind[3] == "plain":
+            points = [(r["resolution"], r["useful_gflop"]) for r in rows if kind_of(r) == kind]
+            powers.append(f"{called(kind)} {_power(growth(points))}")
+    return [text, "\n".join(lines), f"Useful operations grow with the power: {', '.join(powers)}."]

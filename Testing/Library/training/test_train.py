@@ -116,6 +116,20 @@ def test_resumed_training_ends_like_an_uninterrupted_one(
 
 
 @pytest.mark.slow
+def test_leaner_training_makes_the_same_weights(
+    folder: Path, prepared: Path, tmp_path: Path
+) -> None:
+    states = {}
+    for memory in ("plain", "packed", "recomputed"):
+        options = replace(QUICK, memory=memory, iterations=2, surplus=0.5)
+        path = train(skulls_in(folder), tmp_path / memory, options, cases=prepared / "cases")
+        states[memory] = load_weights(path).state
+    for name, value in states["plain"].items():
+        assert torch.equal(value, states["recomputed"][name]), name
+        torch.testing.assert_close(value, states["packed"][name], rtol=0.02, atol=2e-3)
+
+
+@pytest.mark.slow
 def test_resuming_with_other_options_is_refused(folder: Path, run_folder: Path) -> None:
     train(skulls_in(folder), run_folder, replace(QUICK, iterations=4))
     with pytest.raises(SkullImplantError, match="skip"):
