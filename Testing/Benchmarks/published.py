@@ -72,11 +72,21 @@ class Row:
     options: TrainOptions
 
 
-CH1_128 = replace(ALONE, spacing_mm=2.0, iterations=2100)
+CH1_128 = replace(ALONE, spacing_mm=2.0, iterations=2100, patience=1)
 ROWS = (
-    Row("ch1-64", replace(ALONE, spacing_mm=4.0, iterations=1500)),
+    Row("ch1-64", replace(ALONE, spacing_mm=4.0, iterations=900)),
     Row("ch1-128", CH1_128),
-    Row("ch2-64", replace(ALONE, network="ch2", spacing_mm=4.0, iterations=600)),
+    Row(
+        "ch2-64",
+        replace(
+            ALONE,
+            network="ch2",
+            spacing_mm=4.0,
+            learning_rate=4e-3,
+            iterations=400,
+            validate_every=100,
+        ),
+    ),
     Row("ch2-128", replace(ALONE, network="ch2", spacing_mm=2.0, iterations=2100)),
     Row("ch1-256", replace(ALONE, spacing_mm=1.0, iterations=2100)),
     # Goes on from `ch1-128`, beyond the papers' loss: with candidates in the hole that are no bone.
@@ -89,6 +99,7 @@ ROWS = (
             keep_in_training=0.1,
             learning_rate=4e-3,
             iterations=900,
+            patience=None,
         ),
     ),
 )

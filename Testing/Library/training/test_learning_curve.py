@@ -1,5 +1,7 @@
 """The log of a training and its picture: all lines are in it, and a damaged log is named."""
 
+import math
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,16 +14,18 @@ from SkullImplantLib.training.learning_curve import (
     NETWORK,
     PRIOR,
     SIZE,
+    SKULL,
     _nice_ticks,
     draw_learning_curve,
 )
 from SkullImplantLib.training.log import LogRow, read_log, write_log
 
 ROWS = [
-    LogRow(250, 0.9, 0.6, 0.82, 1.0),
-    LogRow(500, 0.4, 0.84, 0.82, 2.0),
-    LogRow(750, 0.3, 0.9, 0.82, 3),
+    LogRow(250, 0.9, 0.6, 0.82, 1.0, 0.91),
+    LogRow(500, 0.4, 0.84, 0.82, 2.0, 0.92),
+    LogRow(750, 0.3, 0.9, 0.82, 3, 0.95),
 ]
+OLDER = [replace(row, skull_dice=math.nan) for row in ROWS]
 
 
 def pixels_of(picture: Path, colour: tuple[int, int, int]) -> np.ndarray:
@@ -33,6 +37,23 @@ def test_a_log_is_read_as_it_was_written(tmp_path: Path) -> None:
     write_log(tmp_path / "log.csv", ROWS)
     assert read_log(tmp_path / "log.csv") == ROWS
     assert (tmp_path / "log.csv").read_text().startswith("iteration,loss,network_dice,prior_dice")
+
+
+def test_older_logs_know_no_dice_of_the_whole_skull(tmp_path: Path) -> None:
+    older = "iteration,loss,network_dice,prior_dice,minutes\n250,0.9,0.6,0.82,1.0\n"
+    (tmp_path / "log.csv").write_text(older)
+    (row,) = read_log(tmp_path / "log.csv")
+    assert row.minutes == 1.0 and math.isnan(row.skull_dice)
+
+
+def test_only_what_was_validated_is_drawn(tmp_path: Path) -> None:
+    alone = [replace(row, prior_dice=math.nan) for row in ROWS]
+    counts = []
+    for rows in (alone, OLDER):
+        draw_learning_curve(rows, tmp_path / "curve.png")
+        counts.append([len(pixels_of(tmp_path / "curve.png", c)) for c in (SKULL, PRIOR)])
+    (skull, no_prior), (no_skull, prior) = counts  # ink that is half as dark as black is grey too
+    assert skull > no_skull + 500 and prior > no_prior + 500
 
 
 @pytest.mark.parametrize("text", ["iteration,loss\n1,2\n", "iteration,loss\n1,much\n"])
