@@ -91,9 +91,10 @@ class Design:
 
     skull: uint8 mask on the input's grid or the one it was refined to, with the hole.
     completed_part, implant_part: uint8 masks on a part of that grid, of the implants with labels 1
-    to N; beyond it the completed skull is the skull. implants: as many, the largest hole's first. background: what pictures show behind it:
-    the CT, or the skull. bone_threshold_hu: None for an input that was a mask.
-    hole_area_cm2 and confidence: None where an edited design does not know.
+    to N; beyond it the completed skull is the skull. implants: as many, the largest hole's first.
+    background: what pictures show behind it: the CT, on its own grid, or the skull.
+    bone_threshold_hu: None for an input that was a mask. hole_area_cm2 and confidence: None where
+    an edited design does not know.
     """
 
     skull: sitk.Image

@@ -27,7 +27,8 @@ class Refining:
     def refined(self, mask: sitk.Image, progress: Progress = silent) -> "Finer":
         """Return a mask (uint8 0/1) on its finer grid.
 
-        Raises `SkullImplantError` where it is empty."""
+        Raises `SkullImplantError` where it is empty.
+        """
         from .network import NetworkPlace
         from .super_resolution import super_resolve
 
