@@ -1,4 +1,4 @@
-"""A design whose skull is refined first: its masks lie on the finer grid, all else knows of both."""
+"""A design whose skull is refined first: its masks lie on the finer grid, the rest knows both."""
 
 import json
 import shutil
