@@ -87,7 +87,7 @@ def network_of(weights: Weights, engine: str = "torch") -> SparseAutoEncoder:
     ):
         raise SkullImplantError(
             "These weights complete skulls and do not refine masks; use weights that "
-            "`skull-implant train --network superres` wrote."
+            "were trained for super-resolution."
         )
     return network
 
