@@ -5,12 +5,13 @@ import shutil
 from dataclasses import asdict
 from pathlib import Path
 
+import jsonschema
 import numpy as np
 import pytest
 import SimpleITK as sitk
 import torch
 
-from SkullImplantLib import models
+from SkullImplantLib import export, models
 from SkullImplantLib.cases.sample import SampleOptions, SamplePatient, make_sample_patient
 from SkullImplantLib.cli.main import build_parser, main
 from SkullImplantLib.core import resources
@@ -89,6 +90,8 @@ def test_all_masks_lie_on_the_finer_grid_and_it_is_told(
     assert grid.GetSpacing() == (TO_MM,) * 3
     assert all(same_grid(mask, grid) for mask in masks_of(designed / "result"))
     told = json.loads((designed / "result" / "design.json").read_text())
+    schema = json.loads((Path(export.__file__).parent / "design.schema.json").read_text())
+    jsonschema.Draft202012Validator(schema).validate(told)
     assert told["parameters"]["refine_mm"] == TO_MM
     assert told["parameters"]["bone_threshold_hu"] > 0.0
     assert told["input"]["size_xyz"] == list(ct.GetSize())
