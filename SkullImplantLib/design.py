@@ -10,9 +10,10 @@ import SimpleITK as sitk
 from vtkmodules.vtkCommonDataModel import vtkPolyData
 
 from .checks import CheckOptions, check_implant
-from .completion import Choice, assess, complete, find_weights
+from .completion import Choice, Refining, assess, complete, find_refining, find_weights
 from .core.distances import depth_mm
-from .core.images import crop
+from .core.finer_grid import by
+from .core.images import array_of, crop, image_like, resample
 from .core.progress import Progress, part
 from .core.stages import StageReport, Stages, no_report
 from .errors import SkullImplantError
@@ -72,6 +73,7 @@ def design_implant(
     asked = str(options.model)
     options = replace(options, model=chosen_model(asked))
     choice = _choice(options)
+    refining = find_refining(options.refine_mm, source.image, options.device, options.engine)
     shapes = population or shipped_population()
     stages = Stages(report)
     with stages.stage("skull") as progress:
@@ -81,6 +83,10 @@ def design_implant(
         else:
             skull = clean_skull(source.image, progress)
         skull, left = _without(skull, left_out)
+    found = skull
+    if refining is not None:
+        with stages.stage("super-resolution", refining.device) as progress:
+            skull = _refined(found, refining, progress)
     with stages.stage("pose") as progress:
         pose = estimate_pose(skull.mask, shapes, progress)
         log.info("pose: the vault fits the population's mean to %.2f mm", pose.fit_mm)
@@ -107,7 +113,7 @@ def design_implant(
     with stages.stage("surface") as progress:
         meshes = meshes_of(implants, progress)
     with stages.stage("checks") as progress:
-        loose = loose_matter(source.image, skull, hole.box, left_out)
+        loose = _loose(source.image, found, skull, hole.box, left_out)
         known = Known(bone, skull, filled, depth, pose, loose)
         designed = checked(implants, meshes, known, options, progress)
         confidence = assess(prior, shapes, completed.departure, completed.source)
@@ -144,6 +150,35 @@ def design_implant(
     )
     _log(design)
     return design
+
+
+def _refined(skull: Skull, refining: Refining, progress: Progress) -> Skull:
+    """Return the skull on its finer grid, without grey: the mask alone says where bone is."""
+    finer = refining.refined(skull.mask, progress)
+    note = (
+        "Super-resolution refined the skull: all masks lie on a grid of "
+        f"{by(finer.mask.GetSpacing())} mm, and not on the input's."
+    )
+    return replace(skull, mask=finer.mask, notes=(*skull.notes, note, *finer.notes), grey=None)
+
+
+def _loose(
+    image: sitk.Image,
+    found: Skull,
+    skull: Skull,
+    box: tuple[slice, ...],
+    left_out: LeftOut | None,
+) -> sitk.Image:
+    """Return what is as hard as bone in a box of the skull's grid and no skull, uint8.
+
+    found: the skull on the grid of the input `image`, before it was refined, if it was.
+    """
+    if skull is found:
+        return loose_matter(image, skull, box, left_out)
+    whole = tuple(slice(0, n) for n in found.mask.GetSize()[::-1])
+    region = crop(skull.mask, box)
+    loose = resample(loose_matter(image, found, whole, left_out), region, sitk.sitkNearestNeighbor)
+    return image_like((array_of(loose) > 0) & (array_of(region) == 0), region)
 
 
 def surface_around(skull: Skull, box: tuple[slice, ...]) -> BoneSurface:

@@ -23,6 +23,7 @@ class Remedy(StrEnum):
     OTHER_WEIGHTS = "other-weights"
     OTHER_START = "other-start"  # weights to train on from
     USE_PRIOR = "use-prior"
+    LEAVE_COARSE = "leave-coarse"  # the skull, which was to be refined
     USE_CPU = "use-cpu"
     USE_TORCH_ENGINE = "use-torch-engine"
     GIVE_CLEARANCE = "give-clearance"

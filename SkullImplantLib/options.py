@@ -22,6 +22,7 @@ HOLE_MM, PITCH_MM, FROM_RIM_MM, MOST_SUTURE_HOLES = (0.5, 10.0), (5.0, 100.0), (
 THICKNESS_MM = (1.0, 20.0)
 LEAST_WALL_MM = (0.5, 6.0)
 SPLIT_GAP_MM = (0.0, 10.0)
+REFINE_MM = (0.2, 4.0)  # finer than any CT, and so coarse that bone is lost
 BEVEL_MM = (0.5, 3.0)  # less is lost in the rounding of edges; more leaves no wall
 
 Direction = tuple[float, float, float]
@@ -75,9 +76,14 @@ class DrillOptions:
 
 @dataclass(frozen=True)
 class DesignOptions:
-    """What a design depends on beside its input; see `ImplantOptions` and `DrillOptions`."""
+    """What a design depends on beside its input; see `ImplantOptions` and `DrillOptions`.
+
+    refine_mm: the skull comes to voxels of this side first, by super-resolution, and the result's
+        masks with it; None leaves it on the input's grid.
+    """
 
     bone_threshold_hu: float | None = None
+    refine_mm: float | None = None
     clearance_mm: float = ImplantOptions.clearance_mm
     thickness_mm: float | None = None
     least_wall_mm: float = ImplantOptions.least_wall_mm
@@ -115,8 +121,9 @@ def check_options(options: DesignOptions) -> None:
         ("gap between two pieces", options.split_gap_mm, SPLIT_GAP_MM),
         ("bevel", options.bevel_mm, BEVEL_MM),
         ("least wall", options.least_wall_mm, LEAST_WALL_MM),
+        ("refined voxel", options.refine_mm, REFINE_MM),
     ):
-        if value is None and name in ("thickness", "gap between two pieces", "bevel"):
+        if value is None and name not in ("clearance between implant and bone", "least wall"):
             continue
         if value is None or not _is_number(value) or not least <= value <= most:
             told = f"{value:g}" if isinstance(value, (int, float)) else repr(value)

@@ -89,11 +89,12 @@ class DesignedImplant:
 class Design:
     """A proposal for review, made or edited: masks, implants, and what is known.
 
-    skull: uint8 mask on the input's grid, with the hole. completed_part, implant_part: uint8 masks
-    on a part of that grid, of the implants with labels 1 to N; beyond it the completed skull is the
-    skull. implants: as many, the largest hole's first. background: what pictures show behind it:
-    the CT, or the skull. bone_threshold_hu: None for an input that was a mask.
-    hole_area_cm2 and confidence: None where an edited design does not know.
+    skull: uint8 mask on the input's grid or the one it was refined to, with the hole.
+    completed_part, implant_part: uint8 masks on a part of that grid, of the implants with labels 1
+    to N; beyond it the completed skull is the skull. implants: as many, the largest hole's first.
+    background: what pictures show behind it: the CT, on its own grid, or the skull.
+    bone_threshold_hu: None for an input that was a mask. hole_area_cm2 and confidence: None where
+    an edited design does not know.
     """
 
     skull: sitk.Image
@@ -115,12 +116,12 @@ class Design:
 
     @property
     def completed(self) -> sitk.Image:
-        """The completed skull (uint8 0/1) on the input's grid, made anew at each call."""
+        """The completed skull (uint8 0/1) on the skull's grid, made anew at each call."""
         return _on_grid(self.completed_part, self.skull)
 
     @property
     def implant(self) -> sitk.Image:
-        """The implants (uint8, labels 1 to N) on the input's grid, made anew at each call."""
+        """The implants (uint8, labels 1 to N) on the skull's grid, made anew at each call."""
         empty = sitk.Image(self.skull.GetSize(), sitk.sitkUInt8)
         empty.CopyInformation(self.skull)
         return _on_grid(self.implant_part, empty)

@@ -10,6 +10,7 @@ import numpy as np
 import SimpleITK as sitk
 
 from .completion.sub_voxel import sub_voxel_depth
+from .core.finer_grid import finer_grid
 from .core.images import array_of, bounding_box, crop, read_labels, read_mask, same_grid
 from .core.progress import Progress, part, silent
 from .core.stages import StageReport, Stages, no_report
@@ -50,7 +51,7 @@ FIRST_VERSION = 1
 @dataclass(frozen=True)
 class ResultMasks:
     """The masks of a result folder, uint8 on one grid, the implants with their labels, the others
-    0/1; and what lies behind them in pictures: the CT, or the skull.
+    0/1; and what lies behind them in pictures: the CT, on its own grid, or the skull.
     """
 
     skull: sitk.Image
@@ -85,10 +86,12 @@ def update_design(
         options = replace(options, insertion_direction=insertion_direction)
     check_options(options)
     check_library(options.drill)
-    masks = read_masks(folder, ct, report)
+    masks = read_masks(folder, ct, report, options.refine_mm)
     parameters = told.get("parameters", {})
     threshold_hu = _number(parameters.get("bone_threshold_hu"))
-    skull = Skull(masks.skull, threshold_hu, (), masks.background if ct else None)
+    # Of a refined skull the surface is the mask's: the CT's grey is of the coarse grid.
+    grey = masks.background if ct and options.refine_mm is None else None
+    skull = Skull(masks.skull, threshold_hu, (), grey)
     stages = Stages(report)
     labels = array_of(masks.implant)
     box = bounding_box(labels, _voxels(BOX_AROUND_HOLE_MM, masks.implant))
@@ -118,7 +121,7 @@ def update_design(
         implants=designed,
         notes=(*map(str, told.get("notes", [])), EDITED_NOTE),
         background=masks.background,
-        input=_input_of(told, masks.implant),
+        input=_input_of(told, masks.implant, options.refine_mm is not None),
         options=options,
         bone_threshold_hu=threshold_hu,
         hole_area_cm2=_number(told.get("implant", {}).get("hole_area_cm2")),
@@ -188,9 +191,20 @@ def read_account(folder: Path) -> dict[str, Any]:
     return told
 
 
-def read_masks(folder: Path, ct: Path | str | None, report: StageReport = no_report) -> ResultMasks:
+def refined_to_mm(told: dict[str, Any]) -> float | None:
+    """Return the side of the voxels that a design's skull was refined to, None where it was not."""
+    return _number(told.get("parameters", {}).get("refine_mm"))
+
+
+def read_masks(
+    folder: Path,
+    ct: Path | str | None,
+    report: StageReport = no_report,
+    refine_mm: float | None = None,
+) -> ResultMasks:
     """Return the masks of a result folder, and the CT to show behind them where one is given.
 
+    refine_mm: the side of the voxels that the CT's grid was refined to for the masks, if it was.
     Raises `SkullImplantError` where a mask is missing, empty, or not on the grid of the skull.
     """
     steps = len(MASKS) + 1
@@ -211,13 +225,22 @@ def read_masks(folder: Path, ct: Path | str | None, report: StageReport = no_rep
                 f"The {name} does not lie on the grid of skull.nrrd; save it in the geometry of "
                 "the CT."
             )
-    if not same_grid(images[-1], images[0]):
+    grid = images[-1] if refine_mm is None or not ct else _refined_grid(images[-1], refine_mm)
+    if not same_grid(grid, images[0]):
         raise SkullImplantError(
             "The CT does not lie on the grid of skull.nrrd; give the one that the design was made "
             "for."
         )
     report("reading", 1.0)
     return ResultMasks(*images)
+
+
+def _refined_grid(ct: sitk.Image, refine_mm: float) -> sitk.Image:
+    """Return the grid that masks of a CT have after refining; its own where it is too fine."""
+    try:
+        return finer_grid(ct, refine_mm)
+    except SkullImplantError:
+        return ct
 
 
 def _options_of(told: dict[str, Any]) -> DesignOptions:
@@ -259,10 +282,16 @@ def _drill_of(told: Any) -> DrillOptions:
     return DrillOptions(**numbers)
 
 
-def _input_of(told: dict[str, Any], mask: sitk.Image) -> InputFacts:
-    """Return what the design said of its input; of one that is not known, its grid."""
+def _input_of(told: dict[str, Any], mask: sitk.Image, refined: bool) -> InputFacts:
+    """Return what the design said of its input; of one that is not known, its grid.
+
+    refined: the masks do not lie on the input's grid, which the design alone tells.
+    """
     known = told.get("input", {})
     facts = facts_of(mask, "skull", "unknown", None)
+    size, spacing_mm = (_three_numbers(known.get(f"{n}_xyz")) for n in ("size", "spacing_mm"))
+    if refined and size and spacing_mm:
+        facts = replace(facts, size_xyz=tuple(map(int, size)), spacing_mm_xyz=spacing_mm)
     return replace(
         facts,
         kind=_text(known.get("kind")) or facts.kind,

@@ -111,6 +111,8 @@ class DesignSection:
             return
         if model_needs_torch(parameters.model) and not self._haveTorch():
             return
+        if parameters.refineMm > 0 and not self._haveTorch(toRefine=True):
+            return
         if not self._mayReplace(parameters):
             return
         self.ui.previewButton.checked = False
@@ -132,12 +134,12 @@ class DesignSection:
             _("The implant under review was edited by hand or fitted again. The new design replaces it, unless you "
               "tick 'Keep earlier results'. Replace it?"), _("Replace the edited implant?")))
 
-    def _haveTorch(self) -> bool:
-        """Install PyTorch if need be and wanted; say whether the design can begin."""
+    def _haveTorch(self, toRefine: bool = False) -> bool:
+        """Install PyTorch if need be and wanted, for the model or to refine; say whether the design can begin."""
         self._installing = True  # meanwhile events are handled, and there may be a second click
         self._update()
         try:
-            problem = pytorch.ensureTorch()
+            problem = pytorch.ensureTorch(toRefine)
         finally:
             self._installing = False
         if self.parameters is None:  # the scene was closed

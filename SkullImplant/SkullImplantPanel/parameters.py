@@ -30,6 +30,7 @@ class SkullImplantParameterNode:
     directionArrow - The line along which it comes out where that is not automatic, from inside to outside.
     allHoles - Whether every hole of 4 cm² and more gets an implant.
     holePoints - Points in the holes that get one where not all do.
+    refineMm - The side of the voxels that the skull is refined to first; 0 leaves it as it came.
     smoother - What makes the completion smooth: field or rearrangement.
     model - Shipped model by name, "auto" for the best that runs here, or the path of a weight file.
     device - Where a network runs: auto, cpu or cuda.
@@ -53,6 +54,7 @@ class SkullImplantParameterNode:
     directionArrow: vtkMRMLMarkupsLineNode
     allHoles: bool = True
     holePoints: vtkMRMLMarkupsFiducialNode
+    refineMm: Annotated[float, WithinRange(0, 4)] = 0
     smoother: str = "field"
     model: str = "auto"
     device: str = "auto"

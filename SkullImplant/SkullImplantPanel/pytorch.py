@@ -35,9 +35,10 @@ def torchVersion() -> str | None:
         return None
 
 
-def ensureTorch() -> str | None:
+def ensureTorch(toRefine: bool = False) -> str | None:
     """Install PyTorch if it is missing and the user consents; return what still is in the way, or None.
 
+    :param toRefine: it is needed to refine the skull, and not by the model.
     Nothing is downloaded where a usable PyTorch is there, so that a computer without network works.
     """
     problem = torchProblem()
@@ -45,21 +46,25 @@ def ensureTorch() -> str | None:
         return None
     if torchVersion() is not None:
         return problem + " " + _("Uninstall it in the module PyTorch Utils, restart Slicer and click again.")
+    asking, instead = _("This model"), _("choose the model 'prior', which needs none")
+    if toRefine:
+        asking, instead = _("Refining the skull"), _("leave the skull as it came under 'Refine coarse skull'")
     try:
         import PyTorchUtils
     except ImportError:
         return problem + " " + _("Install the PyTorch extension with the Extensions Manager and restart Slicer, "
-                                 "or choose the model 'prior', which needs none.")
-    question = _("This model needs PyTorch, which is not installed yet. It will now be downloaded and installed "
-                 "(up to 3 GB); that can take several minutes. Nothing of the patient leaves this computer.")
+                                 "or {instead}.").format(instead=instead)
+    question = _("{asking} needs PyTorch, which is not installed yet. It will now be downloaded and installed "
+                 "(up to 3 GB); that can take several minutes. Nothing of the patient leaves this computer.").format(
+                     asking=asking)
     if not slicer.util.confirmOkCancelDisplay(question, _("Install PyTorch?")):
-        return _("PyTorch was not installed; choose the model 'prior', which needs none, or agree to installing it.")
+        return _("PyTorch was not installed; {instead}, or agree to installing it.").format(instead=instead)
     try:
         PyTorchUtils.PyTorchUtilsLogic().installTorch(
             askConfirmation=False, torchVersionRequirement=f">={TORCH_MINIMUM}")
     except Exception as error:  # pip, network and disk fail in their own ways
         return _("PyTorch could not be installed ({reason}); check the network and the module PyTorch Utils, "
-                 "or choose the model 'prior', which needs none.").format(reason=_oneLine(error))
+                 "or {instead}.").format(reason=_oneLine(error), instead=instead)
     return torchProblem()
 
 

@@ -18,6 +18,7 @@ def remediesInWords() -> dict[Remedy, str]:
         Remedy.SAY_WHAT_INPUT_IS: _("segment the skull and tick 'This is already a skull segmentation'"),
         Remedy.OTHER_WEIGHTS: _("choose another weight file under 'Model'"),
         Remedy.USE_PRIOR: _("choose the geometric prior under 'Model', which needs none"),
+        Remedy.LEAVE_COARSE: _("leave the skull as it came under 'Refine coarse skull'"),
         Remedy.USE_CPU: _("choose the CPU as 'Device'"),
         Remedy.GIVE_CLEARANCE: _("set the 'Clearance' and click 'Generate implant'"),
     }

@@ -32,7 +32,8 @@ class Request:
 
     ``{folder}`` in an argument stands for the run's work folder, in which ``images``, ``surfaces`` and
     ``texts`` are written under their names. The result belongs to ``node``, where there is one, and lies on its
-    grid; ``inputName`` is what that was called, where it is not there any more.
+    grid, or on that which its skull was refined to; ``inputName`` is what the node was called, where it is not there
+    any more.
     """
 
     verb: str
@@ -87,7 +88,8 @@ def _fitProblem(parameters: SkullImplantParameterNode) -> str | None:
         return _("Click into each hole that shall get an implant, or tick 'All'.")
     thicknessMm = parameters.thicknessMm or None
     try:
-        check_options(DesignOptions(thickness_mm=thicknessMm, least_wall_mm=parameters.leastWallMm))
+        check_options(DesignOptions(thickness_mm=thicknessMm, least_wall_mm=parameters.leastWallMm,
+                                    refine_mm=parameters.refineMm or None))
     except SkullImplantError as error:
         return str(error)
     return None
@@ -108,6 +110,8 @@ def designRequest(parameters: SkullImplantParameterNode) -> Request:
                  "--smoother", parameters.smoother]
     if parameters.thicknessMm:
         arguments += ["--thickness-mm", f"{parameters.thicknessMm:g}"]
+    if parameters.refineMm:
+        arguments += ["--refine-mm", f"{parameters.refineMm:g}"]
     if parameters.skullIsSegmentation:
         images = {INPUT: inputs.snapshotOfSegments(node, inputs.visibleSegmentIds(node))}
         arguments += ["--input", "skull"]
@@ -125,7 +129,8 @@ def designRequest(parameters: SkullImplantParameterNode) -> Request:
         segmentIds = inputs.visibleSegmentIds(parameters.leaveOut)
         images[LEFT_OUT] = inputs.snapshotOfSegments(parameters.leaveOut, segmentIds, within=node)
         arguments += ["--leave-out", f"{{folder}}/{LEFT_OUT}"]
-    mayUseGpu = models.may_use_torch(parameters.model) and parameters.device != "cpu"
+    runsNetwork = models.may_use_torch(parameters.model) or parameters.refineMm > 0
+    mayUseGpu = runsNetwork and parameters.device != "cpu"
     return Request("design", node, arguments, images, mayUseGpu=mayUseGpu)
 
 

@@ -58,13 +58,14 @@ ONE_IMPLANT_FILE = "implant.stl"
 class Results:
     """What a result folder holds, as VTK objects in RAS, not in any scene yet; by segment id.
 
-    ``fingerprint`` is that of the implants' voxels.
+    ``fingerprint`` is that of the implants' voxels, ``grid`` that of the masks, without voxels.
     """
 
     labelmaps: dict[str, slicer.vtkOrientedImageData]
     surfaces: dict[str, vtk.vtkPolyData]
     design: dict[str, Any]
     fingerprint: str
+    grid: slicer.vtkOrientedImageData
 
 
 def implantFiles(design: dict[str, Any]) -> list[str]:
@@ -110,7 +111,7 @@ def readResults(folder: Path) -> Results:
         labelmaps[segmentId] = _labelmap(used, start, mask)
         surfaces[segmentId] = _readStl(folder / name)
         prints.append(fingerprint(array_of(used), start[::-1]))
-    return Results(labelmaps, surfaces, design, together(prints))
+    return Results(labelmaps, surfaces, design, together(prints), _gridOf(mask))
 
 
 def together(fingerprints: Sequence[str]) -> str:
@@ -138,6 +139,14 @@ def _labelmap(used: sitk.Image, start: list[int], grid: sitk.Image) -> slicer.vt
     image.SetImageToWorldMatrix(slicer.util.vtkMatrixFromArray(FLIP_RAS_LPS @ index_to_lps_mm(grid)))
     image.GetPointData().SetScalars(numpy_to_vtk(array_of(used).ravel(), deep=True))
     return image
+
+
+def _gridOf(mask: sitk.Image) -> slicer.vtkOrientedImageData:
+    """Return the whole grid of a mask, without voxels."""
+    grid = slicer.vtkOrientedImageData()
+    grid.SetExtent([limit for n in mask.GetSize() for limit in (0, n - 1)])
+    grid.SetImageToWorldMatrix(slicer.util.vtkMatrixFromArray(FLIP_RAS_LPS @ index_to_lps_mm(mask)))
+    return grid
 
 
 def _displaySurface(mask: sitk.Image) -> vtk.vtkPolyData:

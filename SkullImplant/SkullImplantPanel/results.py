@@ -212,11 +212,14 @@ def _addSegmentation(
     node.GetSegmentation().SetConversionParameter(rule.GetConversionMethodParameterName(), SURFACE_NETS)
     # Before the reference grid, which MRML brings from the volume's frame into the segmentation's.
     node.SetAndObserveTransformNodeID(inputNode.GetTransformNodeID())
+    key = slicer.vtkSegmentationConverter.GetReferenceImageGeometryParameterName()
     if inputNode.IsA("vtkMRMLVolumeNode"):
         node.SetReferenceImageGeometryParameterFromVolumeNode(inputNode)
     else:
-        key = slicer.vtkSegmentationConverter.GetReferenceImageGeometryParameterName()
         node.GetSegmentation().SetConversionParameter(key, inputNode.GetSegmentation().GetConversionParameter(key))
+    if results.design.get("parameters", {}).get("refine_mm"):  # then the input's grid is not the masks'
+        geometry = slicer.vtkSegmentationConverter.SerializeImageGeometry(results.grid)
+        node.GetSegmentation().SetConversionParameter(key, geometry)
     pieces = [(SKULL, SKULL.segmentId, _("Skull")), (COMPLETED, COMPLETED.segmentId, _("Completed skull"))]
     ids = implantIds(len(implantFiles(results.design)))
     names = [_("Implant {number}").format(number=number) for number in range(1, len(ids) + 1)]

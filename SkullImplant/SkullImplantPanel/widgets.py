@@ -44,6 +44,8 @@ class Widgets(Protocol):
     advancedCollapsibleButton: ctk.ctkCollapsibleButton
     smootherLabel: qt.QLabel
     smootherComboBox: qt.QComboBox
+    refineLabel: qt.QLabel
+    refineSpinBox: qt.QDoubleSpinBox
     deviceLabel: qt.QLabel
     deviceComboBox: qt.QComboBox
     keepResultsCheckBox: qt.QCheckBox

@@ -26,7 +26,7 @@ from ..export.renders import try_rendering
 from ..export.results import RESULT_FILES, write_design, write_files, write_pictures
 from ..geometry.pose import estimate_pose
 from ..geometry.shape_statistics import shipped_population
-from ..models import PRIOR, uses_torch
+from ..models import PRIOR, torch_version, uses_torch
 from ..options import DesignOptions, DrillOptions
 from ..reading.input import Input, read_input
 from ..skull.left_out import read_left_out
@@ -40,11 +40,13 @@ log = logging.getLogger(__name__)
 
 def design(options: argparse.Namespace, report: StageReport) -> Result:
     """`skull-implant design`: CT or skull to a result folder."""
-    use_threads(options.threads, uses_torch(options.model))
+    refines = options.refine_mm is not None and torch_version() is not None
+    use_threads(options.threads, refines or uses_torch(options.model))
     left_out = read_left_out(options.leave_out) if options.leave_out else None
     source = read_source(options, report)
     settings = DesignOptions(
         bone_threshold_hu=options.bone_threshold,
+        refine_mm=options.refine_mm,
         clearance_mm=options.clearance_mm,
         thickness_mm=options.thickness_mm,
         least_wall_mm=options.least_wall_mm,

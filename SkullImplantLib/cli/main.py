@@ -142,6 +142,11 @@ def _add_design(verbs: Verbs) -> None:
         help="a mask: bone inside it counts as removed (hardware, loose fragments, bone to resect)",
     )
     for name, text in (
+        (
+            "refine_mm",
+            "bring the skull to voxels of this side first, by super-resolution; needs PyTorch "
+            "(default: as it came)",
+        ),
         ("clearance_mm", "gap between implant and bone, in place and on the way in"),
         ("thickness_mm", "one thickness for all of it (default: as the bone that is missing)"),
         ("least_wall_mm", "nothing is thinner; edges are rounded by half of it"),

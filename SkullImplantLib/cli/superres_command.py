@@ -8,6 +8,7 @@ import numpy as np
 import SimpleITK as sitk
 
 from .. import __version__
+from ..core.finer_grid import by, finer_grid
 from ..core.images import array_of, voxel_volume_mm3
 from ..core.stages import StageReport, Stages
 from ..core.staging import staged_folder
@@ -26,7 +27,7 @@ def superres(options: argparse.Namespace, report: StageReport) -> Result:
     """`skull-implant superres`: a coarse mask to a fine one."""
     require_torch("Super-resolution", remedy=None)
     from ..completion.network import NetworkPlace, choose_device
-    from ..completion.super_resolution import finer_grid, network_of, super_resolve
+    from ..completion.super_resolution import network_of, super_resolve
 
     use_threads(options.threads, torch=True)
     weights = superres_weights(options.model)
@@ -76,7 +77,7 @@ def _grid(mask: sitk.Image) -> dict[str, Any]:
 
 def _told(told: dict[str, Any], folder: Path) -> str:
     before, after = (
-        "{} voxels of {} mm".format(*(_by(grid[key]) for key in ("size", "spacing_mm")))
+        "{} voxels of {} mm".format(*(by(grid[key]) for key in ("size", "spacing_mm")))
         for grid in (told["input"], told["output"])
     )
     seconds = sum(stage["seconds"] for stage in told["stages"])
@@ -86,7 +87,3 @@ def _told(told: dict[str, Any], folder: Path) -> str:
         *(f"Note: {note}" for note in told["notes"]),
     ]
     return "\n".join(lines)
-
-
-def _by(numbers: list[float]) -> str:
-    return " x ".join(f"{number:g}" for number in numbers)

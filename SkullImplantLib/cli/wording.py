@@ -14,6 +14,7 @@ WORDS = {
     Remedy.OTHER_WEIGHTS: "check the path given to --model",
     Remedy.OTHER_START: "check the path given to --start",
     Remedy.USE_PRIOR: "use --model prior",
+    Remedy.LEAVE_COARSE: "leave out --refine-mm",
     Remedy.USE_CPU: "use --device cpu",
     Remedy.USE_TORCH_ENGINE: "use --engine torch",
     Remedy.GIVE_CLEARANCE: "give --clearance-mm",

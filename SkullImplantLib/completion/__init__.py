@@ -3,13 +3,16 @@ unless a network completes.
 """
 
 from .complete import Choice, Completed, complete, find_weights
+from .refining import Refining, find_refining
 from .trust import Confidence, assess
 
 __all__ = [
     "Choice",
     "Completed",
     "Confidence",
+    "Refining",
     "assess",
     "complete",
+    "find_refining",
     "find_weights",
 ]

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import SimpleITK as sitk
 
+from ..core.finer_grid import finer_grid
 from ..core.images import array_of, image_like, voxel_volume_mm3
 from ..core.progress import Progress, silent
 from ..errors import SkullImplantError
@@ -27,8 +28,6 @@ from .network import GPU_TOO_SMALL, NetworkPlace, choose_device, on_device_or_cp
 SLAB_VOXELS, AROUND_VOXELS = 64, 32
 # Outside the bone, what may become bone, in coarse voxels.
 MARGIN_COARSE = 2.0
-# A grid that differs by less is the same one.
-SAME_SPACING = 1.01
 # Logits are kept in so many steps up to this.
 LOGIT_STEPS, SUREST_LOGIT = 127, 4.0
 # A coarse voxel is set where it is at least half full, so that a mask's volume is about right, and
@@ -36,8 +35,6 @@ LOGIT_STEPS, SUREST_LOGIT = 127, 4.0
 MOST_SHIFT = 1.0
 # Of the volume, by thin bone that comes back or goes; more is not the same skull.
 USUAL_CHANGE = 0.15
-# A head at 0.25 mm, as for inputs (`reading/input.py`).
-MOST_VOXELS = 2**30
 
 
 @dataclass(frozen=True)
@@ -47,31 +44,6 @@ class Finer:
     mask: sitk.Image
     device: str
     notes: tuple[str, ...] = ()
-
-
-def finer_grid(image: sitk.Image, to_mm: float) -> sitk.Image:
-    """Return the grid over the same box whose voxels are `to_mm` wide, or as fine as they came.
-
-    Raises `SkullImplantError` where no axis is coarser than that, or there would be too many.
-    """
-    spacing = np.array(image.GetSpacing())
-    if not to_mm > 0.0 or (spacing <= SAME_SPACING * to_mm).all():
-        raise SkullImplantError(
-            f"The mask's voxels are {_by(spacing)} mm and no coarser than {to_mm:g} mm; ask for a "
-            "finer spacing."
-        )
-    fine = np.where(spacing > SAME_SPACING * to_mm, to_mm, spacing)
-    size = np.ceil(spacing * image.GetSize() / fine - 1e-3).astype(int)
-    if np.prod(size.astype(float)) > MOST_VOXELS:
-        raise SkullImplantError(
-            f"A grid of {_by(size)} voxels is too large; ask for a coarser spacing."
-        )
-    grid = sitk.Image([int(n) for n in size], sitk.sitkUInt8)
-    grid.SetSpacing(fine.tolist())
-    grid.SetDirection(image.GetDirection())
-    first = (fine / spacing - 1.0) / 2.0
-    grid.SetOrigin(image.TransformContinuousIndexToPhysicalPoint(first.tolist()))
-    return grid
 
 
 def super_resolve(
@@ -124,7 +96,7 @@ def network_of(weights: Weights, engine: str = "torch") -> SparseAutoEncoder:
     ):
         raise SkullImplantError(
             "These weights complete skulls and do not refine masks; use weights that "
-            "`skull-implant train --network superres` wrote."
+            "were trained for super-resolution."
         )
     return network
 
@@ -172,7 +144,3 @@ def _slabs(
         stop = min(start + SLAB_VOXELS, z.stop)
         whole = slice(max(z.start, start - AROUND_VOXELS), min(stop + AROUND_VOXELS, z.stop))
         yield (whole, y, x), slice(start, stop)
-
-
-def _by(numbers: np.ndarray) -> str:
-    return " x ".join(f"{number:g}" for number in numbers)

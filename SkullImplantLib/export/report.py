@@ -26,6 +26,7 @@ LABELS = {
     "spacing_mm_xyz": "Voxel size (x, y, z)",
     "sha256": "SHA-256",
     "bone_threshold_hu": "Bone threshold",
+    "refine_mm": "Skull refined to voxels of",
     "clearance_mm": "Clearance, in place and on the way in",
     "thickness_mm": "Thickness asked for",
     "least_wall_mm": "Least wall",
@@ -38,6 +39,7 @@ LABELS = {
 }
 # Of the parameters that are none, what is done instead.
 INSTEAD = {
+    "refine_mm": "as it came",
     "thickness_mm": "as the bone that is missing",
     "insertion_direction": "the one on which least is lost",
     "holes": "every hole of 4 cm² and more",

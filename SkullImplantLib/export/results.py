@@ -12,7 +12,7 @@ from ..core.staging import staged_folder
 from ..errors import SkullImplantError
 from ..implant.surface import together
 from ..proposal import Design, stl_names
-from ..update import read_account, read_masks
+from ..update import read_account, read_masks, refined_to_mm
 from .pictures import compose_preview, renders_missing
 from .report import write_report
 from .stl import read_stl, write_stl
@@ -88,7 +88,7 @@ def write_pictures(
         raise SkullImplantError(
             f"{result} holds no whole design.json; give a folder that a design was written to."
         )
-    masks = read_masks(result, ct, report)
+    masks = read_masks(result, ct, report, refined_to_mm(data))
     names = stl_names(len(data.get("implants", [])) or 1)
     mesh = together(tuple(read_stl(result / name) for name in names))
     with Stages(report).stage("pictures") as progress, staged_folder(output) as staging:

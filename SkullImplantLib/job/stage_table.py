@@ -5,6 +5,7 @@ STAGE_TITLES = {
     "sample patient": "Making the sample patient",
     "reading": "Reading the image",
     "skull": "Finding the skull",
+    "super-resolution": "Refining the skull",
     "pose": "Finding the head's position",
     "prior": "Predicting the missing bone",
     "completion": "Completing the skull",

@@ -37,6 +37,7 @@ def test_importing_it_imports_nothing_heavy() -> None:
         (DesignOptions(clearance_mm="wide"), "of 'wide' mm makes no implant"),  # type: ignore[arg-type]
         (DesignOptions(least_wall_mm=float("nan")), "least wall of nan mm"),
         (DesignOptions(thickness_mm=0.5), "thickness of 0.5 mm makes no implant; give 1 to 20"),
+        (DesignOptions(refine_mm=9.0), "refined voxel of 9 mm makes no implant; give 0.2 to 4 mm"),
         (DesignOptions(thickness_mm=1.5), "1.5 mm is under the least wall of 2 mm"),
         (DesignOptions(insertion_direction=(0.0, 0.0, 0.0)), "direction of insertion is none"),
         (DesignOptions(insertion_direction=(0.0, 1.0)), "direction of insertion is none"),  # type: ignore[arg-type]

@@ -62,6 +62,11 @@ def test_panel_and_parameters_follow_one_another(ready):
     assert ui.thicknessSpinBox.text == "as the bone"
     ui.thicknessSpinBox.value = 4.0
     assert parameters.thicknessMm == 4.0
+    assert ui.refineSpinBox.text == "as it came" and parameters.refineMm == 0.0
+    ui.refineSpinBox.value = 0.5
+    assert parameters.refineMm == 0.5
+    parameters.refineMm = 1.0
+    assert ui.refineSpinBox.value == 1.0
     box = ui.smootherComboBox
     box.currentIndex = box.findData("rearrangement")
     box.activated.emit(box.currentIndex)
@@ -80,17 +85,23 @@ def test_the_fit_is_asked_for_as_the_panel_says(ready):
 
     ui, parameters = ready.ui, ready._parameterNode
     plain = requests.designRequest(parameters).arguments
-    assert "--thickness-mm" not in plain
+    assert "--thickness-mm" not in plain and "--refine-mm" not in plain
     assert plain[plain.index("--least-wall-mm") + 1] == "2"
     assert plain[plain.index("--smoother") + 1] == "field"
     ui.thicknessSpinBox.value, ui.leastWallSpinBox.value = 4.5, 2.5
     asked = requests.designRequest(parameters).arguments
     assert asked[asked.index("--thickness-mm") + 1] == "4.5"
     assert asked[asked.index("--least-wall-mm") + 1] == "2.5"
+    ui.refineSpinBox.value, parameters.model = 0.5, "prior"
+    asked = requests.designRequest(parameters)
+    assert asked.arguments[asked.arguments.index("--refine-mm") + 1] == "0.5"
+    assert asked.mayUseGpu, "the prior runs no network, but refining does"
     # What no implant can be made of is told before a run.
     ui.thicknessSpinBox.value = 2.0
     assert not ui.generateButton.enabled
     assert "under the least wall" in ui.problemLabel.text
+    ui.thicknessSpinBox.value, ui.refineSpinBox.value = 4.5, 0.05
+    assert "refined voxel of 0.05 mm" in ui.problemLabel.text
 
 
 def test_automatic_threshold_is_the_one_of_the_design(ready, wait_until, small_result):

@@ -184,20 +184,22 @@ def test_failure_of_the_library_is_shown_as_it_says_it(ready, scene, wait_until)
     assert "design of version" in slicer.app.clipboard().text()
 
 
+@pytest.mark.parametrize(
+    ("model", "refine_mm", "instead"),
+    [("fine", 0.0, "'prior'"), ("prior", 1.0, "'Refine coarse skull'")],
+)
 def test_network_without_torch_asks_and_says_what_to_do(
-    host,
-    ready,
-    scene,
-    monkeypatch,
+    host, ready, scene, monkeypatch, model, refine_mm, instead
 ):
     """No PyTorch here; the extension that would install it has no network."""
     monkeypatch.setitem(__import__("sys").modules, "torch", None)
     before = node_ids(scene)
-    ready._parameterNode.model = "fine"
+    ready._parameterNode.model = model
+    ready._parameterNode.refineMm = refine_mm
     ready.ui.generateButton.click()
     assert ready.logic.run is None
     assert not ready.ui.errorFrame.isHidden()
-    assert "PyTorch" in ready.ui.errorLabel.text and "prior" in ready.ui.errorLabel.text
+    assert "PyTorch" in ready.ui.errorLabel.text and instead in ready.ui.errorLabel.text
     assert any("needs PyTorch" in message.text for message in host.messages), "consent was asked"
     assert node_ids(scene) == before
 

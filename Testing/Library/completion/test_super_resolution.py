@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from SkullImplantLib.completion import super_resolution
-from SkullImplantLib.completion.super_resolution import finer_grid, super_resolve
+from SkullImplantLib.completion.super_resolution import super_resolve
+from SkullImplantLib.core.finer_grid import finer_grid
 from SkullImplantLib.core.images import array_of, index_to_lps_mm, voxel_volume_mm3
 from SkullImplantLib.errors import SkullImplantError
 from SkullImplantLib.models import shipped_models
