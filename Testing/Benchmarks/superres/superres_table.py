@@ -34,9 +34,10 @@ from scipy import ndimage
 from SkullImplantLib.cases.skull_folder import skulls_in
 from SkullImplantLib.completion.network import NetworkPlace
 from SkullImplantLib.completion.rearrangement import rearrange
-from SkullImplantLib.completion.super_resolution import finer_grid, super_resolve
+from SkullImplantLib.completion.super_resolution import super_resolve
 from SkullImplantLib.core.blocks import mean_per_block
 from SkullImplantLib.core.distances import between_voxels_mm
+from SkullImplantLib.core.finer_grid import finer_grid
 from SkullImplantLib.core.images import (
     array_of,
     bounding_box,
