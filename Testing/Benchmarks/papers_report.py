@@ -160,6 +160,8 @@ def _superres() -> str:
     rows = [["pair", "skulls", *METHODS, "network best in Dice / in distance"]]
     for pair in pairs:
         skulls = sorted(by[pair, "network"])
+        if not skulls:
+            continue
         cells = []
         for method in METHODS:
             some = [by[pair, method][name] for name in skulls if name in by[pair, method]]
@@ -186,8 +188,9 @@ def _superres() -> str:
         _after_completion()
         + "Whole skulls, means over the unseen skulls: Dice / mean distance of the surfaces in mm. "
         "The last column counts the skulls in which the network beats nearest, trilinear, B-spline "
-        "and signed-distance interpolation, all of them. 512 needs skulls finer than 1 mm.\n\n"
-        + _table(rows)
+        "and signed-distance interpolation, all of them. 512 needs skulls finer than 1 mm; what is "
+        "not there yet: `python Testing/Benchmarks/superres/superres_table.py DATA "
+        "SkullImplantLib/resources/superres.npz --pairs 64:512 128:512`.\n\n" + _table(rows)
     )
 
 
