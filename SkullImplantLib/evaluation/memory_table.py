@@ -112,7 +112,7 @@ def memory_table(rows: Sequence[Row], note: str = "") -> str:
     batched = [row for row in batched if row["resolution"] == least]
     parts = [
         "# Memory and arithmetic of the papers' networks",
-        f"`skull-implant benchmark memory --device {'cuda' if on_gpu else 'cpu'}`. {note}".strip(),
+        f"`skull-implant benchmark memory`, on {'a GPU' if on_gpu else 'the CPU'}. {note}".strip(),
         BESIDE_GPU if on_gpu else BESIDE_CPU,
         "## Memory by resolution, batch 1, GiB (slides: GB)",
         *_by(single, "resolution", "growth"),
