@@ -53,6 +53,7 @@ WITHOUT_TORCH = (
 )
 # What is looked at around the hole: an implant's rim, and the bone beside it (`checks/`).
 BOX_AROUND_HOLE_MM = 24.0
+SHA_LETTERS = 12  # of a checksum in a sentence, enough to tell weights apart
 
 
 def design_implant(
@@ -155,9 +156,10 @@ def design_implant(
 def _refined(skull: Skull, refining: Refining, progress: Progress) -> Skull:
     """Return the skull on its finer grid, without grey: the mask alone says where bone is."""
     finer = refining.refined(skull.mask, progress)
+    weights, spacing = refining.weights.sha256[:SHA_LETTERS], by(finer.mask.GetSpacing())
     note = (
-        "Super-resolution refined the skull: all masks lie on a grid of "
-        f"{by(finer.mask.GetSpacing())} mm, and not on the input's."
+        f"Super-resolution (weights {weights}) refined the skull: all masks lie on a grid of "
+        f"{spacing} mm, and not on the input's."
     )
     return replace(skull, mask=finer.mask, notes=(*skull.notes, note, *finer.notes), grey=None)
 

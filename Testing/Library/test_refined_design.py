@@ -99,6 +99,7 @@ def test_all_masks_lie_on_the_finer_grid_and_it_is_told(
     assert [stage["name"] for stage in told["stages"]][:3] == ["skull", "super-resolution", "pose"]
     (note,) = (note for note in told["notes"] if "Super-resolution" in note)
     assert "on a grid of 2.5 x 2.5 x 2.5 mm, and not on the input's" in note
+    assert "(weights " in note
 
 
 def test_the_implant_is_the_missing_piece_and_its_rim_keeps_clear(
