@@ -93,7 +93,9 @@ tables: setup  ## the papers' tables on this machine's processor; rows that are 
 	$(PYTHON) $(PAPERS)/superres/superres_table.py $(DATA) $(RESOURCES)/superres.npz
 	$(PYTHON) $(PAPERS)/published.py $(DATA)/train $(DATA)/test -o $(PAPERS)/published \
 		--work build/published --rows ch1-64 ch1-128
-	.venv/bin/skull-implant benchmark memory -o $(PAPERS)/memory
+	PYTHONPATH=$(PAPERS) $(PYTHON) $(PAPERS)/superres/after_completion.py $(DATA)/test \
+		build/published/ch1-64.npz build/published/ch1-128.npz
+	.venv/bin/skull-implant benchmark memory -o $(PAPERS)/memory --threads 1
 	$(PYTHON) $(PAPERS)/papers_report.py
 
 minkowski: setup  ## build and install MinkowskiEngine (CPU), the optional second engine
