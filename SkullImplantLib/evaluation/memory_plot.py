@@ -5,13 +5,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw
 
+from ..core.drawing import FINER, draw_line, write_text
 from ..core.files import atomic_path
 from .memory_table import Row, called, kind_of, kinds, memory_gib, slides_gb
 
 SIZE = (1500, 620)  # pixels of the picture
-FINER = 2  # drawn so many times larger and made smaller, which smooths the lines
 LEFT, RIGHT, TOP, BOTTOM, BETWEEN = 70, 20, 190, 50, 90
 MARK_RADIUS = 3.5
 TEXT_SIZE, LINE_HEIGHT = 13, 19
@@ -99,7 +99,7 @@ def _panel(
 ) -> None:
     """Draw axes, grid, legend and `lines` into `frame` (left, top, right, bottom) in pixels."""
     left, top, right, bottom = frame
-    _text(pen, (left, 22), title, INK, "lm")
+    write_text(pen, (left, 22), title, INK, "lm", TEXT_SIZE)
     lines = [_positive(line) for line in lines]
     points = [point for line in lines for point in line.points]
     if not points:
@@ -116,24 +116,24 @@ def _panel(
 
     for decade in range(low, high + 1):
         y = place(across[0], 10.0**decade)[1]
-        _stroke(pen, [(left, y), (right, y)], GRID, 1)
-        _text(pen, (left - 8, y), f"{10.0**decade:g}", FAINT, "rm")
+        draw_line(pen, [(left, y), (right, y)], GRID, 1)
+        write_text(pen, (left - 8, y), f"{10.0**decade:g}", FAINT, "rm", TEXT_SIZE)
     for x in across:
         at = place(x, 10.0**low)[0]
-        _stroke(pen, [(at, bottom), (at, bottom + 5)], INK, 1)
-        _text(pen, (at, bottom + 9), f"{x:g}", FAINT, "mt")
-    _stroke(pen, [(left, top), (left, bottom), (right, bottom)], INK, 1)
+        draw_line(pen, [(at, bottom), (at, bottom + 5)], INK, 1)
+        write_text(pen, (at, bottom + 9), f"{x:g}", FAINT, "mt", TEXT_SIZE)
+    draw_line(pen, [(left, top), (left, bottom), (right, bottom)], INK, 1)
     for number, line in enumerate(lines):
         places = [place(*point) for point in line.points]
         width = 1 if line.faint else 2.5
-        _stroke(pen, places, line.colour, width)
+        draw_line(pen, places, line.colour, width)
         for x, y in places:
             _mark(pen, x, y, line)
         y = 42 + LINE_HEIGHT * (number % 7)
         x = left + (right - left) / 2 * (number // 7)
-        _stroke(pen, [(x, y), (x + 22, y)], line.colour, width)
+        draw_line(pen, [(x, y), (x + 22, y)], line.colour, width)
         _mark(pen, x + 11, y, line)
-        _text(pen, (x + 28, y), line.name, INK, "lm")
+        write_text(pen, (x + 28, y), line.name, INK, "lm", TEXT_SIZE)
 
 
 def _positive(line: Line) -> Line:
@@ -144,22 +144,3 @@ def _positive(line: Line) -> Line:
 def _mark(pen: ImageDraw.ImageDraw, x: float, y: float, line: Line) -> None:
     corners = [(v + r) * FINER for r in (-MARK_RADIUS, MARK_RADIUS) for v in (x, y)]
     pen.ellipse(corners, fill=PAPER if line.faint else line.colour, outline=line.colour, width=2)
-
-
-def _stroke(
-    pen: ImageDraw.ImageDraw, points: Points, colour: tuple[int, int, int], width: float
-) -> None:
-    if len(points) > 1:
-        larger = [(x * FINER, y * FINER) for x, y in points]
-        pen.line(larger, fill=colour, width=round(width * FINER), joint="curve")
-
-
-def _text(
-    pen: ImageDraw.ImageDraw,
-    at: tuple[float, float],
-    text: str,
-    colour: tuple[int, int, int],
-    anchor: str,
-) -> None:
-    font = ImageFont.load_default(TEXT_SIZE * FINER)
-    pen.text((at[0] * FINER, at[1] * FINER), text, fill=colour, font=font, anchor=anchor)

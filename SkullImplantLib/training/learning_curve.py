@@ -5,13 +5,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw
 
+from ..core.drawing import FINER, draw_line, write_text
 from ..core.files import atomic_path
 from .log import LogRow
 
 SIZE = (960, 720)  # pixels of the picture
-FINER = 2  # drawn so many times larger and made smaller, which smooths the lines
 LEFT, RIGHT, TOP, BOTTOM, BETWEEN = 84, 24, 40, 56, 66
 MOST_TICKS = 6
 MARK_RADIUS = 3.5
@@ -55,7 +55,7 @@ def draw_learning_curve(rows: Sequence[LogRow], picture: Path) -> None:
     for number, lines in enumerate(panels):
         top = TOP + number * (height + BETWEEN)
         _panel(pen, (LEFT, top, SIZE[0] - RIGHT, top + height), rows, lines, across)
-    _text(pen, ((LEFT + SIZE[0] - RIGHT) / 2, SIZE[1] - 16), "iteration", INK, "ms")
+    write_text(pen, ((LEFT + SIZE[0] - RIGHT) / 2, SIZE[1] - 16), "iteration", INK, "ms")
     with atomic_path(picture) as temporary:
         image.resize(SIZE, Image.Resampling.LANCZOS).save(temporary, "PNG")
 
@@ -79,28 +79,28 @@ def _panel(
 
     for tick in up:
         y = place(0.0, tick)[1]
-        _line(pen, [(left, y), (right, y)], GRID, 1)
-        _text(pen, (left - 8, y), _written(tick, up), FAINT, "rm")
+        draw_line(pen, [(left, y), (right, y)], GRID, 1)
+        write_text(pen, (left - 8, y), _written(tick, up), FAINT, "rm")
     for tick in across:
         x = place(tick, up[0])[0]
-        _line(pen, [(x, bottom), (x, bottom + 5)], INK, 1)
-        _text(pen, (x, bottom + 9), _written(tick, across), FAINT, "mt")
-    _line(pen, [(left, top), (left, bottom), (right, bottom)], INK, 1)
+        draw_line(pen, [(x, bottom), (x, bottom + 5)], INK, 1)
+        write_text(pen, (x, bottom + 9), _written(tick, across), FAINT, "mt")
+    draw_line(pen, [(left, top), (left, bottom), (right, bottom)], INK, 1)
     for line in reversed(lines):  # the first one lies uppermost
         points = [
             place(row.iteration, value)
             for row, value in zip(rows, values[line.column])
             if math.isfinite(value)
         ]
-        _line(pen, points, line.colour, 2.5)
+        draw_line(pen, points, line.colour, 2.5)
         for x, y in points:
             corners = [(v + r) * FINER for r in (-MARK_RADIUS, MARK_RADIUS) for v in (x, y)]
             pen.ellipse(corners, fill=line.colour)
     start = left
     for line in lines:
-        _line(pen, [(start, top - 16), (start + 24, top - 16)], line.colour, 2.5)
+        draw_line(pen, [(start, top - 16), (start + 24, top - 16)], line.colour, 2.5)
         text = f"{line.name}, last {values[line.column][-1]:.3f}"
-        end = _text(pen, (start + 32, top - 16), text, INK, "lm")
+        end = write_text(pen, (start + 32, top - 16), text, INK, "lm")
         start = end + 32
 
 
@@ -118,28 +118,3 @@ def _written(tick: float, ticks: list[float]) -> str:
     step = ticks[1] - ticks[0]
     digits = max(0, -math.floor(math.log10(step) + 1e-9))
     return f"{tick:.{digits + (round(step * 10**digits, 6) % 1 > 0)}f}"
-
-
-def _line(
-    pen: ImageDraw.ImageDraw,
-    points: list[tuple[float, float]],
-    colour: tuple[int, int, int],
-    width: float,
-) -> None:
-    if len(points) > 1:
-        larger = [(x * FINER, y * FINER) for x, y in points]
-        pen.line(larger, fill=colour, width=round(width * FINER), joint="curve")
-
-
-def _text(
-    pen: ImageDraw.ImageDraw,
-    at: tuple[float, float],
-    text: str,
-    colour: tuple[int, int, int],
-    anchor: str,
-) -> float:
-    """Write `text` and return where it ends on the right, in pixels of the picture."""
-    font = ImageFont.load_default(15 * FINER)
-    place = (at[0] * FINER, at[1] * FINER)
-    pen.text(place, text, fill=colour, font=font, anchor=anchor)
-    return pen.textbbox(place, text, font=font, anchor=anchor)[2] / FINER

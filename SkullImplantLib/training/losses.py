@@ -1,5 +1,6 @@
 """What the networks are taught by."""
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 
@@ -73,3 +74,9 @@ def refiner_loss(
 def soft_dice(share: torch.Tensor, truth: torch.Tensor) -> torch.Tensor:
     """Return the Dice coefficient of two shares, 0 to 1, voxel by voxel (Milletari et al. 2016)."""
     return 2.0 * (share * truth).sum() / (share.sum() + truth.sum()).clamp(min=1.0)
+
+
+def dice_of(a: np.ndarray, b: np.ndarray) -> float:
+    """Return the Dice coefficient of two masks (bool); 1 where both are empty."""
+    both = int(a.sum()) + int(b.sum())
+    return 2.0 * int((a & b).sum()) / both if both else 1.0

@@ -7,7 +7,6 @@ it: the geometric prior as input, affine and elastic augmentation, soft targets 
 Dice term on the hole, and a finest level that starts from the prior.
 """
 
-import json
 import math
 import time
 from collections.abc import Sequence
@@ -34,18 +33,15 @@ from .checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from .configuration import FILE_NAME, write_configuration
 from .learning_curve import draw_learning_curve
 from .log import LogRow, read_log, write_log
-from .losses import JUDGED_MM
+from .losses import JUDGED_MM, dice_of
 from .model_card import write_model_card
 from .precision import Precision
+from .schedule import check_resumable, options_as_json, pace
 from .split import split_skulls
 from .tasks import Task, task_of
 from .training_options import REGISTERED, TrainOptions, resolved
 
 LOG = "log.csv"
-WARM_UP = 50  # iterations; Adam knows little of the gradients' size at first
-SLOWEST = 0.01  # share of the learning rate that is left at the end
-# What a run may be resumed with that it was not begun with; nothing that was learnt depends on it.
-FREE_TO_CHANGE = {"iterations", "minutes", "patience", "jobs", "provenance", "device", "memory"}
 
 
 @dataclass(frozen=True)
@@ -174,16 +170,7 @@ class _Run:
         self.started_from: dict[str, Any] | None = None
 
     def restore(self, checkpoint: Checkpoint) -> None:
-        before = checkpoint.progress["options"]
-        now = json.loads(json.dumps(asdict(self.options)))
-        changed = sorted(
-            key for key in now if key not in FREE_TO_CHANGE and before.get(key) != now[key]
-        )
-        if changed:
-            raise SkullImplantError(
-                f"The checkpoint was trained with other options ({', '.join(changed)}); use the "
-                "same ones, or train into another folder."
-            )
+        check_resumable(checkpoint.progress["options"], self.options)
         self.task.network.load_state_dict(checkpoint.network)
         self.average.restore(checkpoint.average)
         self.optimiser.load_state_dict(checkpoint.optimiser)
@@ -230,7 +217,7 @@ class _Run:
         rng = np.random.default_rng([self.options.seed, self.iteration])
         cases = [self.source.draw(rng) for _ in range(self.options.batch)]
         for group in self.optimiser.param_groups:
-            group["lr"] = self.options.learning_rate * self.pace()
+            group["lr"] = self.options.learning_rate * pace(self.iteration, self.options.iterations)
         self.task.network.train()
         self.optimiser.zero_grad(set_to_none=True)
         packed = packed_rows() if self.options.memory == "packed" else nullcontext()
@@ -245,11 +232,6 @@ class _Run:
         self.average.update(self.task.network, self.iteration)
         return float(loss.detach())
 
-    def pace(self) -> float:
-        """Return the share of the learning rate: a short rise, then half a cosine."""
-        cosine = 0.5 * (1.0 + math.cos(math.pi * self.iteration / self.options.iterations))
-        return max(cosine, SLOWEST) * min(1.0, (self.iteration + 1) / WARM_UP)
-
     def check(
         self, loss: float, minutes: float, learnt_on: list[str], held_back: list[str]
     ) -> None:
@@ -259,7 +241,7 @@ class _Run:
         self.rows.append(_log_row(self.iteration, loss, score, minutes))
         write_log(self.folder / LOG, self.rows)
         draw_learning_curve(self.rows, self.folder / "learning-curve.png")
-        options = json.loads(json.dumps(asdict(self.options)))
+        options = options_as_json(self.options)
         if not (score and self.best) or score.network_dice >= self.best.network_dice:
             self.best = score
             self.metadata = {
@@ -303,8 +285,8 @@ class _Run:
             free = (case.view.from_hole_mm() <= JUDGED_MM) & (case.view.skull < 0.5)
             truth = (case.target >= 0.5) & free
             made, prior = self.task.bone(case), case.view.depth_mm > 0.0
-            dice.append([_dice(bone & free, truth) for bone in (made, prior)])
-            skulls.append(_dice(made, case.target >= 0.5))
+            dice.append([dice_of(bone & free, truth) for bone in (made, prior)])
+            skulls.append(dice_of(made, case.target >= 0.5))
         if not dice:
             return None
         by_network, by_prior = (round(float(mean), 4) for mean in np.mean(dice, axis=0))
@@ -319,8 +301,3 @@ def _log_row(iteration: int, loss: float, score: Score | None, minutes: float) -
     found = (score.network_dice, score.prior_dice, score.skull_dice) if score else (None,) * 3
     network, prior, skull = (math.nan if dice is None else dice for dice in found)
     return LogRow(iteration, round(loss, 4), network, prior, round(minutes, 2), skull)
-
-
-def _dice(a: np.ndarray, b: np.ndarray) -> float:
-    both = int(a.sum()) + int(b.sum())
-    return 2.0 * int((a & b).sum()) / both if both else 1.0

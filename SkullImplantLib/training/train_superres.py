@@ -3,7 +3,6 @@
 The papers' recipe, as for completion (`train.py`), on endless pieces of skulls (`superres_cases`).
 """
 
-import json
 import math
 import time
 from collections.abc import Sequence
@@ -27,8 +26,9 @@ from .checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from .configuration import FILE_NAME, write_configuration
 from .learning_curve import draw_learning_curve
 from .log import LogRow, read_log, write_log
-from .losses import soft_dice
+from .losses import dice_of, soft_dice
 from .precision import Precision
+from .schedule import check_resumable, options_as_json, pace
 from .split import split_skulls
 from .superres_card import write_superres_card
 from .superres_cases import SolidSkull, SuperResCase, random_case, solid_skulls
@@ -37,15 +37,12 @@ from .training_options import SUPERRES_NETWORKS, TrainOptions, resolved
 LOG = "log.csv"
 # Pieces of the held-back skulls that an iteration is judged by, the same ones each time.
 CHECKED_PIECES = 32
-WARM_UP, SLOWEST = 50, 0.01  # as in `train.py`
 # Pieces of an iteration: features are normalised over all of them, and in use by what is usual of
 # all. What is usual of one depends on its ratio of voxels, and a network that learnt with that
 # alone misses it in use (measured on six pieces: Dice 0.934 falls to 0.919).
 PIECES = 4
 # Of the soft Dice beside the cross-entropies, which alone make thin bone too thin.
 DICE_WEIGHT = 1.0
-# What a run may be resumed with that it was not begun with.
-FREE_TO_CHANGE = {"iterations", "minutes", "patience", "jobs", "provenance", "device"}
 
 
 def train_superres(
@@ -121,13 +118,7 @@ class _Run:
         self.checks = [random_case(held_back, rng) for _ in range(CHECKED_PIECES * bool(held_back))]
 
     def restore(self, checkpoint: Checkpoint) -> None:
-        before, now = checkpoint.progress["options"], self._options()
-        changed = sorted(k for k in now if k not in FREE_TO_CHANGE and before.get(k) != now[k])
-        if changed:
-            raise SkullImplantError(
-                f"The checkpoint was trained with other options ({', '.join(changed)}); use the "
-                "same ones, or train into another folder."
-            )
+        check_resumable(checkpoint.progress["options"], self.options)
         self.network.load_state_dict(checkpoint.network)
         self.average.restore(checkpoint.average)
         self.optimiser.load_state_dict(checkpoint.optimiser)
@@ -159,10 +150,8 @@ class _Run:
     def step(self) -> float:
         rng = np.random.default_rng([self.options.seed, self.iteration])
         cases = [random_case(self.skulls, rng) for _ in range(PIECES)]
-        cosine = 0.5 * (1.0 + math.cos(math.pi * self.iteration / self.options.iterations))
-        pace = max(cosine, SLOWEST) * min(1.0, (self.iteration + 1) / WARM_UP)
         for group in self.optimiser.param_groups:
-            group["lr"] = self.options.learning_rate * pace
+            group["lr"] = self.options.learning_rate * pace(self.iteration, self.options.iterations)
         self.network.train()
         self.optimiser.zero_grad(set_to_none=True)
         with self.precision.reduced():
@@ -207,7 +196,7 @@ class _Run:
         metadata = {
             "task": TASK,
             # A path on this machine is nobody's business.
-            "options": self._options() | {"start": Path(self.options.start).name},
+            "options": options_as_json(self.options) | {"start": Path(self.options.start).name},
             "precision": self.precision.name,
             "iteration": self.iteration,
             "trained_on": [skull.name for skull in self.skulls],
@@ -220,7 +209,7 @@ class _Run:
         write_superres_card(self.weights_path, metadata, self.rows)
         progress: dict[str, Any] = {
             "iteration": self.iteration,
-            "options": self._options(),
+            "options": options_as_json(self.options),
             "precision": self.precision.state(),
         }
         save_checkpoint(
@@ -237,17 +226,8 @@ class _Run:
         for case in self.checks:
             truth = case.fraction >= 0.5
             made = logits_by_network(self.network, case.view, self.device) > 0.0
-            dice.append([_dice(mask, truth) for mask in (made, case.view.depth_mm > 0.0)])
+            dice.append([dice_of(mask, truth) for mask in (made, case.view.depth_mm > 0.0)])
         if not dice:
             return math.nan, math.nan
         network, interpolated = np.mean(dice, axis=0)
         return round(float(network), 4), round(float(interpolated), 4)
-
-    def _options(self) -> dict[str, Any]:
-        options: dict[str, Any] = json.loads(json.dumps(asdict(self.options)))
-        return options
-
-
-def _dice(a: np.ndarray, b: np.ndarray) -> float:
-    both = int(a.sum()) + int(b.sum())
-    return 2.0 * int((a & b).sum()) / both if both else 1.0

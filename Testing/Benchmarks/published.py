@@ -36,7 +36,7 @@ from SkullImplantLib.networks.autoencoder import Configuration
 from SkullImplantLib.networks.weights import load_weights, save_weights
 from SkullImplantLib.training.endless import case_without_prior, held_back_cases
 from SkullImplantLib.training.log import read_log
-from SkullImplantLib.training.losses import JUDGED_MM
+from SkullImplantLib.training.losses import JUDGED_MM, dice_of
 from SkullImplantLib.training.model_card import write_model_card
 from SkullImplantLib.training.prepared import TrainingCase
 from SkullImplantLib.training.standard_skulls import load_standard_skull
@@ -288,15 +288,10 @@ def _score(made: np.ndarray, case: TrainingCase, free: np.ndarray, group: str) -
     truth = case.target >= 0.5
     return GridScore(
         group,
-        _dice(made, truth),
+        dice_of(made, truth),
         int((made ^ truth).sum()) / int(truth.sum()),
-        _dice(made & free, truth & free),
+        dice_of(made & free, truth & free),
     )
-
-
-def _dice(a: np.ndarray, b: np.ndarray) -> float:
-    both = int(a.sum()) + int(b.sum())
-    return 2.0 * int((a & b).sum()) / both if both else 1.0
 
 
 def _means(scores: Sequence[GridScore], group: str) -> dict[str, float]:

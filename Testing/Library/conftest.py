@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from SkullImplantLib.cases.sample import SampleOptions, SamplePatient, make_sample_patient
+from SkullImplantLib.core.images import write_image
 
 PROJECT = Path(__file__).resolve().parents[2]
 
@@ -29,3 +30,13 @@ def patient() -> SamplePatient:
 def coarse_patient() -> SamplePatient:
     """The sample patient on a very coarse grid, for tests that need a design, not its accuracy."""
     return make_sample_patient(3, SampleOptions(spacing_mm=(2.5, 2.5, 2.5)))
+
+
+@pytest.fixture(scope="session")
+def two_skulls(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of two small complete skulls; nobody writes into it."""
+    folder = tmp_path_factory.mktemp("skulls")
+    for seed in range(2):
+        options = SampleOptions(spacing_mm=(2.5, 2.5, 2.5))
+        write_image(make_sample_patient(seed, options).complete, folder / f"head-{seed}.nrrd")
+    return folder

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import numpy as np
 import SimpleITK as sitk
-from published import _dice, _seen
+from published import _seen
 from published_levels import level_counts
 
 from SkullImplantLib.completion.super_resolution import super_resolve
@@ -28,7 +28,7 @@ from SkullImplantLib.core.threads import use_threads
 from SkullImplantLib.evaluation.evaluation_options import SuiteOptions
 from SkullImplantLib.evaluation.suite_cases import suite_cases
 from SkullImplantLib.networks.weights import Weights, load_weights, shipped_superres
-from SkullImplantLib.training.losses import JUDGED_MM
+from SkullImplantLib.training.losses import JUDGED_MM, dice_of
 
 FINE_MM = 1.0
 COLUMNS = ("weights", "grid_mm", "then", "case", "skull_dice", "implant_dice", "sha256")
@@ -67,8 +67,8 @@ def main() -> None:
                         "grid_mm": f"{spacing_mm:g}",
                         "then": then,
                         "case": case.name,
-                        "skull_dice": f"{_dice(fine, whole):.4f}",
-                        "implant_dice": f"{_dice(fine & free, whole & free):.4f}",
+                        "skull_dice": f"{dice_of(fine, whole):.4f}",
+                        "implant_dice": f"{dice_of(fine & free, whole & free):.4f}",
                         "sha256": key,
                     }
                 )

@@ -10,9 +10,7 @@ from typing import NoReturn
 import numpy as np
 import pytest
 
-from SkullImplantLib.cases.sample import SampleOptions, make_sample_patient
 from SkullImplantLib.cases.skull_folder import SkullFile, skulls_in
-from SkullImplantLib.core.images import write_image
 from SkullImplantLib.errors import OutOfMemory, Remedy, SkullImplantError
 from SkullImplantLib.geometry.shape_statistics import shipped_population
 from SkullImplantLib.training.population import save_population
@@ -28,13 +26,8 @@ sys.exit(main(sys.argv[1:]))
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Two small complete skulls."""
-    folder = tmp_path_factory.mktemp("skulls")
-    for seed in range(2):
-        options = SampleOptions(spacing_mm=(2.5, 2.5, 2.5))
-        write_image(make_sample_patient(seed, options).complete, folder / f"head-{seed}.nrrd")
-    return folder
+def folder(two_skulls: Path) -> Path:
+    return two_skulls
 
 
 @pytest.mark.slow

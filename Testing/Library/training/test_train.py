@@ -10,11 +10,9 @@ import pytest
 import torch
 from PIL import Image
 
-from SkullImplantLib.cases.sample import SampleOptions, make_sample_patient
 from SkullImplantLib.cases.skull_folder import skulls_in
 from SkullImplantLib.cli.main import build_parser, main
 from SkullImplantLib.cli.training_commands import chosen
-from SkullImplantLib.core.images import write_image
 from SkullImplantLib.errors import SkullImplantError
 from SkullImplantLib.geometry.view import NOWHERE_MM, View
 from SkullImplantLib.networks.autoencoder import Decoded, Level
@@ -27,7 +25,8 @@ from SkullImplantLib.training.log import LogRow, read_log
 from SkullImplantLib.training.losses import autoencoder_loss, refiner_loss
 from SkullImplantLib.training.precision import Precision
 from SkullImplantLib.training.prepared import load_case
-from SkullImplantLib.training.train import WARM_UP, _Run, train
+from SkullImplantLib.training.schedule import WARM_UP, pace
+from SkullImplantLib.training.train import _Run, train
 from SkullImplantLib.training.training_options import TrainOptions
 
 QUICK = TrainOptions(
@@ -43,13 +42,8 @@ FINE = replace(QUICK, network="fine", spacing_mm=4.0)
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Two small complete skulls."""
-    folder = tmp_path_factory.mktemp("skulls")
-    for seed in range(2):
-        options = SampleOptions(spacing_mm=(2.5, 2.5, 2.5))
-        write_image(make_sample_patient(seed, options).complete, folder / f"head-{seed}.nrrd")
-    return folder
+def folder(two_skulls: Path) -> Path:
+    return two_skulls
 
 
 @pytest.fixture(scope="module")
@@ -249,12 +243,9 @@ def test_patience_ends_after_so_many_validations_that_are_no_better(
 
 
 def test_the_pace_rises_shortly_and_falls_long() -> None:
-    run = some_run(replace(QUICK, iterations=1000))
-    pace = []
-    for run.iteration in range(1000):
-        pace.append(run.pace())
-    assert pace[0] < 0.03 and np.argmax(pace) in (WARM_UP - 2, WARM_UP - 1) and max(pace) > 0.98
-    assert (np.diff(pace[WARM_UP:]) <= 0).all() and pace[-1] == pytest.approx(0.01)
+    paces = [pace(iteration, 1000) for iteration in range(1000)]
+    assert paces[0] < 0.03 and np.argmax(paces) in (WARM_UP - 2, WARM_UP - 1) and max(paces) > 0.98
+    assert (np.diff(paces[WARM_UP:]) <= 0).all() and paces[-1] == pytest.approx(0.01)
 
 
 @pytest.mark.slow

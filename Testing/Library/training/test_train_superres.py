@@ -7,10 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from SkullImplantLib.cases.sample import SampleOptions, make_sample_patient
 from SkullImplantLib.cases.skull_folder import skulls_in
 from SkullImplantLib.cli.main import main
-from SkullImplantLib.core.images import write_image
 from SkullImplantLib.errors import SkullImplantError
 from SkullImplantLib.networks.superres import TASK
 from SkullImplantLib.networks.weights import load_weights
@@ -26,13 +24,8 @@ QUICK = TrainOptions(
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Two small complete skulls."""
-    folder = tmp_path_factory.mktemp("skulls")
-    for seed in range(2):
-        options = SampleOptions(spacing_mm=(2.5, 2.5, 2.5))
-        write_image(make_sample_patient(seed, options).complete, folder / f"head-{seed}.nrrd")
-    return folder
+def folder(two_skulls: Path) -> Path:
+    return two_skulls
 
 
 @pytest.fixture(autouse=True)
