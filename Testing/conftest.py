@@ -1,6 +1,7 @@
 """What every test shares: the examples of property-based tests, and the threads of a process."""
 
 import os
+import sys
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -40,3 +41,10 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         on_host = item.path.parent.name in HOST_FOLDERS
         item.add_marker(pytest.mark.xdist_group("host" if on_host else item.path.name))
     items.sort(key=lambda item: (item.path.parent.name in HOST_FOLDERS) == (PROCESSES == 1))
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Draw the same random numbers in each run, where a test brings no generator of its own."""
+    del item
+    if "torch" in sys.modules:
+        sys.modules["torch"].manual_seed(0)
