@@ -101,12 +101,12 @@ def design_implant(
     with stages.stage("completion", choice.device if choice.weights else None) as progress:
         hole = find_hole(skull.mask, prior, BOX_AROUND_HOLE_MM)
         completed = complete(skull.mask, prior, hole, choice, progress)
-        filled = completed.filled(skull.mask, hole)
+        hole, filled = completed.hole, completed.filled(skull.mask)
     with stages.stage("implant") as progress:
         bone = surface_around(skull, hole.box)
         depth = completed.depth_mm
         if options.smoother == REARRANGEMENT:
-            depth = completed.rearranged(bone.field, hole)
+            depth = completed.rearranged(bone.field)
         implants, notes = make_implants(
             depth, bone, hole.mask, pose.centre_mm, options.implant, progress
         )

@@ -141,7 +141,7 @@ def cut_defect(
         drawn_cm2 = float(np.exp(rng.uniform(np.log(least_cm2), np.log(most_cm2))))
         bevel_deg = float(rng.uniform(0, STEEPEST_BEVEL_DEG))
         outline = draw_outline(vault, kind, drawn_cm2, rng)
-        cut = outline and _cut_along(skull, to_standard, vault, outline, bevel_deg)
+        cut = outline and cut_along(skull, to_standard, vault, outline, bevel_deg)
         if cut:
             return cut
     raise NoPlaceForDefect(
@@ -171,7 +171,7 @@ def _told(least: float, most: float) -> str:
     return f"{least:g}" if least == most else f"{least:g} to {most:g}"
 
 
-def _cut_along(
+def cut_along(
     skull: Bones, to_standard: Floats, vault: Vault, outline: Outline, bevel_deg: float
 ) -> Cut | None:
     """Cut the bone inside `outline` out of the skull's mask; None where it is not one good piece.

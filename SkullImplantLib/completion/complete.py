@@ -9,25 +9,25 @@ import numpy as np
 import SimpleITK as sitk
 
 from ..core.blocks import grid_of_blocks
-from ..core.distances import depth_mm, distance_mm
-from ..core.images import array_of, crop, fraction_on, image_like, resample
-from ..core.progress import Progress, silent
+from ..core.distances import depth_mm, depth_of_shares, distance_mm
+from ..core.images import array_of, bounding_box, crop, fraction_on, image_like, resample
+from ..core.progress import Progress, part, silent
 from ..errors import Remedy, SkullImplantError
+from ..geometry.brought_bone import AROUND_MM, GRID_MM
 from ..geometry.frame import standard_grid
 from ..geometry.hole import Hole
-from ..geometry.other_side import where_not_denied
+from ..geometry.mirrored_bone import mirrored_bone
 from ..geometry.prior import Prior
 from ..geometry.view import defect_view, head_view
 from ..models import MIRROR, model_needs_torch, require_torch
+from .brought import blended
 from .rearrangement import Rules, apply_rules, learn_rules
-from .sub_voxel import depth_of_shares, sub_voxel_depth
+from .sub_voxel import sub_voxel_depth
 from .trust import GEOMETRY, MIRRORED, NETWORK, Departure, departure_of, is_trusted
 
 if TYPE_CHECKING:
     from ..networks.weights import Weights
 
-# The prior's depth is smooth, but the hollows that the other side shows are as narrow as this.
-PRIOR_SPACING_MM = 1.5
 MIRROR_SPACING_MM = 1.0  # the mirrored skull's, whose thin bone a coarser grid would lose
 # Rearrangement's coarse voxels are this much finer than the network's grid: from voxels as coarse
 # as the network's own the dictionary loses more than it adds (Testing/Benchmarks/rearrangement.py).
@@ -60,30 +60,32 @@ class Completed:
     depth_mm: float32, positive within the completed skull's bone, on a grid and of a resolution of
         its own that holds the hole and `RIM_MM` around it. In mm near the surface, where it is 0;
         how far from it a value is still a depth depends on the source.
+    hole: the bone missing, whoever found more of it than the prior's.
     source: `network`, `prior` or `mirror`. device: where it was made.
     departure: how far the network's surface lies from the prior's, where one ran.
     notes: one-sentence warnings.
     """
 
     depth_mm: sitk.Image
+    hole: Hole
     source: str
     device: str = "cpu"
     departure: Departure | None = None
     notes: tuple[str, ...] = ()
 
-    def filled(self, skull: sitk.Image, hole: Hole) -> sitk.Image:
+    def filled(self, skull: sitk.Image) -> sitk.Image:
         """Return the completed skull (uint8 0/1) on the box of the hole.
 
         It is `skull` (the whole one), and within `RIM_MM` of the hole also what is completed.
         """
-        region = crop(skull, hole.box)
-        near = hole.within(RIM_MM)
+        region = crop(skull, self.hole.box)
+        near = self.hole.within(RIM_MM)
         depth = array_of(resample(self.depth_mm, crop(region, near), outside=-1.0))
         filled = array_of(region).copy()
-        filled[near] |= (depth > 0.0) & (distance_mm(crop(hole.mask, near)) < RIM_MM)
+        filled[near] |= (depth > 0.0) & (distance_mm(crop(self.hole.mask, near)) < RIM_MM)
         return image_like(filled, region)
 
-    def rearranged(self, bone: sitk.Image, hole: Hole) -> sitk.Image:
+    def rearranged(self, bone: sitk.Image) -> sitk.Image:
         """Return the depth (float32, mm) of the completed skull's voxels, made smooth by voxel
         rearrangement instead of taken as it is.
 
@@ -91,7 +93,7 @@ class Completed:
         beyond the hole's edge.
         """
         depth = resample(self.depth_mm, bone, outside=-1.0)
-        around = distance_mm(hole.mask)
+        around = distance_mm(self.hole.mask)
         shape = image_like((array_of(depth) > 0.0) & (around < REARRANGED_AROUND_MM), bone)
         return sub_voxel_depth(shape, bone, image_like(around > RIM_MM, bone))
 
@@ -128,21 +130,34 @@ def complete(
     engine is missing or the weights do not fit.
     """
     if choice.model == MIRROR:
-        return Completed(_mirrored(skull, prior), MIRRORED)
+        return Completed(_mirrored(skull, prior), hole, MIRRORED)
     if choice.weights is None:
-        return Completed(_by_prior(skull, prior), GEOMETRY)
-    found = _by_network(skull, prior, hole, choice, choice.weights, progress)
-    assert found.departure is not None
-    if is_trusted(found.departure, prior):
+        found = Completed(_by_prior(prior), hole, GEOMETRY)
+    else:
+        found = _by_network(skull, prior, hole, choice, choice.weights, part(progress, 0.0, 0.5))
+        assert found.departure is not None
+        if not is_trusted(found.departure, prior):
+            found = replace(found, depth_mm=_by_prior(prior), source=GEOMETRY)
+        elif not _is_of_the_hole(choice.weights):
+            return found  # the papers' networks see both sides themselves
+    bone = mirrored_bone(skull, prior, part(progress, 0.5, 1.0))
+    if bone is None:
         return found
-    return replace(found, depth_mm=_by_prior(skull, prior), source=GEOMETRY)
+    both = blended(found.depth_mm, bone, prior, hole)
+    return replace(found, depth_mm=both.depth_mm, hole=both.hole)
 
 
-def _by_prior(skull: sitk.Image, prior: Prior) -> sitk.Image:
-    """Return the prior's depth in mm around the hole, less what the other side denies."""
-    grid = standard_grid(prior.pose, PRIOR_SPACING_MM)
-    view, (z, y, x) = defect_view(skull, prior, grid)
-    return image_like(where_not_denied(view.depth_mm, view), grid[x, y, z])
+def _is_of_the_hole(weights: "Weights") -> bool:
+    from .network import is_fine
+
+    return is_fine(weights)
+
+
+def _by_prior(prior: Prior) -> sitk.Image:
+    """Return the prior's depth in mm around the hole."""
+    grid = standard_grid(prior.pose, GRID_MM)
+    z, y, x = bounding_box(array_of(prior.hole_on(grid)), math.ceil(AROUND_MM / GRID_MM))
+    return prior.depth_on(grid[x, y, z])
 
 
 def _mirrored(skull: sitk.Image, prior: Prior) -> sitk.Image:
@@ -172,14 +187,14 @@ def _by_network(
     if is_fine(weights):
         view, (z, y, x) = defect_view(skull, prior, grid)
         found = run_network(view, weights, where, progress)
-        depth = image_like(where_not_denied(found.values, view), grid[x, y, z])
+        depth = image_like(found.values, grid[x, y, z])
         departure = departure_of(prior.hole_depth_on(depth), depth)
     else:
         found = run_network(head_view(skull, prior, grid), weights, where, progress)
         occupancy = image_like(found.values, grid)
         departure = departure_of(prior.hole_depth_on(grid), depth_mm(occupancy > 0.5))
         depth = depth_of_shares(rearranged(occupancy, skull, hole))
-    return Completed(depth, NETWORK, found.device, departure, found.notes)
+    return Completed(depth, hole, NETWORK, found.device, departure, found.notes)
 
 
 def rearranged(occupancy: sitk.Image, skull: sitk.Image, hole: Hole) -> sitk.Image:

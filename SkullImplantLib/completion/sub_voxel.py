@@ -7,9 +7,8 @@ voxels, teaches which part of a voxel on the surface is usually filled (`rearran
 
 import numpy as np
 import SimpleITK as sitk
-from numpy.typing import NDArray
 
-from ..core.distances import depth_mm
+from ..core.distances import depth_of_shares
 from ..core.images import array_of, bounding_box, crop, image_like, resample
 from .rearrangement import apply_rules, learn_rules
 
@@ -17,9 +16,6 @@ from .rearrangement import apply_rules, learn_rules
 FINE_MM = 0.5
 # Around the shape: what the smoothing of shares and the fit look at.
 AROUND_VOXELS = 4
-# Nearer than this to the surface the shares' slope tells the depth; beyond, the voxels do.
-NEAR_STEPS = 1.0
-LEAST_SLOPE = 1e-3
 # A shape's surface is where the shares pass one half, or, to keep its volume, a little beside.
 LEVELS = (0.2, 0.8)
 
@@ -47,21 +43,6 @@ def sub_voxel_depth(
     level = np.partition(share.ravel(), -filled)[-filled]
     level = np.clip(level, *LEVELS)
     return depth_of_shares(image_like(share - (level - np.float32(0.5)), target))
-
-
-def depth_of_shares(share: sitk.Image) -> sitk.Image:
-    """Return the depth (float32, mm) of a surface where shares (0 to 1) pass one half.
-
-    Within a voxel of the surface by the shares' slope, farther by the distance between voxels.
-    """
-    values = array_of(share).astype(np.float32) - np.float32(0.5)
-    far = array_of(depth_mm(image_like(values > 0.0, share)))
-    spacing = share.GetSpacing()[::-1]
-    slope = np.sqrt(sum(g * g for g in np.gradient(values, *spacing)))
-    near = values / np.maximum(slope, LEAST_SLOPE)
-    reach = np.float32(NEAR_STEPS * max(spacing))
-    depth: NDArray[np.float32] = np.where(np.abs(far) < reach, np.clip(near, -reach, reach), far)
-    return image_like(depth.astype(np.float32), share)
 
 
 def _fine_grid(image: sitk.Image, factor: tuple[int, int, int]) -> sitk.Image:

@@ -9,6 +9,9 @@ import SimpleITK as sitk
 from .images import array_of, image_like
 
 NOWHERE_MM = 1e3  # the distance to what there is none of
+# Nearer than so many voxels to the surface the shares' slope tells the depth; beyond, voxels do.
+NEAR_STEPS = 1.0
+LEAST_SLOPE = 1e-3
 
 
 def signed_distance_mm(mask: sitk.Image) -> npt.NDArray[np.float32]:
@@ -25,6 +28,23 @@ def depth_mm(mask: sitk.Image) -> sitk.Image:
     Half of the shortest voxel side within the outermost voxels, positive in the mask.
     """
     return image_like(np.float32(min(mask.GetSpacing()) / 2) - signed_distance_mm(mask), mask)
+
+
+def depth_of_shares(share: sitk.Image) -> sitk.Image:
+    """Return the depth (float32, mm) of a surface where shares (0 to 1) pass one half.
+
+    Within a voxel of the surface by the shares' slope, farther by the distance between voxels.
+    """
+    values = array_of(share).astype(np.float32) - np.float32(0.5)
+    far = array_of(depth_mm(image_like(values > 0.0, share)))
+    spacing = share.GetSpacing()[::-1]
+    slope = np.sqrt(sum(g * g for g in np.gradient(values, *spacing)))
+    near = values / np.maximum(slope, LEAST_SLOPE)
+    reach = np.float32(NEAR_STEPS * max(spacing))
+    depth: npt.NDArray[np.float32] = np.where(
+        np.abs(far) < reach, np.clip(near, -reach, reach), far
+    )
+    return image_like(depth.astype(np.float32), share)
 
 
 def distance_mm(mask: sitk.Image) -> npt.NDArray[np.float32]:

@@ -1,0 +1,99 @@
+"""The other side is brought to the bone around each hole, and says how far it is to be heard."""
+
+import numpy as np
+import pytest
+import SimpleITK as sitk
+
+from SkullImplantLib.cases.sample import SamplePatient
+from SkullImplantLib.core.images import array_of, image_like, index_to_lps_mm, resample
+from SkullImplantLib.geometry import radial
+from SkullImplantLib.geometry.brought_bone import AROUND_MM, GRID_MM, BroughtBone
+from SkullImplantLib.geometry.frame import Pose, standard_grid
+from SkullImplantLib.geometry.mirrored_bone import mirrored_bone, shells_of
+from SkullImplantLib.geometry.pose import estimate_pose
+from SkullImplantLib.geometry.prior import Prior, complete_by_prior
+from SkullImplantLib.geometry.shape_statistics import shipped_population
+
+
+def prior_of(skull: sitk.Image) -> Prior:
+    shapes = shipped_population()
+    return complete_by_prior(skull, estimate_pose(skull, shapes), shapes)
+
+
+@pytest.fixture(scope="module")
+def prior(patient: SamplePatient) -> Prior:
+    return prior_of(patient.defective)
+
+
+@pytest.fixture(scope="module")
+def found(patient: SamplePatient, prior: Prior) -> BroughtBone:
+    bone = mirrored_bone(patient.defective, prior)
+    assert bone is not None
+    return bone
+
+
+def on_box(skull: sitk.Image, prior: Prior, bone: BroughtBone) -> np.ndarray:
+    """A skull's mask on the box of what was brought, bool (z, y, x)."""
+    z, y, x = bone.box
+    grid = standard_grid(prior.pose, GRID_MM)[x, y, z]
+    return array_of(resample(skull, grid, sitk.sitkNearestNeighbor)) > 0
+
+
+def places_mm(image: sitk.Image, pose: Pose) -> np.ndarray:
+    """Every voxel's place (z, y, x, 3) in the standard frame."""
+    z, y, x = np.indices(image.GetSize()[::-1])
+    frame = index_to_lps_mm(image)
+    return pose.to_standard(np.stack([x, y, z], -1) @ frame[:3, :3].T + frame[:3, 3])
+
+
+def test_it_shows_the_bone_that_is_missing(patient, prior, found):
+    missing = on_box(patient.complete, prior, found) & ~on_box(patient.defective, prior, found)
+    missing &= found.from_shell_mm < AROUND_MM
+    shown = found.depth_mm > 0.0
+    assert (shown & missing).sum() > 0.8 * missing.sum()
+
+
+def test_on_intact_bone_it_lies_on_the_bone(patient, prior, found):
+    """It was brought there: within a millimetre and a half of the surface beside the hole."""
+    bone = on_box(patient.defective, prior, found)
+    beside = (found.from_shell_mm > 6.0) & (found.from_shell_mm < AROUND_MM)
+    deep = np.abs(found.depth_mm) > 1.5
+    agree = (found.depth_mm > 0.0) == bone
+    assert agree[beside & deep].mean() > 0.93
+
+
+def test_its_own_hole_says_nothing(patient: SamplePatient, prior: Prior):
+    """With a second hole opposite the first, neither is heard in the other."""
+    grid = patient.defective
+    at = places_mm(grid, prior.pose)
+    rows, columns, _ = radial.to_map((at * [-1.0, 1.0, 1.0]).astype(np.float32))
+    opposite = radial.look_up(prior.hole.astype(np.float32), rows, columns) > 0.5
+    skull = image_like(array_of(grid) * ~opposite, grid)
+    both = prior_of(skull)
+    assert len(shells_of(both)) == 2
+    bone = mirrored_bone(skull, both)
+    assert bone is not None
+    core = bone.from_shell_mm <= 0.0
+    assert bone.heard[core].mean() < 0.15
+
+
+def test_a_head_whose_sides_differ_is_told(patient: SamplePatient, prior: Prior, found):
+    """Bone opposite pushed in by a fracture: what is brought counts as unlike this head's."""
+    grid = patient.defective
+    at = places_mm(grid, prior.pose)
+    rows, columns, _ = radial.to_map((at * [-1.0, 1.0, 1.0]).astype(np.float32))
+    near = radial.look_up(radial.distance_mm(prior.hole), rows, columns)
+    pushed = (near > 6.0) & (near < 40.0)
+    shifted = np.roll(array_of(grid), 8, axis=2)
+    injured = image_like(np.where(pushed, shifted, array_of(grid)).astype(np.uint8), grid)
+    bone = mirrored_bone(injured, prior)
+    assert bone is not None
+    core = bone.from_shell_mm <= 0.0
+    assert found.apart_mm2[core].mean() < 0.1
+    assert bone.apart_mm2[core].mean() > 0.5
+
+
+def test_the_same_skull_gives_the_same_bytes(patient, prior, found):
+    again = mirrored_bone(patient.defective, prior)
+    assert again is not None
+    np.testing.assert_array_equal(again.depth_mm, found.depth_mm)
