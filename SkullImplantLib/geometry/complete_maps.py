@@ -83,7 +83,7 @@ def _observed(known: Flags, missing: Flags, from_hole_mm: Map) -> tuple[Observat
 
     On trial are the ring, of both tables, and the inner table where the outer one is not believed.
     """
-    chosen = chosen_pixels(known.any(axis=0), missing.all(axis=0))
+    chosen = chosen_pixels(known[OUTER] | known[INNER], missing[OUTER] & missing[INNER])
     rank = np.zeros(known.shape, np.intp)
     rank[:, known.all(axis=0) & (from_hole_mm <= RIM_MM + RING_MM)] = RING
     rank[INNER][known[INNER] & missing[OUTER]] = RIM

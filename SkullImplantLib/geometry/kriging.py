@@ -3,7 +3,7 @@
 Kriging is Gaussian process regression (Rasmussen and Williams 2006, chapter 2; their names are used
 here). The prior mean and covariance are those of `vault_model.py`. The observed bone, densest at
 the rim, anchors the prediction, and the posterior tells how sure it is. Maps are (channels, SIZE,
-SIZE), outer radius and, where there is a second one, inner radius; see `radial.py` for their layout.
+SIZE), outer radius and, where there is a second one, inner radius; their layout is `radial.py`'s.
 """
 
 from dataclasses import dataclass
@@ -64,7 +64,8 @@ class Observations:
 
     def of(self, maps: Map) -> Floats:
         """Return the values (n,) of maps (channels, SIZE, SIZE)."""
-        return maps[(self.channels, *self.pixels)].astype(np.float64)
+        rows, columns = self.pixels
+        return maps[self.channels, rows, columns].astype(np.float64)
 
     def only(self, keep: Flags) -> "Observations":
         """Return some of them, (n,)."""
@@ -127,7 +128,8 @@ class Posterior:
 
     def _factors(self) -> Floats:
         """Return the factors (factors, n) of the observations."""
-        return self.model.factors[(slice(None), self.seen.channels, *self.seen.pixels)]
+        rows, columns = self.seen.pixels
+        return self.model.factors[:, self.seen.channels, rows, columns]
 
     def _whiten(self, values: Floats) -> Floats:
         """Return L^-1 times values (observations, ...)."""

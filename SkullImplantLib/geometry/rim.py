@@ -24,17 +24,19 @@ RIM_BLEND_MM = 5.0  # prediction passes into the observed bone over this distanc
 # slope, as at a burr hole, and no table for the implant to be flush with.
 SLOPE_DEVIATIONS = 3.0
 MAD_TO_DEVIATION = 1.4826  # of the median absolute deviation, for a normal distribution
-# The inner table at the rim strays where it departs by so many of its standard deviations from
-# what is foretold, alone or as the mean of its neighbours along the rim, no farther off than these
-# (Gaussian) from it and from its distance to the hole; as far around it none is believed.
-STRAY_DEVIATIONS, ALONG_MM, ACROSS_MM, STRAY_REACH_MM = 2.0, 6.0, 0.7, 8.0
+# The inner table at the rim strays where it lies so many of its standard deviations above what is
+# foretold, as in an undercut, or as many below it: alone, or in the mean of its neighbours that are
+# no farther along the rim than these (Gaussian) and as far from the hole. A long undercut shifts a
+# stretch by less than single pixels are unsure, and a long stretch seldom strays by chance.
+ALONG_MM, STRAY_UP, STRAY_DOWN = (0.1, 6.0, 25.0), (3.0, 2.5, 2.0), 3.0
+ACROSS_MM = 0.7
+STRAY_REACH_MM = 8.0  # so far around what strays none is believed
 
 
 def inner_strays(both: Posterior, from_hole_mm: Map) -> Flags:
     """Return where the inner table at the rim is not to be believed (SIZE, SIZE).
 
-    `both` has the rim's inner table on trial: each of its pixels is judged by itself and with its
-    neighbours along the rim, as an undercut shifts a stretch by less than single ones are unsure.
+    `both` has the rim's inner table on trial; `from_hole_mm` (SIZE, SIZE) is the distance to it.
     """
     trials = slice(both.seen.sure, None)
     rim = both.seen.ranks[trials] == RIM
@@ -47,11 +49,12 @@ def inner_strays(both: Posterior, from_hole_mm: Map) -> Flags:
     depth_mm = from_hole_mm[rows, columns]
     apart_mm = np.hypot(rows[:, None] - rows, columns[:, None] - columns) * PIXEL_MM
     across_mm = depth_mm[:, None] - depth_mm
-    along = np.exp(-0.5 * ((apart_mm / ALONG_MM) ** 2 + (across_mm / ACROSS_MM) ** 2))
     astray = np.zeros(len(error), bool)
-    for weights in (np.eye(len(error)), along):
+    for along_mm, most in zip(ALONG_MM, STRAY_UP):
+        weights = np.exp(-0.5 * ((apart_mm / along_mm) ** 2 + (across_mm / ACROSS_MM) ** 2))
         unsure_mm = np.sqrt(((weights @ expected) * weights).sum(axis=1))
-        astray |= np.abs(weights @ error) > STRAY_DEVIATIONS * unsure_mm
+        away = weights @ error / unsure_mm
+        astray |= (away > most) | (away < -STRAY_DOWN)
     strays[rows[astray], columns[astray]] = True
     return distance_mm(strays) <= STRAY_REACH_MM
 

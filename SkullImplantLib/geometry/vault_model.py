@@ -1,10 +1,10 @@
 """What is expected of a vault before it is seen: Gaussian process priors of its radial maps.
 
 The mean and covariance of the population, errors of pose and size, and smooth residuals
-(`covariance.py`), which both sides of a head partly share. There are two models, whose mean answers
-better than either: `outer_model` knows the outer table alone, and trusts the known skulls' shapes;
-`tables_model` knows outer and inner table together, and trusts this head's own bone. See `radial.py`
-for the layout of maps.
+(`covariance.py`), which both sides of a head partly share. There are two models, whose mean
+answers better than either: `outer_model` knows the outer table alone, and trusts the known skulls'
+shapes; `tables_model` knows outer and inner table together, and trusts this head's own bone. See
+`radial.py` for the layout of maps.
 """
 
 from dataclasses import dataclass
