@@ -21,7 +21,7 @@ Flags = NDArray[np.bool_]
 Floats = NDArray[np.float64]
 
 NEAR_MM = 16.0
-NEAR_COUNT, FAR_COUNT, MIRROR_COUNT = 500, 250, 250  # observations used
+NEAR_COUNT, FAR_COUNT, MIRROR_COUNT = 600, 350, 300  # observations used
 # The low-discrepancy sequence R2 (Roberts 2018) goes on by these in each dimension: 1 / g and
 # 1 / g^2, of the plastic number g, where g^3 = g + 1.
 R2_STEPS = (0.7548776662466927, 0.5698402909980532)

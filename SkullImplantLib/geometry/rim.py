@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from . import radial
-from .kriging import RIM, Flags, Posterior
+from .kriging import RIM, RING, Flags, Posterior
 from .radial import PIXEL_MM, Map, distance_mm
 from .shape_statistics import OUTER
 from .vault_model import INNER, local_mean
@@ -23,6 +23,7 @@ RIM_BLEND_MM = 5.0  # prediction passes into the observed bone over this distanc
 # Bone at the rim this many (robust) standard deviations below the prediction is the cut's own
 # slope, as at a burr hole, and no table for the implant to be flush with.
 SLOPE_DEVIATIONS = 3.0
+FALLEN_DEVIATIONS = 4.0  # of bone farther off, and those of its own prediction
 MAD_TO_DEVIATION = 1.4826  # of the median absolute deviation, for a normal distribution
 # The inner table at the rim strays where it lies so many of its standard deviations above what is
 # foretold, as in an undercut, or as many below it: alone, or in the mean of its neighbours that are
@@ -64,6 +65,15 @@ def drop_strays(both: Posterior, strays: Flags) -> None:
     trials = slice(both.seen.sure, None)
     rows, columns = (index[trials] for index in both.seen.pixels)
     both.without((both.seen.ranks[trials] == RIM) & strays[rows, columns])
+
+
+def drop_slopes(posterior: Posterior) -> None:
+    """Leave out what is observed of the ring's outer table where it falls off into a burr hole."""
+    error, expected = posterior.trial_errors()
+    fallen = error < -FALLEN_DEVIATIONS * np.sqrt(np.diag(expected))
+    trials = slice(posterior.seen.sure, None)
+    outer = posterior.seen.channels[trials] == OUTER
+    posterior.without(fallen & outer & (posterior.seen.ranks[trials] == RING))
 
 
 def blended(maps: Map, predicted: Map, rims: Flags, missing: Flags) -> Map:
