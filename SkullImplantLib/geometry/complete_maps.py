@@ -14,7 +14,7 @@ from scipy import ndimage
 from . import radial
 from .kriging import RIM, RING, Flags, Floats, Observations, Posterior, chosen_pixels, observations
 from .radial import FLOOR_RAD, Map, distance_mm
-from .rim import INNER_RIM_MM, RIM_BLEND_MM, RIM_MM, blended, drop_slopes, drop_strays, inner_strays
+from .rim import INNER_RIM_MM, RIM_BLEND_MM, RIM_MM, blended, drop_trials, fallen_ring, inner_strays
 from .shape_statistics import OUTER, THICKNESS, Population
 from .vault_model import INNER, outer_model, tables_model
 
@@ -60,10 +60,9 @@ def complete_maps(
     one = Posterior(complete[:1], known[:1], of_outer, outer_model(population))
     both = Posterior(complete, known, of_both, tables_model(population))
     trial = _tried(one, both)
-    strays = filled & inner_strays(both, from_hole_mm)
-    drop_strays(both, strays)
-    drop_slopes(one)
-    drop_slopes(both)
+    strays, fallen = filled & inner_strays(both, from_hole_mm), fallen_ring(both)
+    for posterior in (one, both):
+        drop_trials(posterior, strays, fallen)
     missing[INNER] |= strays
     known &= ~missing
 

@@ -23,7 +23,8 @@ RIM_BLEND_MM = 5.0  # prediction passes into the observed bone over this distanc
 # Bone at the rim this many (robust) standard deviations below the prediction is the cut's own
 # slope, as at a burr hole, and no table for the implant to be flush with.
 SLOPE_DEVIATIONS = 3.0
-FALLEN_DEVIATIONS = 4.0  # of bone farther off, and those of its own prediction
+# The same of bone farther off, in deviations of its own prediction: outer table and thickness.
+FALLEN_DEVIATIONS = (3.5, 2.5)
 MAD_TO_DEVIATION = 1.4826  # of the median absolute deviation, for a normal distribution
 # The inner table at the rim strays where it lies so many of its standard deviations above what is
 # foretold, as in an undercut, or as many below it: alone, or in the mean of its neighbours that are
@@ -60,20 +61,36 @@ def inner_strays(both: Posterior, from_hole_mm: Map) -> Flags:
     return distance_mm(strays) <= STRAY_REACH_MM
 
 
-def drop_strays(both: Posterior, strays: Flags) -> None:
-    """Leave out what is observed of the inner rim where it strays (SIZE, SIZE)."""
+def fallen_ring(both: Posterior) -> Flags:
+    """Return where the ring's outer table falls off into a burr hole (SIZE, SIZE).
+
+    There it lies far below what is foretold, and the inner one does not, as it would in a dent.
+    """
     trials = slice(both.seen.sure, None)
-    rows, columns = (index[trials] for index in both.seen.pixels)
-    both.without((both.seen.ranks[trials] == RIM) & strays[rows, columns])
+    ring = both.seen.ranks[trials] == RING
+    error, expected = both.trial_errors()
+    error, expected = error[ring], expected[np.ix_(ring, ring)]
+    count = len(error) // 2  # each pixel of the ring has both tables
+    outer, thinner = np.eye(count, 2 * count), np.eye(count, 2 * count)
+    thinner -= np.eye(count, 2 * count, count)
+    fallen = np.ones(count, bool)
+    for weights, most in zip((outer, thinner), FALLEN_DEVIATIONS):
+        unsure_mm = np.sqrt(((weights @ expected) * weights).sum(axis=1))
+        fallen &= weights @ error < -most * unsure_mm
+    rows, columns = (index[trials][ring][:count][fallen] for index in both.seen.pixels)
+    where = np.zeros(radial.DISC.shape, bool)
+    where[rows, columns] = True
+    return where
 
 
-def drop_slopes(posterior: Posterior) -> None:
-    """Leave out what is observed of the ring's outer table where it falls off into a burr hole."""
-    error, expected = posterior.trial_errors()
-    fallen = error < -FALLEN_DEVIATIONS * np.sqrt(np.diag(expected))
-    trials = slice(posterior.seen.sure, None)
-    outer = posterior.seen.channels[trials] == OUTER
-    posterior.without(fallen & outer & (posterior.seen.ranks[trials] == RING))
+def drop_trials(posterior: Posterior, strays: Flags, fallen: Flags) -> None:
+    """Leave out what is observed of the rim's inner table where it strays, and of the ring's outer
+    one where it has fallen, both (SIZE, SIZE)."""
+    seen, trials = posterior.seen, slice(posterior.seen.sure, None)
+    rows, columns = (index[trials] for index in seen.pixels)
+    ranks, outer = seen.ranks[trials], seen.channels[trials] == OUTER
+    strayed, fell = strays[rows, columns], fallen[rows, columns]
+    posterior.without(((ranks == RIM) & strayed) | ((ranks == RING) & outer & fell))
 
 
 def blended(maps: Map, predicted: Map, rims: Flags, missing: Flags) -> Map:
