@@ -86,6 +86,22 @@ def test_a_saw_cut_narrower_at_the_brain_changes_no_inner_table(name: str) -> No
     assert np.abs(found.maps - plain.maps)[:, hole].max() < 0.2
 
 
+def test_a_burr_hole_beside_the_rim_makes_no_dent() -> None:
+    """Its bottom is bone, but of the inner table alone."""
+    name, hole = SKULLS[1], disc(*SIDE)
+    maps = maps_of(name)
+    plain = completed(name, maps, hole)
+    rows, columns = np.indices(hole.shape)
+    edge_rows, edge_columns = np.nonzero(
+        (radial.distance_mm(hole) > 8) & (radial.distance_mm(hole) < 9)
+    )
+    burr = np.hypot(rows - edge_rows[0], columns - edge_columns[0]) * radial.PIXEL_MM < 6.0
+    drilled = maps.copy()
+    drilled[OUTER][burr] = maps[INNER][burr] + 0.5
+    found = completed(name, drilled, hole)
+    assert np.abs(found.maps - plain.maps)[OUTER][hole].max() < 0.5
+
+
 @pytest.mark.parametrize("name", SKULLS[1:2])
 def test_bone_that_is_there_stays_as_it_is(name: str) -> None:
     maps, hole = maps_of(name), disc(*TOP)
