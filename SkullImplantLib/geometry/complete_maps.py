@@ -16,10 +16,9 @@ from .kriging import RIM, RING, Flags, Floats, Observations, Posterior, chosen_p
 from .radial import FLOOR_RAD, Map, distance_mm
 from .rim import INNER_RIM_MM, RIM_BLEND_MM, RIM_MM, blended, drop_trials, fallen_ring, inner_strays
 from .shape_statistics import OUTER, THICKNESS, Population
-from .vault_model import INNER, outer_model, tables_model
+from .vault_model import INNER, THINNEST_MM, log_thickness, shapes_model, tables_model
 
 RING_MM = 12.0  # width of the ring of intact bone around a hole that is predicted as a trial
-THINNEST_MM = 0.5
 DEVIATION_STEP = 3  # pixels between those where the posterior deviation is computed
 # What the processes say of their own error, outer radius and thickness, times this is the error
 # made; and half of its variance goes with that of the trial in the ring. Both found on 63 cuts in
@@ -56,8 +55,9 @@ def complete_maps(
     filled = (from_hole_mm <= RIM_MM) & usable
     missing = np.stack([filled, filled & ((from_hole_mm <= INNER_RIM_MM) | ~bone)])
     known = bone & ~missing & (radial.POLAR_RAD < FLOOR_RAD)
-    of_outer, of_both = _observed(known, missing, from_hole_mm)
-    one = Posterior(complete[:1], known[:1], of_outer, outer_model(population))
+    of_shape, of_both = _observed(known, missing, from_hole_mm)
+    logged = np.stack([complete[OUTER], log_thickness(complete[OUTER] - complete[INNER])])
+    one = Posterior(logged, known[[OUTER, OUTER]], of_shape, shapes_model(population))
     both = Posterior(complete, known, of_both, tables_model(population))
     trial = _tried(one, both)
     strays, fallen = filled & inner_strays(both, from_hole_mm), fallen_ring(both)
@@ -80,7 +80,8 @@ def complete_maps(
 
 
 def _observed(known: Flags, missing: Flags, from_hole_mm: Map) -> tuple[Observations, Observations]:
-    """Return what is observed of the outer table, and of both, `known` (2, SIZE, SIZE).
+    """Return what is observed of outer table and thickness, and of both tables, of what is `known`
+    (2, SIZE, SIZE).
 
     On trial are the ring, of both tables, and the inner table where the outer one is not believed.
     """
@@ -89,7 +90,7 @@ def _observed(known: Flags, missing: Flags, from_hole_mm: Map) -> tuple[Observat
     rank[:, known.all(axis=0) & (from_hole_mm <= RIM_MM + RING_MM)] = RING
     rank[INNER][known[INNER] & missing[OUTER]] = RIM
     return (
-        observations(chosen & known[OUTER], known[:1], rank[:1]),
+        observations(chosen & known[OUTER], known[[OUTER, OUTER]], rank[[OUTER, OUTER]]),
         observations(chosen, known, rank),
     )
 
@@ -113,13 +114,13 @@ class Trial:
 def _tried(one: Posterior, both: Posterior) -> Trial:
     """Return how well the ring's bone is predicted from beyond it by the two processes."""
     (error, error_mm2), (errors, errors_mm2) = one.trial_errors(), both.trial_errors()
-    count = len(error)  # of the ring's pixels, each of which both tables have
+    count = len(error) // 2  # of the ring's pixels, each of which has both channels
     if not count:
         return Trial(np.zeros(2), np.zeros(2))
     outer, inner = errors[:count], errors[count : 2 * count]
     covariance = errors_mm2[: 2 * count, : 2 * count].reshape(2, count, 2, count)
-    made = np.stack([(error + outer) / 2, outer - inner])
-    expected = _variances(np.diag(error_mm2), np.einsum("cidi->cdi", covariance))
+    made = np.stack([(error[:count] + outer) / 2, outer - inner])
+    expected = _variances(np.diag(error_mm2)[:count], np.einsum("cidi->cdi", covariance))
     return Trial(np.sqrt((made**2).mean(axis=1)), np.sqrt(expected.mean(axis=1)))
 
 

@@ -23,7 +23,7 @@ from .kriging import rough_fit
 from .radial import FLOOR_RAD, PIXEL_RAD, VAULT_RAD, Map, distance_mm
 from .rim import RIM_MM
 from .shape_statistics import OUTER, Population
-from .vault_model import INNER, outer_model
+from .vault_model import INNER, shapes_model
 
 MOST_STRETCH = 2.3  # sideways, of the map at its edge
 
@@ -180,7 +180,7 @@ def complete_by_prior(
     ends = bone & ~_within_view(skull, pose, outer + VIEW_EDGE_MM)
     bone &= ~ends
     known = bone & (radial.POLAR_RAD < VAULT_RAD)
-    expected = rough_fit(outer[None], known, outer_model(population))
+    expected = rough_fit(outer[None], known, shapes_model(population))
     bone &= np.abs(outer - expected[OUTER]) < ODD_MM
     seen = _within_view(skull, pose, expected[OUTER] - VIEW_SLACK_MM) & ~ends
     hole = _find_holes(bone, seen, population.share(), expected[OUTER])

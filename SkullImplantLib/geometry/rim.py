@@ -84,13 +84,12 @@ def fallen_ring(both: Posterior) -> Flags:
 
 
 def drop_trials(posterior: Posterior, strays: Flags, fallen: Flags) -> None:
-    """Leave out what is observed of the rim's inner table where it strays, and of the ring's outer
-    one where it has fallen, both (SIZE, SIZE)."""
+    """Leave out what is observed of the rim's inner table where it strays, and of the ring where
+    its outer one has fallen, both (SIZE, SIZE)."""
     seen, trials = posterior.seen, slice(posterior.seen.sure, None)
     rows, columns = (index[trials] for index in seen.pixels)
-    ranks, outer = seen.ranks[trials], seen.channels[trials] == OUTER
-    strayed, fell = strays[rows, columns], fallen[rows, columns]
-    posterior.without(((ranks == RIM) & strayed) | ((ranks == RING) & outer & fell))
+    ranks, strayed, fell = seen.ranks[trials], strays[rows, columns], fallen[rows, columns]
+    posterior.without(((ranks == RIM) & strayed) | ((ranks == RING) & fell))
 
 
 def blended(maps: Map, predicted: Map, rims: Flags, missing: Flags) -> Map:

@@ -2,8 +2,8 @@
 
 The mean and covariance of the population, errors of pose and size, and smooth residuals
 (`covariance.py`), which both sides of a head partly share. There are two models, whose mean
-answers better than either: `outer_model` knows the outer table alone, and trusts the known skulls'
-shapes; `tables_model` knows outer and inner table together, and trusts this head's own bone. See
+answers better than either: `shapes_model`, of outer radius and logarithmic thickness, trusts the
+known skulls' shapes; `tables_model`, of outer and inner radius, trusts this head's own bone. See
 `radial.py` for the layout of maps.
 """
 
@@ -17,7 +17,7 @@ from scipy import ndimage
 from . import radial
 from .covariance import Field, Kernel
 from .radial import Map
-from .shape_statistics import OUTER, Population
+from .shape_statistics import OUTER, THICKNESS, Population
 
 INNER = 1  # the second channel of the maps here is a radius too
 
@@ -29,17 +29,21 @@ ROUGH_PIXELS = 4.0  # wide against a pixel, narrow against the finest residual
 GRADIENT_PIXELS, GRADIENT_STEP_MM = 2.0, 2.0  # the mean is blurred so for its gradient
 DETAIL_LENGTH_MM = 6.0
 
-# Set by hand on cuts in the skulls of the population, each left out of it in turn: of the outer
-# table, standard deviation, length and mirrored share of wide and narrow residuals, those of the
-# mean's relief, whose strength is a share of it, and the mirrored share of detail.
-OUTER_FIELDS = ((1.5, 45.0, 0.6), (0.7, 14.0, 0.3))
-OUTER_RELIEF_SHARE, OUTER_RELIEF_LENGTH_MM, OUTER_RELIEF_MIRRORED = 0.3, 50.0, 0.9
-OUTER_DETAIL_MIRRORED, OUTER_DETAIL_SHARE = 0.9, 0.9
-OUTER_NOISE_MM, OUTER_NOISE_SHARE = 0.3, 0.4
+# Thickness varies in proportion: on a logarithmic scale, in mm at the usual thickness.
+USUAL_THICKNESS_MM, THINNEST_MM = 5.0, 0.5
+THICKER_MM = 1.0  # standard deviation of a skull's overall thickness
 
-# By maximum likelihood on the skulls of the population, each left out of it in turn: of both
-# tables, standard deviation of outer and of inner radius, their correlation, length, mirrored
-# share; and how strong the population's own factors are in each.
+# Of shapes, set by hand on cuts in the skulls of the population, each left out of it in turn: of
+# wide and narrow residuals the standard deviation of outer radius and of thickness, their
+# correlation (a bump of the outer table lies over thicker bone), length, mirrored share; and of the
+# mean's relief, whose strength is a share of it, length and mirrored share.
+SHAPES_FIELDS = ((1.5, 0.8, 0.0, 45.0, 0.6), (0.7, 0.6, 0.25, 14.0, 0.3))
+RELIEF_SHARE, RELIEF_LENGTH_MM, RELIEF_MIRRORED = (0.3, 0.6), 50.0, 0.9
+SHAPES_DETAIL_MIRRORED, SHAPES_DETAIL_SHARE, SHAPES_NOISE_SHARE = 0.9, 0.9, (0.4, 0.4)
+
+# Of tables, by maximum likelihood on the skulls of the population, each left out of it in turn:
+# standard deviation of outer and of inner radius, their correlation, length, mirrored share; and
+# how strong the population's own factors are in each.
 TABLES_FIELDS = (
     (1.68, 1.87, 0.88, 34.2, 0.57),
     (0.50, 0.85, 0.20, 13.6, 0.55),
@@ -47,13 +51,13 @@ TABLES_FIELDS = (
 )
 TABLES_FACTORS = (0.19, 0.21)
 TABLES_DETAIL_MIRRORED, TABLES_DETAIL_SHARE = 0.85, 0.5
-TABLES_NOISE_MM, TABLES_NOISE_SHARE = (0.3, 0.35), (0.13, 0.04)
-THICKER_MM = 1.0  # standard deviation of a skull's overall thickness
+TABLES_NOISE_SHARE = (0.13, 0.04)
+NOISE_MM = (0.3, 0.35)  # of either channel of both models
 
 
 @dataclass(frozen=True, eq=False)
 class VaultModel:
-    """The prior of a vault's maps: outer radius, or outer and inner radius; mm.
+    """The prior of a vault's maps: outer radius, and logarithmic thickness or inner radius; mm.
 
     `mean` (channels, SIZE, SIZE); `factors` (n, channels, SIZE, SIZE) with F'F the covariance
     around it, and `kernel`, that of smooth residuals; `noise` (channels, SIZE, SIZE), the standard
@@ -68,57 +72,86 @@ class VaultModel:
     noise_share: NDArray[np.float64]
 
 
+def log_thickness(thickness_mm: Map) -> Map:
+    """Return a thickness in mm on the logarithmic scale of `shapes_model`."""
+    thickness_mm = np.maximum(thickness_mm, THINNEST_MM)
+    return USUAL_THICKNESS_MM * np.log(thickness_mm / USUAL_THICKNESS_MM)
+
+
 @lru_cache(maxsize=2)
-def outer_model(population: Population) -> VaultModel:
-    """Return the prior of the outer table: what the population says, widened by errors of pose,
-    departures of size, and residuals."""
-    both = tables_of(population)
-    outer = Population(both.names, both.maps_mm[:, :1], both.bone)
-    mean = outer.mean_mm()
-    usual, more = _population_roughness(outer)
-    relief = OUTER_RELIEF_SHARE * (mean - local_mean(mean, radial.DISC, RELIEF_PIXELS))
-    one = np.ones((1, 1))
-    fields = [Field(one * d**2, length, mirrored) for d, length, mirrored in OUTER_FIELDS]
-    fields.append(Field(one, OUTER_RELIEF_LENGTH_MM, OUTER_RELIEF_MIRRORED, relief * radial.DISC))
-    detail = np.sqrt(OUTER_DETAIL_SHARE * more)
-    fields.append(Field(one, DETAIL_LENGTH_MM, OUTER_DETAIL_MIRRORED, detail))
-    return VaultModel(
-        mean=mean,
-        factors=np.concatenate([outer.factors_mm(), _pose_factors(mean[OUTER], 1)]),
-        kernel=Kernel(tuple(fields)),
-        noise=np.sqrt(
-            OUTER_NOISE_SHARE * (OUTER_NOISE_MM**2 + usual) + (1 - OUTER_DETAIL_SHARE) * more
-        ),
-        noise_share=np.array([OUTER_NOISE_SHARE]),
+def shapes_model(population: Population) -> VaultModel:
+    """Return the prior of outer radius and logarithmic thickness: what the population says, widened
+    by errors of pose, departures of size, and residuals."""
+    maps = population.maps_mm.astype(np.float64)
+    maps[:, THICKNESS] = log_thickness(maps[:, THICKNESS])
+    known = Population(population.names, maps, population.bone)
+    mean = known.mean_mm()
+    relief = np.reshape(RELIEF_SHARE, (2, 1, 1)) * (
+        mean - local_mean(mean, radial.DISC, RELIEF_PIXELS)
+    )
+    ridges = Field(np.eye(2), RELIEF_LENGTH_MM, RELIEF_MIRRORED, relief * radial.DISC)
+    moves = _pose_factors(mean[OUTER])
+    return _model(
+        known,
+        factors=[known.factors_mm(), np.stack([moves, np.zeros_like(moves)], axis=1)],
+        fields=[*_fields(SHAPES_FIELDS), ridges],
+        detail=(SHAPES_DETAIL_SHARE, SHAPES_DETAIL_MIRRORED),
+        noise_share=SHAPES_NOISE_SHARE,
     )
 
 
 @lru_cache(maxsize=2)
 def tables_model(population: Population) -> VaultModel:
     """Return the prior of outer and inner table together."""
-    both = tables_of(population)
-    mean = both.mean_mm()
-    usual, more = _population_roughness(both)
-    thicker = np.stack([np.zeros_like(mean[OUTER]), np.full_like(mean[INNER], THICKER_MM)])
-    known = both.factors_mm() * np.reshape(TABLES_FACTORS, (2, 1, 1))
-    fields = []
-    for outer, inner, correlation, length_mm, mirrored in TABLES_FIELDS:
-        shared = correlation * outer * inner
-        fields.append(
-            Field(np.array([[outer**2, shared], [shared, inner**2]]), length_mm, mirrored)
-        )
-    detail = np.sqrt(TABLES_DETAIL_SHARE * more)
-    fields.append(Field(np.eye(2), DETAIL_LENGTH_MM, TABLES_DETAIL_MIRRORED, detail))
-    share = np.array(TABLES_NOISE_SHARE)
-    least = np.square(TABLES_NOISE_MM)[:, None, None]
+    known = tables_of(population)
+    moves = _pose_factors(known.mean_mm()[OUTER])
+    own = known.factors_mm() * np.reshape(TABLES_FACTORS, (2, 1, 1))
+    return _model(
+        known,
+        factors=[own, np.stack([moves, moves], axis=1)],  # the tables move together
+        fields=_fields(TABLES_FIELDS),
+        detail=(TABLES_DETAIL_SHARE, TABLES_DETAIL_MIRRORED),
+        noise_share=TABLES_NOISE_SHARE,
+    )
+
+
+def _model(
+    known: Population,
+    factors: list[NDArray[np.float64]],
+    fields: list[Field],
+    detail: tuple[float, float],
+    noise_share: tuple[float, float],
+) -> VaultModel:
+    """Return the model with the mean of the `known` maps, a factor for a skull's overall thickness,
+    and noise and a field for the population's roughness.
+
+    `detail`: how much of the roughness beyond `ROUGH_MM` is a field, and its mirrored share.
+    """
+    mean = known.mean_mm()
+    thicker = np.stack([np.zeros_like(mean[0]), np.full_like(mean[1], THICKER_MM)])[None]
+    rough = roughness(known.maps_mm, radial.DISC).mean(axis=0)
+    rough = (rough + rough[..., ::-1]) / 2
+    usual, more = np.minimum(rough, ROUGH_MM**2), np.maximum(rough - ROUGH_MM**2, 0.0)
+    detail_share, mirrored = detail
+    strength = np.sqrt(detail_share * more)
+    share = np.array(noise_share)
+    least = np.square(NOISE_MM)[:, None, None]
     return VaultModel(
         mean=mean,
-        # The inner table moves with the outer one.
-        factors=np.concatenate([known, _pose_factors(mean[OUTER], 2), thicker[None]]),
-        kernel=Kernel(tuple(fields)),
-        noise=np.sqrt(share[:, None, None] * (least + usual) + (1 - TABLES_DETAIL_SHARE) * more),
+        factors=np.concatenate([*factors, thicker]),
+        kernel=Kernel((*fields, Field(np.eye(2), DETAIL_LENGTH_MM, mirrored, strength))),
+        noise=np.sqrt(share[:, None, None] * (least + usual) + (1 - detail_share) * more),
         noise_share=share,
     )
+
+
+def _fields(terms: tuple[tuple[float, float, float, float, float], ...]) -> list[Field]:
+    """Return fields of two channels: deviation of either, correlation, length, mirrored share."""
+    fields = []
+    for one, two, correlation, length_mm, mirrored in terms:
+        shared = correlation * one * two
+        fields.append(Field(np.array([[one**2, shared], [shared, two**2]]), length_mm, mirrored))
+    return fields
 
 
 def tables_of(population: Population) -> Population:
@@ -128,17 +161,8 @@ def tables_of(population: Population) -> Population:
     return Population(population.names, maps, population.bone)
 
 
-def _population_roughness(population: Population) -> tuple[Map, Map]:
-    """Return the population's roughness (channels, SIZE, SIZE), mm²: that up to `ROUGH_MM`, which
-    is everywhere, and what goes beyond."""
-    rough = roughness(population.maps_mm, radial.DISC).mean(axis=0)
-    rough = (rough + rough[..., ::-1]) / 2
-    return np.minimum(rough, ROUGH_MM**2), np.maximum(rough - ROUGH_MM**2, 0.0)
-
-
-def _pose_factors(outer_mm: Map, channels: int) -> NDArray[np.float64]:
-    """Return the factors (9, channels, SIZE, SIZE) of shifts, turns and stretches along each axis,
-    alike in all channels.
+def _pose_factors(outer_mm: Map) -> NDArray[np.float64]:
+    """Return the factors (9, SIZE, SIZE) of shifts, turns and stretches along each axis.
 
     Moving the surface |q| = radius by a field u changes the radius along a ray by
     gradient(|q| - radius) . u.
@@ -153,8 +177,7 @@ def _pose_factors(outer_mm: Map, channels: int) -> NDArray[np.float64]:
     _, gradient = radial.with_gradient(above, surface, GRADIENT_STEP_MM)
     moves = [gradient * SHIFT_MM, np.cross(surface, gradient) * TURN_RAD]
     moves.append(gradient * surface * STRETCH)
-    radius = np.moveaxis(np.concatenate(moves, axis=-1), -1, 0)
-    return np.repeat(radius[:, None], channels, axis=1)
+    return np.moveaxis(np.concatenate(moves, axis=-1), -1, 0)
 
 
 def roughness(values: Map, known: NDArray[np.bool_]) -> Map:

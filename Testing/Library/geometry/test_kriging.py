@@ -19,7 +19,7 @@ from SkullImplantLib.geometry.shape_statistics import OUTER, shipped_population
 from SkullImplantLib.geometry.vault_model import (
     INNER,
     VaultModel,
-    outer_model,
+    shapes_model,
     tables_model,
     tables_of,
 )
@@ -27,7 +27,7 @@ from SkullImplantLib.geometry.vault_model import (
 AT = np.array([90, 95]), np.array([130, 122])
 
 
-@pytest.fixture(scope="module", params=[outer_model, tables_model])
+@pytest.fixture(scope="module", params=[shapes_model, tables_model])
 def model(request: pytest.FixtureRequest) -> VaultModel:
     return request.param(shipped_population())
 
@@ -130,7 +130,7 @@ on_the_map = pixels.filter(lambda pixel: bool(radial.DISC[pixel]))
 @settings(max_examples=20, deadline=None)
 @given(
     chosen=st.lists(on_the_map, min_size=2, max_size=25, unique=True),
-    make=st.sampled_from([outer_model, tables_model]),
+    make=st.sampled_from([shapes_model, tables_model]),
 )
 def test_the_kernel_is_a_covariance_and_alike_left_and_right(chosen, make) -> None:
     kernel = make(shipped_population()).kernel
@@ -149,7 +149,7 @@ def test_the_kernel_is_a_covariance_and_alike_left_and_right(chosen, make) -> No
 @settings(max_examples=10, deadline=None)
 @given(
     chosen=st.lists(on_the_map, min_size=1, max_size=20, unique=True),
-    make=st.sampled_from([outer_model, tables_model]),
+    make=st.sampled_from([shapes_model, tables_model]),
     seed=st.integers(0, 99),
 )
 def test_a_product_with_the_kernel_is_that_with_its_matrix(chosen, make, seed: int) -> None:
