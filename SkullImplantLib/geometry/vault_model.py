@@ -117,7 +117,7 @@ def tables_model(population: Population) -> VaultModel:
 
 def _model(
     known: Population,
-    factors: list[NDArray[np.float64]],
+    factors: list[Map],
     fields: list[Field],
     detail: tuple[float, float],
     noise_share: tuple[float, float],
