@@ -2,38 +2,26 @@
 
 Kriging is Gaussian process regression (Rasmussen and Williams 2006, chapter 2; their names are used
 here). The prior mean and covariance are those of `vault_model.py`. The observed bone, densest at
-the rim, anchors the prediction, and the posterior tells how sure it is. Maps are (2, SIZE, SIZE),
-outer radius and thickness; see `radial.py` for their layout.
+the rim, anchors the prediction, and the posterior tells how sure it is. Maps are (channels, SIZE,
+SIZE), outer radius and, where there is a second one, inner radius; their layout is `radial.py`'s.
 """
 
 from dataclasses import dataclass
-from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import linalg, ndimage
+from scipy import linalg
 
 from . import radial
-from .radial import FLOOR_RAD, PIXEL_MM, VAULT_RAD, Map, Pixels, distance_mm
-from .shape_statistics import OUTER, THICKNESS
-from .vault_model import (
-    NOISE_SHARE,
-    USUAL_THICKNESS_MM,
-    VaultModel,
-    local_mean,
-    roughness,
-    thickness_mm,
-)
+from .radial import VAULT_RAD, Map, Pixels, distance_mm
+from .shape_statistics import OUTER
+from .vault_model import VaultModel, roughness
 
-RIM_BLEND_MM = 5.0  # prediction passes into the observed bone over this distance from the rim
-# Bone at the rim this many (robust) standard deviations below the prediction is the cut's own
-# slope, as at a burr hole, and no table for the implant to be flush with.
-SLOPE_DEVIATIONS = 3.0
-MAD_TO_DEVIATION = 1.4826  # of the median absolute deviation, for a normal distribution
+Flags = NDArray[np.bool_]
+Floats = NDArray[np.float64]
+
 NEAR_MM = 16.0
-RING_MM = 12.0  # width of the ring of intact bone around a hole that is predicted as a trial
-NEAR_COUNT, FAR_COUNT, MIRROR_COUNT = 650, 450, 350  # observations used
-DEVIATION_STEP = 3  # pixels between those where the posterior deviation is computed
+NEAR_COUNT, FAR_COUNT, MIRROR_COUNT = 600, 350, 300  # observations used
 # The low-discrepancy sequence R2 (Roberts 2018) goes on by these in each dimension: 1 / g and
 # 1 / g^2, of the plastic number g, where g^3 = g + 1.
 R2_STEPS = (0.7548776662466927, 0.5698402909980532)
@@ -43,151 +31,165 @@ FIT_SHARE, PIXELS_PER_INDEPENDENT, FIT_ROUNDS = 0.08, 20, 8
 FIT_NOISE_MM = 2.0  # how far a normal vault departs from the combination of factors
 
 
-@dataclass(frozen=True)
-class CompleteMaps:
-    """Maps (2, SIZE, SIZE) of outer radius and log thickness without gaps.
+# Ranks of observations: those that are sure to be used, and those that are tried first, by being
+# predicted from the sure ones: in the ring around the hole, and of the inner table at its rim.
+SURE, RING, RIM = 0, 1, 2
 
-    `deviation_mm` (2, SIZE, SIZE): posterior standard deviation of outer radius and thickness,
-    zero outside the hole. `ring_error_mm` (2,): root mean square error of outer radius and
-    thickness in the ring of intact bone around the hole, predicted from beyond; zero without one.
+
+@dataclass(frozen=True, eq=False)
+class Observations:
+    """The pixels `at` which maps are observed, and what of them, in the order of `ranks`.
+
+    `channels`, `places`, `ranks` (n,): of each observation the channel, its place among the pixels,
+    and whether it is sure, or on trial; those on trial come last.
     """
 
-    maps: Map
-    deviation_mm: Map
-    ring_error_mm: NDArray[np.float64]
+    at: Pixels
+    channels: NDArray[np.intp]
+    places: NDArray[np.intp]
+    ranks: NDArray[np.intp]
+
+    def __len__(self) -> int:
+        return len(self.channels)
+
+    @property
+    def sure(self) -> int:
+        """How many are sure to be used."""
+        return int((self.ranks == SURE).sum())
+
+    @property
+    def pixels(self) -> Pixels:
+        """Of each observation the pixel."""
+        return self.at[0][self.places], self.at[1][self.places]
+
+    def of(self, maps: Map) -> Floats:
+        """Return the values (n,) of maps (channels, SIZE, SIZE)."""
+        rows, columns = self.pixels
+        return maps[self.channels, rows, columns].astype(np.float64)
+
+    def only(self, keep: Flags) -> "Observations":
+        """Return some of them, (n,)."""
+        return Observations(self.at, self.channels[keep], self.places[keep], self.ranks[keep])
 
 
-def complete_maps(
-    maps: Map, bone: NDArray[np.bool_], filled: NDArray[np.bool_], model: VaultModel
-) -> CompleteMaps:
-    """Return the maps with the pixels `filled` predicted from the others that have `bone`.
-
-    `maps` (2, SIZE, SIZE) are of outer radius and logarithmic thickness. Elsewhere pixels without
-    bone take the nearest value.
-    """
-    complete = np.stack([radial.fill_nearest(channel, bone) for channel in maps])
-    if not filled.any():
-        return CompleteMaps(complete, np.zeros_like(complete), np.zeros(2))
-    observed = bone & ~filled & (radial.POLAR_RAD < FLOOR_RAD)
-    rim = observed & (distance_mm(filled) <= RIM_BLEND_MM)
-    posterior = Posterior(complete, observed, filled, model)
-    predicted = complete.copy()
-    missing = np.nonzero(filled | rim)
-    for channel in (OUTER, THICKNESS):
-        predicted[channel][missing] = posterior.mean(channel, missing)
-    deviation = np.stack([_deviation(posterior, channel, filled) for channel in (OUTER, THICKNESS)])
-    complete = _blended(complete, predicted, rim, filled)
-    # The mean of a quantity whose logarithm is normal lies above its median.
-    complete[THICKNESS] += deviation[THICKNESS] ** 2 / (2 * USUAL_THICKNESS_MM)
-    deviation[THICKNESS] *= thickness_mm(complete[THICKNESS]) / USUAL_THICKNESS_MM
-    return CompleteMaps(complete, deviation, posterior.ring_error_mm())
+def observations(chosen: Flags, known: Flags, rank: NDArray[np.intp]) -> Observations:
+    """Return the observations at the pixels `chosen` (SIZE, SIZE) of what is `known` (channels,
+    SIZE, SIZE), by their `rank` (channels, SIZE, SIZE)."""
+    at = np.nonzero(chosen)
+    channels, places = np.nonzero(known[:, at[0], at[1]])
+    ranks = rank[channels, at[0][places], at[1][places]]
+    order = np.argsort(ranks, kind="stable")
+    return Observations(at, channels[order], places[order], ranks[order])
 
 
 class Posterior:
-    """The Gaussian process of `model` given observed pixels: its mean and deviation elsewhere.
+    """The Gaussian process of `model` given observations: its mean and deviation elsewhere.
 
     The covariance of the observations is K = L L', noise included; `cholesky` is L, `whitened` the
-    residuals L^-1 (y - mean), `alpha` = K^-1 (y - mean) (Rasmussen and Williams 2006, algorithm
-    2.1). The observations are those of both channels beyond the ring around the hole, and last
-    those in it: the channels and pixels of `groups`, one after another.
+    residuals z = L^-1 (y - mean), `alpha` = K^-1 (y - mean) (Rasmussen and Williams 2006, algorithm
+    2.1).
     """
 
-    def __init__(
-        self,
-        maps: Map,
-        observed: NDArray[np.bool_],
-        filled: NDArray[np.bool_],
-        model: VaultModel,
-    ) -> None:
-        self.model = model
-        chosen = _observations(observed, filled)
-        ring = chosen & (distance_mm(filled) <= RING_MM)
-        beyond, self.ring = np.nonzero(chosen & ~ring), np.nonzero(ring)
-        self.groups = [
-            (channel, at) for at in (beyond, self.ring) for channel in (OUTER, THICKNESS)
-        ]
-        self.ring_log_thickness = maps[THICKNESS][self.ring]
-        self.factors = np.concatenate(
-            [model.factors[:, channel, at[0], at[1]] for channel, at in self.groups], axis=1
-        )
+    def __init__(self, maps: Map, known: Flags, seen: Observations, model: VaultModel) -> None:
+        """Take maps (channels, SIZE, SIZE), known there, and which observations of them to use."""
+        self.model, self.seen = model, seen
+        self.residual = seen.of(maps) - seen.of(model.mean)
         self.cholesky = linalg.cholesky(
-            self._covariance(maps, observed), lower=True, overwrite_a=True, check_finite=False
+            self._covariance(maps, known), lower=True, overwrite_a=True, check_finite=False
         )
-        residual = np.concatenate(
-            [(maps[channel] - model.mean[channel])[at] for channel, at in self.groups]
-        )
-        self.whitened = self._whiten(residual)
-        self.alpha = linalg.solve_triangular(
-            self.cholesky, self.whitened, lower=True, trans=1, check_finite=False
-        )
+        self.whitened = self._whiten(self.residual)
 
-    def _covariance(self, maps: Map, observed: NDArray[np.bool_]) -> NDArray[np.float64]:
+    def _covariance(self, maps: Map, known: Flags) -> Floats:
         """Return the covariance of the observations: its lower triangle, all that Cholesky reads.
 
         Noise is the model's, and as much more as this skull is rough itself.
         """
+        seen, model = self.seen, self.model
+        factors = self._factors()
         # Symmetric: transposed, it is in the order in which LAPACK works without a copy.
-        covariance = (self.factors.T @ self.factors).T
-        ends = np.cumsum([0, *(len(at[0]) for _, at in self.groups)])
-        parts = [slice(start, end) for start, end in pairwise(ends)]
-        rough = NOISE_SHARE * roughness(maps, observed)
-        for one, (channel, at) in enumerate(self.groups):
-            for two, (other, to) in enumerate(self.groups[: one + 1]):
-                covariance[parts[one], parts[two]] += self.model.kernel.between(
-                    channel, at, other, to
-                )
-            noise = self.model.noise[channel][at] ** 2 + rough[channel][at]
-            diagonal = np.arange(parts[one].start, parts[one].stop)
-            covariance[diagonal, diagonal] += noise
+        covariance = (factors.T @ factors).T
+        count = len(seen.at[0])
+        smooth = model.kernel.between(seen.at, seen.at).reshape(
+            2 * (model.kernel.channels * count,)
+        )
+        rows = seen.channels * count + seen.places
+        covariance += smooth[np.ix_(rows, rows)]
+        noise = seen.of(model.noise) ** 2
+        for channel, share in enumerate(model.noise_share):
+            own = seen.channels == channel
+            noise[own] += (
+                share
+                * seen.of(np.broadcast_to(roughness(maps[channel], known[channel]), maps.shape))[
+                    own
+                ]
+            )
+        covariance[np.diag_indices_from(covariance)] += noise
         return covariance
 
-    def _whiten(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
+    def _factors(self) -> Floats:
+        """Return the factors (factors, n) of the observations."""
+        rows, columns = self.seen.pixels
+        return self.model.factors[:, self.seen.channels, rows, columns]
+
+    def _whiten(self, values: Floats) -> Floats:
         """Return L^-1 times values (observations, ...)."""
         return linalg.solve_triangular(self.cholesky, values, lower=True, check_finite=False)
 
-    def mean(self, channel: int, at: Pixels) -> NDArray[np.float64]:
-        """Return the posterior mean (n,) of a channel at n pixels."""
-        factors = self.model.factors[:, channel, at[0], at[1]]
-        mean = self.model.mean[channel][at] + (self.factors @ self.alpha) @ factors
-        start = 0
-        for other, to in self.groups:
-            alpha = self.alpha[start : start + len(to[0])]
-            mean += self.model.kernel.between(channel, at, other, to) @ alpha
-            start += len(to[0])
-        return mean
+    def trial_errors(self) -> tuple[Floats, Floats]:
+        """Return the errors (trials,) of what is on trial, mm, predicted from what is sure, and the
+        covariance (trials, trials), mm², which they are expected to have.
 
-    def deviation(self, channel: int, at: Pixels) -> NDArray[np.float64]:
-        """Return the posterior standard deviation (n,) of a channel at n pixels."""
-        factors, kernel = self.model.factors[:, channel, at[0], at[1]], self.model.kernel
-        cross = np.concatenate([kernel.between(c, to, channel, at) for c, to in self.groups])
-        whitened = self._whiten(cross + self.factors.T @ factors)
-        prior_variance = (factors**2).sum(axis=0) + kernel.variance(channel, at)
-        return np.sqrt(np.maximum(prior_variance - (whitened**2).sum(axis=0), 0.0))
+        With K = L L' and z = L^-1 y, those that come last, R, are predicted from the others with
+        the error L_RR z_R, whose covariance is L_RR L_RR' (Rasmussen and Williams 2006, section
+        5.4.2, for a block).
+        """
+        last = slice(self.seen.sure, None)
+        corner = np.tril(self.cholesky[last, last])
+        return corner @ self.whitened[last], corner @ corner.T
 
-    def ring_error_mm(self) -> NDArray[np.float64]:
-        """Return the root mean square error (2,), mm, in the ring, predicted from beyond it."""
-        return ring_error_mm(self.cholesky, self.whitened, self.ring_log_thickness)
+    def without(self, dropped: Flags) -> None:
+        """Leave out some of the observations on trial, (trials,).
+
+        The sure ones' part of the Cholesky factor stays; only that of the trials is made anew.
+        """
+        if not dropped.any():
+            return
+        sure = self.seen.sure
+        keep = np.concatenate([np.ones(sure, bool), ~dropped])
+        _, expected = self.trial_errors()
+        self.seen, self.residual = self.seen.only(keep), self.residual[keep]
+        factor = np.asfortranarray(self.cholesky[np.ix_(keep, keep)])
+        left = expected[np.ix_(~dropped, ~dropped)]
+        factor[sure:, sure:] = linalg.cholesky(left, lower=True, check_finite=False)
+        self.cholesky = factor
+        self.whitened = self._whiten(self.residual)
+
+    def mean(self, at: Pixels) -> Floats:
+        """Return the posterior mean (channels, n) at n pixels."""
+        model, seen = self.model, self.seen
+        alpha = linalg.solve_triangular(
+            self.cholesky, self.whitened, lower=True, trans=1, check_finite=False
+        )
+        weights = np.zeros((model.kernel.channels, len(seen.at[0])))
+        weights[seen.channels, seen.places] = alpha
+        factors = model.factors[:, :, at[0], at[1]]
+        mean = model.mean[:, at[0], at[1]] + np.tensordot(self._factors() @ alpha, factors, axes=1)
+        return mean + model.kernel.times(at, seen.at, weights)
+
+    def covariance(self, at: Pixels) -> Floats:
+        """Return the posterior covariance (channels, channels, n) of the channels at n pixels."""
+        model, seen = self.model, self.seen
+        factors = model.factors[:, :, at[0], at[1]]
+        cross = model.kernel.between(seen.at, at)[seen.channels, seen.places].astype(np.float64)
+        cross += np.tensordot(self._factors(), factors, axes=(0, 0))
+        whitened = self._whiten(cross.reshape(len(seen), -1)).reshape(cross.shape)
+        prior = np.einsum("fcn,fdn->cdn", factors, factors) + model.kernel.variance(at)
+        return prior - np.einsum("ocn,odn->cdn", whitened, whitened)
 
 
-def ring_error_mm(
-    cholesky: NDArray[np.float64], whitened: NDArray[np.float64], log_thickness: NDArray[np.float64]
-) -> NDArray[np.float64]:
-    """Return the root mean square error (2,), mm, of the observations that come last.
-
-    With K = L L' and z = L^-1 y, those that come last, R, are predicted from the others with the
-    error L_RR z_R (Rasmussen and Williams 2006, section 5.4.2, for a block). `log_thickness` is
-    that of their pixels, of which there are so many radii and then so many thicknesses.
-    """
-    if not len(log_thickness):
-        return np.zeros(2)
-    last = slice(len(whitened) - 2 * len(log_thickness), None)
-    error = (np.tril(cholesky[last, last]) @ whitened[last]).reshape(2, -1)
-    error[THICKNESS] = thickness_mm(log_thickness) - thickness_mm(log_thickness - error[THICKNESS])
-    return np.sqrt((error**2).mean(axis=1))
-
-
-def rough_fit(maps: Map, known: NDArray[np.bool_], model: VaultModel) -> Map:
-    """Return the mean plus the combination of factors that fits the known pixels, (2, SIZE, SIZE).
+def rough_fit(maps: Map, known: Flags, model: VaultModel) -> Map:
+    """Return the mean plus the combination of factors that fits the known pixels, (channels, SIZE,
+    SIZE).
 
     The most probable one given their outer radius, robustly: iteratively reweighted least squares
     with Geman-McClure weights.
@@ -205,7 +207,20 @@ def rough_fit(maps: Map, known: NDArray[np.bool_], model: VaultModel) -> Map:
     return model.mean + np.tensordot(loading, model.factors, axes=1)
 
 
-def _thinned(share: float) -> NDArray[np.bool_]:
+def chosen_pixels(bone: Flags, missing: Flags) -> Flags:
+    """Return the pixels with `bone` to use (SIZE, SIZE): dense around what is `missing`, some
+    everywhere, and some more opposite the hole, which tell of its shape by symmetry."""
+    near = bone & (distance_mm(missing) <= NEAR_MM)
+    opposite = bone & missing[:, ::-1] & ~near
+    far = bone & ~near & (radial.POLAR_RAD < VAULT_RAD)
+    chosen = np.zeros(bone.shape, bool)
+    for region, count in ((near, NEAR_COUNT), (far, FAR_COUNT), (opposite, MIRROR_COUNT)):
+        weight = np.sinc(radial.POLAR_RAD / np.pi)[region].sum()
+        chosen |= region & _thinned(count / max(weight, 1.0))
+    return chosen
+
+
+def _thinned(share: float) -> Flags:
     """Return an even choice of about `share` of the pixels, even in solid angle (SIZE, SIZE).
 
     Ranks pixels by a low-discrepancy sequence, so it needs no randomness.
@@ -213,55 +228,3 @@ def _thinned(share: float) -> NDArray[np.bool_]:
     row, column = np.indices(radial.DISC.shape)
     rank = (row * R2_STEPS[0] + column * R2_STEPS[1]) % 1.0
     return rank < share * np.sinc(radial.POLAR_RAD / np.pi)
-
-
-def _observations(observed: NDArray[np.bool_], filled: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """Return the observed pixels to use (SIZE, SIZE): dense at the rim, some everywhere, and some
-    more opposite the hole, which tell of its shape by symmetry."""
-    near = observed & (distance_mm(filled) <= NEAR_MM)
-    opposite = observed & filled[:, ::-1] & ~near
-    far = observed & ~near & (radial.POLAR_RAD < VAULT_RAD)
-    chosen = np.zeros(observed.shape, bool)
-    for region, count in ((near, NEAR_COUNT), (far, FAR_COUNT), (opposite, MIRROR_COUNT)):
-        weight = np.sinc(radial.POLAR_RAD / np.pi)[region].sum()
-        chosen |= region & _thinned(count / max(weight, 1.0))
-    return chosen
-
-
-def _deviation(posterior: Posterior, channel: int, filled: NDArray[np.bool_]) -> Map:
-    """Return the posterior deviation of a channel (SIZE, SIZE), zero outside the pixels `filled`.
-
-    It is smooth: worked out every few pixels and interpolated.
-    """
-    row, column = np.indices(filled.shape)
-    sparse = filled & (row % DEVIATION_STEP == 0) & (column % DEVIATION_STEP == 0)
-    deviation = np.zeros(filled.shape)
-    at = np.nonzero(sparse)
-    deviation[at] = posterior.deviation(channel, at)
-    everywhere = radial.fill_nearest(deviation, sparse) if sparse.any() else deviation
-    return ndimage.uniform_filter(everywhere, DEVIATION_STEP) * filled
-
-
-def _blended(maps: Map, predicted: Map, rim: NDArray[np.bool_], filled: NDArray[np.bool_]) -> Map:
-    """Return `maps` with the pixels `filled` as predicted, but without a step at the rim.
-
-    The prediction smooths over the bone at the `rim`; its misfit there, averaged over a few
-    millimetres, is faded out into the hole.
-    """
-    width = RIM_BLEND_MM / 2 / PIXEL_MM
-    table = _without_slopes(maps[OUTER] - predicted[OUTER], rim)
-    fade = np.exp(-distance_mm(rim) / RIM_BLEND_MM)
-    complete = maps.copy()
-    for channel in (OUTER, THICKNESS):
-        misfit = local_mean(maps[channel] - predicted[channel], table, width)
-        complete[channel] = np.where(filled, predicted[channel] + misfit * fade, maps[channel])
-    return complete
-
-
-def _without_slopes(misfit_mm: Map, rim: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """Return the `rim` (SIZE, SIZE) less where its outer surface falls off into the cut."""
-    if not rim.any():
-        return rim
-    usual_mm = np.median(misfit_mm[rim])
-    spread_mm = np.median(np.abs(misfit_mm[rim] - usual_mm)) * MAD_TO_DEVIATION
-    return rim & (misfit_mm >= usual_mm - SLOPE_DEVIATIONS * spread_mm)

@@ -17,11 +17,13 @@ from ..core.images import image_like, index_to_lps_mm
 from ..core.interpolation import values_at
 from ..core.progress import Progress, silent
 from . import radial
+from .complete_maps import complete_maps
 from .frame import Pose
-from .kriging import complete_maps, rough_fit
+from .kriging import rough_fit
 from .radial import FLOOR_RAD, PIXEL_RAD, VAULT_RAD, Map, distance_mm
-from .shape_statistics import OUTER, THICKNESS, Population
-from .vault_model import log_thickness, thickness_mm, vault_model
+from .rim import RIM_MM
+from .shape_statistics import OUTER, Population
+from .vault_model import INNER, shapes_model
 
 MOST_STRETCH = 2.3  # sideways, of the map at its edge
 
@@ -29,7 +31,6 @@ USUAL_SHARE, POSSIBLE_SHARE = 0.9, 0.5  # of the population that has bone there
 SMALLEST_HOLE_CM2 = 4.0  # pinholes of temple and vertex, burr holes of drains and sutures are less
 NARROWEST_HOLE_MM = 6.0  # sutures and cracks are narrower
 ASKEW_MM = 6.0  # the edges of a head's own openings, left and right, differ by less
-RIM_MM = 4.5  # bone this close to a hole may be bevelled and is predicted as well
 ODD_MM = 12.0  # bone this far from where it is expected is not the vault's
 VIEW_SLACK_MM = 10.0  # an image may end this close within the expected outer surface
 VIEW_EDGE_MM = 1.5  # bone whose outermost point is so near the image's border is cut off there
@@ -175,20 +176,18 @@ def complete_by_prior(
     outer, inner, bone = radial.shell_of(
         radial.share_of_bone(skull, radial.RAY_MM), pose.rotation, pose.centre_mm
     )
-    model = vault_model(population)
     # Where the view ends in bone its outer surface is not seen, nor is bone missing there.
     ends = bone & ~_within_view(skull, pose, outer + VIEW_EDGE_MM)
     bone &= ~ends
-    maps = np.stack([outer, log_thickness(outer - inner)])
-    expected = rough_fit(maps, bone & (radial.POLAR_RAD < VAULT_RAD), model)
+    known = bone & (radial.POLAR_RAD < VAULT_RAD)
+    expected = rough_fit(outer[None], known, shapes_model(population))
     bone &= np.abs(outer - expected[OUTER]) < ODD_MM
     seen = _within_view(skull, pose, expected[OUTER] - VIEW_SLACK_MM) & ~ends
     hole = _find_holes(bone, seen, population.share(), expected[OUTER])
     progress(0.4, "Predicting the missing bone")
     reliable = seen & (radial.POLAR_RAD < FLOOR_RAD)
     filled = (distance_mm(hole) <= RIM_MM) & reliable
-    complete = complete_maps(maps, bone, filled, model)
-    thickness = thickness_mm(complete.maps[THICKNESS])
+    complete = complete_maps(np.stack([outer, inner]), bone, hole, reliable, population)
     notes = []
     if (ndimage.binary_dilation(hole, iterations=2) & ~seen).any():
         notes.append(
@@ -198,7 +197,7 @@ def complete_by_prior(
     return Prior(
         pose=pose,
         outer_mm=complete.maps[OUTER],
-        inner_mm=complete.maps[OUTER] - thickness,
+        inner_mm=complete.maps[INNER],
         covered=_closed(bone | filled) & reliable,
         hole=hole,
         seen=seen,

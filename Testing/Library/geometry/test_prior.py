@@ -12,8 +12,7 @@ from scipy.spatial.transform import Rotation
 
 from SkullImplantLib.cases.defects import make_defect
 from SkullImplantLib.core.images import array_of, crop, image_like, index_to_lps_mm
-from SkullImplantLib.geometry import kriging, radial
-from SkullImplantLib.geometry.covariance import EVERYWHERE, squared_exponential
+from SkullImplantLib.geometry import radial
 from SkullImplantLib.geometry.frame import Pose, standard_grid
 from SkullImplantLib.geometry.pose import estimate_pose
 from SkullImplantLib.geometry.prior import Prior, complete_by_prior
@@ -23,7 +22,6 @@ from SkullImplantLib.geometry.shape_statistics import (
     Population,
     shipped_population,
 )
-from SkullImplantLib.geometry.vault_model import thickness_mm, vault_model
 from SkullImplantLib.training.population import POST_MM, without_posts
 
 POSE = Pose(
@@ -273,55 +271,10 @@ def test_depth_on_a_part_of_a_grid_is_a_part_of_the_depth(completed) -> None:
     assert (array_of(whole)[hole > 0] > 0).all()
 
 
-directions = st.tuples(st.floats(-1, 1), st.floats(-1, 1), st.floats(0.01, 1))
-
-
-@given(st.lists(directions, min_size=2, max_size=25, unique=True))
-def test_covariance_is_symmetric_positive_and_alike_left_and_right(vectors) -> None:
-    unit = np.array(vectors) / np.linalg.norm(vectors, axis=1, keepdims=True)
-    mirrored = unit * [-1.0, 1.0, 1.0]
-    for fields in EVERYWHERE:
-        covariance = squared_exponential(unit, unit, fields).astype(float)
-        np.testing.assert_allclose(covariance, covariance.T, atol=1e-4)
-        assert np.linalg.eigvalsh(covariance).min() > -1e-3
-        other_side = squared_exponential(mirrored, mirrored, fields)
-        np.testing.assert_allclose(covariance, other_side, atol=1e-3)
-
-
-pixels = st.tuples(st.integers(0, radial.SIZE - 1), st.integers(0, radial.SIZE - 1))
-
-
-@settings(max_examples=20, deadline=None)
-@given(st.lists(pixels.filter(lambda pixel: bool(radial.DISC[pixel])), min_size=2, max_size=25))
-def test_kernel_of_both_channels_is_a_covariance(chosen) -> None:
-    kernel = vault_model(shipped_population()).kernel
-    at = tuple(np.array(chosen).T)
-    blocks = [[kernel.between(c, at, e, at).astype(float) for e in (0, 1)] for c in (0, 1)]
-    covariance = np.block(blocks)
-    np.testing.assert_allclose(covariance, covariance.T, atol=1e-4)
-    assert np.linalg.eigvalsh(covariance).min() > -1e-3
-    for c in (0, 1):
-        np.testing.assert_allclose(np.diag(blocks[c][c]), kernel.variance(c, at), rtol=1e-3)
-
-
 def test_the_ring_tells_of_the_error_and_is_zero_without_a_hole(skull, completed, others) -> None:
     _, prior = completed
     assert all(0.05 < error < 2.0 for error in prior.ring_error_mm)
     assert complete_by_prior(skull, POSE, others).ring_error_mm == (0.0, 0.0)
-
-
-def test_error_of_what_is_left_out_is_that_of_predicting_it_without() -> None:
-    rng = np.random.default_rng(3)
-    root = rng.standard_normal((12, 12))
-    covariance, values = root @ root.T + np.eye(12), rng.standard_normal(12)
-    cholesky = np.linalg.cholesky(covariance)
-    logged = np.zeros(2)  # the usual thickness; of either channel the last two are left out
-    error_mm = kriging.ring_error_mm(cholesky, np.linalg.solve(cholesky, values), logged)
-    predicted = covariance[8:, :8] @ np.linalg.solve(covariance[:8, :8], values[:8])
-    error = (values[8:] - predicted).reshape(2, 2)
-    thickness = thickness_mm(0.0) - thickness_mm(-error[THICKNESS])
-    expected = [np.sqrt((error[OUTER] ** 2).mean()), np.sqrt((thickness**2).mean())]
-    np.testing.assert_allclose(error_mm, expected, rtol=1e-6)
 
 
 @pytest.mark.slow
