@@ -3,12 +3,12 @@
 Seen from the middle of the vault the prior's bone is two surfaces: it is sure where bone around
 foretells them, says how sure it is, and knows nothing of what lies off them, as the air of a
 sinus between and the roof of an orbit below. The other side, registered to the bone around the
-hole, shows such things, but no head is symmetric: on the vault the prior is better. Depths are cut
-to a few mm before they are averaged, which is a vote where the two are far apart and a mean of
-surfaces where they are close.
+hole, shows such things, but no head is symmetric: on the vault the prior is better. Where the other
+side has a hole of its own, or is none (at the midline), other people's skulls tell, less well.
 
-The values were set on cuts in training skulls (two from CT, three from MRI), each left out of the
-population.
+Depths are cut to a few mm before they are averaged, which is a vote where they are far apart and a
+mean of surfaces where they are close. The values were set on cuts in training skulls (two from CT,
+three from MRI), each left out of the population.
 """
 
 from dataclasses import dataclass
@@ -26,14 +26,27 @@ from ..geometry.prior import DEEPEST_MM, Prior
 Depth = NDArray[np.float32]
 
 VOTE_MM = 2.0  # depths are cut to this
-# The variance (mm²) of what is brought: at the brow and below, and how it grows up the vault, where
-# sides differ more than the prior errs (heights above the vault's middle, mm).
-LOW_MM2, LOW_END_MM, RISE_MM = 0.2, -15.0, 25.0
+# How the variance of what is brought grows up the vault, where heads differ more than the prior
+# errs: heights above the vault's middle, mm.
+LOW_END_MM, RISE_MM = -15.0, 25.0
 # Farther off the prior's surfaces than this it knows less and less, and nothing from there on.
 KNOWN_MM, UNKNOWN_MM = 2.0, 4.0
 AGREED_MM2 = 4.0  # bone that differs so much (mean square) from this head's tells half as much
 # Bone in the hole's directions may stand off the prior's shell so far: brow and roof of the orbit.
 OFF_SHELL_MM = 14.0
+
+
+@dataclass(frozen=True)
+class Faith:
+    """How far a source is believed: its variance (mm²) at the brow and below it, and the most it
+    counts where the prior knows nothing.
+    """
+
+    low_mm2: float
+    most: float
+
+
+MIRROR_FAITH, OTHERS_FAITH = Faith(0.2, 1.0), Faith(2.0, 0.7)
 
 
 @dataclass(frozen=True)
@@ -46,25 +59,51 @@ class Blended:
     hole: Hole
 
 
-def blended(depth: sitk.Image, bone: BroughtBone, prior: Prior, hole: Hole) -> Blended:
-    """Return the completed skull's `depth` (mm, any grid), and the brought bone where the prior is
-    unsure or knows nothing.
+def blended(
+    depth: sitk.Image,
+    prior: Prior,
+    hole: Hole,
+    mirrored: BroughtBone | None,
+    others: BroughtBone | None = None,
+) -> Blended:
+    """Return the completed skull's `depth` (mm, any grid) with the other side's and other skulls'
+    bone where the prior is unsure or knows nothing. Both lie on one box where both are given.
     """
-    z, y, x = bone.box
+    known = mirrored or others
+    if known is None:
+        return Blended(depth, hole)
+    z, y, x = known.box
     grid = standard_grid(prior.pose, GRID_MM)[x, y, z]
     _, missing, _, deviation_mm = prior.fields_on(grid)
     own = array_of(resample(depth, grid, outside=-DEEPEST_MM))
-    weight = weight_of(bone, own, deviation_mm[0])
-    brought = np.clip(bone.depth_mm, -VOTE_MM, VOTE_MM)
-    values = weight * brought + (1.0 - weight) * np.clip(own, -VOTE_MM, VOTE_MM)
-    # Where both are deep, or far off, so is the completion: no more than either.
-    deeper = np.minimum(np.abs(bone.depth_mm), np.abs(own)) - VOTE_MM
-    values += np.sign(own) * np.maximum(deeper, 0.0) * (np.sign(own) == np.sign(brought))
-    grown = (values > 0.0) & missing & (bone.from_shell_mm < OFF_SHELL_MM)
+    values = own
+    if others is not None:
+        weight = weight_of(others, own, deviation_mm[0], OTHERS_FAITH)
+        if mirrored is not None:
+            weight *= 1.0 - mirrored.heard
+        values = mixed(values, others.depth_mm, weight)
+    if mirrored is not None:
+        weight = weight_of(mirrored, own, deviation_mm[0], MIRROR_FAITH)
+        values = mixed(values, mirrored.depth_mm, weight)
+    grown = (values > 0.0) & missing & (known.from_shell_mm < OFF_SHELL_MM)
     return Blended(image_like(values.astype(np.float32), grid), _with(hole, grown, grid))
 
 
-def weight_of(bone: BroughtBone, own_mm: Depth, deviation_mm: Depth) -> Depth:
+def mixed(own_mm: Depth, brought_mm: Depth, weight: Depth) -> Depth:
+    """Return two depths as one, mm; `weight` is that of what was brought, 0 to 1."""
+    one, other = (np.clip(depth, -VOTE_MM, VOTE_MM) for depth in (own_mm, brought_mm))
+    values = weight * other + (1.0 - weight) * one
+    # Where both are deep, or far off, so is the completion: no more than either.
+    deeper = np.minimum(np.abs(own_mm), np.abs(brought_mm)) - VOTE_MM
+    alike = np.sign(one) == np.sign(other)
+    result: Depth = (values + np.sign(one) * np.maximum(deeper, 0.0) * alike).astype(np.float32)
+    # What is not asked at all changes nothing.
+    return np.where(weight > 0.0, result, own_mm)
+
+
+def weight_of(
+    bone: BroughtBone, own_mm: Depth, deviation_mm: Depth, faith: Faith = MIRROR_FAITH
+) -> Depth:
     """Return what the brought bone counts, 0 to 1, (z, y, x).
 
     own_mm: the depth in the completion. deviation_mm: the standard deviation of its outer radius.
@@ -72,10 +111,10 @@ def weight_of(bone: BroughtBone, own_mm: Depth, deviation_mm: Depth) -> Depth:
     start, stop = bone.box[0].start, bone.box[0].stop
     height_mm = BOX_LOW_MM[2] + (np.arange(start, stop) + 0.5) * GRID_MM
     rise = np.maximum(0.0, height_mm - LOW_END_MM) / RISE_MM
-    doubt = (LOW_MM2 + rise**2).astype(np.float32)[:, None, None] + bone.apart_mm2
+    doubt = (faith.low_mm2 + rise**2).astype(np.float32)[:, None, None] + bone.apart_mm2
     variance = deviation_mm**2
     unsure = variance / (variance + doubt)
-    off = np.clip((np.abs(own_mm) - KNOWN_MM) / (UNKNOWN_MM - KNOWN_MM), 0.0, 1.0)
+    off = np.clip((np.abs(own_mm) - KNOWN_MM) / (UNKNOWN_MM - KNOWN_MM), 0.0, faith.most)
     off *= AGREED_MM2 / (AGREED_MM2 + bone.apart_mm2)
     weight: Depth = (bone.heard * np.maximum(unsure, off)).astype(np.float32)
     return weight

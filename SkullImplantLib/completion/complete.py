@@ -143,7 +143,7 @@ def complete(
     bone = mirrored_bone(skull, prior, part(progress, 0.5, 1.0))
     if bone is None:
         return found
-    both = blended(found.depth_mm, bone, prior, hole)
+    both = blended(found.depth_mm, prior, hole, bone)
     return replace(found, depth_mm=both.depth_mm, hole=both.hole)
 
 
