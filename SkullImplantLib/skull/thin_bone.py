@@ -12,11 +12,10 @@ import numpy as np
 import SimpleITK as sitk
 from numpy.typing import NDArray
 from scipy import sparse
-from scipy.sparse.csgraph import connected_components, dijkstra
+from scipy.sparse.csgraph import dijkstra
 from scipy.spatial import cKDTree
 
-from ..core.bit_mask import BitMask
-from ..core.blocks import per_block
+from ..core.bit_mask import WORD_BITS, BitMask
 from ..core.images import array_of
 from .thresholds import Levels
 
@@ -26,12 +25,13 @@ FAINT_PART, LEAST_HU = 0.6, 120.0
 NOISE_SIGMAS = 4.0  # so much above soft tissue
 CONTRAST_PART, CONTRAST_SIGMAS = 0.35, 2.0  # how much brighter than both sides, of the same way
 SCALE_MM = 0.8  # about the blur of a CT: neighbours of finer voxels tell nothing of a plate
-SIDES = 2  # steps of that scale to what lies beside a plate, which may fill two voxels in part
-FLATNESS = 0.5  # the second eigenvalue at most, of the first: else a line or a blob
-PEAK_PART = 0.5  # of the way from its sides to the brightest voxel across: else the plate is fattened
+SIDES = 1, 2  # steps of that scale to what lies beside a plate, which may fill two voxels in part
+FLATNESS = 0.75  # the second eigenvalue at most, of the first: else a line or a blob
+PEAK_PART = 0.5  # of the way from its sides to the brightest across: plates are not fattened
 REACH_MM = 6.0  # from sure bone, along the plate
 MOST_CANDIDATES = 4_000_000  # more are no thin plates: contrast, or a wrong scale
-CHUNK = 200_000
+CHUNK = 200_000  # candidates looked at together: some 50 MB
+NEIGHBOUR_VOXELS = 1.8  # the 26 around a voxel lie within it
 
 Indices = NDArray[np.int32]
 Flags = NDArray[np.bool_]
@@ -53,51 +53,49 @@ def thin_plates(
 ) -> BitMask:
     """Return thin bone beside the `skull`, not part of it, both on the grid of `region`, a CT.
 
-    found: what was found as bright as bone less spine and streaks, of which thin plates apart from
-    the skull may be taken; other bright voxels and their neighbours never are. around: where to
-    look, bool, blocks (z, y, x) as many as fit, in whole voxels, into the region.
+    found: bone less spine and streaks, of which thin plates that came apart from the skull may be
+    taken again; what else is as bright as bone, and its neighbours, never is. around: where to
+    look, bool (z, y, x) samples of the region, about equally far apart.
     """
     empty = BitMask(np.zeros_like(skull.words), skull.width)
     low = faint_level(levels)
     if low is None:
         return empty
     grey = array_of(region)
-    spacing_mm = np.array(region.GetSpacing()[::-1])
     candidates = BitMask.of(grey > low) & ~skull & _stretched(around, grey.shape)
-    bright = BitMask.of(grey > levels.bone)
-    candidates = candidates & ~_grown(bright & ~found & ~skull)
     at = candidates.indices_of(candidates.positions())
     if not 0 < len(at) <= MOST_CANDIDATES:
         return empty
-    contrast = max(
-        CONTRAST_PART * (levels.thin - levels.soft), CONTRAST_SIGMAS * levels.noise
-    )
+    spacing_mm = np.array(region.GetSpacing()[::-1])
     step = np.maximum(np.rint(SCALE_MM / spacing_mm), 1).astype(np.int32)
+    contrast = max(CONTRAST_PART * (levels.thin - levels.soft), CONTRAST_SIGMAS * levels.noise)
     kept = [_plates(grey, at[n : n + CHUNK], step, contrast) for n in range(0, len(at), CHUNK)]
     at = at[np.concatenate(kept)]
-    at = _connected(at, skull, spacing_mm)
+    others = BitMask.of(grey > levels.bone) & ~found & ~skull
+    at = at[~_beside(at, others)]
+    at = _within_reach(at, _beside(at, skull), spacing_mm)
     position = skull.positions_of(at)
     return empty.with_runs(position, position)
 
 
 def _stretched(around: Flags, shape: tuple[int, ...]) -> BitMask:
     """Return the voxels of blocks that together fill `shape` (z, y, x)."""
-    for axis, (n, blocks) in enumerate(zip(shape, around.shape)):
-        around = around.take(np.minimum(np.arange(n) * blocks // n, blocks - 1), axis)
-    return BitMask.of(around)
+    z, y, x = (
+        np.minimum(np.arange(n) * blocks // n, blocks - 1) for n, blocks in zip(shape, around.shape)
+    )
+    lines = BitMask.of(around[..., x])
+    return BitMask(lines.words[z][:, y], lines.width)
 
 
-def _grown(mask: BitMask) -> BitMask:
-    """Return the mask with the 26 neighbours of its voxels."""
-    closed = ~mask
-    for axis in range(3):
-        wide = (~closed).voxels()
-        out = wide.copy()
-        a, b = np.moveaxis(wide, axis, 0), np.moveaxis(out, axis, 0)
-        b[1:] |= a[:-1]
-        b[:-1] |= a[1:]
-        closed = ~BitMask.of(out)
-    return ~closed
+def _beside(at: Indices, mask: BitMask) -> Flags:
+    """Return which voxels (n, 3) have one of the mask among their 26 neighbours."""
+    words = mask.words.reshape(-1)
+    found = np.zeros(len(at), bool)
+    for offset in np.ndindex(3, 3, 3):
+        near = np.clip(at + (np.array(offset, np.int32) - 1), 0, np.array(mask.shape) - 1)
+        word, bit = np.divmod(mask.positions_of(near), WORD_BITS)
+        found |= (words[word] >> bit.astype(np.uint64)) & np.uint64(1) != 0
+    return found
 
 
 def _values(grey: NDArray[np.number], at: Indices) -> NDArray[np.float32]:
@@ -111,12 +109,14 @@ def _plates(
 ) -> Flags:
     """Return which voxels with the indices `at` (n, 3) lie in a plate."""
     own = _values(grey, at)
-    drop = np.full(len(at), -np.inf, np.float32)
+    highest = np.full(len(at), np.inf, np.float32)
     for axis in range(3):
-        along = np.zeros(3, np.int32)
-        along[axis] = SIDES * step[axis]
-        sides = np.maximum(_values(grey, at - along), _values(grey, at + along))
-        drop = np.maximum(drop, own - sides)
+        for steps in SIDES:
+            along = np.zeros(3, np.int32)
+            along[axis] = steps * step[axis]
+            sides = np.maximum(_values(grey, at - along), _values(grey, at + along))
+            highest = np.minimum(highest, sides)
+    drop = own - highest
     chosen = np.flatnonzero(drop > contrast)
     result = np.zeros(len(at), bool)
     if chosen.size == 0:
@@ -130,9 +130,9 @@ def _plates(
     flat = (first > contrast) & (others < FLATNESS * first)
     normal = vectors[:, :, 0]
     normal = normal / np.abs(normal).max(axis=1, keepdims=True)
-    near, far = (np.rint(k * normal).astype(np.int32) * step for k in (1, SIDES))
-    sides = np.maximum(_values(grey, at - far), _values(grey, at + far))
+    near, far = (np.rint(k * normal).astype(np.int32) * step for k in SIDES)
     peak = np.maximum(_values(grey, at - near), _values(grey, at + near))
+    sides = np.minimum(np.maximum(_values(grey, at - far), _values(grey, at + far)), peak)
     flat &= (own - sides > contrast) & (own - sides > PEAK_PART * (peak - sides))
     result[chosen] = flat
     return result
@@ -146,30 +146,22 @@ def _hessians(around: NDArray[np.float32]) -> NDArray[np.float32]:
     result = np.empty((around.shape[3], 3, 3), np.float32)
     for i in range(3):
         for j in range(i + 1):
-            z, y, x = (
-                bend if k == i == j else slope if k in (i, j) else smooth for k in range(3)
-            )
+            z, y, x = (bend if k == i == j else slope if k in (i, j) else smooth for k in range(3))
             found = np.einsum("zyxn,z,y,x->n", around, z, y, x, optimize=True)
             result[:, i, j] = result[:, j, i] = found
     return result
 
 
-def _connected(at: Indices, skull: BitMask, spacing_mm: NDArray[np.float64]) -> Indices:
-    """Return the voxels (n, 3) within `REACH_MM` of the skull by ways through voxels that touch."""
-    if len(at) == 0:
-        return at
-    bone = skull.voxels()
-    touching = np.zeros(len(at), bool)
-    for offset in np.ndindex(3, 3, 3):
-        beside = at + (np.array(offset, np.int32) - 1)
-        within = np.all((beside >= 0) & (beside < bone.shape), axis=1)
-        touching[within] |= bone[tuple(beside[within].T)]
-    pairs = cKDTree(at).query_pairs(1.8, output_type="ndarray")  # of 26-neighbours, in voxels
+def _within_reach(at: Indices, rooted: Flags, spacing_mm: NDArray[np.float64]) -> Indices:
+    """Return the voxels (n, 3) from which a way of `REACH_MM` through them leads to a `rooted` one."""
+    if not rooted.any():
+        return at[:0]
+    pairs = cKDTree(at).query_pairs(NEIGHBOUR_VOXELS, output_type="ndarray")
     length_mm = np.linalg.norm((at[pairs[:, 0]] - at[pairs[:, 1]]) * spacing_mm, axis=1)
-    roots = np.flatnonzero(touching)
+    roots = np.flatnonzero(rooted)
     one = np.concatenate([pairs[:, 0], np.full(len(roots), len(at))])
     other = np.concatenate([pairs[:, 1], roots])
-    weights = np.concatenate([length_mm, np.full(len(roots), float(spacing_mm.min()))])
-    graph = sparse.coo_array((weights, (one, other)), (len(at) + 1,) * 2).tocsr()
+    weights = np.concatenate([length_mm, np.full(len(roots), spacing_mm.min())])
+    graph = sparse.coo_array((weights, (one, other)), (len(at) + 1, len(at) + 1)).tocsr()
     way_mm = dijkstra(graph, directed=False, indices=len(at), limit=REACH_MM)
     return at[np.isfinite(way_mm[:-1])]

@@ -33,8 +33,8 @@ COARSE_BLOCK_MM = 2.0
 
 @dataclass(frozen=True)
 class FineHead:
-    """hu: float32 image. any_bone, bone, thin, cranium: bool (z, y, x) on its grid: whatever is bone,
-    spine and posts too; that of the skull; the thin part of it; and what lies at the cranial cavity.
+    """hu: float32 image. Bool (z, y, x) on its grid: any_bone, spine and posts too; bone, that of the
+    skull; thin, the thin part of it; cranium, what lies at the cranial cavity.
     """
 
     hu: sitk.Image
@@ -123,7 +123,8 @@ def _tissue(
     wide = distance_mm(image_like(away > 4 * reach, coarse)) > 4 * reach
     index = np.indices(bone.shape, np.float32)[::-1]
     place = [
-        o + s * i - c for o, s, i, c in zip(coarse.GetOrigin(), coarse.GetSpacing(), index, head.centre_mm)
+        o + s * i - c
+        for o, s, i, c in zip(coarse.GetOrigin(), coarse.GetSpacing(), index, head.centre_mm)
     ]
     before = place[1] < BEHIND_MM
     air = closed | (wide & (np.abs(place[0]) < MIDDLE_MM) & (place[2] < 0))
@@ -134,7 +135,9 @@ def _tissue(
         np.logical_or.accumulate(behind_in_row, 2), 2
     )
     air_here = array_of(resample(image_like(air, coarse), grid, sitk.sitkNearestNeighbor)) != 0
-    inside_here = array_of(resample(image_like(inside, coarse), grid, sitk.sitkNearestNeighbor)) != 0
+    inside_here = (
+        array_of(resample(image_like(inside, coarse), grid, sitk.sitkNearestNeighbor)) != 0
+    )
     in_cavity = to_cavity_mm < OUTSIDE_CAVITY_MM
     hu = np.full(to_cavity_mm.shape, AIR_HU, np.float32)
     hu[inside_here | in_cavity] = SOFT_HU
