@@ -153,7 +153,7 @@ def _hessians(around: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 def _within_reach(at: Indices, rooted: Flags, spacing_mm: NDArray[np.float64]) -> Indices:
-    """Return the voxels (n, 3) from which a way of `REACH_MM` through them leads to a `rooted` one."""
+    """Return the voxels (n, 3) that lead to a `rooted` one over `REACH_MM` of others."""
     if not rooted.any():
         return at[:0]
     pairs = cKDTree(at).query_pairs(NEIGHBOUR_VOXELS, output_type="ndarray")

@@ -33,8 +33,8 @@ COARSE_BLOCK_MM = 2.0
 
 @dataclass(frozen=True)
 class FineHead:
-    """hu: float32 image. Bool (z, y, x) on its grid: any_bone, spine and posts too; bone, that of the
-    skull; thin, the thin part of it; cranium, what lies at the cranial cavity.
+    """hu: float32 image. Bool (z, y, x) on its grid: any_bone, spine and posts too; bone, that of
+    the skull; thin, the thin part of it; cranium, what lies at the cranial cavity.
     """
 
     hu: sitk.Image
