@@ -58,9 +58,9 @@ screenshots: setup  ## the pictures of the panel in Resources/Screenshots, made 
 
 population: setup  ## the prior's shape statistics: the shipped ones, and the tables', which know no test skull
 	$(PYTHON) -m SkullImplantLib.training.population $(DATA)/train $(DATA)/test \
-		--template average-19y -o SkullImplantLib/resources/population.npz
+		--template average-19y -o SkullImplantLib/resources/population.npz --brows visible-human-male visible-human-female-ct
 	$(PYTHON) -m SkullImplantLib.training.population $(DATA)/train \
-		--template average-19y -o $(TABLES)/population.npz
+		--template average-19y -o $(TABLES)/population.npz --brows visible-human-male
 
 weights: setup  ## the network's weights: the tables', which know no test skull, and from them the shipped ones, into training/ (2 hours)
 	.venv/bin/skull-implant train $(DATA)/train -o training/fine $(RECIPE) --population $(TABLES)/population.npz \

@@ -100,7 +100,7 @@ def design_implant(
             )
     with stages.stage("completion", choice.device if choice.weights else None) as progress:
         hole = find_hole(skull.mask, prior, BOX_AROUND_HOLE_MM)
-        completed = complete(skull.mask, prior, hole, choice, progress)
+        completed = complete(skull.mask, prior, hole, choice, progress, shapes.brows)
         hole, filled = completed.hole, completed.filled(skull.mask)
     with stages.stage("implant") as progress:
         bone = surface_around(skull, hole.box)

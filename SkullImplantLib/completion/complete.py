@@ -1,6 +1,7 @@
 """The skull is completed around its hole, by whom the design chose: one answer for all of them."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,10 +14,12 @@ from ..core.distances import depth_mm, depth_of_shares, distance_mm
 from ..core.images import array_of, bounding_box, crop, fraction_on, image_like, resample
 from ..core.progress import Progress, part, silent
 from ..errors import Remedy, SkullImplantError
-from ..geometry.brought_bone import AROUND_MM, GRID_MM
+from ..geometry.brought_bone import AROUND_MM, GRID_MM, surroundings_of
+from ..geometry.brow import Brow
 from ..geometry.frame import standard_grid
 from ..geometry.hole import Hole
 from ..geometry.mirrored_bone import mirrored_bone
+from ..geometry.other_skulls import others_bone
 from ..geometry.prior import Prior
 from ..geometry.view import defect_view, head_view
 from ..models import MIRROR, model_needs_torch, require_torch
@@ -121,13 +124,18 @@ def find_weights(model: str) -> "Weights | None":
 
 
 def complete(
-    skull: sitk.Image, prior: Prior, hole: Hole, choice: Choice, progress: Progress = silent
+    skull: sitk.Image,
+    prior: Prior,
+    hole: Hole,
+    choice: Choice,
+    progress: Progress = silent,
+    brows: Sequence[Brow] = (),
 ) -> Completed:
     """Return the completed skull around the hole.
 
-    skull: uint8 mask, with the hole. Where a network strays too far from the prior to be trusted
-    (`trust.py`), the prior's answer is returned. Raises `SkullImplantError` where the device or
-    engine is missing or the weights do not fit.
+    skull: uint8 mask, with the hole. brows: other skulls', for holes across the midline. Where a
+    network strays too far from the prior to be trusted (`trust.py`), the prior's answer is taken.
+    Raises `SkullImplantError` where the device or engine is missing or the weights do not fit.
     """
     if choice.model == MIRROR:
         return Completed(_mirrored(skull, prior), hole, MIRRORED)
@@ -140,10 +148,12 @@ def complete(
             found = replace(found, depth_mm=_by_prior(prior), source=GEOMETRY)
         elif not _is_of_the_hole(choice.weights):
             return found  # the papers' networks see both sides themselves
-    bone = mirrored_bone(skull, prior, part(progress, 0.5, 1.0))
-    if bone is None:
+    around = surroundings_of(skull, prior)
+    if around is None:
         return found
-    both = blended(found.depth_mm, prior, hole, bone)
+    mirrored = mirrored_bone(around, prior, part(progress, 0.5, 0.75))
+    others = others_bone(around, mirrored, brows, part(progress, 0.75, 1.0))
+    both = blended(found.depth_mm, prior, hole, mirrored, others)
     return replace(found, depth_mm=both.depth_mm, hole=both.hole)
 
 

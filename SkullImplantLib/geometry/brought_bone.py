@@ -1,4 +1,4 @@
-"""Bone brought onto the intact bone around a hole, and what it says of the hole.
+"""Bone brought onto the intact bone around a hole, and what it says of that hole.
 
 Whose bone it is, the other side's or another skull's, is the caller's matter. Arrays are (z, y, x)
 on the standard grid of `GRID_MM`; points (n, 3) are (x, y, z) in mm of the standard frame.
@@ -6,7 +6,7 @@ on the standard grid of `GRID_MM`; points (n, 3) are (x, y, z) in mm of the stan
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import SimpleITK as sitk
@@ -14,10 +14,11 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from ..core.distances import away_mm, depth_of_shares
-from ..core.images import array_of, bounding_box
+from ..core.images import array_of, bounding_box, fraction_on
 from ..core.interpolation import along_axes, values_at
 from . import radial
-from .frame import BOX_LOW_MM
+from .frame import BOX_LOW_MM, standard_grid
+from .prior import Prior
 from .surface_registration import (
     SIDES,
     DepthMap,
@@ -72,10 +73,51 @@ class BroughtBone:
     from_shell_mm: Depth
 
 
+@dataclass(frozen=True)
+class Rim:
+    """One hole: the bone missing in it (bool, on the whole standard grid), and points of the intact
+    bone's surface around it.
+    """
+
+    shell: Flags
+    points: SurfacePoints
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """The skull around its holes: its share of each voxel of the standard grid, the box of that
+    grid on which anything brought is looked at, and the holes that have intact bone around.
+    """
+
+    share: Depth
+    box: Box
+    rims: tuple[Rim, ...]
+
+
+def surroundings_of(skull: sitk.Image, prior: Prior) -> Surroundings | None:
+    """Return the intact bone around the holes of a skull mask (uint8); None without a hole."""
+    grid = standard_grid(prior.pose, GRID_MM)
+    holes, count = ndimage.label(prior.hole, np.ones((3, 3)))
+    shells = [
+        array_of(replace(prior, hole=holes == number).hole_on(grid)) > 0
+        for number in range(1, count + 1)
+    ]
+    shells = [shell for shell in shells if shell.any()]
+    if not shells:
+        return None
+    share = array_of(fraction_on(skull, grid))
+    from_hole = radial.distance_mm(prior.hole)
+    rims = ((shell, rim_points(share, shell, from_hole)) for shell in shells)
+    return Surroundings(
+        share,
+        box_around(np.logical_or.reduce(shells), AROUND_MM),
+        tuple(Rim(shell, points) for shell, points in rims if points is not None),
+    )
+
+
 def brought(
     bone: DepthMap,
-    points: SurfacePoints,
-    shell: Flags,
+    rim: Rim,
     is_silent: Silent,
     heard: Heard,
     smoothness: Smoothness = SIDES,
@@ -84,30 +126,27 @@ def brought(
     """Return what `bone`, registered to the `points` around a hole, says of it; None where too
     little of it agrees.
 
-    shell: the bone missing in the hole, on the whole standard grid. is_silent: says of places
-    (n, 3) in the brought bone whether nothing is known there; heard: how far, 0 to 1.
+    is_silent: says of places (n, 3) in the brought bone whether nothing is known there; heard: how
+    far, 0 to 1.
     """
-    move = registered(points, bone, is_silent, smoothness, affine)
+    move = registered(rim.points, bone, is_silent, smoothness, affine)
     if move is None:
         return None
-    box = box_around(shell, AROUND_MM)
-    from_shell = away_mm(shell[box], GRID_MM)
+    box = box_around(rim.shell, AROUND_MM)
+    from_shell = away_mm(rim.shell[box], GRID_MM)
     inside = from_shell < AROUND_MM
     at, how_far = _found_at(move, box, inside, heard)
     depth = np.zeros(from_shell.shape, np.float32)
     depth[inside] = bone.at(np.stack([axis[inside] for axis in at], axis=-1))
-    return BroughtBone(box, depth, how_far, _apart_mm2(points, move, box), from_shell)
+    return BroughtBone(box, depth, how_far, _apart_mm2(rim.points, move, box), from_shell)
 
 
-def joined(found: Sequence[BroughtBone]) -> BroughtBone | None:
-    """Return what was found of several holes as one: at each place the nearest hole's."""
-    if len(found) < 2:
-        return found[0] if found else None
-    z, y, x = (
-        slice(min(one.box[k].start for one in found), max(one.box[k].stop for one in found))
-        for k in range(3)
-    )
-    box = (z, y, x)
+def joined(found: Sequence[BroughtBone], box: Box) -> BroughtBone | None:
+    """Return what was found of several holes as one, on a box that holds theirs: at each place the
+    nearest hole's. None where nothing was found.
+    """
+    if not found:
+        return None
     shape = tuple(s.stop - s.start for s in box)
     nothing = np.zeros(shape, np.float32)
     far = np.full(shape, np.inf, np.float32)

@@ -4,10 +4,11 @@ Read from `resources/population.npz`, which `python -m SkullImplantLib.training.
 """
 
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +17,7 @@ from scipy import ndimage
 from ..core.checksums import sha256_of
 from ..core.resources import RESOURCES
 from ..errors import SkullImplantError
+from .brow import Brow
 from .radial import MEAN_RADIUS_MM, POLAR_RAD, SIZE, Map
 
 POPULATION_FILE = RESOURCES / "population.npz"
@@ -29,18 +31,24 @@ class Population:
 
     `names`   the skulls; `maps_mm` (skulls, 2, SIZE, SIZE), channel 0 outer radius, 1 thickness;
     `bone`    (skulls, SIZE, SIZE) bool, where there is vault bone; elsewhere maps are filled.
-    `sha256`  of the file; None where it is no file's.
+    `sha256`  of the file; None where it is no file's. `brows`: foreheads and orbits of some.
     """
 
     names: tuple[str, ...]
     maps_mm: Map
     bone: NDArray[np.bool_]
     sha256: str | None = None
+    brows: tuple[Brow, ...] = ()
 
     def without(self, names: Sequence[str]) -> "Population":
         """Return the population less the named skulls (to test on them)."""
         keep = [i for i, name in enumerate(self.names) if name not in names]
-        return Population(tuple(self.names[i] for i in keep), self.maps_mm[keep], self.bone[keep])
+        return Population(
+            tuple(self.names[i] for i in keep),
+            self.maps_mm[keep],
+            self.bone[keep],
+            brows=tuple(brow for brow in self.brows if brow.name not in names),
+        )
 
     def mean_mm(self) -> Map:
         """Return the mean maps (2, SIZE, SIZE), left-right symmetric."""
@@ -105,6 +113,13 @@ def read_population(path: Path) -> Population:
         ) from error
 
 
+def _brows_in(stored: Mapping[str, NDArray[Any]]) -> tuple[Brow, ...]:
+    """Return the foreheads in a file, none in older ones."""
+    if "brows" not in stored:
+        return ()
+    return tuple(Brow(str(k), v) for k, v in zip(stored["brow_names"], stored["brows"]))
+
+
 @lru_cache(maxsize=4)  # the shipped ones, and a user's own
 def _population_in(path: Path, changed_ns: int) -> Population:
     """Return the population in a file; `changed_ns` makes a changed file another one."""
@@ -114,6 +129,7 @@ def _population_in(path: Path, changed_ns: int) -> Population:
             stored["maps_mm"].astype(np.float32),
             stored["bone"].astype(bool),
             sha256_of(path),
+            _brows_in(stored),
         )
     if population.maps_mm.shape[1:] != (2, SIZE, SIZE):
         raise ValueError("another map size")

@@ -1,6 +1,7 @@
 """Make `resources/population.npz`: the radial maps of the skulls in a folder, in standard pose.
 
     python -m SkullImplantLib.training.population FOLDER... -o FILE.npz [--template NAME]
+        [--brows NAME...]
 
 Every skull (a mask or a CT with an intact vault, its LPS axes within 30 degrees of the patient's;
 a CT is segmented) is brought to the standard pose and written as two radial maps, outer radius and
@@ -13,6 +14,7 @@ Deterministic.
 import argparse
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -21,9 +23,10 @@ from scipy import ndimage
 
 from ..cases.skull_folder import skulls_of
 from ..core.files import atomic_path
-from ..core.images import array_of, index_to_lps_mm
+from ..core.images import array_of, fraction_on, index_to_lps_mm
 from ..errors import SkullImplantError
-from ..geometry.frame import Pose
+from ..geometry.brow import BROW_GRID_MM, BROW_LEVELS, Brow, front_box
+from ..geometry.frame import Pose, standard_grid
 from ..geometry.pose import estimate_pose
 from ..geometry.radial import POLAR_RAD, RAY_MM, VAULT_RAD, fill_nearest, share_of_bone, shell_of
 from ..geometry.shape_statistics import OUTER, Population
@@ -33,6 +36,7 @@ CENTRE_DEPTH = 0.44  # the template's centre lies this share of its length below
 # Posts of head frames, fiducials and cables stand on the vault; its own bumps are wider or lower.
 POST_MM = 2.0  # so far above the median around it bone is a post
 AROUND_POST_PIXELS = 9  # 14 mm across: more than twice as wide as a post
+BROW_STEPS = 15  # shares of bone are kept in so many steps, which makes the file small
 FLANK_PIXELS = 2  # a post's edge pixels are part post, part vault
 
 
@@ -95,6 +99,18 @@ def _as_it_lies(skull: sitk.Image) -> Pose:
     return Pose(np.eye(3), np.array([middle[0], middle[1], bottom]), 0.0)
 
 
+def brows_of(skulls: dict[str, sitk.Image], poses: dict[str, Pose]) -> tuple[Brow, ...]:
+    """Return the foreheads and orbits of `skulls` in their `poses`."""
+    z, y, x = front_box()
+    found = []
+    for name, skull in skulls.items():
+        front = standard_grid(poses[name], BROW_GRID_MM)[x, y, z]
+        share = array_of(fraction_on(skull, front))
+        steps = np.rint(share * BROW_STEPS) * (BROW_LEVELS // BROW_STEPS)
+        found.append(Brow(name, steps.astype(np.uint8)))
+    return tuple(found)
+
+
 def save_population(population: Population, path: Path) -> None:
     """Write `population` compressed; maps as float16, which is exact to 0.03 mm."""
     with atomic_path(path) as temporary, open(temporary, "wb") as file:
@@ -103,6 +119,8 @@ def save_population(population: Population, path: Path) -> None:
             names=np.array(population.names),
             maps_mm=population.maps_mm.astype(np.float16),
             bone=population.bone,
+            brow_names=np.array([brow.name for brow in population.brows], dtype=str),
+            brows=np.array([brow.levels for brow in population.brows], dtype=np.uint8),
         )
 
 
@@ -112,10 +130,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("folders", type=Path, nargs="+", help="intact skulls: masks or CTs")
     parser.add_argument("-o", "--output", type=Path, required=True, help="the .npz to write")
     parser.add_argument("--template", help="the skull that sets the standard pose, no member")
+    parser.add_argument("--brows", nargs="*", default=(), help="skulls whose forehead is kept")
     options = parser.parse_args(arguments)
     try:
-        population, poses = build_population(load_skulls(*options.folders), options.template)
-        save_population(population, options.output)
+        skulls = load_skulls(*options.folders)
+        population, poses = build_population(skulls, options.template)
+        missing = set(options.brows) - set(poses)
+        if missing:
+            raise SkullImplantError(
+                f"There is no skull named {min(missing)}; name some of the folders'."
+            )
+        brows = brows_of({name: skulls[name] for name in options.brows}, poses)
+        save_population(replace(population, brows=brows), options.output)
     except SkullImplantError as error:
         print(error, file=sys.stderr)
         return 2

@@ -7,9 +7,14 @@ import SimpleITK as sitk
 from SkullImplantLib.cases.sample import SamplePatient
 from SkullImplantLib.core.images import array_of, image_like, index_to_lps_mm, resample
 from SkullImplantLib.geometry import radial
-from SkullImplantLib.geometry.brought_bone import AROUND_MM, GRID_MM, BroughtBone
+from SkullImplantLib.geometry.brought_bone import (
+    AROUND_MM,
+    GRID_MM,
+    BroughtBone,
+    surroundings_of,
+)
 from SkullImplantLib.geometry.frame import Pose, standard_grid
-from SkullImplantLib.geometry.mirrored_bone import mirrored_bone, shells_of
+from SkullImplantLib.geometry.mirrored_bone import mirrored_bone
 from SkullImplantLib.geometry.pose import estimate_pose
 from SkullImplantLib.geometry.prior import Prior, complete_by_prior
 from SkullImplantLib.geometry.shape_statistics import shipped_population
@@ -20,6 +25,14 @@ def prior_of(skull: sitk.Image) -> Prior:
     return complete_by_prior(skull, estimate_pose(skull, shapes), shapes)
 
 
+def brought_to(skull: sitk.Image, prior: Prior) -> BroughtBone:
+    around = surroundings_of(skull, prior)
+    assert around is not None
+    bone = mirrored_bone(around, prior)
+    assert bone is not None
+    return bone
+
+
 @pytest.fixture(scope="module")
 def prior(patient: SamplePatient) -> Prior:
     return prior_of(patient.defective)
@@ -27,9 +40,7 @@ def prior(patient: SamplePatient) -> Prior:
 
 @pytest.fixture(scope="module")
 def found(patient: SamplePatient, prior: Prior) -> BroughtBone:
-    bone = mirrored_bone(patient.defective, prior)
-    assert bone is not None
-    return bone
+    return brought_to(patient.defective, prior)
 
 
 def on_box(skull: sitk.Image, prior: Prior, bone: BroughtBone) -> np.ndarray:
@@ -70,8 +81,9 @@ def test_its_own_hole_says_nothing(patient: SamplePatient, prior: Prior):
     opposite = radial.look_up(prior.hole.astype(np.float32), rows, columns) > 0.5
     skull = image_like(array_of(grid) * ~opposite, grid)
     both = prior_of(skull)
-    assert len(shells_of(both)) == 2
-    bone = mirrored_bone(skull, both)
+    around = surroundings_of(skull, both)
+    assert around is not None and len(around.rims) == 2
+    bone = mirrored_bone(around, both)
     assert bone is not None
     core = bone.from_shell_mm <= 0.0
     assert bone.heard[core].mean() < 0.15
@@ -86,14 +98,12 @@ def test_a_head_whose_sides_differ_is_told(patient: SamplePatient, prior: Prior,
     pushed = (near > 6.0) & (near < 40.0)
     shifted = np.roll(array_of(grid), 8, axis=2)
     injured = image_like(np.where(pushed, shifted, array_of(grid)).astype(np.uint8), grid)
-    bone = mirrored_bone(injured, prior)
-    assert bone is not None
+    bone = brought_to(injured, prior)
     core = bone.from_shell_mm <= 0.0
     assert found.apart_mm2[core].mean() < 0.1
     assert bone.apart_mm2[core].mean() > 0.5
 
 
 def test_the_same_skull_gives_the_same_bytes(patient, prior, found):
-    again = mirrored_bone(patient.defective, prior)
-    assert again is not None
+    again = brought_to(patient.defective, prior)
     np.testing.assert_array_equal(again.depth_mm, found.depth_mm)
