@@ -82,7 +82,7 @@ def test_its_own_hole_says_nothing(patient: SamplePatient, prior: Prior):
     skull = image_like(array_of(grid) * ~opposite, grid)
     both = prior_of(skull)
     around = surroundings_of(skull, both)
-    assert around is not None and len(around.rims) == 2
+    assert around is not None and len(around.rims) >= 2
     bone = mirrored_bone(around, both)
     assert bone is not None
     core = bone.from_shell_mm <= 0.0
