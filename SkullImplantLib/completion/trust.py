@@ -25,7 +25,8 @@ from ..geometry import radial
 from ..geometry.prior import Prior
 from ..geometry.shape_statistics import OUTER, THICKNESS, Population
 
-NETWORK, GEOMETRY, MIRRORED = "network", "prior", "mirror"  # the sources of a completion
+# The sources of a completion.
+NETWORK, GEOMETRY, MIRRORED, REFERENCE = "network", "prior", "mirror", "reference"
 NEVER_TRIED = (
     "The design is the other side of the head turned over, whose error no trial tells; compare it "
     "with a design of the default model."
