@@ -60,7 +60,7 @@ class Completed:
     depth_mm: float32, positive within the completed skull's bone, on a grid and of a resolution of
         its own that holds the hole and `RIM_MM` around it. In mm near the surface, where it is 0;
         how far from it a value is still a depth depends on the source.
-    source: `network`, `prior` or `mirror`. device: where it was made.
+    source: `network`, `prior`, `mirror` or `reference`. device: where it was made.
     departure: how far the network's surface lies from the prior's, where one ran.
     notes: one-sentence warnings.
     """

@@ -17,13 +17,21 @@ from ..geometry.bone_field import SurfacePoints, Vectors
 
 Floats = NDArray[np.float64]
 
-# Standard deviations and ranges (mm) of the two kinds of misfit: as registrations and thresholds
-# leave them.
-THICKER_MM, SHIFT_MM, RANGE_MM = 0.25, 0.25, 25.0
-# What neighbouring points do not share: voxels, noise, a bone's own changes.
-ROUGH_MM = 0.25
-MOST_POINTS = 1500  # of which the process is made
+MOST_POINTS = 2000  # of which the process is made
 POINTS_AT_A_TIME = 1 << 12
+
+
+@dataclass(frozen=True)
+class Smoothness:
+    """Standard deviations (mm) of how much thicker a reference is and how far it is shifted, the
+    range (mm) over which both change, and what neighbouring points do not share: voxels, noise, a
+    bone's own changes. The defaults are what registrations and thresholds leave.
+    """
+
+    thicker_mm: float = 0.25
+    shift_mm: float = 0.25
+    range_mm: float = 25.0
+    rough_mm: float = 0.25
 
 
 @dataclass(frozen=True)
@@ -33,24 +41,31 @@ class Misfit:
     points: SurfacePoints
     weights: Floats
     mean_mm: float
-    range_mm: float
+    kind: "Smoothness"
 
     def components(self, places_mm: Vectors) -> Floats:
         """Return how much thicker (mm), and how far shifted (x, y, z; mm), at places: (n, 4)."""
         found = np.zeros((len(places_mm), 4))
-        sources = np.column_stack(
-            [THICKER_MM**2 * np.ones(len(self.points)), SHIFT_MM**2 * self.points.normals]
-        ) * self.weights[:, None] if len(self.points) else np.zeros((0, 4))
+        sources = np.hstack(
+            [
+                np.full((len(self.points), 1), self.kind.thicker_mm**2),
+                self.kind.shift_mm**2 * self.points.normals,
+            ]
+        )
+        sources *= self.weights[:, None]
         for first in range(0, len(places_mm), POINTS_AT_A_TIME):
             some = slice(first, first + POINTS_AT_A_TIME)
-            near = _correlation(places_mm[some], self.points.places_mm, self.range_mm)
+            near = _correlation(places_mm[some], self.points.places_mm, self.kind.range_mm)
             found[some] = near @ sources
         found[:, 0] += self.mean_mm
         return found
 
 
 def misfit_of(
-    points: SurfacePoints, residual_mm: Floats, mean_mm: float, range_mm: float = RANGE_MM
+    points: SurfacePoints,
+    residual_mm: Floats,
+    mean_mm: float,
+    kind: Smoothness = Smoothness(),
 ) -> Misfit:
     """Return the field through residuals (n,), mm, how far the reference's surface lies out of the
     patient's at `points`, along their normals; `mean_mm` is what is expected without them.
@@ -59,12 +74,12 @@ def misfit_of(
         chosen = np.linspace(0, len(points) - 1, MOST_POINTS).astype(int)
         points, residual_mm = points.at(chosen), residual_mm[chosen]
     if not len(points):
-        return Misfit(points, np.zeros(0), mean_mm, range_mm)
-    covariance = _correlation(points.places_mm, points.places_mm, range_mm)
-    covariance *= THICKER_MM**2 + SHIFT_MM**2 * points.normals @ points.normals.T
-    covariance[np.diag_indices(len(points))] += ROUGH_MM**2
+        return Misfit(points, np.zeros(0), mean_mm, kind)
+    covariance = _correlation(points.places_mm, points.places_mm, kind.range_mm)
+    covariance *= kind.thicker_mm**2 + kind.shift_mm**2 * points.normals @ points.normals.T
+    covariance[np.diag_indices(len(points))] += kind.rough_mm**2
     weights = cho_solve(cho_factor(covariance), residual_mm - mean_mm)
-    return Misfit(points, weights, mean_mm, range_mm)
+    return Misfit(points, weights, mean_mm, kind)
 
 
 def _correlation(one: Vectors, other: Vectors, range_mm: float) -> Floats:

@@ -19,12 +19,15 @@ from ..core.images import array_of, crop, image_like, index_to_lps_mm, resample
 from ..core.interpolation import values_at
 from ..core.progress import Progress, silent
 from ..errors import SkullImplantError
+from ..geometry import radial
 from ..geometry.bone_field import SurfacePoints, Vectors, bone_field, surface_points, thinned
 from ..geometry.hole import Hole
+from ..geometry.prior import Prior
+from ..geometry.rigid_registration import Surface
 from ..skull import Skull
 from .complete import RIM_MM, Completed
-from .misfit import Misfit, misfit_of
-from .reference import Earlier, from_hole_mm, sampled
+from .earlier import FIELD_MM, Earlier, from_hole_mm, hole_box_points
+from .misfit import Misfit, Smoothness, misfit_of
 from .trust import REFERENCE
 
 FINE_MM = 0.6  # of the lattice: the fit's own is no finer
@@ -36,6 +39,10 @@ PLANE_MM = 1.2  # nearer than this the distance is that to the surface's plane
 RING_MM, RING_POINTS_MM, WALL_MM = 25.0, 2.5, 1.0
 SAME_FACING, SAME_WALL_MM = 0.8, 2.0
 KNOWN_MM = 5.0  # the misfit is smooth: it is known on a lattice so fine
+# Another completion is bent to a flap and to the rim so near it, where it is no farther off.
+BESIDE_MM, FLAP_POINTS_MM, OTHERWISE_MM = 8.0, 4.0, 8.0
+BENDING = Smoothness(thicker_mm=0.7, shift_mm=1.5, range_mm=15.0, rough_mm=0.15)
+EDGE_MM = 4.0  # of a flap: a wall that is slanted by 25 degrees takes so much of its thickness
 # The hole: bone of the reference so far from the patient's, as far around the prior's hole.
 MISSING_MM, MISSING_AROUND_MM = 1.5, 20.0
 # Of the hole's bone so much must be in the reference, so near.
@@ -43,11 +50,17 @@ LEAST_THERE, THERE_MM = 0.5, 4.0
 
 
 def complete_by_reference(
-    earlier: Earlier, skull: Skull, hole: Hole, progress: Progress = silent
+    earlier: Earlier,
+    skull: Skull,
+    prior: Prior,
+    hole: Hole,
+    otherwise: Completed | None,
+    progress: Progress = silent,
 ) -> tuple[Completed, Hole]:
-    """Return the skull completed by a whole skull of before, and the hole with all its bone.
+    """Return the skull completed by its own bone of before, and the hole with all that bone.
 
-    Raises `SkullImplantError` where the reference has no bone in the hole.
+    otherwise: another completion, for where a flap has no bone; a whole skull needs none. Raises
+    `SkullImplantError` where the reference has no bone in the hole.
     """
     progress(0.0, "Looking at the reference's bone")
     lattice = _lattice(skull.mask, hole, RIM_MM + AROUND_MM)
@@ -56,31 +69,28 @@ def complete_by_reference(
     surface = surface_points(field)
     if not len(surface):
         raise SkullImplantError(_NOTHING_THERE)
-    ring = ring_points(skull, hole)
+    ring = hole_box_points(skull, hole, RING_MM, RING_POINTS_MM)
+    ring = ring.at(from_hole_mm(ring.places_mm, hole) > WALL_MM)
     progress(0.4, "Making it flush with the bone")
-    misfit = _misfit_on(ring, surface, earlier.thicker_mm)
-    depth = depth_within(field, surface, lattice, misfit)
+    if otherwise is None:
+        depth = depth_within(field, surface, lattice, _misfit_on(ring, surface, earlier.thicker_mm))
+    else:
+        alone = misfit_of(ring.at(np.zeros(0, int)), np.zeros(0), earlier.thicker_mm)
+        depth = depth_within(field, surface, lattice, alone)
+        filler = _bent(otherwise, ring, surface, lattice)
+        depth = _joined(depth, filler, earlier, prior)
     missing = _missing(depth, skull, hole)
     there = distance_mm(missing)[array_of(hole.on(lattice)) > 0] < THERE_MM
     if not there.size or there.mean() < LEAST_THERE:
         raise SkullImplantError(_NOTHING_THERE)
     progress(1.0, "Completed by the reference")
-    return Completed(depth, REFERENCE, notes=earlier.notes), _widened(hole, missing)
+    device = "cpu" if otherwise is None else otherwise.device
+    return Completed(depth, REFERENCE, device, notes=earlier.notes), _widened(hole, missing)
 
 
 _NOTHING_THERE = (
     "The reference has no bone in the hole; give an image from before the bone was taken out."
 )
-
-
-def ring_points(skull: Skull, hole: Hole) -> SurfacePoints:
-    """Return points of the intact bone around the hole, by the finest that is known of it."""
-    box = hole.around(skull.mask, RING_MM)
-    grey = None if skull.grey is None else crop(skull.grey, box)
-    field = bone_field(crop(skull.mask, box), grey, skull.bone_threshold_hu)
-    points = surface_points(field, RING_POINTS_MM)
-    away = from_hole_mm(points.places_mm, hole)
-    return points.at((away > WALL_MM) & (away < RING_MM))
 
 
 def _lattice(skull: sitk.Image, hole: Hole, reach_mm: float) -> sitk.Image:
@@ -159,6 +169,48 @@ def _components_at(misfit: Misfit, lattice: sitk.Image, places_mm: Vectors) -> N
     index = ((places_mm - origin) @ axes / KNOWN_MM)[:, ::-1]
     layers = known.T.reshape(4, *size[::-1])
     return np.stack([values_at(layer, list(index.T)) for layer in layers], axis=1)
+
+
+def _bent(
+    otherwise: Completed, ring: SurfacePoints, flap: SurfacePoints, lattice: sitk.Image
+) -> sitk.Image:
+    """Return another completion's depth (float32, mm), bent to go on from a flap's surface into
+    that of the bone around it.
+    """
+    field = resample(otherwise.depth_mm, lattice, outside=-BAND_MM)
+    surface = surface_points(field)
+    flap = flap.at(thinned(flap.places_mm, FLAP_POINTS_MM))
+    beside = cKDTree(flap.places_mm).query(ring.places_mm, workers=-1)[0] < BESIDE_MM
+    points = SurfacePoints(
+        np.concatenate([ring.places_mm[beside], flap.places_mm]),
+        np.concatenate([ring.normals[beside], flap.normals]),
+    )
+    partner = Surface(surface).partners(points)
+    apart = partner.places_mm - points.places_mm
+    residual = (apart * points.normals).sum(axis=1)
+    same = (partner.normals * points.normals).sum(axis=1) > SAME_FACING
+    same &= np.linalg.norm(apart, axis=1) < OTHERWISE_MM
+    misfit = misfit_of(points.at(same), residual[same], 0.0, BENDING)
+    return depth_within(field, surface, lattice, misfit)
+
+
+def _joined(depth: sitk.Image, filler: sitk.Image, earlier: Earlier, prior: Prior) -> sitk.Image:
+    """Return the depth of a flap with what is missing around and in it taken from `filler`.
+
+    Seen from the middle of the head, the filler counts beside the flap and on its edge, whose wall
+    is slanted, and fades within it, where the flap alone knows.
+    """
+    share = radial.share_of_bone(earlier.bone.mask, FIELD_MM)
+    covered = radial.shell_of(share, prior.pose.rotation, prior.pose.centre_mm)[2]
+    within_mm = radial.distance_mm(~covered)
+    index = np.indices(depth.GetSize()[::-1], np.float32).reshape(3, -1)[::-1].T
+    frame = index_to_lps_mm(depth)
+    places = index @ frame[:3, :3].T + frame[:3, 3]
+    rows, columns, _ = radial.to_map(prior.pose.to_standard(places))
+    inner = values_at(within_mm.astype(np.float32), (rows, columns)).reshape(depth.GetSize()[::-1])
+    fading = np.clip((inner - EDGE_MM) / EDGE_MM, 0.0, 1.0) * np.float32(2.0 * BAND_MM)
+    joined = np.maximum(array_of(depth), array_of(filler) - fading)
+    return image_like(joined.astype(np.float32), depth)
 
 
 def _missing(depth: sitk.Image, skull: Skull, hole: Hole) -> sitk.Image:

@@ -92,13 +92,13 @@ def surface_points(field: sitk.Image, apart_mm: float | None = None) -> SurfaceP
     for axis in range(3):
         here = tuple(slice(None, -1) if k == axis else slice(None) for k in range(3))
         there = tuple(slice(1, None) if k == axis else slice(None) for k in range(3))
-        index = np.argwhere(inside[here] != inside[there])
-        low = values[here][tuple(index.T)].astype(float)
-        high = values[there][tuple(index.T)].astype(float)
-        index = index.astype(float)
-        index[:, axis] += low / (low - high)
-        found.append(index)
-    index = np.concatenate(found)
+        voxels = np.argwhere(inside[here] != inside[there])
+        low = values[here][tuple(voxels.T)].astype(float)
+        high = values[there][tuple(voxels.T)].astype(float)
+        crossing = voxels.astype(float)
+        crossing[:, axis] += low / (low - high)
+        found.append(crossing)
+    index: Vectors = np.concatenate(found).astype(np.float64)
     frame = index_to_lps_mm(field)
     places = index[:, ::-1] @ frame[:3, :3].T + frame[:3, 3]
     if apart_mm is not None:

@@ -104,7 +104,7 @@ class Pairing:
 
 @dataclass(frozen=True)
 class Fitted:
-    """A fit: points lie at motion(points), scaled by exp(`log_scale`) (3,) along the axes asked for.
+    """A fit: points lie at motion(points), scaled first by exp(`log_scale`) (3,) along given axes.
 
     thicker_mm, residuals_mm: for each pairing how far its target's surface lies out of its points
     everywhere, and what is left (n,), signed; infinite for a point without a partner.

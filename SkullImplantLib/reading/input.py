@@ -217,9 +217,7 @@ def _pixels(path: Path, header: ImageHeader) -> sitk.Image:
     return image
 
 
-def _check_geometry(
-    image: sitk.Image, header: ImageHeader | None, whole: bool
-) -> tuple[str, ...]:
+def _check_geometry(image: sitk.Image, header: ImageHeader | None, whole: bool) -> tuple[str, ...]:
     """Check that the image is a plausible volume in LPS mm, and return notes about it.
 
     Its axes are straightened on the way.

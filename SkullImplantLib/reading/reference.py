@@ -1,4 +1,4 @@
-"""What shows a patient's earlier anatomy: a CT from before the operation, the bone flap, a design."""
+"""What shows a patient's earlier anatomy: a CT from before, the bone flap, an earlier design."""
 
 from dataclasses import dataclass
 from pathlib import Path

@@ -65,7 +65,9 @@ def find_flap(image: sitk.Image, kind: str) -> Skull:
 
     Raises `SkullImplantError` where there is next to no bone.
     """
-    grey, threshold, notes = None, None, ()
+    grey: sitk.Image | None = None
+    threshold: float | None = None
+    notes: tuple[str, ...] = ()
     bone = image != 0
     if kind == "ct":
         grey, levels, notes = without_noise(image)

@@ -1,0 +1,105 @@
+"""A bone flap laid back into its hole.
+
+It starts as the piece that the geometric prior expects in the hole, from any pose. Then the bone
+around the hole decides: across the saw's kerf the tables of flap and rim go on into one another,
+which holds its height and tilt, and its side walls keep one distance from the rim's, the kerf,
+which holds its place in the plane. Bits that are missing find no partner and do not count.
+"""
+
+import numpy as np
+import SimpleITK as sitk
+from numpy.typing import NDArray
+
+from ..core.progress import Progress, silent
+from ..errors import SkullImplantError
+from ..geometry.bone_field import SurfacePoints, bone_field, surface_points, thinned
+from ..geometry.hole import Hole
+from ..geometry.prior import Prior
+from ..geometry.rigid_registration import Pairing, Surface, fit_rigid
+from ..reading.reference import Reference
+from ..skull import Skull, find_flap
+from .earlier import Earlier, best_start, from_hole_mm, hole_box_points, moved_skull
+
+# Points of the surfaces, so far apart.
+FLAP_POINTS_MM, RIM_POINTS_MM, EXPECTED_POINTS_MM = 1.0, 1.5, 3.0
+# The rim's tables: so far from the missing bone, where the edge's own rounding ends; and its walls.
+TABLES_MM, WALLS_MM = (1.0, 8.0), 4.0
+IS_TABLE = (
+    0.7  # cosine between a table's normal and the way out of the head; below half of it: wall
+)
+# A kerf and a nibbled edge are narrower; a bit that is missing is wider, and is not bridged.
+KERF_REACH_MM, WALL_REACH_MM = 10.0, 6.0
+SPREADS_MM = (4.0, 2.0, 1.0, 0.6, 0.4)
+# The expected piece holds what the rim leaves free, and gives way where the rim says otherwise.
+EXPECTED_WEIGHT, EXPECTED_SPREADS = 0.01, 4.0
+AGREES_MM, LEAST_AGREEING, LEAST_BESIDE = 1.0, 0.7, 0.4
+
+
+def find_earlier_flap(
+    reference: Reference, skull: Skull, prior: Prior, hole: Hole, progress: Progress = silent
+) -> Earlier:
+    """Return a bone flap laid into the hole.
+
+    Raises `SkullImplantError` where it is no flap, or not one of this hole.
+    """
+    progress(0.0, "Finding the flap")
+    flap = find_flap(reference.image, reference.kind)
+    own = surface_points(_field_of(flap), FLAP_POINTS_MM)
+    progress(0.3, "Laying it into the hole")
+    expected = surface_points(bone_field(sitk.Cast(hole.mask, sitk.sitkUInt8)), EXPECTED_POINTS_MM)
+    start = best_start(expected, own.at(thinned(own.places_mm, EXPECTED_POINTS_MM)))
+    rim = hole_box_points(skull, hole, max(TABLES_MM[1], WALLS_MM), RIM_POINTS_MM)
+    tables, walls = _tables_and_walls(rim, prior, hole)
+    if len(tables) < 50:
+        raise SkullImplantError(
+            "There is too little bone around the hole to fit the flap to; give a skull or design "
+            "without it."
+        )
+    surface = Surface(own)
+    turned = SurfacePoints(walls.places_mm, -walls.normals)
+    fit = fit_rigid(
+        [
+            Pairing(tables, surface, reach_mm=KERF_REACH_MM, thicker=True),
+            Pairing(turned, surface, reach_mm=WALL_REACH_MM, thicker=True),
+            Pairing(expected, surface, EXPECTED_WEIGHT, EXPECTED_SPREADS),
+        ],
+        start,
+        SPREADS_MM,
+    )
+    moved = tables.moved(fit.motion.rotation, fit.motion.shift_mm)
+    apart_mm = np.linalg.norm(moved.places_mm - surface.partners(moved).places_mm, axis=1)
+    beside = apart_mm < KERF_REACH_MM
+    residual = np.abs(fit.residuals_mm[0][beside])
+    agreeing = float((residual < AGREES_MM).mean()) if residual.size else 0.0
+    if beside.mean() < LEAST_BESIDE or agreeing < LEAST_AGREEING:
+        raise SkullImplantError(
+            f"The flap does not fit this hole: {100.0 * agreeing:.0f} % of the rim beside it lie "
+            f"within {AGREES_MM:g} mm of its surfaces; check that it is this patient's and of this "
+            "side, or design without it."
+        )
+    progress(1.0, "Flap fitted")
+    return Earlier(
+        moved_skull(flap, fit.motion.inverse()),
+        "flap",
+        fit.thicker_mm[0],
+        float(np.median(residual)),
+        agreeing,
+        residual_most_mm=float(np.percentile(residual, 95.0)),
+        kerf_mm=max(-fit.thicker_mm[1], 0.0),
+    )
+
+
+def _field_of(flap: Skull) -> sitk.Image:
+    return bone_field(flap.mask, flap.grey, flap.bone_threshold_hu)
+
+
+def _tables_and_walls(
+    rim: SurfacePoints, prior: Prior, hole: Hole
+) -> tuple[SurfacePoints, SurfacePoints]:
+    """Return the points of the rim on the tables of the bone, and those on the cut's wall."""
+    away = from_hole_mm(rim.places_mm, hole)
+    outward = rim.places_mm - prior.pose.centre_mm
+    outward /= np.linalg.norm(outward, axis=1, keepdims=True)
+    facing: NDArray[np.float64] = np.abs((rim.normals * outward).sum(axis=1))
+    tables = (facing > IS_TABLE) & (away > TABLES_MM[0]) & (away < TABLES_MM[1])
+    return rim.at(tables), rim.at((facing < IS_TABLE) & (away < WALLS_MM))
