@@ -8,31 +8,31 @@ which holds its place in the plane. Bits that are missing find no partner and do
 
 import numpy as np
 import SimpleITK as sitk
-from numpy.typing import NDArray
+from scipy.spatial import cKDTree
 
 from ..core.progress import Progress, silent
 from ..errors import SkullImplantError
-from ..geometry.bone_field import SurfacePoints, bone_field, surface_points, thinned
+from ..geometry.bone_field import SurfacePoints, Vectors, bone_field, surface_points, thinned
 from ..geometry.hole import Hole
 from ..geometry.prior import Prior
-from ..geometry.rigid_registration import Pairing, Surface, fit_rigid
+from ..geometry.rigid_registration import Pairing, Surface, fit_rigid, smoothed
 from ..reading.reference import Reference
 from ..skull import Skull, find_flap
 from .earlier import Earlier, best_start, from_hole_mm, hole_box_points, moved_skull
 
 # Points of the surfaces, so far apart.
 FLAP_POINTS_MM, RIM_POINTS_MM, EXPECTED_POINTS_MM = 1.0, 1.5, 3.0
-# The rim's tables: so far from the missing bone, where the edge's own rounding ends; and its walls.
-TABLES_MM, WALLS_MM = (1.0, 8.0), 4.0
-IS_TABLE = (
-    0.7  # cosine between a table's normal and the way out of the head; below half of it: wall
-)
+# The rim's tables and walls: so far from the missing bone.
+TABLES_MM, WALLS_MM = 10.0, 4.0
+IS_TABLE, IS_WALL = 0.8, 0.5  # cosine between a normal and the way out of the head: above, below
+# Nearer to a wall a table's normals turn into the wall's; the others are averaged over so many.
+EDGE_MM, AVERAGED = 2.5, 16
 # A kerf and a nibbled edge are narrower; a bit that is missing is wider, and is not bridged.
-KERF_REACH_MM, WALL_REACH_MM = 10.0, 6.0
+KERF_REACH_MM, WALL_REACH_MM = 12.0, 6.0
 SPREADS_MM = (4.0, 2.0, 1.0, 0.6, 0.4)
 # The expected piece holds what the rim leaves free, and gives way where the rim says otherwise.
 EXPECTED_WEIGHT, EXPECTED_SPREADS = 0.01, 4.0
-AGREES_MM, LEAST_AGREEING, LEAST_BESIDE = 1.0, 0.7, 0.4
+AGREES_MM, LEAST_AGREEING, LEAST_BESIDE = 1.0, 0.55, 0.4
 
 
 def find_earlier_flap(
@@ -48,20 +48,22 @@ def find_earlier_flap(
     progress(0.3, "Laying it into the hole")
     expected = surface_points(bone_field(sitk.Cast(hole.mask, sitk.sitkUInt8)), EXPECTED_POINTS_MM)
     start = best_start(expected, own.at(thinned(own.places_mm, EXPECTED_POINTS_MM)))
-    rim = hole_box_points(skull, hole, max(TABLES_MM[1], WALLS_MM), RIM_POINTS_MM)
-    tables, walls = _tables_and_walls(rim, prior, hole)
+    rim = hole_box_points(skull, hole, TABLES_MM, RIM_POINTS_MM)
+    tables, walls = tables_and_walls(rim, prior.pose.centre_mm)
+    walls = walls.at(from_hole_mm(walls.places_mm, hole) < WALLS_MM)
     if len(tables) < 50:
         raise SkullImplantError(
             "There is too little bone around the hole to fit the flap to; give a skull or design "
             "without it."
         )
-    surface = Surface(own)
+    flap_tables, flap_walls = tables_and_walls(own, start(prior.pose.centre_mm))
+    surface, sides = Surface(flap_tables), Surface(flap_walls)
     turned = SurfacePoints(walls.places_mm, -walls.normals)
     fit = fit_rigid(
         [
             Pairing(tables, surface, reach_mm=KERF_REACH_MM, thicker=True),
-            Pairing(turned, surface, reach_mm=WALL_REACH_MM, thicker=True),
-            Pairing(expected, surface, EXPECTED_WEIGHT, EXPECTED_SPREADS),
+            Pairing(turned, sides, reach_mm=WALL_REACH_MM, thicker=True),
+            Pairing(expected, Surface(own), EXPECTED_WEIGHT, EXPECTED_SPREADS),
         ],
         start,
         SPREADS_MM,
@@ -93,13 +95,20 @@ def _field_of(flap: Skull) -> sitk.Image:
     return bone_field(flap.mask, flap.grey, flap.bone_threshold_hu)
 
 
-def _tables_and_walls(
-    rim: SurfacePoints, prior: Prior, hole: Hole
+def tables_and_walls(
+    points: SurfacePoints, head_centre_mm: Vectors
 ) -> tuple[SurfacePoints, SurfacePoints]:
-    """Return the points of the rim on the tables of the bone, and those on the cut's wall."""
-    away = from_hole_mm(rim.places_mm, hole)
-    outward = rim.places_mm - prior.pose.centre_mm
+    """Return the points on the tables of a bone, with normals that are averaged, and those on its
+    side walls, as seen from a point within the head.
+    """
+    outward = points.places_mm - head_centre_mm
     outward /= np.linalg.norm(outward, axis=1, keepdims=True)
-    facing: NDArray[np.float64] = np.abs((rim.normals * outward).sum(axis=1))
-    tables = (facing > IS_TABLE) & (away > TABLES_MM[0]) & (away < TABLES_MM[1])
-    return rim.at(tables), rim.at((facing < IS_TABLE) & (away < WALLS_MM))
+    facing = np.abs((points.normals * outward).sum(axis=1))
+    walls = points.at(facing < IS_WALL)
+    flat = points.at(facing > IS_TABLE)
+    if len(walls) and len(flat):
+        away, _ = cKDTree(walls.places_mm).query(flat.places_mm, workers=-1)
+        flat = flat.at(away > EDGE_MM)
+    if len(flat) < AVERAGED:
+        return flat, walls
+    return smoothed(flat, AVERAGED), walls

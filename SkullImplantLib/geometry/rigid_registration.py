@@ -77,12 +77,25 @@ class Surface:
         self.points = points
         self._tree = cKDTree(np.hstack([points.places_mm, MM_PER_NORMAL * points.normals]))
 
+    def neighbours(self, points: SurfacePoints, count: int) -> NDArray[np.intp]:
+        """Return for each of the points (n) the numbers (n, count) of the nearest of like
+        direction.
+        """
+        _, index = self._tree.query(
+            np.hstack([points.places_mm, MM_PER_NORMAL * points.normals]), count, workers=-1
+        )
+        return np.asarray(index).reshape(len(points), count)
+
     def partners(self, moved: SurfacePoints) -> SurfacePoints:
         """Return for each of the points (n) the nearest one of like direction."""
-        _, index = self._tree.query(
-            np.hstack([moved.places_mm, MM_PER_NORMAL * moved.normals]), workers=-1
-        )
-        return self.points.at(index)
+        return self.points.at(self.neighbours(moved, 1)[:, 0])
+
+
+def smoothed(points: SurfacePoints, count: int) -> SurfacePoints:
+    """Return the points with the mean normal of so many neighbours each."""
+    mean = points.normals[Surface(points).neighbours(points, count)].mean(axis=1)
+    mean /= np.maximum(np.linalg.norm(mean, axis=1, keepdims=True), FLATTEST)
+    return replace(points, normals=mean)
 
 
 @dataclass(frozen=True)
