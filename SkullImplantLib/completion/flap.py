@@ -1,7 +1,7 @@
 """A bone flap laid back into its hole.
 
 It starts as the piece that the geometric prior expects in the hole, from any pose. Then the bone
-around the hole decides: across the saw's kerf the tables of flap and rim go on into one another,
+around the hole decides: across the saw's kerf the outer tables of flap and rim go on into one another,
 which holds its height and tilt, and its side walls keep one distance from the rim's, the kerf,
 which holds its place in the plane. Bits that are missing find no partner and do not count.
 """
@@ -30,6 +30,9 @@ EDGE_MM, AVERAGED = 2.5, 16
 # A kerf and a nibbled edge are narrower; a bit that is missing is wider, and is not bridged.
 KERF_REACH_MM, WALL_REACH_MM = 12.0, 6.0
 SPREADS_MM = (4.0, 2.0, 1.0, 0.6, 0.4)
+LEAST_RIM = 50  # points of the outer table; fewer hold no flap
+# The inner table tells the tilt; how thick flap and rim are there differs too much to tell more.
+INNER_WEIGHT = 0.2
 # The expected piece holds what the rim leaves free, and gives way where the rim says otherwise.
 EXPECTED_WEIGHT, EXPECTED_SPREADS = 0.01, 4.0
 AGREES_MM, LEAST_AGREEING, LEAST_BESIDE = 1.0, 0.55, 0.4
@@ -51,7 +54,9 @@ def find_earlier_flap(
     rim = hole_box_points(skull, hole, TABLES_MM, RIM_POINTS_MM)
     tables, walls = tables_and_walls(rim, prior.pose.centre_mm)
     walls = walls.at(from_hole_mm(walls.places_mm, hole) < WALLS_MM)
-    if len(tables) < 50:
+    faces_out = ((tables.places_mm - prior.pose.centre_mm) * tables.normals).sum(axis=1) > 0.0
+    outer, inner = tables.at(faces_out), tables.at(~faces_out)
+    if len(outer) < LEAST_RIM:
         raise SkullImplantError(
             "There is too little bone around the hole to fit the flap to; give a skull or design "
             "without it."
@@ -61,14 +66,15 @@ def find_earlier_flap(
     turned = SurfacePoints(walls.places_mm, -walls.normals)
     fit = fit_rigid(
         [
-            Pairing(tables, surface, reach_mm=KERF_REACH_MM, thicker=True),
+            Pairing(outer, surface, reach_mm=KERF_REACH_MM),
+            Pairing(inner, surface, INNER_WEIGHT, reach_mm=KERF_REACH_MM, thicker=True),
             Pairing(turned, sides, reach_mm=WALL_REACH_MM, thicker=True),
             Pairing(expected, Surface(own), EXPECTED_WEIGHT, EXPECTED_SPREADS),
         ],
         start,
         SPREADS_MM,
     )
-    moved = tables.moved(fit.motion.rotation, fit.motion.shift_mm)
+    moved = outer.moved(fit.motion.rotation, fit.motion.shift_mm)
     apart_mm = np.linalg.norm(moved.places_mm - surface.partners(moved).places_mm, axis=1)
     beside = apart_mm < KERF_REACH_MM
     residual = np.abs(fit.residuals_mm[0][beside])
@@ -83,11 +89,11 @@ def find_earlier_flap(
     return Earlier(
         moved_skull(flap, fit.motion.inverse()),
         "flap",
-        fit.thicker_mm[0],
+        0.0,
         float(np.median(residual)),
         agreeing,
         residual_most_mm=float(np.percentile(residual, 95.0)),
-        kerf_mm=max(-fit.thicker_mm[1], 0.0),
+        kerf_mm=max(-fit.thicker_mm[2], 0.0),
     )
 
 

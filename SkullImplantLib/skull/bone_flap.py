@@ -4,6 +4,7 @@ import numpy as np
 import SimpleITK as sitk
 from numpy.typing import NDArray
 
+from ..core.distances import distance_mm
 from ..core.images import (
     array_of,
     bounding_box,
@@ -15,7 +16,7 @@ from ..core.images import (
 )
 from ..errors import Remedy, SkullImplantError
 from .segmentation import Skull
-from .thresholds import without_noise
+from .thresholds import BONE_PART, CERTAIN_BONE_HU, without_noise
 
 # Good enough to tell where a head lies, whatever the scanner; the skull itself is segmented.
 ROUGH_HU = 300.0
@@ -28,6 +29,7 @@ LEAST_FLAP_CM3 = 2.0
 EXTENT_PERCENTILES = (1.0, 99.0)
 # Diploe that lies open at the saw's cut, and pores: closed by a ball of this radius.
 DIPLOE_MM = 2.5
+AROUND_MM = (2.0, 5.0)  # from the flap: beyond its blurred edge
 MARGIN_MM = 8.0  # around the flap: beyond what is closed
 
 
@@ -71,7 +73,7 @@ def find_flap(image: sitk.Image, kind: str) -> Skull:
     bone = image != 0
     if kind == "ct":
         grey, levels, notes = without_noise(image)
-        threshold = levels.bone
+        threshold = _level_against_surroundings(grey, _largest(grey > levels.bone), levels.bone)
         bone = grey > threshold
     flap = _largest(bone)
     if np.count_nonzero(flap) * voxel_volume_mm3(image) < LEAST_FLAP_CM3 * 1000.0:
@@ -86,6 +88,26 @@ def find_flap(image: sitk.Image, kind: str) -> Skull:
     whole = np.zeros(flap.shape, bool)
     whole[box] = array_of(closed) > 0
     return Skull(image_like(whole, image), threshold, notes, grey)
+
+
+def _level_against_surroundings(
+    grey: sitk.Image, flap: NDArray[np.bool_], usual_hu: float
+) -> float:
+    """Return the threshold that finds a flap's surface where a skull's is found in its head.
+
+    A blurred edge is cut at one part of the way from what lies around to cortical bone; around a
+    flap there may be air, which is far below soft tissue.
+    """
+    values = array_of(grey)
+    certain = values[flap & (values > CERTAIN_BONE_HU)]
+    if not certain.size:
+        return usual_hu
+    away = distance_mm(image_like(flap, grey))
+    around = values[(away > AROUND_MM[0]) & (away < AROUND_MM[1])]
+    if not around.size:
+        return usual_hu
+    level = float(np.median(around))
+    return min(level + BONE_PART * (float(np.median(certain)) - level), usual_hu)
 
 
 def _largest(mask: sitk.Image) -> NDArray[np.bool_]:
