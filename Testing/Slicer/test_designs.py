@@ -97,7 +97,7 @@ def test_oblique_and_transformed_ct_gives_the_result_of_the_plain_one(
 
 @pytest.mark.slow
 def test_second_design_replaces_the_first_or_is_added(logic, scene, small_ct):
-    parameters, outcome = designed(logic, inputVolume=small_ct)
+    _, outcome = designed(logic, inputVolume=small_ct)
     first = outcome.value
     after_first = kinds(scene)
     parameters, outcome = designed(logic, clearanceMm=1.5)
@@ -164,7 +164,7 @@ def test_skull_segmentation_and_left_out_bone(logic, scene, small_patient, tmp_p
 
 @pytest.mark.slow
 def test_update_meshes_and_checks_the_edited_segment(logic, scene, small_ct):
-    parameters, outcome = designed(logic, inputVolume=small_ct)
+    _, outcome = designed(logic, inputVolume=small_ct)
     nodes = outcome.value
     design_before = nodes.design.GetText()
     implant = slicer.util.arrayFromSegmentBinaryLabelmap(nodes.segmentation, "Implant", small_ct)
@@ -225,6 +225,40 @@ def test_left_out_segmentation_under_a_bending_transform(logic, scene, small_ct)
     assert logic.designProblem(parameters) is None
     out.SetAndObserveTransformNodeID(bent.GetID())
     assert "harden" in logic.designProblem(parameters)
+
+
+def test_earlier_ct_that_cannot_be_one(logic, scene, small_ct):
+    parameters = logic.getParameterNode()
+    parameters.inputVolume = parameters.reference = small_ct
+    assert "choose another" in logic.designProblem(parameters)
+    other = slicer.util.addVolumeFromArray(np.zeros((30, 30, 30), np.int16))
+    parameters.reference = other
+    assert logic.designProblem(parameters) is None
+    bent = scene.AddNewNodeByClass("vtkMRMLBSplineTransformNode")
+    bent.SetAndObserveTransformFromParent(slicer.vtkOrientedBSplineTransform())
+    other.SetAndObserveTransformNodeID(bent.GetID())
+    assert logic.designProblem(parameters)
+
+
+@pytest.mark.slow
+def test_earlier_skull_completes(logic, scene, small_patient, small_ct):
+    """A volume of the skull before the operation, moved elsewhere, fills the hole."""
+    earlier = slicer.util.addVolumeFromArray(
+        sitk.GetArrayFromImage(small_patient.complete), nodeClassName="vtkMRMLLabelMapVolumeNode"
+    )
+    matrix = vtk.vtkMatrix4x4()
+    small_ct.GetIJKToRASMatrix(matrix)
+    earlier.SetIJKToRASMatrix(matrix)
+    x, y, z = earlier.GetOrigin()
+    earlier.SetOrigin(x + 25.0, y - 10.0, z + 40.0)
+    _, outcome = designed(logic, inputVolume=small_ct, reference=earlier)
+    assert outcome.state == "done", outcome.message
+    made = slicer.util.arrayFromSegmentBinaryLabelmap(
+        outcome.value.segmentation, "Implant", small_ct
+    )
+    true = sitk.GetArrayFromImage(small_patient.implant) > 0
+    both = np.count_nonzero((made > 0) & true)
+    assert 2.0 * both / (np.count_nonzero(made) + np.count_nonzero(true)) > 0.85
 
 
 @pytest.mark.slow
