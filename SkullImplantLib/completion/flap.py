@@ -1,7 +1,7 @@
 """A bone flap laid back into its hole.
 
 It starts as the piece that the geometric prior expects in the hole, from any pose. Then the bone
-around the hole decides. Across the saw's kerf the outer tables of flap and rim go on in one another,
+around the hole decides. Across the saw's kerf the outer tables of flap and rim go on in each other,
 which holds its height and tilt, and its side walls keep one distance from the rim's, the kerf,
 which holds its place in the plane. Bits that are missing find no partner and do not count.
 """

@@ -38,7 +38,7 @@ class SurfacePoints:
     def __len__(self) -> int:
         return len(self.places_mm)
 
-    def at(self, chosen: NDArray[np.bool_ | np.integer]) -> "SurfacePoints":
+    def at(self, chosen: NDArray[np.bool_ | np.integer] | slice) -> "SurfacePoints":
         """Return the chosen ones."""
         return SurfacePoints(self.places_mm[chosen], self.normals[chosen])
 
@@ -120,10 +120,10 @@ def thinned(places_mm: Vectors, apart_mm: float) -> NDArray[np.intp]:
 def _normals(values: NDArray[np.float32], index: Vectors, frame: Vectors) -> Vectors:
     """Return the unit normals (n, 3; LPS) of the zero level at indices (n, 3; z, y, x)."""
     spacing = np.linalg.norm(frame[:3, :3], axis=0)[::-1]
-    # Shares alone: dense bone within would turn the normals of the surface.
-    smooth = ndimage.gaussian_filter(
-        (values > 0.0).astype(np.float32), NORMAL_BLUR_MM / spacing, mode="nearest"
-    )
+    # Near its zero the field tells the place between voxels; dense bone within would turn normals.
+    steepness = np.float32(np.median(np.abs(values_at(values, list(np.round(index).T)))))
+    level = np.clip(values / max(steepness, np.float32(FLATTEST)), -1.0, 1.0)
+    smooth = ndimage.gaussian_filter(level, NORMAL_BLUR_MM / spacing, mode="nearest")
     step = np.eye(3)
     falling = np.stack(
         [

@@ -97,7 +97,7 @@ def test_oblique_and_transformed_ct_gives_the_result_of_the_plain_one(
 
 @pytest.mark.slow
 def test_second_design_replaces_the_first_or_is_added(logic, scene, small_ct):
-    _, outcome = designed(logic, inputVolume=small_ct)
+    parameters, outcome = designed(logic, inputVolume=small_ct)
     first = outcome.value
     after_first = kinds(scene)
     parameters, outcome = designed(logic, clearanceMm=1.5)
@@ -164,7 +164,7 @@ def test_skull_segmentation_and_left_out_bone(logic, scene, small_patient, tmp_p
 
 @pytest.mark.slow
 def test_update_meshes_and_checks_the_edited_segment(logic, scene, small_ct):
-    _, outcome = designed(logic, inputVolume=small_ct)
+    parameters, outcome = designed(logic, inputVolume=small_ct)
     nodes = outcome.value
     design_before = nodes.design.GetText()
     implant = slicer.util.arrayFromSegmentBinaryLabelmap(nodes.segmentation, "Implant", small_ct)
