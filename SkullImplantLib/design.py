@@ -225,6 +225,7 @@ def _told_of(reference: Reference, earlier: Earlier) -> ReferenceFacts:
         agreeing_share=round(earlier.agreeing, 4),
         thicker_mm=round(earlier.thicker_mm, 3),
         kerf_mm=None if earlier.kerf_mm is None else round(earlier.kerf_mm, 2),
+        scale_off=round(earlier.scale_off, 4),
     )
 
 

@@ -52,7 +52,8 @@ class LeftOutFacts:
 class ReferenceFacts:
     """The patient's own earlier bone that completed the skull: its SHA-256, what it shows (`skull`
     or `flap`), how its registration left it on intact bone (half and 95 % of it less, mm; the share
-    that agrees to a millimetre), how much thicker its bone is, and a flap's kerf (mm; else None).
+    that agrees to a millimetre), how much thicker its bone is, a flap's kerf (mm; else None), and
+    by which share it was larger along the worst of its axes before it was scaled to fit.
     """
 
     sha256: str
@@ -62,6 +63,7 @@ class ReferenceFacts:
     agreeing_share: float
     thicker_mm: float
     kerf_mm: float | None
+    scale_off: float
 
 
 @dataclass(frozen=True)

@@ -316,7 +316,7 @@ def _reference_of(told: Any) -> ReferenceFacts | None:
         return None
     numbers = {
         name: _number(told[name])
-        for name in ("residual_mm", "residual_most_mm", "agreeing_share", "thicker_mm")
+        for name in ("residual_mm", "residual_most_mm", "agreeing_share", "thicker_mm", "scale_off")
     }
     if any(value is None for value in numbers.values()):
         return None

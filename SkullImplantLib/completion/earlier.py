@@ -39,7 +39,8 @@ class Earlier:
     its bone is thicker everywhere. residual_mm: how far its surface lies from the patient's intact
     bone, half of it less, once that is taken off; residual_most_mm: 95 % of it less. agreeing: the
     share of that bone nearer than a millimetre. kerf_mm: the gap between flap and rim; None of a
-    skull. notes: a sentence each.
+    skull. scale_off: by which share it was larger along the worst of its axes, before that was
+    mended.
     """
 
     bone: Skull
@@ -49,7 +50,7 @@ class Earlier:
     agreeing: float
     residual_most_mm: float
     kerf_mm: float | None = None
-    notes: tuple[str, ...] = ()
+    scale_off: float = 0.0
 
 
 def from_hole_mm(places_mm: Vectors, hole: Hole) -> NDArray[np.float32]:

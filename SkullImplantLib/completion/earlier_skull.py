@@ -4,6 +4,8 @@ It is registered on the intact bone away from the hole. What does not agree is r
 that fits and is another person's is worse than none.
 """
 
+from dataclasses import dataclass, replace
+
 import numpy as np
 import SimpleITK as sitk
 from numpy.typing import NDArray
@@ -12,12 +14,12 @@ from ..core.images import array_of, bounding_box, crop, image_like
 from ..core.progress import Progress, part, silent
 from ..errors import SkullImplantError
 from ..geometry import radial
-from ..geometry.bone_field import SurfacePoints, bone_field, surface_points, thinned
+from ..geometry.bone_field import SurfacePoints, Vectors, bone_field, surface_points, thinned
 from ..geometry.hole import Hole
 from ..geometry.prior import Prior
 from ..geometry.rigid_registration import (
+    STAY,
     Fitted,
-    Motion,
     Pairing,
     Scaling,
     Surface,
@@ -41,7 +43,9 @@ JUDGED_RAD = np.deg2rad(95.0)  # the vault, from the vertex: base and face may d
 # So near, bone agrees. Of two training skulls of one size, at most 59 % of a vault do; of a
 # re-scanned one 98 % (Testing/Benchmarks/reference).
 AGREES_MM, LEAST_AGREEING = 1.0, 0.75
-MOST_SCALE, TOLD_SCALE = 0.035, 0.012
+# Scaled along its axes one skull's copy agrees nearly whole. A voxel size may be off by so much
+# before the reference is refused, and before that is mended and told.
+LEAST_SCALED, MOST_SCALE, TOLD_SCALE = 0.9, 0.035, 0.0075
 LEAST_JUDGED = 200  # points; fewer are no vault
 
 
@@ -82,22 +86,61 @@ def find_earlier_skull(
     progress(0.8, "Registering the reference")
     surface = Surface(surface_points(field_of(found), FIELD_MM))
     pairing = Pairing(points, surface, thicker=True)
-    fit = fit_rigid([pairing], Motion(np.eye(3), np.zeros(3)), SPREADS_MM)
+    fit = fit_rigid([pairing], STAY, SPREADS_MM)
     judged = _is_vault(points, prior)
     axes = Scaling(np.reshape(image.GetDirection(), (3, 3)), points.places_mm.mean(axis=0))
     scaled = fit_rigid([pairing], fit.motion, SPREADS_MM, axes)
-    note = _checked(fit, scaled, judged)
+    scale = _scale_of(scaled, judged)
+    if scale:
+        # The implant must fit this image, whichever of the two is wrong.
+        shrink = Shrink(-scaled.log_scale, scaled.motion(axes.middle_mm[None])[0], axes.axes)
+        found = _shrunk(found, shrink)
+        points_now = replace(surface.points, places_mm=shrink(surface.points.places_mm))
+        pairing = replace(pairing, target=Surface(points_now))
+        fit = fit_rigid([pairing], scaled.motion, SPREADS_MM)
     apart = np.abs(fit.residuals_mm[0][judged])
+    agreeing = float((apart < AGREES_MM).mean())
+    if agreeing < LEAST_AGREEING:
+        raise SkullImplantError(
+            f"The reference is not this patient's skull, or was changed much: only "
+            f"{100.0 * agreeing:.0f} % of the intact vault lie within {AGREES_MM:g} mm of it; give "
+            "an image of this patient, or design without a reference."
+        )
     progress(1.0, "Reference registered")
     return Earlier(
         moved_skull(found, fit.motion.inverse()),
         "skull",
         fit.thicker_mm[0],
         float(np.median(apart)),
-        float((apart < AGREES_MM).mean()),
+        agreeing,
         float(np.percentile(apart, 95.0)),
-        notes=(*note, *found.notes),
+        scale_off=scale,
     )
+
+
+@dataclass(frozen=True)
+class Shrink:
+    """Places scaled by exp(`log_scale`) (3,) along axes (3, 3; columns) about a middle."""
+
+    log_scale: Vectors
+    middle_mm: Vectors
+    axes: Vectors
+
+    def __call__(self, places_mm: Vectors) -> Vectors:
+        local = (places_mm - self.middle_mm) @ self.axes * np.exp(self.log_scale)
+        return np.asarray(local @ self.axes.T + self.middle_mm)
+
+
+def _shrunk(skull: Skull, shrink: Shrink) -> Skull:
+    """Return a skull with its voxel sizes scaled; the axes are its grid's own."""
+
+    def of(image: sitk.Image) -> sitk.Image:
+        changed = sitk.Image(image)
+        changed.SetSpacing((np.array(image.GetSpacing()) * np.exp(shrink.log_scale)).tolist())
+        changed.SetOrigin(shrink(np.array([image.GetOrigin()]))[0].tolist())
+        return changed
+
+    return replace(skull, mask=of(skull.mask), grey=None if skull.grey is None else of(skull.grey))
 
 
 def _is_vault(points: SurfacePoints, prior: Prior) -> NDArray[np.bool_]:
@@ -112,32 +155,22 @@ def _is_vault(points: SurfacePoints, prior: Prior) -> NDArray[np.bool_]:
     return np.asarray(vault)
 
 
-def _checked(fit: Fitted, scaled: Fitted, judged: NDArray[np.bool_]) -> tuple[str, ...]:
-    """Return a note on a small mismatch of scale; raise where the reference is not the patient's.
+def _scale_of(scaled: Fitted, judged: NDArray[np.bool_]) -> float:
+    """Return by which share the reference is larger than the skull along the worst of its axes; 0
+    where it fits with no scale, and is another's.
 
-    fit, scaled: without and with scales along its axes; judged: which of the points count.
+    Raises `SkullImplantError` where it is the same skull, and its size is wrong.
     """
-    agreeing, freely = (
-        float((np.abs(f.residuals_mm[0][judged]) < AGREES_MM).mean()) for f in (fit, scaled)
-    )
+    apart = np.abs(scaled.residuals_mm[0][judged])
+    if (apart < AGREES_MM).mean() < LEAST_SCALED:
+        return 0.0
     # The patient's points were scaled to lie on the reference.
     scale = np.exp(scaled.log_scale) - 1.0
     most = float(scale[np.abs(scale).argmax()])
-    size = "larger" if most > 0.0 else "smaller"
-    if freely >= LEAST_AGREEING and abs(most) > MOST_SCALE:
+    if abs(most) > MOST_SCALE:
+        size = "larger" if most > 0.0 else "smaller"
         raise SkullImplantError(
             f"The reference is {100.0 * abs(most):.0f} % {size} than this skull along an axis, and "
             "fits it otherwise; check the voxel size of both, and that both are of this patient."
         )
-    if agreeing < LEAST_AGREEING:
-        raise SkullImplantError(
-            f"The reference is not this patient's skull, or was changed much: only "
-            f"{100.0 * agreeing:.0f} % of the intact vault lie within {AGREES_MM:g} mm of it; give "
-            "an image of this patient, or design without a reference."
-        )
-    if freely >= LEAST_AGREEING and abs(most) > TOLD_SCALE:
-        return (
-            f"Look twice: the reference seems {100.0 * abs(most):.1f} % {size} than this skull "
-            "along an axis; check the voxel size of both.",
-        )
-    return ()
+    return most if abs(most) > TOLD_SCALE else 0.0

@@ -85,7 +85,7 @@ def complete_by_reference(
         raise SkullImplantError(_NOTHING_THERE)
     progress(1.0, "Completed by the reference")
     device = "cpu" if otherwise is None else otherwise.device
-    return Completed(depth, REFERENCE, device, notes=earlier.notes), _widened(hole, missing)
+    return Completed(depth, REFERENCE, device), _widened(hole, missing)
 
 
 _NOTHING_THERE = (

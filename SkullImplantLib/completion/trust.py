@@ -203,6 +203,12 @@ def assess_reference(earlier: Earlier, spacing_mm: float) -> Confidence:
             f"Only {percent:.0f} % of the intact bone agree with the reference to a millimetre; "
             "compare the design with one without it.",
         )
+    if earlier.scale_off:
+        reasons += (
+            f"The reference seemed {100.0 * abs(earlier.scale_off):.1f} % "
+            f"{'larger' if earlier.scale_off > 0.0 else 'smaller'} than this skull along an axis "
+            "and was scaled to fit; check the voxel size of both.",
+        )
     features = {
         "registration_residual_mm": earlier.residual_mm,
         "registration_residual_most_mm": earlier.residual_most_mm,
