@@ -167,6 +167,7 @@ def design_implant(
             *confidence.warning,
             *source.notes,
             *(() if reference is None else reference.notes),
+            *(() if earlier is None else (*earlier.bone.notes, earlier.note)),
             *skull.notes,
             *prior.notes,
             *completed.notes,

@@ -52,6 +52,16 @@ class Earlier:
     kerf_mm: float | None = None
     scale_off: float = 0.0
 
+    @property
+    def note(self) -> str:
+        """What was done, and how well the reference lies, in one sentence."""
+        where = "flap was laid into the hole" if self.shows == "flap" else "skull was registered"
+        kerf = "" if self.kerf_mm is None else f", with a kerf of {self.kerf_mm:.1f} mm"
+        return (
+            f"The earlier {where} and completes the design: half of the intact bone lies within "
+            f"{self.residual_mm:.2f} mm of it, {100.0 * self.agreeing:.0f} % within 1 mm{kerf}."
+        )
+
 
 def from_hole_mm(places_mm: Vectors, hole: Hole) -> NDArray[np.float32]:
     """Return how far places (n, 3) lie from the missing bone; infinite beyond the hole's box."""
