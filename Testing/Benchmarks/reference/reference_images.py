@@ -12,7 +12,7 @@ MOST_TURN_DEG, MOST_SHIFT_MM = 30.0, 60.0
 NOISE_HU, AIR_HU, RANGE_HU = 20.0, -1000.0, (-1024, 3071)
 BITE_MM = 9.0  # radius of the bit that is missing of a flap's edge
 AROUND_MM = 6.0  # a flap's image reaches so far beyond it
-BLUR_MM = 0.4  # of a flap's edge in its own CT
+SOFT_HU, CERTAIN_BONE_HU = 40.0, 500.0
 
 
 def _values(image: sitk.Image) -> NDArray:
@@ -63,6 +63,18 @@ def another_scan(ct: sitk.Image, rng: np.random.Generator) -> sitk.Image:
     return _like(np.clip(np.rint(values), *RANGE_HU).astype(np.int16), again)
 
 
+def in_air(hu: NDArray, piece: NDArray, whole: NDArray) -> NDArray:
+    """The CT (HU) of a piece of bone in air: what bone fills of a voxel on its surface is as in the
+    head, the rest is air and no soft tissue. whole: the piece before the saw, whose cut is sharp.
+    """
+    cortical = float(np.median(hu[piece & (hu > CERTAIN_BONE_HU)]))
+    share = np.clip((hu - SOFT_HU) / (cortical - SOFT_HU), 0.0, 1.0)
+    beside = ndimage.binary_dilation(piece) & ~piece & ~whole
+    surface = (piece & ~ndimage.binary_erosion(piece)) | beside
+    filled = np.where(surface, AIR_HU + share * (cortical - AIR_HU), np.where(piece, hu, AIR_HU))
+    return filled.astype(np.float32)
+
+
 def flap_of(
     ct: sitk.Image, truth: sitk.Image, defective: sitk.Image, kerf_mm: float, as_ct: bool,
     rng: np.random.Generator,
@@ -87,8 +99,7 @@ def flap_of(
     start, size = [int(a) for a in low[::-1]], [int(b - a) for a, b in zip(low[::-1], high[::-1])]
     region = sitk.RegionOfInterest(truth, size, start)
     if as_ct:
-        values = np.where(piece[box], _values(ct)[box].astype(np.float32), AIR_HU)
-        values = ndimage.gaussian_filter(values, BLUR_MM / np.array(spacing))
+        values = in_air(_values(ct)[box].astype(np.float32), piece[box], whole[box])
     else:
         values = piece[box].astype(np.float32)
     moved = reposed(_like(values.astype(np.float32), region), rng)

@@ -35,7 +35,7 @@ import SimpleITK as sitk
 from reference_images import another_scan, flap_of, reposed, scaled
 
 from SkullImplantLib.cases.skull_folder import skulls_in
-from SkullImplantLib.completion import find_earlier
+from SkullImplantLib.completion import assess_reference, find_earlier
 from SkullImplantLib.design import BOX_AROUND_HOLE_MM, design_implant
 from SkullImplantLib.errors import SkullImplantError
 from SkullImplantLib.evaluation.metrics import evaluate_implant
@@ -163,7 +163,8 @@ def _tried(data: Path, head: str, reference: Reference, shown: str) -> dict[str,
     start = time.perf_counter()
     try:
         earlier = find_earlier(reference, skull, prior, hole)
-        row |= {"residual_mm": earlier.residual_mm, "notes": list(earlier.notes)}
+        reasons = assess_reference(earlier, 1.0).reasons
+        row |= {"residual_mm": earlier.residual_mm, "notes": [earlier.note, *reasons]}
     except SkullImplantError as error:
         row["refused"] = str(error)
     return row | {"seconds": round(time.perf_counter() - start, 1)}
@@ -257,7 +258,7 @@ def write(designs: list[dict[str, Any]], refused: list[dict[str, Any]]) -> None:
             lines.append(f"| {shown} | {len(rows)} |||||||  {len(rows)} | |")
     lines += ["", "## What is no reference", "", "| head | given | what is said |", "|---|---|---|"]
     for row in refused:
-        told = row.get("refused") or "; ".join(row["notes"]) or "**taken**"
+        told = f"refused: {row['refused']}" if "refused" in row else " ".join(row["notes"])
         lines.append(f"| {row['head']} | {row['reference']} | {told} |")
     (HERE / "reference.md").write_text("\n".join(lines) + "\n", encoding="utf-8")
 
