@@ -78,11 +78,7 @@ def find_earlier_skull(
     start = best_start(points, target.at(thinned(target.places_mm, TARGET_MM)))
     image = moved_image(reference.image, start.inverse())
     progress(0.3, "Finding the reference's skull")
-    finding = part(progress, 0.3, 0.8)
-    if reference.kind == "ct":
-        found = segment_skull(image, SkullOptions(), finding)
-    else:
-        found = clean_skull(image, finding)
+    found = _skull_in(image, reference.kind, part(progress, 0.3, 0.8))
     progress(0.8, "Registering the reference")
     surface = Surface(surface_points(field_of(found), FIELD_MM))
     pairing = Pairing(points, surface, thicker=True)
@@ -116,6 +112,17 @@ def find_earlier_skull(
         float(np.percentile(apart, 95.0)),
         scale_off=scale,
     )
+
+
+def _skull_in(image: sitk.Image, kind: str, progress: Progress) -> Skull:
+    """Return the skull in a reference that was turned upright."""
+    try:
+        if kind == "ct":
+            return segment_skull(image, SkullOptions(), progress)
+        return clean_skull(image, progress)
+    except SkullImplantError as error:
+        # There are two images, and the sentence must say which one is meant.
+        raise SkullImplantError(f"The reference's skull was not found: {error}") from error
 
 
 @dataclass(frozen=True)

@@ -45,8 +45,9 @@ BENDING = Smoothness(thicker_mm=0.7, shift_mm=1.5, range_mm=15.0, rough_mm=0.15)
 EDGE_MM = 4.0  # of a flap: a wall that is slanted by 25 degrees takes so much of its thickness
 # The hole: bone of the reference so far from the patient's, as far around the prior's hole.
 MISSING_MM, MISSING_AROUND_MM = 1.5, 20.0
-# Of the hole's bone so much must be in the reference, so near.
-LEAST_THERE, THERE_MM = 0.5, 4.0
+# Of the hole's bone so much must be in the reference, so near; if it is not nearly all, that is
+# told.
+LEAST_THERE, WHOLLY_THERE, THERE_MM = 0.5, 0.97, 4.0
 
 
 def complete_by_reference(
@@ -85,7 +86,13 @@ def complete_by_reference(
         raise SkullImplantError(_NOTHING_THERE)
     progress(1.0, "Completed by the reference")
     device = "cpu" if otherwise is None else otherwise.device
-    return Completed(depth, REFERENCE, device), _widened(hole, missing)
+    notes: tuple[str, ...] = ()
+    if there.mean() < WHOLLY_THERE:
+        notes = (
+            f"Look twice: {100.0 * (1.0 - there.mean()):.0f} % of the hole have no bone in the "
+            "reference and stay open.",
+        )
+    return Completed(depth, REFERENCE, device, notes=notes), _widened(hole, missing)
 
 
 _NOTHING_THERE = (

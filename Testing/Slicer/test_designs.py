@@ -228,12 +228,17 @@ def test_left_out_segmentation_under_a_bending_transform(logic, scene, small_ct)
 
 
 def test_earlier_ct_that_cannot_be_one(logic, scene, small_ct):
+    from SkullImplantPanel.requests import designRequest
+
     parameters = logic.getParameterNode()
     parameters.inputVolume = parameters.reference = small_ct
     assert "choose another" in logic.designProblem(parameters)
     other = slicer.util.addVolumeFromArray(np.zeros((30, 30, 30), np.int16))
     parameters.reference = other
     assert logic.designProblem(parameters) is None
+    request = designRequest(parameters)
+    assert request.arguments[-2:] == ["--reference", "{folder}/reference.nrrd"]
+    assert {"input.nrrd", "reference.nrrd"} == set(request.images)
     bent = scene.AddNewNodeByClass("vtkMRMLBSplineTransformNode")
     bent.SetAndObserveTransformFromParent(slicer.vtkOrientedBSplineTransform())
     other.SetAndObserveTransformNodeID(bent.GetID())
