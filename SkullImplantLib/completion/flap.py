@@ -29,7 +29,7 @@ IS_TABLE, IS_WALL = 0.8, 0.5  # cosine between a normal and the way out of the h
 EDGE_MM, AVERAGED = 2.5, 16
 # A kerf and a nibbled edge are narrower; a bit that is missing is wider, and is not bridged.
 KERF_REACH_MM, WALL_REACH_MM = 12.0, 6.0
-SPREADS_MM = (4.0, 2.0, 1.0, 0.6, 0.4)
+SPREADS_MM = (4.0, 2.0, 1.0, 0.6, 0.4, 0.25)
 LEAST_RIM = 50  # points of the outer table; fewer hold no flap
 # The inner table tells the tilt; how thick flap and rim are there differs too much to tell more.
 INNER_WEIGHT = 0.2

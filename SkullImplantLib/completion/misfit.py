@@ -17,7 +17,7 @@ from ..geometry.bone_field import SurfacePoints, Vectors
 
 Floats = NDArray[np.float64]
 
-MOST_POINTS = 2000  # of which the process is made
+MOST_POINTS = 1200  # of which the process is made
 POINTS_AT_A_TIME = 1 << 12
 
 
