@@ -35,8 +35,8 @@ LEAST_RIM = 50  # points of the outer table; fewer hold no flap
 INNER_WEIGHT = 0.2
 # The expected piece holds what the rim leaves free, and gives way where the rim says otherwise.
 EXPECTED_WEIGHT, EXPECTED_SPREADS = 0.01, 4.0
-# So near, bone agrees. Of 11 flaps of training skulls at least 84 % of the outer table and 62 % of the
-# walls did; of 22 flaps of other holes none had both 75 % and 48 %.
+# So near, bone agrees. Of 11 flaps of training skulls at least 84 % of the outer table and 62 % of
+# the walls did; of 22 flaps of other holes none had both 75 % and 48 %.
 AGREES_MM, LEAST_AGREEING, LEAST_WALLS, LEAST_BESIDE = 1.0, 0.75, 0.55, 0.4
 KERFS_MM = (-1.5, 6.0)  # no saw takes more, and a flap does not overlap the rim
 
