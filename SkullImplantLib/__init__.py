@@ -12,6 +12,7 @@ The output is a proposal for review by a qualified person, not a medical device.
 
 read_input      a CT (DICOM folder, NRRD, NIfTI, MetaImage) or a skull mask, read and checked
 read_left_out   a mask of bone that is not to count: hardware, fragments, bone to be resected
+read_reference  the same patient's own earlier skull or bone flap, which completes the skull
 design_implant  the implant for it
 update_design   the design of a result folder whose implant was edited by hand
 write_design    masks, STL, pictures, report and design.json into a folder
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from .options import DesignOptions
     from .proposal import Design
     from .reading.input import Input, read_input
+    from .reading.reference import Reference, read_reference
     from .skull.left_out import LeftOut, read_left_out
     from .update import update_design
 
@@ -38,11 +40,13 @@ __all__ = [
     "DesignOptions",
     "Input",
     "LeftOut",
+    "Reference",
     "Remedy",
     "SkullImplantError",
     "design_implant",
     "read_input",
     "read_left_out",
+    "read_reference",
     "update_design",
     "write_design",
 ]
@@ -54,11 +58,13 @@ HOMES = {
     "DesignOptions": ".options",
     "Input": ".reading.input",
     "LeftOut": ".skull.left_out",
+    "Reference": ".reading.reference",
     "Remedy": ".errors",
     "SkullImplantError": ".errors",
     "design_implant": ".design",
     "read_input": ".reading.input",
     "read_left_out": ".skull.left_out",
+    "read_reference": ".reading.reference",
     "update_design": ".update",
     "write_design": ".export.results",
 }

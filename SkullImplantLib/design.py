@@ -3,6 +3,7 @@ implant, the implant is fitted, smoothed, meshed and checked.
 """
 
 import logging
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -10,7 +11,19 @@ import SimpleITK as sitk
 from vtkmodules.vtkCommonDataModel import vtkPolyData
 
 from .checks import CheckOptions, check_implant
-from .completion import Choice, Refining, assess, complete, find_refining, find_weights
+from .completion import (
+    Choice,
+    Completed,
+    Earlier,
+    Refining,
+    assess,
+    assess_reference,
+    complete,
+    complete_by_reference,
+    find_earlier,
+    find_refining,
+    find_weights,
+)
 from .core.distances import depth_mm
 from .core.finer_grid import by
 from .core.images import array_of, crop, image_like, resample
@@ -18,7 +31,10 @@ from .core.progress import Progress, part
 from .core.stages import StageReport, Stages, no_report
 from .errors import SkullImplantError
 from .geometry import complete_by_prior, estimate_pose, find_hole
+from .geometry.brow import Brow
 from .geometry.frame import Pose
+from .geometry.hole import Hole
+from .geometry.prior import Prior
 from .geometry.shape_statistics import Population, shipped_population
 from .implant import (
     BoneSurface,
@@ -33,8 +49,16 @@ from .implant import (
 )
 from .models import AUTO, PRIOR, TORCH_MINIMUM, chosen_model
 from .options import REARRANGEMENT, DesignOptions, check_options
-from .proposal import Design, DesignedImplant, LeftOutFacts, ModelFacts, facts_of
+from .proposal import (
+    Design,
+    DesignedImplant,
+    LeftOutFacts,
+    ModelFacts,
+    ReferenceFacts,
+    facts_of,
+)
 from .reading import Input
+from .reading.reference import Reference
 from .skull import (
     LeftOut,
     Skull,
@@ -61,9 +85,12 @@ def design_implant(
     options: DesignOptions = DesignOptions(),
     report: StageReport = no_report,
     left_out: LeftOut | None = None,
+    reference: Reference | None = None,
     population: Population | None = None,
 ) -> Design:
     """Return the implant for a CT or a skull mask with a hole in it; bone `left_out` is not there.
+
+    `reference`: the patient's own earlier skull or bone flap, which completes the skull then.
 
     `population`, of which an evaluation leaves out the skull at hand, replaces the shipped one.
     Raises `SkullImplantError` for anything the user can mend (no skull, no defect, ...), and
@@ -98,9 +125,15 @@ def design_implant(
                 "No defect was found in the vault; check the bone threshold, or that this skull "
                 "has a hole to be filled."
             )
+    hole, earlier = find_hole(skull.mask, prior, BOX_AROUND_HOLE_MM), None
+    if reference is not None:
+        with stages.stage("reference") as progress:
+            earlier = find_earlier(reference, skull, prior, hole, progress)
     with stages.stage("completion", choice.device if choice.weights else None) as progress:
-        hole = find_hole(skull.mask, prior, BOX_AROUND_HOLE_MM)
-        completed = complete(skull.mask, prior, hole, choice, progress, shapes.brows)
+        if earlier is None:
+            completed = complete(skull.mask, prior, hole, choice, progress, shapes.brows)
+        else:
+            completed = _by_reference(earlier, skull, prior, hole, choice, progress, shapes.brows)
         hole, filled = completed.hole, completed.filled(skull.mask)
     with stages.stage("implant") as progress:
         bone = surface_around(skull, hole.box)
@@ -117,8 +150,16 @@ def design_implant(
         loose = _loose(source.image, found, skull, hole.box, left_out)
         known = Known(bone, skull, filled, depth, pose, loose)
         designed = checked(implants, meshes, known, options, progress)
-        confidence = assess(prior, shapes, completed.departure, completed.source)
-    without_torch = (WITHOUT_TORCH,) if asked == AUTO and options.model == PRIOR else ()
+        if reference is None or earlier is None:
+            told = None
+            confidence = assess(prior, shapes, completed.departure, completed.source)
+        else:
+            told = _told_of(reference, earlier)
+            images = (source.image, reference.image)
+            voxel_mm = max(max(image.GetSpacing()) for image in images)
+            confidence = assess_reference(earlier, voxel_mm)
+    made_by_prior = asked == AUTO and options.model == PRIOR and reference is None
+    without_torch = (WITHOUT_TORCH,) if made_by_prior else ()
     design = Design(
         skull=skull.mask,
         completed_part=filled,
@@ -127,6 +168,8 @@ def design_implant(
         notes=(
             *confidence.warning,
             *source.notes,
+            *(() if reference is None else reference.notes),
+            *(() if earlier is None else (*earlier.bone.notes, earlier.note)),
             *skull.notes,
             *prior.notes,
             *completed.notes,
@@ -140,17 +183,60 @@ def design_implant(
         bone_threshold_hu=skull.bone_threshold_hu,
         hole_area_cm2=prior.hole_area_cm2,
         left_out=left,
-        model=ModelFacts(
-            name=Path(options.model).stem,
-            sha256=choice.weights.sha256 if choice.weights else shapes.sha256,
-            source=completed.source,
-        ),
+        reference=told,
+        model=_model_told(options, choice, shapes, completed, told),
         device=completed.device,
         confidence=confidence,
         stages=stages,
     )
     _log(design)
     return design
+
+
+def _by_reference(
+    earlier: Earlier,
+    skull: Skull,
+    prior: Prior,
+    hole: Hole,
+    choice: Choice,
+    progress: Progress,
+    brows: Sequence[Brow],
+) -> Completed:
+    """Return the skull completed by its own earlier bone; the chosen model fills a flap's gaps."""
+    otherwise = None
+    if earlier.shows == "flap":
+        half = part(progress, 0.0, 0.5)
+        otherwise = complete(skull.mask, prior, hole, choice, half, brows)
+    rest = part(progress, 0.5, 1.0)
+    return complete_by_reference(earlier, skull, prior, hole, otherwise, rest)
+
+
+def _model_told(
+    options: DesignOptions,
+    choice: Choice,
+    shapes: Population,
+    completed: Completed,
+    told: ReferenceFacts | None,
+) -> ModelFacts:
+    """Return who completed the skull; beside a whole skull of before nobody else did."""
+    if told is not None and told.shows == "skull":
+        return ModelFacts(completed.source, told.sha256, completed.source)
+    sha256 = choice.weights.sha256 if choice.weights else shapes.sha256
+    return ModelFacts(Path(options.model).stem, sha256, completed.source)
+
+
+def _told_of(reference: Reference, earlier: Earlier) -> ReferenceFacts:
+    """Return what `design.json` says of a reference."""
+    return ReferenceFacts(
+        sha256=reference.sha256,
+        shows=earlier.shows,
+        residual_mm=round(earlier.residual_mm, 3),
+        residual_most_mm=round(earlier.residual_most_mm, 3),
+        agreeing_share=round(earlier.agreeing, 4),
+        thicker_mm=round(earlier.thicker_mm, 3),
+        kerf_mm=None if earlier.kerf_mm is None else round(earlier.kerf_mm, 2),
+        scale_off=round(earlier.scale_off, 4),
+    )
 
 
 def _refined(skull: Skull, refining: Refining, progress: Progress) -> Skull:

@@ -18,6 +18,7 @@ class Remedy(StrEnum):
     INPUT_IS_NO_CT = "input-is-no-ct"  # it was said to be one
     INPUT_IS_NO_SKULL = "input-is-no-skull"  # it was said to be one
     SAY_WHAT_INPUT_IS = "say-what-input-is"
+    SAY_WHAT_REFERENCE_IS = "say-what-reference-is"
     OTHER_SERIES = "other-series"
     NO_SERIES = "no-series"
     OTHER_WEIGHTS = "other-weights"

@@ -31,7 +31,8 @@ class InputFacts:
 @dataclass(frozen=True)
 class ModelFacts:
     """Who completed the skull: the model's name, the SHA-256 of its weights or statistics, and
-    whose completion was used in the end (`network`, `prior` or `mirror`). None is not known.
+    whose completion was used in the end (`network`, `prior`, `mirror` or `reference`). None is
+    not known.
     """
 
     name: str | None
@@ -45,6 +46,24 @@ class LeftOutFacts:
 
     sha256: str
     volume_cm3: float
+
+
+@dataclass(frozen=True)
+class ReferenceFacts:
+    """The patient's own earlier bone that completed the skull: its SHA-256, what it shows (`skull`
+    or `flap`), how its registration left it on intact bone (half and 95 % of it less, mm; the share
+    that agrees to a millimetre), how much thicker its bone is, a flap's kerf (mm; else None), and
+    by which share it was larger along the worst of its axes before it was scaled to fit.
+    """
+
+    sha256: str
+    shows: str
+    residual_mm: float
+    residual_most_mm: float
+    agreeing_share: float
+    thicker_mm: float
+    kerf_mm: float | None
+    scale_off: float
 
 
 @dataclass(frozen=True)
@@ -108,6 +127,7 @@ class Design:
     bone_threshold_hu: float | None
     hole_area_cm2: float | None
     left_out: LeftOutFacts | None
+    reference: ReferenceFacts | None
     model: ModelFacts
     device: str
     confidence: Confidence | None
@@ -164,6 +184,7 @@ class Design:
                 "bone_threshold_hu": self.bone_threshold_hu,
                 "leave_out": None if self.left_out is None else plain(self.left_out),
             },
+            **({} if self.reference is None else {"reference": plain(self.reference)}),
             "model": plain(self.model),
             "device": self.device,
             **confidence,

@@ -32,6 +32,7 @@ from .proposal import (
     InputFacts,
     LeftOutFacts,
     ModelFacts,
+    ReferenceFacts,
     facts_of,
 )
 from .reading.input import read_input
@@ -126,6 +127,7 @@ def update_design(
         bone_threshold_hu=threshold_hu,
         hole_area_cm2=_number(told.get("implant", {}).get("hole_area_cm2")),
         left_out=_left_out_of(parameters.get("leave_out")),
+        reference=_reference_of(told.get("reference")),
         model=ModelFacts(*(_text(told.get("model", {}).get(f.name)) for f in fields(ModelFacts))),
         device=str(told.get("device", "cpu")),
         confidence=None,  # of an edited implant nobody knows
@@ -306,6 +308,24 @@ def _left_out_of(told: Any) -> LeftOutFacts | None:
         return None
     volume_cm3 = _number(told.get("volume_cm3"))
     return LeftOutFacts(_text(told.get("sha256")) or "", 0.0 if volume_cm3 is None else volume_cm3)
+
+
+def _reference_of(told: Any) -> ReferenceFacts | None:
+    """Return what the design said of the reference that completed it, where it said all of it."""
+    if not isinstance(told, dict) or {f.name for f in fields(ReferenceFacts)} - set(told):
+        return None
+    numbers = {
+        name: _number(told[name])
+        for name in ("residual_mm", "residual_most_mm", "agreeing_share", "thicker_mm", "scale_off")
+    }
+    if any(value is None for value in numbers.values()):
+        return None
+    return ReferenceFacts(
+        sha256=_text(told["sha256"]) or "",
+        shows=_text(told["shows"]) or "skull",
+        kerf_mm=_number(told["kerf_mm"]),
+        **{name: value for name, value in numbers.items() if value is not None},
+    )
 
 
 def _number(value: Any) -> float | None:

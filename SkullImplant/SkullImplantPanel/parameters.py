@@ -23,6 +23,7 @@ class SkullImplantParameterNode:
     automaticThreshold - Whether the bone threshold is found from the CT.
     boneThresholdHu - The bone threshold where it is not automatic, in HU.
     leaveOut - A segmentation in whose visible segments bone does not count.
+    reference - The patient's own earlier CT, or one of the bone flap, which completes the skull.
     clearanceMm - The gap between implant and bone.
     thicknessMm - How thick the implant is; 0 for the thickness of the bone that is missing.
     leastWallMm - Nothing of the implant is thinner.
@@ -47,6 +48,7 @@ class SkullImplantParameterNode:
     automaticThreshold: bool = True
     boneThresholdHu: Annotated[float, WithinRange(0, 2000)] = 300
     leaveOut: vtkMRMLSegmentationNode
+    reference: vtkMRMLScalarVolumeNode
     clearanceMm: Annotated[float, WithinRange(0, 5)] = 0.5
     thicknessMm: Annotated[float, WithinRange(0, 20)] = 0
     leastWallMm: Annotated[float, WithinRange(0.5, 6)] = 2

@@ -16,6 +16,7 @@ def remediesInWords() -> dict[Remedy, str]:
         Remedy.INPUT_IS_NO_CT: _("tick 'This is already a skull segmentation' and choose it there"),
         Remedy.INPUT_IS_NO_SKULL: _("untick 'This is already a skull segmentation'"),
         Remedy.SAY_WHAT_INPUT_IS: _("segment the skull and tick 'This is already a skull segmentation'"),
+        Remedy.SAY_WHAT_REFERENCE_IS: _("choose an image under 'Earlier CT or flap' that shows one of them whole"),
         Remedy.OTHER_WEIGHTS: _("choose another weight file under 'Model'"),
         Remedy.USE_PRIOR: _("choose the geometric prior under 'Model', which needs none"),
         Remedy.LEAVE_COARSE: _("leave the skull as it came under 'Refine coarse skull'"),

@@ -21,7 +21,8 @@ from .resultfiles import COMPLETED, IMPLANT, SKULL, implantFiles
 from .results import ResultNodes, designOf, implantIdsOf, inputNameOfResult, inputOfResult
 
 # The files of a run, within its work folder.
-INPUT, LEFT_OUT, BEFORE, RESULT = "input.nrrd", "leave-out.nrrd", "before", "result"
+INPUT, LEFT_OUT, REFERENCE = "input.nrrd", "leave-out.nrrd", "reference.nrrd"
+BEFORE, RESULT = "before", "result"
 
 Images = dict[str, inputs.SceneImage | inputs.SegmentsSnapshot]
 
@@ -78,6 +79,10 @@ def designProblem(parameters: SkullImplantParameterNode) -> str | None:
         return _("The segmentation to leave out has no visible segment; show one, or choose none.")
     if problem is None and parameters.leaveOut and inputs.matrixToWorld(parameters.leaveOut) is None:
         return _("The segmentation to leave out is under a transform that bends it; harden that transform first.")
+    if problem is None and parameters.reference:
+        if parameters.reference == node:
+            return _("The earlier CT is the CT to design for; choose another one, or none.")
+        problem = inputs.nodeProblem(parameters.reference)
     return problem or _fitProblem(parameters)
 
 
@@ -129,6 +134,9 @@ def designRequest(parameters: SkullImplantParameterNode) -> Request:
         segmentIds = inputs.visibleSegmentIds(parameters.leaveOut)
         images[LEFT_OUT] = inputs.snapshotOfSegments(parameters.leaveOut, segmentIds, within=node)
         arguments += ["--leave-out", f"{{folder}}/{LEFT_OUT}"]
+    if parameters.reference:
+        images[REFERENCE] = inputs.imageOfVolume(parameters.reference)
+        arguments += ["--reference", f"{{folder}}/{REFERENCE}"]
     runsNetwork = models.may_use_torch(parameters.model) or parameters.refineMm > 0
     mayUseGpu = runsNetwork and parameters.device != "cpu"
     return Request("design", node, arguments, images, mayUseGpu=mayUseGpu)

@@ -27,6 +27,8 @@ class Widgets(Protocol):
     boneThresholdSlider: ctk.ctkSliderWidget
     leaveOutLabel: qt.QLabel
     leaveOutSelector: slicer.qMRMLNodeComboBox
+    referenceLabel: qt.QLabel
+    referenceSelector: slicer.qMRMLNodeComboBox
     designCollapsibleButton: ctk.ctkCollapsibleButton
     clearanceLabel: qt.QLabel
     clearanceSpinBox: qt.QDoubleSpinBox

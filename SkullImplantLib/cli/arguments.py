@@ -97,6 +97,23 @@ def add_input(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_reference(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--reference",
+        type=Path,
+        metavar="FILE|FOLDER",
+        help="the same patient's own earlier bone, which then completes the skull: a head CT or "
+        "skull mask from before the operation, a CT or mask of the bone flap, or the folder of an "
+        "earlier design; in any pose, from any scanner",
+    )
+    parser.add_argument(
+        "--reference-is",
+        choices=("auto", "skull", "flap"),
+        default="auto",
+        help="a whole skull or the flap alone; by default told from its bone",
+    )
+
+
 def flag(name: str) -> str:
     return "--" + name.replace("_", "-")
 

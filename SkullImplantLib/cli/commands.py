@@ -29,6 +29,7 @@ from ..geometry.shape_statistics import shipped_population
 from ..models import PRIOR, torch_version, uses_torch
 from ..options import DesignOptions, DrillOptions
 from ..reading.input import Input, read_input
+from ..reading.reference import Reference, read_reference
 from ..skull.left_out import read_left_out
 from ..skull.segmentation import SkullOptions, clean_skull, segment_skull
 from ..update import update_design
@@ -44,6 +45,7 @@ def design(options: argparse.Namespace, report: StageReport) -> Result:
     use_threads(options.threads, refines or uses_torch(options.model))
     left_out = read_left_out(options.leave_out) if options.leave_out else None
     source = read_source(options, report)
+    reference = read_earlier(options, report)
     settings = DesignOptions(
         bone_threshold_hu=options.bone_threshold,
         refine_mm=options.refine_mm,
@@ -65,7 +67,7 @@ def design(options: argparse.Namespace, report: StageReport) -> Result:
     if not options.no_report:
         try_rendering()
     with staged_folder(options.output, RESULT_FILES) as folder:
-        found = design_implant(source, settings, report, left_out)
+        found = design_implant(source, settings, report, left_out, reference)
         data = write_files(found, folder, not options.no_report)
     return Result(data, _summary(data, options.output))
 
@@ -151,6 +153,16 @@ def read_source(options: argparse.Namespace, report: StageReport) -> Input:
     source = read_input(options.input, options.kind_of_input, options.series, reading)
     progress(1.0, source.description)
     return source
+
+
+def read_earlier(options: argparse.Namespace, report: StageReport) -> Reference | None:
+    """Read the reference that is asked for; None where there is none."""
+    if options.reference is None:
+        return None
+    progress = stage_of(report, "reading the reference")
+    found = read_reference(options.reference, options.reference_is, part(progress, 0.0, ALMOST))
+    progress(1.0)
+    return found
 
 
 def _summary(data: dict[str, Any], folder: Path) -> str:

@@ -22,6 +22,7 @@ from .arguments import (
     Verbs,
     add_input,
     add_output,
+    add_reference,
     add_run,
     add_verb,
     flag,
@@ -65,6 +66,8 @@ DESIGN_EXAMPLES = """examples:
   skull-implant design head.nrrd -o implant --clearance-mm 0.3
   skull-implant design skull.nii.gz -o implant --input skull --model prior
   skull-implant design head.nrrd -o implant --leave-out plates.nrrd
+  skull-implant design head.nrrd -o implant --reference ct-before-the-operation
+  skull-implant design head.nrrd -o implant --reference flap.nrrd
   skull-implant design head.nrrd -o implant --json | jq .checks"""
 UPDATE_EXAMPLES = """examples:
   skull-implant update implant -o implant              implant/implant.nrrd was edited by hand
@@ -141,6 +144,7 @@ def _add_design(verbs: Verbs) -> None:
         metavar="FILE",
         help="a mask: bone inside it counts as removed (hardware, loose fragments, bone to resect)",
     )
+    add_reference(parser)
     for name, text in (
         (
             "refine_mm",

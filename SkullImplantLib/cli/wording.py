@@ -9,6 +9,7 @@ WORDS = {
     Remedy.INPUT_IS_NO_CT: "leave out --input ct",
     Remedy.INPUT_IS_NO_SKULL: "leave out --input skull",
     Remedy.SAY_WHAT_INPUT_IS: "say what the image is with --input ct|skull",
+    Remedy.SAY_WHAT_REFERENCE_IS: "say which with --reference-is skull|flap",
     Remedy.OTHER_SERIES: "choose another series with --series",
     Remedy.NO_SERIES: "leave out --series",
     Remedy.OTHER_WEIGHTS: "check the path given to --model",

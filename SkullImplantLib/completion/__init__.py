@@ -3,16 +3,23 @@ unless a network completes.
 """
 
 from .complete import Choice, Completed, complete, find_weights
+from .earlier import Earlier
+from .reference_depth import complete_by_reference
 from .refining import Refining, find_refining
-from .trust import Confidence, assess
+from .registering import find_earlier
+from .trust import Confidence, assess, assess_reference
 
 __all__ = [
     "Choice",
     "Completed",
     "Confidence",
+    "Earlier",
     "Refining",
     "assess",
+    "assess_reference",
     "complete",
+    "complete_by_reference",
+    "find_earlier",
     "find_refining",
     "find_weights",
 ]

@@ -64,7 +64,7 @@ class Completed:
         its own that holds the hole and `RIM_MM` around it. In mm near the surface, where it is 0;
         how far from it a value is still a depth depends on the source.
     hole: the bone missing, whoever found more of it than the prior's.
-    source: `network`, `prior` or `mirror`. device: where it was made.
+    source: `network`, `prior`, `mirror` or `reference`. device: where it was made.
     departure: how far the network's surface lies from the prior's, where one ran.
     notes: one-sentence warnings.
     """

@@ -24,12 +24,15 @@ from ..errors import SkullImplantError
 from ..geometry import radial
 from ..geometry.prior import Prior
 from ..geometry.shape_statistics import OUTER, THICKNESS, Population
+from .earlier import Earlier
 
-NETWORK, GEOMETRY, MIRRORED = "network", "prior", "mirror"  # the sources of a completion
+# The sources of a completion.
+NETWORK, GEOMETRY, MIRRORED, REFERENCE = "network", "prior", "mirror", "reference"
 NEVER_TRIED = (
     "The design is the other side of the head turned over, whose error no trial tells; compare it "
     "with a design of the default model."
 )
+SURELY_AGREEING = 0.9  # of intact bone with a reference: copies of one skull agree in more
 OFF_MM = 4.0  # a design whose HD95 is above this is off
 MOST = 0.9  # of the hole: a value that so much of it stays below; its edge may be odd
 
@@ -142,7 +145,8 @@ class Confidence:
     """What a design says of itself.
 
     `expected_hd95_mm`: the error that half of such designs stay below. `reasons`: a sentence each,
-    none where the design is not flagged. `source`: `network`, `prior` or `mirror`, which made it.
+    none where the design is not flagged. `source`: `network`, `prior`, `mirror` or `reference`,
+    which made it.
     """
 
     expected_hd95_mm: float
@@ -184,6 +188,34 @@ def assess(
     `departure` is the network's, where one ran; `trials` replaces the shipped ones.
     """
     return judged_by(features_of(prior, population, departure), source, trials)
+
+
+def assess_reference(earlier: Earlier, spacing_mm: float) -> Confidence:
+    """Return what to think of a design by the patient's own earlier bone.
+
+    No trial tells of it: the error expected is what the registration leaves on intact bone (95 % of
+    it less) and half of `spacing_mm`, the larger voxel side of the two images.
+    """
+    reasons: tuple[str, ...] = ()
+    if earlier.agreeing < SURELY_AGREEING:
+        percent = 100.0 * earlier.agreeing
+        reasons = (
+            f"Only {percent:.0f} % of the intact bone agree with the reference to a millimetre; "
+            "compare the design with one without it.",
+        )
+    if earlier.scale_off:
+        reasons += (
+            f"The reference seemed {100.0 * abs(earlier.scale_off):.1f} % "
+            f"{'larger' if earlier.scale_off > 0.0 else 'smaller'} than this skull along an axis "
+            "and was scaled to fit; check the voxel size of both.",
+        )
+    features = {
+        "registration_residual_mm": earlier.residual_mm,
+        "registration_residual_most_mm": earlier.residual_most_mm,
+        "agreeing_share": earlier.agreeing,
+    }
+    expected_mm = earlier.residual_most_mm + spacing_mm / 2.0
+    return Confidence(expected_mm, bool(reasons), reasons, REFERENCE, features)
 
 
 def judged_by(

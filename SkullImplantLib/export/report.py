@@ -10,7 +10,7 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
-from ..completion.trust import MIRRORED
+from ..completion.trust import MIRRORED, REFERENCE
 from ..core.files import atomic_path
 
 TITLE = "Cranial implant proposal"
@@ -157,9 +157,14 @@ def _confidence(told: Mapping[str, Any] | None) -> str:
     reasons = " ".join(escape(reason) for reason in told["reasons"])
     if told.get("source") == MIRRORED:
         return f'<p class="{kind}">{reasons}</p>'
+    basis = (
+        "by what the registration of the reference leaves on intact bone, and half a voxel"
+        if told.get("source") == REFERENCE
+        else "which half of such designs stay below"
+    )
     return (
         f'<p class="{kind}">Expected error: {_quantity(told["expected_hd95_mm"], "mm")} (HD95, '
-        f"which half of such designs stay below). {reasons}</p>"
+        f"{basis}). {reasons}</p>"
     )
 
 

@@ -22,11 +22,11 @@ from .prior import Prior
 from .surface_registration import (
     SIDES,
     DepthMap,
+    IntactSurface,
     Points,
     Registration,
     Silent,
-    Smoothness,
-    SurfacePoints,
+    Stiffness,
     registered,
 )
 
@@ -80,7 +80,7 @@ class Rim:
     """
 
     shell: Flags
-    points: SurfacePoints
+    points: IntactSurface
 
 
 @dataclass(frozen=True)
@@ -120,7 +120,7 @@ def brought(
     rim: Rim,
     is_silent: Silent,
     heard: Heard,
-    smoothness: Smoothness = SIDES,
+    stiffness: Stiffness = SIDES,
     affine: bool = False,
 ) -> BroughtBone | None:
     """Return what `bone`, registered to the `points` around a hole, says of it; None where too
@@ -129,7 +129,7 @@ def brought(
     is_silent: says of places (n, 3) in the brought bone whether nothing is known there; heard: how
     far, 0 to 1.
     """
-    move = registered(rim.points, bone, is_silent, smoothness, affine)
+    move = registered(rim.points, bone, is_silent, stiffness, affine)
     if move is None:
         return None
     box = box_around(rim.shell, AROUND_MM)
@@ -164,7 +164,7 @@ def joined(found: Sequence[BroughtBone], box: Box) -> BroughtBone | None:
     return whole
 
 
-def rim_points(share: Depth, shell: Flags, from_hole: Map) -> SurfacePoints | None:
+def rim_points(share: Depth, shell: Flags, from_hole: Map) -> IntactSurface | None:
     """Return points of the intact bone's surface around a hole; None where there is none.
 
     share, shell: of bone, and the bone missing in the hole, on the whole standard grid. from_hole:
@@ -193,7 +193,7 @@ def rim_points(share: Depth, shell: Flags, from_hole: Map) -> SurfacePoints | No
     drawn = np.random.default_rng(SEED).choice(
         len(places), min(RIM_POINTS, len(places)), replace=False, p=weight / weight.sum()
     )
-    return SurfacePoints(places[drawn].astype(np.float64), normals[drawn].astype(np.float64))
+    return IntactSurface(places[drawn].astype(np.float64), normals[drawn].astype(np.float64))
 
 
 def depth_map(share: Depth, box: Box) -> DepthMap:
@@ -238,7 +238,7 @@ def _found_at(
     return [x, y, z], how_far
 
 
-def _apart_mm2(points: SurfacePoints, move: Registration, box: Box) -> Depth:
+def _apart_mm2(points: IntactSurface, move: Registration, box: Box) -> Depth:
     """Return the mean square (mm²) by which the bones differ around each place of a box, beyond
     what is usual.
     """

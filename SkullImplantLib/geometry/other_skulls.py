@@ -26,11 +26,11 @@ from .brought_bone import (
 )
 from .brow import BROW_LEVELS, FRONT_HIGH_MM, FRONT_LOW_MM, Brow, front_box
 from .frame import BOX_LOW_MM
-from .surface_registration import Points, Smoothness, SurfacePoints
+from .surface_registration import IntactSurface, Points, Stiffness
 
 EDGE_MM = 2.0  # what is kept ends here: nothing is said so near its border
 # Two people's faces depart by more than two sides of one.
-PEOPLE = Smoothness(((3.5, 35.0), (1.5, 15.0)))
+PEOPLE = Stiffness(((3.5, 35.0), (1.5, 15.0)))
 POINTS = 1000  # of the rim: a few skulls are registered in the time that one other side takes
 VOTE_MM = 2.0  # depths are cut to this before their median is taken
 # Others are asked where the other side is not heard over so much of the hole, below this height,
@@ -80,7 +80,7 @@ def _is_unanswered(rim: Rim, box: Box, mirrored: BroughtBone | None) -> bool:
 def _brought(levels: NDArray[np.uint8], rim: Rim) -> BroughtBone | None:
     bone = depth_map(levels.astype(np.float32) / np.float32(BROW_LEVELS), front_box())
     step = max(len(rim.points.places) // POINTS, 1)
-    few = SurfacePoints(rim.points.places[::step], rim.points.normals[::step])
+    few = IntactSurface(rim.points.places[::step], rim.points.normals[::step])
     return brought(
         bone,
         Rim(rim.shell, few),

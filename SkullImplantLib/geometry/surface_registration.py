@@ -37,7 +37,7 @@ POINTS_AT_A_TIME = 1 << 12  # covariances with all observations are held for so 
 
 
 @dataclass(frozen=True)
-class Smoothness:
+class Stiffness:
     """The covariance of a displacement: terms of (standard deviation in mm, length in mm), each a
     squared exponential.
     """
@@ -54,7 +54,7 @@ class Smoothness:
 
 
 # Two sides of one head depart by a millimetre or two, over a few centimetres.
-SIDES = Smoothness(((2.0, 30.0), (1.2, 15.0)))
+SIDES = Stiffness(((2.0, 30.0), (1.2, 15.0)))
 
 
 @dataclass(frozen=True)
@@ -84,7 +84,7 @@ class DepthMap:
 
 
 @dataclass(frozen=True)
-class SurfacePoints:
+class IntactSurface:
     """Points (n, 3) on a skull's own surface and their outward unit normals (n, 3)."""
 
     places: Points
@@ -104,7 +104,7 @@ class Registration:
     centre: Floats
     matrix: Floats
     shift: Floats
-    smoothness: Smoothness
+    stiffness: Stiffness
     observed: Points = field(default_factory=lambda: np.zeros((0, 3)))
     along: Points = field(default_factory=lambda: np.zeros((0, 3)))
     alpha: Floats = field(default_factory=lambda: np.zeros(0))
@@ -122,7 +122,7 @@ class Registration:
         starts = range(0, len(points), POINTS_AT_A_TIME)
         return np.concatenate(
             [
-                self.smoothness.between(points[k : k + POINTS_AT_A_TIME], self.observed) @ weights
+                self.stiffness.between(points[k : k + POINTS_AT_A_TIME], self.observed) @ weights
                 for k in starts
             ]
             or [np.zeros((0, 3))]
@@ -137,17 +137,17 @@ Silent = Callable[[Points], Flags]
 
 
 def registered(
-    points: SurfacePoints,
+    points: IntactSurface,
     other: DepthMap,
     silent: Silent,
-    smoothness: Smoothness = SIDES,
+    stiffness: Stiffness = SIDES,
     affine: bool = False,
 ) -> Registration | None:
     """Return how to find this skull's places in the other bone; None where too little agrees.
 
     `silent` says of places (n, 3) in the other bone whether it says nothing there (its own hole).
     """
-    move = _moved(points, other, silent, smoothness, affine)
+    move = _moved(points, other, silent, stiffness, affine)
     return move and _displaced(points, other, silent, move)
 
 
@@ -163,7 +163,7 @@ class _Misfit:
 
 
 def _misfit(
-    points: SurfacePoints, at: Points, other: DepthMap, silent: Silent, farthest_mm: float
+    points: IntactSurface, at: Points, other: DepthMap, silent: Silent, farthest_mm: float
 ) -> _Misfit:
     """Return the misfit of the points, which lie `at` (n, 3) in the other bone."""
     depth, slope = other.with_slope(at)
@@ -181,13 +181,13 @@ def _robust(apart_mm: Floats, width_mm: float) -> Floats:
 
 
 def _moved(
-    points: SurfacePoints, other: DepthMap, silent: Silent, smoothness: Smoothness, affine: bool
+    points: IntactSurface, other: DepthMap, silent: Silent, stiffness: Stiffness, affine: bool
 ) -> Registration | None:
     """Return the rigid or affine move that brings the surfaces together."""
     if len(points.places) < LEAST_POINTS:
         return None
     centre = points.places.mean(axis=0)
-    move = Registration(centre, np.eye(3), np.zeros(3), smoothness)
+    move = Registration(centre, np.eye(3), np.zeros(3), stiffness)
     for width_mm, rounds in zip(MOVE_WIDTHS_MM, MOVE_ROUNDS):
         for _ in range(rounds):
             at = move.moved(points.places)
@@ -210,7 +210,7 @@ def _moved(
             shift = shift / max(float(np.linalg.norm(shift)) / MOST_SHIFT_MM, 1.0)
             more = np.eye(3) + turn.reshape(3, 3) if affine else _rotation(turn)
             # The step turns what was moved: x' -> centre + more (x' - centre) + shift.
-            move = Registration(centre, more @ move.matrix, more @ move.shift + shift, smoothness)
+            move = Registration(centre, more @ move.matrix, more @ move.shift + shift, stiffness)
     return move
 
 
@@ -222,10 +222,10 @@ def _rotation(turn: Floats) -> Floats:
 
 
 def _displaced(
-    points: SurfacePoints, other: DepthMap, silent: Silent, move: Registration
+    points: IntactSurface, other: DepthMap, silent: Silent, move: Registration
 ) -> Registration:
     """Return the move with the smooth displacement that brings the surfaces closer still."""
-    own = move.smoothness.between(points.places, points.places)
+    own = move.stiffness.between(points.places, points.places)
     rigid = move.moved(points.places)
     more = np.zeros_like(rigid)
     result = move
@@ -245,7 +245,7 @@ def _displaced(
             move.centre,
             move.matrix,
             move.shift,
-            move.smoothness,
+            move.stiffness,
             points.places[chosen],
             along,
             alpha,
@@ -257,7 +257,7 @@ def _displaced(
         move.centre,
         move.matrix,
         move.shift,
-        move.smoothness,
+        move.stiffness,
         result.observed,
         result.along,
         result.alpha,

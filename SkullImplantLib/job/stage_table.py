@@ -4,10 +4,12 @@
 STAGE_TITLES = {
     "sample patient": "Making the sample patient",
     "reading": "Reading the image",
+    "reading the reference": "Reading the reference",
     "skull": "Finding the skull",
     "super-resolution": "Refining the skull",
     "pose": "Finding the head's position",
     "prior": "Predicting the missing bone",
+    "reference": "Registering the earlier anatomy",
     "completion": "Completing the skull",
     "implant": "Fitting the implant",
     "surface": "Making the surface",

@@ -68,12 +68,14 @@ def read_input(
     kind: Literal["auto", "ct", "skull"] = "auto",
     series_uid: str | None = None,
     progress: Progress = silent,
+    whole: bool = True,
 ) -> Input:
     """Read a DICOM folder or an NRRD, NIfTI or MetaImage file, and check it.
 
     With kind "auto" a CT and a skull mask are told apart by their values; otherwise the input is
-    taken as said. `series_uid` chooses a series of a DICOM folder. Raises `SkullImplantError` for
-    everything that is not one usable image.
+    taken as said. `series_uid` chooses a series of a DICOM folder. `whole`: the image must be large
+    enough for a head; a bone flap's may be smaller. Raises `SkullImplantError` for everything that
+    is not one usable image.
     """
     if kind not in ("auto", "ct", "skull"):
         raise ValueError(f"there is no kind of input {kind!r}")
@@ -81,8 +83,8 @@ def read_input(
     try:
         with _warnings_off():
             if path.is_dir():
-                return _read_folder(path, kind, series_uid, progress)
-            return _read_file(path, kind, series_uid, progress)
+                return _read_folder(path, kind, series_uid, progress, whole)
+            return _read_file(path, kind, series_uid, progress, whole)
     except FileNotFoundError as error:
         raise SkullImplantError(f"{path} does not exist; check the path.") from error
     except OSError as error:
@@ -104,7 +106,9 @@ def _warnings_off() -> Iterator[None]:
         sitk.ProcessObject.SetGlobalWarningDisplay(shown)
 
 
-def _read_folder(path: Path, kind: str, series_uid: str | None, progress: Progress) -> Input:
+def _read_folder(
+    path: Path, kind: str, series_uid: str | None, progress: Progress, whole: bool
+) -> Input:
     if kind == "skull":
         raise SkullImplantError(
             "A DICOM folder is read as a CT; give a mask file.", Remedy.INPUT_IS_NO_SKULL
@@ -112,14 +116,16 @@ def _read_folder(path: Path, kind: str, series_uid: str | None, progress: Progre
     from .dicom_series import read_series  # pydicom, which no other input needs
 
     series = read_series(path, series_uid, part(progress, 0.0, 0.9))
-    notes = series.notes + _check_geometry(series.image)
+    notes = series.notes + _check_geometry(series.image, None, whole)
     image, more = in_hounsfield_units(series.image, forced=kind == "ct")
     progress(1.0, "input read")
     description = f"DICOM series of {series.image.GetDepth()} slices, {_shape(image)}"
     return _logged(Input(image, "ct", series.sha256, description, notes + more))
 
 
-def _read_file(path: Path, kind: str, series_uid: str | None, progress: Progress) -> Input:
+def _read_file(
+    path: Path, kind: str, series_uid: str | None, progress: Progress, whole: bool
+) -> Input:
     if series_uid is not None:
         raise SkullImplantError(f"{path.name} is not a DICOM folder.", Remedy.NO_SERIES)
     if path.stat().st_size == 0:
@@ -133,7 +139,7 @@ def _read_file(path: Path, kind: str, series_uid: str | None, progress: Progress
     segment = _segment(header)
     sha256 = check_data(path, header, part(progress, 0.0, 0.4))
     image = _pixels(path, header)
-    notes = header.notes + _check_geometry(image, header)
+    notes = header.notes + _check_geometry(image, header, whole)
     progress(0.8, "input read")
     if segment is not None:
         image = _segment_mask(image, *segment)
@@ -211,7 +217,7 @@ def _pixels(path: Path, header: ImageHeader) -> sitk.Image:
     return image
 
 
-def _check_geometry(image: sitk.Image, header: ImageHeader | None = None) -> tuple[str, ...]:
+def _check_geometry(image: sitk.Image, header: ImageHeader | None, whole: bool) -> tuple[str, ...]:
     """Check that the image is a plausible volume in LPS mm, and return notes about it.
 
     Its axes are straightened on the way.
@@ -229,7 +235,7 @@ def _check_geometry(image: sitk.Image, header: ImageHeader | None = None) -> tup
             f"({MIN_SPACING_MM:g} to {MAX_SPACING_MM:g} mm); check the image's spacing."
         )
     extent = np.sort(size * spacing)
-    if (
+    if whole and (
         extent[1] < MIN_EXTENT_MM
         or extent[0] < MIN_THIRD_EXTENT_MM
         or size.min() < MIN_VOXELS_PER_AXIS

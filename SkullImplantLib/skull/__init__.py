@@ -1,5 +1,6 @@
 """What in a CT or a mask is the skull."""
 
+from .bone_flap import find_flap, rough_bone, shows_flap
 from .left_out import LeftOut, leave_out, read_left_out
 from .loose_matter import loose_matter
 from .segmentation import Skull, SkullOptions, clean_skull, segment_skull
@@ -9,8 +10,11 @@ __all__ = [
     "Skull",
     "SkullOptions",
     "clean_skull",
+    "find_flap",
     "leave_out",
     "loose_matter",
     "read_left_out",
+    "rough_bone",
     "segment_skull",
+    "shows_flap",
 ]

@@ -227,6 +227,45 @@ def test_left_out_segmentation_under_a_bending_transform(logic, scene, small_ct)
     assert "harden" in logic.designProblem(parameters)
 
 
+def test_earlier_ct_that_cannot_be_one(logic, scene, small_ct):
+    from SkullImplantPanel.requests import designRequest
+
+    parameters = logic.getParameterNode()
+    parameters.inputVolume = parameters.reference = small_ct
+    assert "choose another" in logic.designProblem(parameters)
+    other = slicer.util.addVolumeFromArray(np.zeros((30, 30, 30), np.int16))
+    parameters.reference = other
+    assert logic.designProblem(parameters) is None
+    request = designRequest(parameters)
+    assert request.arguments[-2:] == ["--reference", "{folder}/reference.nrrd"]
+    assert {"input.nrrd", "reference.nrrd"} == set(request.images)
+    bent = scene.AddNewNodeByClass("vtkMRMLBSplineTransformNode")
+    bent.SetAndObserveTransformFromParent(slicer.vtkOrientedBSplineTransform())
+    other.SetAndObserveTransformNodeID(bent.GetID())
+    assert logic.designProblem(parameters)
+
+
+@pytest.mark.slow
+def test_earlier_skull_completes(logic, scene, small_patient, small_ct):
+    """A volume of the skull before the operation, moved elsewhere, fills the hole."""
+    earlier = slicer.util.addVolumeFromArray(
+        sitk.GetArrayFromImage(small_patient.complete), nodeClassName="vtkMRMLLabelMapVolumeNode"
+    )
+    matrix = vtk.vtkMatrix4x4()
+    small_ct.GetIJKToRASMatrix(matrix)
+    earlier.SetIJKToRASMatrix(matrix)
+    x, y, z = earlier.GetOrigin()
+    earlier.SetOrigin(x + 25.0, y - 10.0, z + 40.0)
+    _, outcome = designed(logic, inputVolume=small_ct, reference=earlier)
+    assert outcome.state == "done", outcome.message
+    made = slicer.util.arrayFromSegmentBinaryLabelmap(
+        outcome.value.segmentation, "Implant", small_ct
+    )
+    true = sitk.GetArrayFromImage(small_patient.implant) > 0
+    both = np.count_nonzero((made > 0) & true)
+    assert 2.0 * both / (np.count_nonzero(made) + np.count_nonzero(true)) > 0.85
+
+
 @pytest.mark.slow
 def test_volume_of_one_value(logic, scene):
     volume = slicer.util.addVolumeFromArray(

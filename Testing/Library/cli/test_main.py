@@ -438,3 +438,34 @@ def test_a_result_keeps_no_file_of_an_older_one(tmp_path: Path) -> None:
     left = {path.name: path.read_text() for path in tmp_path.iterdir()}
     assert left.pop("mine.txt") == "old"
     assert left == dict.fromkeys(RESULTS - {"preview.png", "report.html"}, "new")
+
+
+def test_a_reference_completes_and_another_head_is_refused(
+    case: Path, two_skulls: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = ["design", str(case / "ct.nrrd"), "--model", "prior", "--no-report", "--json"]
+    earlier = ["--reference", str(case / "complete.nrrd"), "-o", str(tmp_path / "done")]
+    assert main([*arguments, *earlier]) == 0
+    data = json.loads(capsys.readouterr().out)
+    assert data["model"]["source"] == data["model"]["name"] == "reference"
+    assert data["reference"]["shows"] == "skull" and data["reference"]["agreeing_share"] > 0.8
+    assert data["reference"]["sha256"] == data["model"]["sha256"] != ""
+    assert any("earlier skull was registered" in note for note in data["notes"])
+    assert "reference" in {stage["name"] for stage in data["stages"]}
+    # The folder of that design is a reference as well, and an update keeps what was told.
+    again = ["--reference", str(tmp_path / "done"), "-o", str(tmp_path / "again")]
+    assert main([*arguments, *again]) == 0
+    assert json.loads(capsys.readouterr().out)["reference"]["shows"] == "skull"
+    update = [
+        "update",
+        str(tmp_path / "done"),
+        "-o",
+        str(tmp_path / "new"),
+        "--no-report",
+        "--json",
+    ]
+    assert main(update) == 0
+    assert json.loads(capsys.readouterr().out)["reference"] == data["reference"]
+    other = ["--reference", str(two_skulls / "head-0.nrrd"), "-o", str(tmp_path / "refused")]
+    assert main([*arguments, *other]) == 2
+    assert "this patient" in capsys.readouterr().err and not (tmp_path / "refused").exists()

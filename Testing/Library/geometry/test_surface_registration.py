@@ -9,7 +9,7 @@ from scipy.spatial.transform import Rotation
 from SkullImplantLib.geometry.surface_registration import (
     SIDES,
     DepthMap,
-    SurfacePoints,
+    IntactSurface,
     registered,
 )
 
@@ -22,13 +22,13 @@ def directions(count: int) -> np.ndarray:
     return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
 
 
-def surface(count: int = 900) -> SurfacePoints:
+def surface(count: int = 900) -> IntactSurface:
     """Points of the upper two thirds of an ellipsoid with a bump, which no turn hides."""
     at = directions(count) * RADII
     at = at[at[:, 2] > -10.0]
     normals = at / RADII**2
     normals /= np.linalg.norm(normals, axis=1, keepdims=True)
-    return SurfacePoints(at + CENTRE, normals)
+    return IntactSurface(at + CENTRE, normals)
 
 
 def depth_of(points: np.ndarray) -> np.ndarray:
@@ -102,7 +102,7 @@ def test_what_is_silent_moves_nothing_and_too_little_bone_says_nothing():
     assert found is not None
     left = surface().places[surface().places[:, 0] < CENTRE[0] - 8.0]
     assert np.abs(found(left) - left).max() < 1.0
-    few = SurfacePoints(surface().places[:20], surface().normals[:20])
+    few = IntactSurface(surface().places[:20], surface().normals[:20])
     assert registered(few, bone(), nowhere) is None
     assert registered(surface(), bone(lambda p: p + 40.0), nowhere) is None
 
