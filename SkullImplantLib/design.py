@@ -47,7 +47,7 @@ from .implant import (
     mask_of,
     surface_of,
 )
-from .models import AUTO, PRIOR, TORCH_MINIMUM, chosen_model
+from .models import chosen_model
 from .options import REARRANGEMENT, DesignOptions, check_options
 from .proposal import (
     Design,
@@ -71,10 +71,6 @@ from .skull import (
 
 log = logging.getLogger(__name__)
 
-WITHOUT_TORCH = (
-    f"The geometric prior made this design, as PyTorch {TORCH_MINIMUM} or newer is not installed; "
-    "with it the sparse network would, which is better at the orbit."
-)
 # What is looked at around the hole: an implant's rim, and the bone beside it (`checks/`).
 BOX_AROUND_HOLE_MM = 24.0
 SHA_LETTERS = 12  # of a checksum in a sentence, enough to tell weights apart
@@ -98,8 +94,7 @@ def design_implant(
     """
     check_options(options)
     check_library(options.drill)
-    asked = str(options.model)
-    options = replace(options, model=chosen_model(asked))
+    options = replace(options, model=chosen_model(options.model))
     choice = _choice(options)
     refining = find_refining(options.refine_mm, source.image, options.device, options.engine)
     shapes = population or shipped_population()
@@ -158,8 +153,6 @@ def design_implant(
             images = (source.image, reference.image)
             voxel_mm = max(max(image.GetSpacing()) for image in images)
             confidence = assess_reference(earlier, voxel_mm)
-    made_by_prior = asked == AUTO and options.model == PRIOR and reference is None
-    without_torch = (WITHOUT_TORCH,) if made_by_prior else ()
     design = Design(
         skull=skull.mask,
         completed_part=filled,
@@ -173,7 +166,6 @@ def design_implant(
             *skull.notes,
             *prior.notes,
             *completed.notes,
-            *without_torch,
             *notes,
             *(note for implant in implants for note in implant.notes),
         ),

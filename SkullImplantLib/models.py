@@ -9,10 +9,10 @@ from .errors import Remedy, SkullImplantError
 PRIOR = "prior"
 # The classic to compare with: the other side of the head, turned over. It fails across the midline.
 MIRROR = "mirror"
-# The shipped network, which starts from the prior: as good on the vault, and better at the orbit
-# (Testing/Benchmarks/accuracy).
+# The shipped network, which corrects the prior. Since the other side is brought onto the bone around
+# the hole it gains nothing any more (docs/reference/accuracy.md), and is there to be chosen.
 NETWORK = "fine"
-# What runs unless another model is asked for: the network where PyTorch is there, else the prior.
+# What runs unless another model is asked for: the best on skulls that nobody had seen, the prior.
 AUTO = "auto"
 DEFAULT_MODEL = AUTO
 # Older ones lack what the networks use.
@@ -28,27 +28,19 @@ def shipped_models() -> tuple[str, ...]:
     return tuple(sorted(name for name in checked if name not in (POPULATION, SUPERRES)))
 
 
-def may_use_torch(name: str) -> bool:
-    """Say whether a model, by name or as a weight file, runs on PyTorch if it is there."""
-    return name not in (PRIOR, MIRROR)
-
-
 def model_needs_torch(name: str) -> bool:
     """Say whether a model, by name or as a weight file, does not run without PyTorch."""
-    return may_use_torch(name) and name != AUTO
+    return chosen_model(name) not in (PRIOR, MIRROR)
 
 
 def uses_torch(name: str) -> bool:
     """Say whether a model, by name or as a weight file, runs on PyTorch on this machine."""
-    return may_use_torch(name) and torch_version() is not None
+    return model_needs_torch(name) and torch_version() is not None
 
 
 def chosen_model(name: str) -> str:
-    """Return the model that `auto` stands for on this machine; any other name as it is."""
-    if name != AUTO:
-        return name
-    version = torch_version()
-    return NETWORK if version and is_torch_new_enough(version) else PRIOR
+    """Return the model that `auto` stands for; any other name as it is."""
+    return PRIOR if name == AUTO else name
 
 
 def torch_version() -> str | None:

@@ -73,8 +73,8 @@ class Choices:
 
         box = self.ui.modelComboBox
         box.clear()
-        box.addItem(_("Automatic ({network}, else {prior})").format(
-            network=models.NETWORK, prior=models.PRIOR), models.AUTO)
+        automatic = models.chosen_model(models.AUTO)
+        box.addItem(_("Automatic ({model})").format(model=automatic), models.AUTO)
         for name in (models.PRIOR, *models.shipped_models()):
             note = _("geometric") if name == models.PRIOR else _("sparse network")
             box.addItem(f"{name} ({note})", name)

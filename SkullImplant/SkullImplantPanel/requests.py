@@ -137,7 +137,7 @@ def designRequest(parameters: SkullImplantParameterNode) -> Request:
     if parameters.reference:
         images[REFERENCE] = inputs.imageOfVolume(parameters.reference)
         arguments += ["--reference", f"{{folder}}/{REFERENCE}"]
-    runsNetwork = models.may_use_torch(parameters.model) or parameters.refineMm > 0
+    runsNetwork = models.model_needs_torch(parameters.model) or parameters.refineMm > 0
     mayUseGpu = runsNetwork and parameters.device != "cpu"
     return Request("design", node, arguments, images, mayUseGpu=mayUseGpu)
 

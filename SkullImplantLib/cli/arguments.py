@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TypeAlias
 
-from ..models import DEFAULT_MODEL, MIRROR, NETWORK, PRIOR, shipped_models
+from ..models import DEFAULT_MODEL, MIRROR, PRIOR, shipped_models
 from ..options import DEVICES, ENGINES
 
 Verbs: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
@@ -72,8 +72,8 @@ def add_run(parser: argparse.ArgumentParser) -> None:
         metavar="NAME|FILE",
         help=f"shipped weights by name ({', '.join(shipped_models())}), a weight file of your own, "
         f"`{PRIOR}` for the geometric completion alone, or `{MIRROR}` for the other side turned "
-        f"over, to compare with (default: {DEFAULT_MODEL}, which is {NETWORK} where PyTorch is "
-        f"installed, else {PRIOR})",
+        f"over, to compare with (default: {DEFAULT_MODEL}, which is {PRIOR}: no network "
+        "gains on it)",
     )
 
 

@@ -26,12 +26,13 @@ from ..geometry.prior import DEEPEST_MM, Prior
 Depth = NDArray[np.float32]
 
 VOTE_MM = 2.0  # depths are cut to this
-# How the variance of what is brought grows up the vault, where heads differ more than the prior
-# errs: heights above the vault's middle, mm.
+# How the variance of what is brought grows up the vault and backwards from the brow, where heads
+# differ more than the prior errs: height above the vault's middle and place behind it, mm.
 LOW_END_MM, RISE_MM = -15.0, 25.0
+BROW_END_MM, BACK_MM = -40.0, 40.0
 # Farther off the prior's surfaces than this it knows less and less, and nothing from there on.
 KNOWN_MM, UNKNOWN_MM = 2.0, 4.0
-AGREED_MM2 = 4.0  # bone that differs so much (mean square) from this head's tells half as much
+AGREED_MM2 = 2.0  # there, bone in so much doubt tells half as much
 # Bone in the hole's directions may stand off the prior's shell so far: brow and roof of the orbit.
 OFF_SHELL_MM = 14.0
 
@@ -108,14 +109,17 @@ def weight_of(
 
     own_mm: the depth in the completion. deviation_mm: the standard deviation of its outer radius.
     """
-    start, stop = bone.box[0].start, bone.box[0].stop
-    height_mm = BOX_LOW_MM[2] + (np.arange(start, stop) + 0.5) * GRID_MM
-    rise = np.maximum(0.0, height_mm - LOW_END_MM) / RISE_MM
-    doubt = (faith.low_mm2 + rise**2).astype(np.float32)[:, None, None] + bone.apart_mm2
+    _, y_mm, z_mm = (
+        low + (np.arange(s.start, s.stop) + 0.5) * GRID_MM
+        for s, low in zip(bone.box[::-1], BOX_LOW_MM)
+    )
+    rise = np.maximum(0.0, z_mm - LOW_END_MM)[:, None, None] / RISE_MM
+    back = np.maximum(0.0, y_mm - BROW_END_MM)[None, :, None] / BACK_MM
+    doubt = (faith.low_mm2 + rise**2 + back**2).astype(np.float32) + bone.apart_mm2
     variance = deviation_mm**2
     unsure = variance / (variance + doubt)
     off = np.clip((np.abs(own_mm) - KNOWN_MM) / (UNKNOWN_MM - KNOWN_MM), 0.0, faith.most)
-    off *= AGREED_MM2 / (AGREED_MM2 + bone.apart_mm2)
+    off *= AGREED_MM2 / (AGREED_MM2 + np.maximum(doubt - faith.low_mm2, 0.0))
     weight: Depth = (bone.heard * np.maximum(unsure, off)).astype(np.float32)
     return weight
 

@@ -52,6 +52,9 @@ COARSE_STEPS = 3  # of the lattice on which distances to the shell are looked up
 # How badly the bones agree is averaged over this around a place. What two sides of any head differ
 # by, and the method's own noise, are usual.
 AGREEMENT_MM, USUAL_APART_MM = 20.0, 1.2
+# Far from any bone that was seen the bones may differ by as much as healthy sides do; this grows
+# over so many mm.
+UNSEEN_MM2, UNSEEN_REACH_MM = 1.0, 15.0
 # A point with no like surface near counts as apart by this, and one that lies on the brought bone
 # only because that was bent by more than healthy heads ask for, by the rest.
 UNLIKE_MM, USUALLY_BENT_MM = 4.0, 2.5
@@ -248,10 +251,13 @@ def _apart_mm2(points: IntactSurface, move: Registration, box: Box) -> Depth:
     square = np.minimum(apart, UNLIKE_MM) ** 2
     places, shape = _lattice(box, AGREEMENT_STEPS)
     squared = ((places[:, None] - points.places[None]) ** 2).sum(axis=-1)
-    squared -= squared.min(axis=1, keepdims=True)  # far from all, the nearest tells
+    nearest = squared.min(axis=1)
+    squared -= nearest[:, None]  # far from all, the nearest tells
     weight = np.exp(-squared / (2 * AGREEMENT_MM**2))
     mean = (weight @ square) / weight.sum(axis=1)
-    beyond = np.maximum(mean - USUAL_APART_MM**2, 0.0).reshape(shape)
+    beyond = np.maximum(mean - USUAL_APART_MM**2, 0.0)
+    beyond += UNSEEN_MM2 * (1.0 - np.exp(-nearest / (2 * UNSEEN_REACH_MM**2)))
+    beyond = beyond.reshape(shape)
     return _between(beyond, AGREEMENT_STEPS, tuple(s.stop - s.start for s in box))
 
 

@@ -117,16 +117,10 @@ def test_help_opens_no_heavy_room() -> None:
 def test_the_shipped_networks_are_listed() -> None:
     assert models.shipped_models() == ("fine",)
     assert models.DEFAULT_MODEL == "auto" and models.NETWORK in models.shipped_models()
-    for name, may, must in (("prior", False, False), ("fine", True, True), ("auto", True, False)):
-        assert (models.may_use_torch(name), models.model_needs_torch(name)) == (may, must)
+    for name, needs in (("prior", False), ("mirror", False), ("fine", True), ("auto", False)):
+        assert models.model_needs_torch(name) is needs
 
 
-@pytest.mark.parametrize(
-    ("version", "model"), [(None, "prior"), ("1.13.1", "prior"), ("2.13.0+cpu", "fine")]
-)
-def test_auto_is_the_network_where_it_can_run(
-    version: str | None, model: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(models, "torch_version", lambda: version)
-    assert models.chosen_model("auto") == model
+def test_auto_is_the_prior_and_any_other_name_itself() -> None:
+    assert models.chosen_model("auto") == "prior"
     assert models.chosen_model("mine.npz") == "mine.npz"
