@@ -9,8 +9,8 @@ from .errors import Remedy, SkullImplantError
 PRIOR = "prior"
 # The classic to compare with: the other side of the head, turned over. It fails across the midline.
 MIRROR = "mirror"
-# The shipped network, which corrects the prior. Since the other side is brought onto the bone around
-# the hole it gains nothing any more (docs/reference/accuracy.md), and is there to be chosen.
+# The shipped network, which corrects the prior. Since the other side is brought onto the bone
+# around the hole it gains nothing any more (docs/reference/accuracy.md), and is there to be chosen.
 NETWORK = "fine"
 # What runs unless another model is asked for: the best on skulls that nobody had seen, the prior.
 AUTO = "auto"
