@@ -41,7 +41,7 @@ def evaluate_suite(
     Returns the data of all cases and a Markdown table. Raises `SkullImplantError` where there is
     no such skull.
     """
-    return _evaluate(suite_cases(folders, suite, trial.population), trial, run, report)
+    return evaluate_cases(suite_cases(folders, suite, trial.population), trial, run, report)
 
 
 def evaluate_cohort(
@@ -52,12 +52,13 @@ def evaluate_cohort(
     report: StageReport = no_report,
 ) -> Result:
     """As `evaluate_suite`, for the cases of a data set in SkullBreak's or SkullFix's layout."""
-    return _evaluate(cohort_cases(folder, kinds), trial, run, report)
+    return evaluate_cases(cohort_cases(folder, kinds), trial, run, report)
 
 
-def _evaluate(
-    cases: Sequence[JudgedCase], trial: Trial, run: RunOptions, report: StageReport
+def evaluate_cases(
+    cases: Sequence[JudgedCase], trial: Trial, run: RunOptions, report: StageReport = no_report
 ) -> Result:
+    """As `evaluate_suite`, for any cases. Raises `SkullImplantError` where there are none."""
     if not cases:
         raise SkullImplantError("There was no case to evaluate; check the folder and the kinds.")
     folder = trial.output / "cases"

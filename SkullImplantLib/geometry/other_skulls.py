@@ -79,8 +79,9 @@ def _is_unanswered(rim: Rim, box: Box, mirrored: BroughtBone | None) -> bool:
 
 def _brought(levels: NDArray[np.uint8], rim: Rim) -> BroughtBone | None:
     bone = depth_map(levels.astype(np.float32) / np.float32(BROW_LEVELS), front_box())
-    step = max(len(rim.points.places) // POINTS, 1)
-    few = IntactSurface(rim.points.places[::step], rim.points.normals[::step])
+    count = len(rim.points.places)
+    some = np.linspace(0, count - 1, min(count, POINTS)).astype(int)
+    few = IntactSurface(rim.points.places[some], rim.points.normals[some])
     return brought(
         bone,
         Rim(rim.shell, few),
