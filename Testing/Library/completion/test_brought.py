@@ -49,6 +49,8 @@ def test_at_the_brow_it_decides_and_on_the_sure_vault_it_does_not():
 @pytest.mark.parametrize("own_mm", [UNKNOWN_MM, -UNKNOWN_MM])
 def test_off_its_surfaces_the_prior_is_blind(own_mm):
     """Between its tables a sinus may lie, and below them the roof of an orbit."""
-    assert weight(bone(20.0), 0.5, own_mm) == pytest.approx(1.0)
-    assert weight(bone(20.0, apart_mm2=9.0), 0.5, own_mm) < 0.4
-    assert weight(bone(20.0), 0.5, np.sign(own_mm) * KNOWN_MM) < 0.2
+    assert weight(bone(-30.0), 0.5, own_mm) == pytest.approx(1.0)
+    assert weight(bone(-30.0, apart_mm2=9.0), 0.5, own_mm) < 0.4
+    assert weight(bone(-30.0), 0.1, np.sign(own_mm) * KNOWN_MM) < 0.2
+    # Up the vault heads differ: there even a blind prior is not given up at once.
+    assert 0.3 < weight(bone(20.0), 0.5, own_mm) < 0.7
