@@ -25,7 +25,6 @@ from .marrow import with_marrow
 from .not_skull import pieces_of_skull, remove_streaks, samples_at_cavity
 from .posts import without_posts
 from .spine import remove_spine
-from .thin_bone import thin_plates
 from .thresholds import bone_in, without_noise
 
 log = logging.getLogger(__name__)
@@ -103,16 +102,14 @@ def segment_skull(
     del metal
     progress(0.5, "Removing what is not skull")
     remove_spine(bone, region, head, grey)
-    found = BitMask.of(bone)
     cleaned, loose = _cleaned(
-        found,
+        BitMask.of(bone),
         region,
         head,
         part(progress, 0.5, 0.95),
         BitMask.of(grey > levels.air),
         BitMask.of(grey > levels.thin),
     )
-    cleaned |= thin_plates(region, cleaned, found, samples_at_cavity(region, head), levels)
     bone = cleaned.voxels()
     progress(0.95, "Checking the view")
     notes += loose + _notes_on_view(bone, region, ct, box, head)
