@@ -21,11 +21,11 @@ from ..core.images import array_of, image_like, resample
 from ..geometry.brought_bone import GRID_MM, BroughtBone
 from ..geometry.frame import BOX_LOW_MM, standard_grid
 from ..geometry.hole import Hole
+from ..geometry.other_skulls import VOTE_MM
 from ..geometry.prior import DEEPEST_MM, Prior
 
 Depth = NDArray[np.float32]
 
-VOTE_MM = 2.0  # depths are cut to this
 # How the variance of what is brought grows up the vault and backwards from the brow, where heads
 # differ more than the prior errs: height above the vault's middle and place behind it, mm.
 LOW_END_MM, RISE_MM = -15.0, 25.0

@@ -32,7 +32,7 @@ EDGE_MM = 2.0  # what is kept ends here: nothing is said so near its border
 # Two people's faces depart by more than two sides of one.
 PEOPLE = Stiffness(((3.5, 35.0), (1.5, 15.0)))
 POINTS = 1000  # of the rim: a few skulls are registered in the time that one other side takes
-VOTE_MM = 2.0  # depths are cut to this before their median is taken
+VOTE_MM = 2.0  # depths are cut to this before their median or mean is taken: a vote
 # Others are asked where the other side is not heard over so much of the hole, below this height,
 # in the standard frame: higher up the prior knows better.
 LEAST_UNHEARD, BROW_MM = 0.05, 10.0
