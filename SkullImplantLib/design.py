@@ -147,7 +147,9 @@ def design_implant(
         designed = checked(implants, meshes, known, options, progress)
         if reference is None or earlier is None:
             told = None
-            confidence = assess(prior, shapes, completed.departure, completed.source)
+            confidence = assess(
+                prior, shapes, completed.departure, completed.source, doubt=completed.doubt
+            )
         else:
             told = _told_of(reference, earlier)
             images = (source.image, reference.image)

@@ -18,11 +18,13 @@ import SimpleITK as sitk
 from numpy.typing import NDArray
 
 from ..core.images import array_of, image_like, resample
-from ..geometry.brought_bone import GRID_MM, BroughtBone
+from ..geometry import radial
+from ..geometry.brought_bone import GRID_MM, Box, BroughtBone
 from ..geometry.frame import BOX_LOW_MM, standard_grid
 from ..geometry.hole import Hole
 from ..geometry.other_skulls import VOTE_MM
 from ..geometry.prior import DEEPEST_MM, Prior
+from .features import BROW, Doubt, doubt_of, quantile
 
 Depth = NDArray[np.float32]
 
@@ -33,6 +35,7 @@ BROW_END_MM, BACK_MM = -40.0, 40.0
 # Farther off the prior's surfaces than this it knows less and less, and nothing from there on.
 KNOWN_MM, UNKNOWN_MM = 2.0, 4.0
 AGREED_MM2 = 2.0  # there, bone in so much doubt tells half as much
+SUPPORTED = 0.5  # by the other side, where it counts so much
 # Bone in the hole's directions may stand off the prior's shell so far: brow and roof of the orbit.
 OFF_SHELL_MM = 14.0
 
@@ -53,11 +56,12 @@ MIRROR_FAITH, OTHERS_FAITH = Faith(0.2, 1.0), Faith(2.0, 0.7)
 @dataclass(frozen=True)
 class Blended:
     """The completion with what was brought in it: the depth (float32, mm) on a box of the standard
-    grid, and the hole with the bone that stands off the prior's shell.
+    grid, the hole with the bone that stands off the prior's shell, and the doubt that is left.
     """
 
     depth_mm: sitk.Image
     hole: Hole
+    doubt: Doubt
 
 
 def blended(
@@ -72,22 +76,53 @@ def blended(
     """
     known = mirrored or others
     if known is None:
-        return Blended(depth, hole)
+        return Blended(depth, hole, doubt_of(prior))
     z, y, x = known.box
     grid = standard_grid(prior.pose, GRID_MM)[x, y, z]
     _, missing, _, deviation_mm = prior.fields_on(grid)
     own = array_of(resample(depth, grid, outside=-DEEPEST_MM))
-    values = own
+    values, variance = own, deviation_mm[0] ** 2
     if others is not None:
         weight = weight_of(others, own, deviation_mm[0], OTHERS_FAITH)
         if mirrored is not None:
             weight *= 1.0 - mirrored.heard
         values = mixed(values, others.depth_mm, weight)
+        variance = (1.0 - weight) * variance
     if mirrored is not None:
         weight = weight_of(mirrored, own, deviation_mm[0], MIRROR_FAITH)
         values = mixed(values, mirrored.depth_mm, weight)
-    grown = (values > 0.0) & missing & (known.from_shell_mm < OFF_SHELL_MM)
-    return Blended(image_like(values.astype(np.float32), grid), _with(hole, grown, grid))
+        variance = (1.0 - weight) * variance
+    in_hole = missing & (known.from_shell_mm < OFF_SHELL_MM)
+    grown = (values > 0.0) & in_hole
+    surface = (np.abs(values) < GRID_MM) & in_hole
+    doubt = _doubt_on(surface, variance, mirrored, known.box) or doubt_of(prior)
+    return Blended(image_like(values.astype(np.float32), grid), _with(hole, grown, grid), doubt)
+
+
+def _doubt_on(
+    surface: NDArray[np.bool_], variance: Depth, mirrored: BroughtBone | None, box: Box
+) -> Doubt | None:
+    """Return the doubt that is left on the completed surface, bool (z, y, x) on a box of the
+    standard grid; None where there is none.
+
+    variance: of the surface, mm². The other side's bone that is unlike this side's supports little.
+    """
+    index = np.argwhere(surface)
+    if len(index) == 0:
+        return None
+    deviation_mm = np.sqrt(variance[surface])
+    supported = np.zeros(len(index), bool)
+    if mirrored is not None:
+        likeness = AGREED_MM2 / (AGREED_MM2 + mirrored.apart_mm2[surface])
+        supported = mirrored.heard[surface] * likeness >= SUPPORTED
+    places = (index[:, ::-1] + [s.start + 0.5 for s in box[::-1]]) * GRID_MM + BOX_LOW_MM
+    rows, columns, _ = radial.to_map(places)
+    is_brow = radial.look_up(BROW.astype(float), rows, columns) > 0.5
+    return Doubt(
+        mean_mm=float(deviation_mm.mean()),
+        most_mm=quantile(deviation_mm, np.ones(len(index))),
+        unsupported_share=float((is_brow & ~supported).mean()),
+    )
 
 
 def mixed(own_mm: Depth, brought_mm: Depth, weight: Depth) -> Depth:

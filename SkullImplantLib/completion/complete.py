@@ -24,9 +24,10 @@ from ..geometry.prior import Prior
 from ..geometry.view import defect_view, head_view
 from ..models import MIRROR, model_needs_torch, require_torch
 from .brought import blended
+from .features import Departure, Doubt, departure_of
 from .rearrangement import Rules, apply_rules, learn_rules
 from .sub_voxel import sub_voxel_depth
-from .trust import GEOMETRY, MIRRORED, NETWORK, Departure, departure_of, is_trusted
+from .trust import GEOMETRY, MIRRORED, NETWORK, is_trusted
 
 if TYPE_CHECKING:
     from ..networks.weights import Weights
@@ -40,6 +41,8 @@ CELLS_PER_NETWORK_VOXEL = 2
 RIM_MM = 6.0
 # Rearrangement works on this much around the hole.
 REARRANGED_AROUND_MM = 12.0
+# So much of a brow without an example is told: a hole's edge over the midline is less.
+TOLD_BROW_CM2 = 1.5
 # The intact skull around the hole that serves as rearrangement's template reaches this far.
 TEMPLATE_MM = 60.0
 
@@ -66,6 +69,7 @@ class Completed:
     hole: the bone missing, whoever found more of it than the prior's.
     source: `network`, `prior`, `mirror` or `reference`. device: where it was made.
     departure: how far the network's surface lies from the prior's, where one ran.
+    doubt: what is left of the prior's, where more was heard than the prior.
     notes: one-sentence warnings.
     """
 
@@ -74,6 +78,7 @@ class Completed:
     source: str
     device: str = "cpu"
     departure: Departure | None = None
+    doubt: Doubt | None = None
     notes: tuple[str, ...] = ()
 
     def filled(self, skull: sitk.Image) -> sitk.Image:
@@ -154,7 +159,19 @@ def complete(
     mirrored = mirrored_bone(around, prior, part(progress, 0.5, 0.75))
     others = others_bone(around, mirrored, brows, part(progress, 0.75, 1.0))
     both = blended(found.depth_mm, prior, hole, mirrored, others)
-    return replace(found, depth_mm=both.depth_mm, hole=both.hole)
+    notes = found.notes + _notes_on(both.doubt, prior)
+    return replace(found, depth_mm=both.depth_mm, hole=both.hole, doubt=both.doubt, notes=notes)
+
+
+def _notes_on(doubt: Doubt, prior: Prior) -> tuple[str, ...]:
+    """Return what a person must know of a brow that is built without an example."""
+    area_cm2 = doubt.unsupported_share * prior.hole_area_cm2
+    if area_cm2 < TOLD_BROW_CM2:
+        return ()
+    return (
+        f"{area_cm2:.0f} cm² of brow are built without this head's other side to show them; "
+        "compare the brow with photographs or an earlier CT before use.",
+    )
 
 
 def _is_of_the_hole(weights: "Weights") -> bool:
@@ -204,7 +221,7 @@ def _by_network(
         occupancy = image_like(found.values, grid)
         departure = departure_of(prior.hole_depth_on(grid), depth_mm(occupancy > 0.5))
         depth = depth_of_shares(rearranged(occupancy, skull, hole))
-    return Completed(depth, hole, NETWORK, found.device, departure, found.notes)
+    return Completed(depth, hole, NETWORK, found.device, departure, notes=found.notes)
 
 
 def rearranged(occupancy: sitk.Image, skull: sitk.Image, hole: Hole) -> sitk.Image:

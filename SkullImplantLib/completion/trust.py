@@ -15,16 +15,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import SimpleITK as sitk
-from scipy import ndimage
 
-from ..core.images import array_of
 from ..core.resources import RESOURCES
 from ..errors import SkullImplantError
-from ..geometry import radial
 from ..geometry.prior import Prior
-from ..geometry.shape_statistics import OUTER, THICKNESS, Population
+from ..geometry.shape_statistics import Population
 from .earlier import Earlier
+from .features import Departure, Doubt, deviation_of, features_of
 
 # The sources of a completion.
 NETWORK, GEOMETRY, MIRRORED, REFERENCE = "network", "prior", "mirror", "reference"
@@ -33,33 +30,8 @@ NEVER_TRIED = (
     "with a design of the default model."
 )
 SURELY_AGREEING = 0.9  # of intact bone with a reference: copies of one skull agree in more
-OFF_MM = 4.0  # a design whose HD95 is above this is off
-MOST = 0.9  # of the hole: a value that so much of it stays below; its edge may be odd
-
 LEAST_DEVIATION_MM = 0.25  # no prediction of a surface is surer than half a voxel
-
-# The ring of bone that holds the implant, measured from the hole: nearer, the prior predicts too.
-RING_MM = (4.5, 12.0)
-NEAR_MM = 20.0  # bone whose symmetry tells of the hole's
-LEAST_PIXELS = 50  # of that bone on both sides, fewer tell nothing
-# Towards the brow and the orbits' roofs, and towards the skull's base, as seen from the vault's
-# middle: polar angle from the vertex, and azimuth from straight ahead.
-BROW_POLAR_RAD, BROW_AZIMUTH_RAD = np.deg2rad(80.0), np.deg2rad(60.0)
-BASE_POLAR_RAD = np.deg2rad(95.0)
-AZIMUTH_RAD = np.abs(np.arctan2(radial.DIRECTIONS[..., 0], -radial.DIRECTIONS[..., 1]))
-BROW = (radial.POLAR_RAD > BROW_POLAR_RAD) & (AZIMUTH_RAD < BROW_AZIMUTH_RAD)
-BASE = (radial.POLAR_RAD > BASE_POLAR_RAD) & ~BROW
-EDGE_PIXELS = 2  # a hole so near the edge of the view may go on beyond it
-
-
-@dataclass(frozen=True)
-class Departure:
-    """How far a network's surface lies from the prior's in the hole, mm: the mean, and what 95 % of
-    the surface stay below.
-    """
-
-    mean_mm: float
-    most_mm: float
+OFF_MM = 4.0  # a design whose HD95 is above this is off
 
 
 @dataclass(frozen=True)
@@ -182,12 +154,14 @@ def assess(
     departure: Departure | None = None,
     source: str = GEOMETRY,
     trials: Trials | None = None,
+    doubt: Doubt | None = None,
 ) -> Confidence:
     """Return what to think of a design whose hole is the prior's.
 
-    `departure` is the network's, where one ran; `trials` replaces the shipped ones.
+    `departure` is the network's, where one ran; `trials` replaces the shipped ones; `doubt` is left
+    where more than the prior was heard.
     """
-    return judged_by(features_of(prior, population, departure), source, trials)
+    return judged_by(features_of(prior, population, departure, doubt), source, trials)
 
 
 def assess_reference(earlier: Earlier, spacing_mm: float) -> Confidence:
@@ -233,57 +207,6 @@ def judged_by(
     return Confidence(expected, bool(reasons), tuple(reasons), source, features)
 
 
-def features_of(
-    prior: Prior,
-    population: Population,
-    departure: Departure | None = None,
-) -> dict[str, float]:
-    """Return what tells of the error, by name; lengths in mm, shares of the hole's area or border.
-
-    The hole must not be empty. Without a network its departure is 0.
-    """
-    hole, outer = prior.hole, prior.outer_mm
-    area = (radial.STERADIANS * outer**2)[hole]
-    from_hole_mm = radial.distance_mm(hole)
-    ring = (from_hole_mm > RING_MM[0]) & (from_hole_mm <= RING_MM[1]) & radial.DISC
-    open_ring = ring & ~prior.covered
-    edge = ndimage.binary_dilation(hole, iterations=EDGE_PIXELS) & ~hole
-    known = prior.covered & ~hole
-    paired = known & known[:, ::-1] & (from_hole_mm <= NEAR_MM)
-    askew_mm = np.abs(outer - outer[:, ::-1])[paired]
-    return {
-        "area_cm2": prior.hole_area_cm2,
-        "pose_fit_mm": prior.pose.fit_mm,
-        "deviation_mm": _mean(prior.deviation_mm[OUTER][hole], area),
-        "deviation_most_mm": _quantile(prior.deviation_mm[OUTER][hole], area),
-        "thickness_deviation_mm": _mean(prior.deviation_mm[THICKNESS][hole], area),
-        "spread_mm": _quantile(population.spread_mm()[hole], area),
-        "brow_share": _mean(BROW[hole], area),
-        "base_share": _mean(BASE[hole], area),
-        "open_border": float(open_ring.sum() / ring.sum()),
-        "cut_share": float((~prior.seen)[edge].mean()) if edge.any() else 0.0,
-        "asymmetry_mm": float(np.median(askew_mm)) if len(askew_mm) >= LEAST_PIXELS else 0.0,
-        "ring_error_mm": prior.ring_error_mm[OUTER],
-        "ring_thickness_error_mm": prior.ring_error_mm[THICKNESS],
-        "departure_mm": departure.mean_mm if departure else 0.0,
-        "departure_most_mm": departure.most_mm if departure else 0.0,
-    }
-
-
-def departure_of(before: sitk.Image, after: sitk.Image) -> Departure:
-    """Return how far the surface of `after` lies from that of `before`.
-
-    Both are depths within bone (mm) on one grid; `before` is the prior's in the hole alone
-    (`Prior.hole_depth_on`). Near its surface a change of depth is a shift of the surface.
-    """
-    depth = array_of(before)
-    near = np.abs(depth) < before.GetSpacing()[0]
-    if not near.any():
-        return Departure(0.0, 0.0)
-    shift_mm = np.abs(array_of(after)[near] - depth[near])
-    return Departure(float(shift_mm.mean()), float(np.percentile(shift_mm, 95)))
-
-
 def is_trusted(departure: Departure, prior: Prior, trials: Trials | None = None) -> bool:
     """Say whether a network that departs so from the prior is to be trusted more than the prior.
 
@@ -291,17 +214,12 @@ def is_trusted(departure: Departure, prior: Prior, trials: Trials | None = None)
     deviation in the hole.
     """
     most = (trials or shipped_trials(networked=True)).most_departure
-    return most is None or departures(departure.most_mm, _deviation_mm(prior)) <= most
+    return most is None or departures(departure.most_mm, deviation_of(prior)) <= most
 
 
 def departures(most_mm: float, deviation_mm: float) -> float:
     """Return a network's departure in deviations of the prior."""
     return most_mm / max(deviation_mm, LEAST_DEVIATION_MM)
-
-
-def _deviation_mm(prior: Prior) -> float:
-    area = radial.STERADIANS * prior.outer_mm**2
-    return _mean(prior.deviation_mm[OUTER][prior.hole], area[prior.hole])
 
 
 def unlike_the_trials(features: Mapping[str, float], trials: Trials) -> list[str]:
@@ -345,17 +263,6 @@ def _were_off(count: int, off: int) -> str:
         f"designs were off by more than {OFF_MM:.0f} mm in {100 * off / count:.0f} % of "
         f"{count} trials"
     )
-
-
-def _mean(values: np.ndarray, weight: np.ndarray) -> float:
-    return float((values * weight).sum() / weight.sum())
-
-
-def _quantile(values: np.ndarray, weight: np.ndarray) -> float:
-    """Return the value that `MOST` of the weight stays below."""
-    order = np.argsort(values, kind="stable")
-    share = np.cumsum(weight[order]) / weight.sum()
-    return float(np.interp(MOST, share, values[order]))
 
 
 def is_networked(features: Mapping[str, float], source: str) -> bool:
