@@ -6,9 +6,11 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 
+from forehead import with_forehead_hole
 from SkullImplantLib.cases.sample import SamplePatient
 from SkullImplantLib.completion import trust
 from SkullImplantLib.completion.complete import Choice, Completed, complete, rearranged
+from SkullImplantLib.completion.features import doubt_of
 from SkullImplantLib.completion.trust import GEOMETRY, MIRRORED, NETWORK
 from SkullImplantLib.core.images import array_of, crop, fraction_on, resample, same_grid
 from SkullImplantLib.geometry.frame import standard_grid
@@ -135,3 +137,28 @@ def test_rearrangement_refines_the_true_occupancy(
     box = tuple(slice(a, a + n) for a, n in zip(start[::-1], made.shape, strict=True))
     true = array_of(crop(patient.complete, box)) > 0
     assert 2.0 * (made & true).sum() / (made.sum() + true.sum()) > 0.9
+
+
+def test_what_is_heard_of_the_other_side_leaves_less_doubt(
+    prior: Prior, by_prior: Completed
+) -> None:
+    alone, left = doubt_of(prior), by_prior.doubt
+    assert left is not None
+    assert 0.0 < left.mean_mm < alone.mean_mm and left.most_mm < alone.most_mm + 0.1
+    assert left.unsupported_share < 0.02
+    assert not any("brow" in note for note in by_prior.notes)
+
+
+def test_a_brow_without_another_side_is_told(patient: SamplePatient) -> None:
+    shapes = shipped_population()
+    holed = with_forehead_hole(patient.complete, estimate_pose(patient.complete, shapes))
+    prior = complete_by_prior(holed, estimate_pose(holed, shapes), shapes)
+    where = find_hole(holed, prior, AROUND_MM)
+    found = complete(holed, prior, where, Choice(PRIOR), brows=shapes.brows)
+    assert found.doubt is not None and found.doubt.unsupported_share > 0.1
+    told = [note for note in found.notes if "brow" in note]
+    assert len(told) == 1 and "without this head's other side" in told[0]
+    features = trust.features_of(prior, shapes, doubt=found.doubt)
+    assert features["doubt_mm"] == found.doubt.mean_mm
+    # Beside the prior alone the other skulls' bone still takes some of the doubt away.
+    assert found.doubt.mean_mm < doubt_of(prior).mean_mm

@@ -10,15 +10,13 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 
+from SkullImplantLib.completion.features import Departure, departure_of, features_of
 from SkullImplantLib.completion.trust import (
     CONDITIONS,
     LIMITED,
     OFF_MM,
-    Departure,
     Trials,
     assess,
-    departure_of,
-    features_of,
     is_trusted,
     judged_by,
     read_trials,

@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 
+from forehead import places_mm
 from SkullImplantLib.cases.sample import SamplePatient
-from SkullImplantLib.core.images import array_of, image_like, index_to_lps_mm, resample
+from SkullImplantLib.core.images import array_of, image_like, resample
 from SkullImplantLib.geometry import radial
 from SkullImplantLib.geometry.brought_bone import (
     AROUND_MM,
@@ -13,7 +14,7 @@ from SkullImplantLib.geometry.brought_bone import (
     BroughtBone,
     surroundings_of,
 )
-from SkullImplantLib.geometry.frame import Pose, standard_grid
+from SkullImplantLib.geometry.frame import standard_grid
 from SkullImplantLib.geometry.mirrored_bone import mirrored_bone
 from SkullImplantLib.geometry.pose import estimate_pose
 from SkullImplantLib.geometry.prior import Prior, complete_by_prior
@@ -48,13 +49,6 @@ def on_box(skull: sitk.Image, prior: Prior, bone: BroughtBone) -> np.ndarray:
     z, y, x = bone.box
     grid = standard_grid(prior.pose, GRID_MM)[x, y, z]
     return array_of(resample(skull, grid, sitk.sitkNearestNeighbor)) > 0
-
-
-def places_mm(image: sitk.Image, pose: Pose) -> np.ndarray:
-    """Every voxel's place (z, y, x, 3) in the standard frame."""
-    z, y, x = np.indices(image.GetSize()[::-1])
-    frame = index_to_lps_mm(image)
-    return pose.to_standard(np.stack([x, y, z], -1) @ frame[:3, :3].T + frame[:3, 3])
 
 
 def test_it_shows_the_bone_that_is_missing(patient, prior, found):

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 
+from forehead import with_forehead_hole
 from SkullImplantLib.cases.sample import SamplePatient
-from SkullImplantLib.core.images import array_of, image_like, index_to_lps_mm
 from SkullImplantLib.geometry.brought_bone import Surroundings, surroundings_of
 from SkullImplantLib.geometry.brow import BROW_LEVELS, Brow, front_box
 from SkullImplantLib.geometry.frame import Pose
@@ -16,15 +16,6 @@ from SkullImplantLib.geometry.prior import Prior, complete_by_prior
 from SkullImplantLib.geometry.shape_statistics import Population, shipped_population
 from SkullImplantLib.training.population import brows_of
 
-WIDE_MM, HIGH_MM = 30.0, 45.0  # half as wide as the hole is, and how high above the vault's middle
-
-
-def places_mm(image: sitk.Image, pose: Pose) -> np.ndarray:
-    """Every voxel's place (z, y, x, 3) in the standard frame."""
-    z, y, x = np.indices(image.GetSize()[::-1])
-    frame = index_to_lps_mm(image)
-    return pose.to_standard(np.stack([x, y, z], -1) @ frame[:3, :3].T + frame[:3, 3])
-
 
 @pytest.fixture(scope="module")
 def pose(patient: SamplePatient) -> Pose:
@@ -33,11 +24,7 @@ def pose(patient: SamplePatient) -> Pose:
 
 @pytest.fixture(scope="module")
 def holed(patient: SamplePatient, pose: Pose) -> sitk.Image:
-    """The sample patient with a hole in the middle of the forehead."""
-    at = places_mm(patient.complete, pose)
-    cut = (np.abs(at[..., 0]) < WIDE_MM) & (at[..., 1] < -40.0)
-    cut &= (at[..., 2] > -18.0) & (at[..., 2] < HIGH_MM)
-    return image_like((array_of(patient.complete) * ~cut).astype(np.uint8), patient.complete)
+    return with_forehead_hole(patient.complete, pose)
 
 
 @pytest.fixture(scope="module")
