@@ -38,7 +38,7 @@ from ..errors import SkullImplantError
 
 # What the error is fitted by: few, each of which grows with it.
 FEATURES = (
-    "deviation_mm",
+    "doubt_mm",
     "thickness_deviation_mm",
     "ring_error_mm",
     "ring_thickness_error_mm",

@@ -4,7 +4,8 @@
 
 DATA holds `train` and `test`. Six shapes in each of four skulls from CT (`low_frontal_cuts.py`), no
 clearance; each skull is left out of the shape statistics, which know no test skull. Cases that are
-in FOLDER are not made again. The pictures of a shape show its best, median and worst case.
+in FOLDER are not made again. The pictures of a shape show its best, median and worst case. With
+`--skulls` of `train` alone the cases are trials for `SkullImplantLib.training.confidence`.
 """
 
 import argparse
@@ -33,7 +34,7 @@ SEED = 0
 
 @dataclass(frozen=True)
 class LowFrontalCase:
-    """One shape in one skull; on the left in the first and third skull, else on the right."""
+    """One shape in one skull; on the left in the first, third, ... skull, else on the right."""
 
     file: SkullFile
     shape: LowFrontal
@@ -80,17 +81,21 @@ def main() -> int:
     parser.add_argument("data", type=Path, help="the folder of `train` and `test`")
     parser.add_argument("-o", "--output", type=Path, required=True, help="table, cases, pictures")
     parser.add_argument("--model", default=EXACT.model, help="what completes the skull")
+    parser.add_argument("--skulls", nargs="+", default=SKULLS, metavar="NAME", help="other skulls")
+    parser.add_argument("--no-pictures", action="store_true", help="the table alone")
     parser.add_argument("--jobs", type=int, default=1, help="cases at a time")
     options = parser.parse_args()
     try:
-        found = named_skulls(skulls_of([options.data / "train", options.data / "test"]), SKULLS)
+        names = list(options.skulls)
+        found = named_skulls(skulls_of([options.data / "train", options.data / "test"]), names)
         cases = [
             LowFrontalCase(file, LowFrontal(name, 1 - 2 * (number % 2)))
-            for number, file in enumerate(sorted(found, key=lambda file: SKULLS.index(file.name)))
+            for number, file in enumerate(sorted(found, key=lambda file: names.index(file.name)))
             for name in NAMES
         ]
         trial = Trial(options.output, replace(EXACT, model=options.model), POPULATION)
-        _, table = evaluate_cases(cases, trial, RunOptions(jobs=options.jobs, pictures=True))
+        run = RunOptions(jobs=options.jobs, pictures=not options.no_pictures)
+        _, table = evaluate_cases(cases, trial, run)
     except SkullImplantError as error:
         print(error, file=sys.stderr)
         return 2

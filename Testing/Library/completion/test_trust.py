@@ -194,11 +194,11 @@ def write_suite(folder: Path, model: str = "prior", far: float = 0.0, skulls: in
         for number in range(12):
             features = dict.fromkeys([*FEATURES, *(c.feature for c in CONDITIONS.values())], 0.0)
             features |= {"area_cm2": float(rng.uniform(20, 110)), "pose_fit_mm": 0.8}
-            features["deviation_mm"] = float(rng.uniform(0.4, 1.0))
+            features["doubt_mm"] = float(rng.uniform(0.4, 1.0))
             brow = float(number % 4 == 0) * float(rng.uniform(2, 7))
             features["ring_thickness_error_mm"] = brow
             features["brow_share"] = brow / 10
-            error = math.exp(0.1 + 0.6 * features["deviation_mm"] + 0.25 * brow)
+            error = math.exp(0.1 + 0.6 * features["doubt_mm"] + 0.25 * brow)
             error *= float(rng.normal(1.0, 0.05))
             if model != "prior":
                 departure = 0.5 + number / 4
