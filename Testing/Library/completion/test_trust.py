@@ -71,7 +71,7 @@ def trials() -> Trials:
     ranges |= {"area_cm2": (15.0, 120.0), "pose_fit_mm": (0.5, 1.5)}
     return Trials(
         intercept=0.3,
-        weights={"ring_error_mm": 0.2, "deviation_mm": 0.8, "departure_most_mm": 0.3},
+        weights={"ring_error_mm": 0.2, "doubt_mm": 0.8, "departure_most_mm": 0.3},
         ranges=ranges,
         threshold_mm=3.0,
         counts={"all": (100, 10), "flagged": (20, 10), "orbit": (16, 8), "base": (10, 0)},
@@ -194,7 +194,7 @@ def write_suite(folder: Path, model: str = "prior", far: float = 0.0, skulls: in
         for number in range(12):
             features = dict.fromkeys([*FEATURES, *(c.feature for c in CONDITIONS.values())], 0.0)
             features |= {"area_cm2": float(rng.uniform(20, 110)), "pose_fit_mm": 0.8}
-            features["doubt_mm"] = float(rng.uniform(0.4, 1.0))
+            features["doubt_mm"] = features["deviation_mm"] = float(rng.uniform(0.4, 1.0))
             brow = float(number % 4 == 0) * float(rng.uniform(2, 7))
             features["ring_thickness_error_mm"] = brow
             features["brow_share"] = brow / 10
