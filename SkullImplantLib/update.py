@@ -14,6 +14,7 @@ from .core.finer_grid import finer_grid
 from .core.images import array_of, bounding_box, crop, read_labels, read_mask, same_grid
 from .core.progress import Progress, part, silent
 from .core.stages import StageReport, Stages, no_report
+from .core.staging import settle
 from .design import BOX_AROUND_HOLE_MM, Known, checked, meshes_of, surface_around
 from .errors import Remedy, SkullImplantError
 from .implant import BoneSurface, Implant, check_library, mask_of, refitted
@@ -171,6 +172,7 @@ def read_account(folder: Path) -> dict[str, Any]:
 
     Raises `SkullImplantError` where it is damaged or not of this program.
     """
+    settle(folder)
     path = folder / "design.json"
     if not path.exists():
         return {}

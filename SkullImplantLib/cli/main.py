@@ -3,12 +3,13 @@
 import argparse
 import json
 import logging
+import os
 import platform
 import signal
 import sys
 import traceback
 from collections.abc import Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, nullcontext, suppress
 from importlib import import_module
 from pathlib import Path
 from types import FrameType
@@ -16,7 +17,7 @@ from types import FrameType
 from .. import __version__
 from ..core.staging import trace_remover
 from ..core.threads import processor_count, thread_variables
-from ..errors import Cancelled, SkullImplantError, expected
+from ..errors import Cancelled, DiskError, SkullImplantError, expected
 from ..options import DEFECT_KINDS, SMOOTHERS, DesignOptions, DrillOptions
 from .arguments import (
     Verbs,
@@ -329,8 +330,7 @@ def _run(options: argparse.Namespace, show: Quiet) -> int:
     module, function = VERBS[options.verb]
     result = getattr(import_module(module, __package__), function)(options, show)
     show.close()
-    print(json.dumps(result.data, indent=2, allow_nan=False) if options.json else result.text)
-    sys.stdout.flush()
+    _say(json.dumps(result.data, indent=2, allow_nan=False) if options.json else result.text)
     show.end()
     return OK
 
@@ -339,9 +339,27 @@ def _fail(options: argparse.Namespace, show: Quiet, error: SkullImplantError, co
     """Tell of an error and return the exit code."""
     show.close()
     if options.json:
-        print(json.dumps({"error": sentence_of(error)}), flush=True)
+        with suppress(DiskError):
+            _say(json.dumps({"error": sentence_of(error)}))
     show.fail(error, code)
     return code
+
+
+def _say(text: str) -> None:
+    """Print to standard output; who does not listen to the end misses it, and nothing else.
+
+    Raises `DiskError` where it cannot be written.
+    """
+    try:
+        print(text, flush=True)
+    except OSError as error:
+        # Python flushes once more at its end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        if not isinstance(error, BrokenPipeError):
+            raise DiskError(
+                f"The answer could not be printed ({error.strerror}); what was to be written is "
+                "written."
+            ) from error
 
 
 def _stop(number: int, frame: FrameType | None) -> None:

@@ -11,6 +11,11 @@ from pathlib import Path
 
 from ..errors import DiskError
 
+# Asking for the mask sets it: once, before there are threads.
+_UMASK = os.umask(0)
+os.umask(_UMASK)
+FILE_MODE = 0o666 & ~_UMASK  # of a file that anyone makes; temporary ones are the user's own alone
+
 
 def remove_folder(path: Path, patience_s: float = 0.5) -> bool:
     """Remove a folder with all in it, also what is read-only; return whether it is gone.
@@ -60,7 +65,7 @@ def atomic_path(path: Path) -> Iterator[Path]:
     temporary = Path(name)
     try:
         yield temporary
-        temporary.chmod(0o644)
+        temporary.chmod(FILE_MODE)
         os.replace(temporary, path)
     except OSError as error:
         raise DiskError(

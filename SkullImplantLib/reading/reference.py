@@ -7,6 +7,7 @@ from typing import Literal
 import SimpleITK as sitk
 
 from ..core.progress import Progress, silent
+from ..core.staging import settle
 from ..errors import SkullImplantError
 from .input import Kind, read_input
 
@@ -43,6 +44,7 @@ def read_reference(
     if shows not in CONTENTS:
         raise SkullImplantError(f"A reference shows no '{shows}'; say skull or flap, or auto.")
     path = Path(path)
+    settle(path)
     if (path / COMPLETED).is_file():
         path = path / COMPLETED
     try:

@@ -9,7 +9,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from SkullImplantLib.core import images
-from SkullImplantLib.core.staging import STAGING_PREFIX, staged_folder
 from SkullImplantLib.errors import DiskError, SkullImplantError
 
 
@@ -180,24 +179,3 @@ def test_a_failed_write_leaves_the_old_file(tmp_path: Path) -> None:
 def test_writing_where_there_is_no_folder_is_named(tmp_path: Path) -> None:
     with pytest.raises(DiskError, match="Cannot write into"):
         images.write_image(sitk.Image([2, 2, 2], sitk.sitkUInt8), tmp_path / "no" / "mask.nrrd")
-
-
-def test_staged_folder_moves_all_or_nothing(tmp_path: Path) -> None:
-    folder = tmp_path / "deep" / "result"
-    with pytest.raises(ZeroDivisionError), staged_folder(folder) as staging:
-        (staging / "a").write_text("1")
-        raise ZeroDivisionError
-    assert list(tmp_path.iterdir()) == []
-    with staged_folder(folder) as staging:
-        (staging / "a").write_text("1")
-        assert not (folder / "a").exists()
-    assert [path.name for path in folder.iterdir()] == ["a"]
-
-
-def test_staged_folder_clears_what_a_killed_run_left(tmp_path: Path) -> None:
-    stale = tmp_path / f"{STAGING_PREFIX}999999999-x"
-    stale.mkdir()
-    (stale / "half.nrrd").write_text("half")
-    with staged_folder(tmp_path) as staging:
-        (staging / "a").write_text("1")
-    assert [path.name for path in tmp_path.iterdir()] == ["a"]
