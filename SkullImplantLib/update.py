@@ -1,6 +1,5 @@
 """A result folder read again; an implant that was edited by hand in it, meshed and checked anew."""
 
-import json
 import math
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
@@ -10,6 +9,7 @@ import numpy as np
 import SimpleITK as sitk
 
 from .completion.sub_voxel import sub_voxel_depth
+from .core.archives import read_json
 from .core.finer_grid import finer_grid
 from .core.images import array_of, bounding_box, crop, read_labels, read_mask, same_grid
 from .core.progress import Progress, part, silent
@@ -177,7 +177,7 @@ def read_account(folder: Path) -> dict[str, Any]:
     if not path.exists():
         return {}
     try:
-        told = json.loads(path.read_text(encoding="utf-8"))
+        told = read_json(path)
     except (OSError, ValueError) as error:
         raise SkullImplantError(
             "design.json is damaged; design again, or for an update take it away."

@@ -7,7 +7,6 @@ the network or of the prior alone (`resources/confidence-*.json`), which
 large, or where the case lies beyond what the trials held.
 """
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -16,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from ..core.archives import read_json
 from ..core.resources import RESOURCES
 from ..errors import SkullImplantError
 from ..geometry.prior import Prior
@@ -285,7 +285,7 @@ def read_trials(path: Path) -> Trials:
     Raises `SkullImplantError` where the file is missing or of another make.
     """
     try:
-        stored = json.loads(path.read_text(encoding="utf-8"))
+        stored = read_json(path)
         trials = Trials(
             intercept=float(stored["intercept"]),
             weights={str(k): float(v) for k, v in stored["weights"].items()},
@@ -298,7 +298,7 @@ def read_trials(path: Path) -> Trials:
             raise ValueError("a range is missing")
         if not {"all", "flagged"} <= set(trials.counts):
             raise ValueError("a count is missing")
-    except (OSError, KeyError, ValueError, TypeError, AttributeError) as error:
+    except (OSError, KeyError, ValueError, TypeError, AttributeError, OverflowError) as error:
         raise SkullImplantError(
             f"The record of trials {path.name} is missing or damaged; install the program again."
         ) from error

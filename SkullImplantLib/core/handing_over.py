@@ -10,6 +10,7 @@ import os
 from collections.abc import Collection
 from pathlib import Path
 
+from .archives import read_json
 from .files import remove_folder
 
 READY_PREFIX = ".skull-implant-ready-"
@@ -50,7 +51,7 @@ def finish_what_was_begun(folder: Path) -> None:
 
 
 def _finish(ready: Path, folder: Path) -> None:
-    plan = json.loads((ready / PLAN).read_text(encoding="utf-8"))
+    plan = read_json(ready / PLAN)
     for path in sorted(ready.iterdir()):
         if path.name != PLAN:
             os.replace(path, folder / path.name)

@@ -17,6 +17,7 @@ from typing import Any
 
 import torch
 
+from ..core.archives import read_json
 from ..core.files import atomic_path
 from ..core.memory import BYTES_PER_GIB
 from ..core.stages import StageReport, no_report
@@ -71,7 +72,7 @@ def _read_rows(path: Path) -> list[dict[str, Any]]:
     if not path.exists():
         return []
     try:
-        rows: list[dict[str, Any]] = json.loads(path.read_text(encoding="utf-8"))["rows"]
+        rows: list[dict[str, Any]] = read_json(path)["rows"]
         return rows
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise SkullImplantError(

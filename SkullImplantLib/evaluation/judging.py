@@ -14,6 +14,7 @@ import SimpleITK as sitk
 from .. import __version__
 from ..completion.complete import find_weights
 from ..completion.trust import judged_by, shipped_trials
+from ..core.archives import read_json
 from ..core.checksums import sha256_of
 from ..core.files import atomic_path
 from ..core.images import array_of, bounding_box, crop, write_image
@@ -126,7 +127,7 @@ def kept_row(path: Path, made_with: dict[str, Any]) -> dict[str, Any] | None:
     What the design says of itself is judged anew, by the trials at hand.
     """
     try:
-        stored = json.loads(path.read_text(encoding="utf-8"))
+        stored = read_json(path)
         row = dict(stored["row"])
         if stored["made_with"] != made_with:
             return None

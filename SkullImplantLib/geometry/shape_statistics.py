@@ -3,7 +3,6 @@
 Read from `resources/population.npz`, which `python -m SkullImplantLib.training.population` makes.
 """
 
-import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -14,10 +13,11 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from ..core.archives import read_archive
 from ..core.checksums import sha256_of
 from ..core.resources import RESOURCES
 from ..errors import SkullImplantError
-from .brow import Brow
+from .brow import Brow, front_box
 from .radial import MEAN_RADIUS_MM, POLAR_RAD, SIZE, Map
 
 POPULATION_FILE = RESOURCES / "population.npz"
@@ -102,7 +102,7 @@ def read_population(path: Path) -> Population:
     """
     try:
         return _population_in(path, path.stat().st_mtime_ns)
-    except (OSError, KeyError, ValueError, TypeError, zipfile.BadZipFile) as error:
+    except (OSError, KeyError, ValueError, TypeError) as error:
         mend = (
             "install the program again"
             if path == POPULATION_FILE
@@ -117,20 +117,27 @@ def _brows_in(stored: Mapping[str, NDArray[Any]]) -> tuple[Brow, ...]:
     """Return the foreheads in a file, none in older ones."""
     if "brows" not in stored:
         return ()
-    return tuple(Brow(str(k), v) for k, v in zip(stored["brow_names"], stored["brows"]))
+    shape = tuple(s.stop - s.start for s in front_box())
+    names, levels = stored["brow_names"], stored["brows"]
+    if levels.dtype != np.uint8 or levels.shape != (len(names), *shape):
+        raise ValueError("foreheads that are none")
+    return tuple(Brow(str(name), level) for name, level in zip(names, levels))
 
 
 @lru_cache(maxsize=4)  # the shipped ones, and a user's own
 def _population_in(path: Path, changed_ns: int) -> Population:
     """Return the population in a file; `changed_ns` makes a changed file another one."""
-    with np.load(path, allow_pickle=False) as stored:
-        population = Population(
-            tuple(str(name) for name in stored["names"]),
-            stored["maps_mm"].astype(np.float32),
-            stored["bone"].astype(bool),
-            sha256_of(path),
-            _brows_in(stored),
-        )
-    if population.maps_mm.shape[1:] != (2, SIZE, SIZE):
+    stored = read_archive(path)
+    population = Population(
+        tuple(str(name) for name in stored["names"]),
+        stored["maps_mm"].astype(np.float32),
+        stored["bone"].astype(bool),
+        sha256_of(path),
+        _brows_in(stored),
+    )
+    count = len(population.names)
+    if count == 0 or population.maps_mm.shape != (count, 2, SIZE, SIZE):
         raise ValueError("another map size")
+    if population.bone.shape != (count, SIZE, SIZE) or not np.isfinite(population.maps_mm).all():
+        raise ValueError("maps that are none")
     return population

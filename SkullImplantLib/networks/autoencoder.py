@@ -28,6 +28,10 @@ DEEPEST_KERNEL = 4  # published: the first decoder level reaches 0..3, so that a
 OTHER_KERNEL = 2
 
 
+# No network here comes near: the published ones have 7 resolutions and 388 channels at the most.
+MOST_LEVELS, MOST_CHANNELS = 12, 4096
+
+
 def checked_channels(channels: Sequence[int], in_channels: int) -> tuple[int, ...]:
     """Return channel counts, finest first; raises `SkullImplantError` where they are none."""
     counts = tuple(int(c) for c in channels)
@@ -35,6 +39,11 @@ def checked_channels(channels: Sequence[int], in_channels: int) -> tuple[int, ..
         raise SkullImplantError(
             f"A network needs at least two positive channel counts, not {counts} with"
             f" {in_channels} input channels; correct the configuration."
+        )
+    if len(counts) > MOST_LEVELS or max(*counts, in_channels) > MOST_CHANNELS:
+        raise SkullImplantError(
+            f"A network has at most {MOST_LEVELS} resolutions of {MOST_CHANNELS} channels each; "
+            "correct the configuration."
         )
     return counts
 

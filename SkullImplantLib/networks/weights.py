@@ -7,7 +7,6 @@ guards against damage.
 """
 
 import json
-import zipfile
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -19,6 +18,7 @@ import torch
 
 from .. import models, sparse
 from ..core import resources
+from ..core.archives import parsed, read_archive
 from ..core.checksums import sha256_of, verify_checksum
 from ..core.files import atomic_path
 from ..errors import Remedy, SkullImplantError
@@ -102,40 +102,29 @@ def load_weights(path: Path) -> Weights:
     """
     verify_checksum(path, required=False)
     try:
-        with np.load(path, allow_pickle=False) as stored:
-            if HEADER not in stored.files:
-                raise SkullImplantError(
-                    f"{path.name} is not a weight file of this program; choose one that"
-                    " `skull-implant train` wrote."
-                )
-            header = json.loads(stored[HEADER].tobytes())
-            if header.get("format") != FORMAT or header.get("version") != VERSION:
-                raise SkullImplantError(
-                    f"{path.name} has weights of another format or version; choose one that this"
-                    " version of the program wrote."
-                )
-            kinds = {AUTOENCODER: Configuration, REFINER: RefinerConfiguration}
-            configuration: AnyConfiguration = kinds[header["network"]](**header["configuration"])
-            expected = _expected_state(configuration)
-            arrays = {n: stored[n] for n in stored.files if n in expected}
-            surplus = set(stored.files) - set(expected) - {HEADER}
-            metadata = dict(header["metadata"])
+        arrays = read_archive(path)
+        if HEADER not in arrays:
+            raise SkullImplantError(
+                f"{path.name} is not a weight file of this program; choose one that"
+                " `skull-implant train` wrote."
+            )
+        header = parsed(arrays.pop(HEADER).tobytes())
+        if header.get("format") != FORMAT or header.get("version") != VERSION:
+            raise SkullImplantError(
+                f"{path.name} has weights of another format or version; choose one that this"
+                " version of the program wrote."
+            )
+        kinds = {AUTOENCODER: Configuration, REFINER: RefinerConfiguration}
+        configuration: AnyConfiguration = kinds[header["network"]](**header["configuration"])
+        metadata = dict(header["metadata"])
     except FileNotFoundError as error:
         missing = f"There is no weight file {path.name}."
         raise SkullImplantError(missing, Remedy.OTHER_WEIGHTS) from error
-    except (
-        OSError,
-        EOFError,
-        ValueError,
-        KeyError,
-        TypeError,
-        AttributeError,
-        zipfile.BadZipFile,
-    ) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
         raise SkullImplantError(
             f"The weight file {path.name} is damaged; install or train it again."
         ) from error
-    fault = f"it has a surplus array {min(surplus)}" if surplus else _fault(arrays, configuration)
+    fault = _fault(arrays, configuration)
     if fault:
         raise SkullImplantError(
             f"The weight file {path.name} does not hold its network, for {fault}; install or train"

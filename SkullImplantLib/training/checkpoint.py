@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from ..core.archives import parsed, read_archive
 from ..core.files import atomic_path
 from ..errors import Remedy, SkullImplantError
 
@@ -46,20 +47,20 @@ def load_checkpoint(path: Path) -> Checkpoint:
     states: dict[str, dict[str, torch.Tensor]] = {"network": {}, "average": {}}
     moments: dict[int, dict[str, torch.Tensor]] = {}
     try:
-        with np.load(path, allow_pickle=False) as data:
-            header = json.loads(data[HEADER].tobytes())
-            for name in data.files:
-                kind, _, rest = name.partition("/")
-                if kind in states:
-                    states[kind][rest] = torch.from_numpy(data[name])
-                elif kind == "optimiser":
-                    index, _, moment = rest.partition("/")
-                    moments.setdefault(int(index), {})[moment] = torch.from_numpy(data[name])
+        data = read_archive(path)
+        header = parsed(data[HEADER].tobytes())
+        for name, array in data.items():
+            kind, _, rest = name.partition("/")
+            if kind in states:
+                states[kind][rest] = torch.from_numpy(array)
+            elif kind == "optimiser":
+                index, _, moment = rest.partition("/")
+                moments.setdefault(int(index), {})[moment] = torch.from_numpy(array)
         if states["average"].keys() != states["network"].keys():
             raise KeyError("a network and its average of different makes")
         optimiser = {"state": moments, "param_groups": header["groups"]}
         return Checkpoint(**states, optimiser=optimiser, progress=header["progress"])
-    except (OSError, KeyError, ValueError, EOFError) as error:
+    except (OSError, KeyError, ValueError, TypeError, AttributeError, OverflowError) as error:
         raise SkullImplantError(
             f"The checkpoint {path.name} is damaged.", Remedy.TRAIN_ANEW
         ) from error

@@ -33,6 +33,7 @@ from ..completion.trust import (
     is_networked,
     unlike_the_trials,
 )
+from ..core.archives import read_json
 from ..core.files import atomic_path
 from ..errors import SkullImplantError
 
@@ -104,7 +105,7 @@ def read_rows(folders: Sequence[Path]) -> list[TrialRow]:
 
 def _row_of(path: Path) -> TrialRow | None:
     try:
-        told: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))["row"]
+        told: dict[str, Any] = read_json(path)["row"]
     except (OSError, ValueError, KeyError) as error:
         raise SkullImplantError(f"The case {path} is damaged; run the suite again.") from error
     if "error" in told or "not_made" in told or not told.get("features"):

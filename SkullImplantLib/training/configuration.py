@@ -7,14 +7,17 @@ the one that a training writes says everything, so that it can be repeated.
 import json
 import types
 from dataclasses import asdict, fields
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
+from ..core.archives import read_json
 from ..core.files import atomic_path
 from ..errors import SkullImplantError
 from .training_options import TrainOptions
 
 FILE_NAME = "configuration.json"
+SHOWN = 40  # letters of a value in a sentence
 
 
 def read_configuration(path: Path) -> dict[str, Any]:
@@ -24,15 +27,15 @@ def read_configuration(path: Path) -> dict[str, Any]:
     `TrainOptions`, or a value of another kind than its name asks for.
     """
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = read_json(path)
     except OSError as error:
         raise SkullImplantError(
             f"The configuration {path} cannot be read; check its name."
         ) from error
     except ValueError as error:
         raise SkullImplantError(
-            f"The configuration {path.name} is not JSON ({error}); start from a {FILE_NAME} that "
-            "a training wrote."
+            f"The configuration {path.name} is not JSON ({str(error)[:SHOWN]}); start from a "
+            f"{FILE_NAME} that a training wrote."
         ) from error
     if not isinstance(content, dict):
         raise SkullImplantError(
@@ -42,9 +45,10 @@ def read_configuration(path: Path) -> dict[str, Any]:
     names = [field.name for field in fields(TrainOptions)]
     unknown = sorted(set(content) - set(names))
     if unknown:
+        alike = get_close_matches(unknown[0], names, n=1)
         raise SkullImplantError(
-            f"The configuration {path.name} has the unknown name {', '.join(unknown)}; known are "
-            f"{', '.join(names)}."
+            f"The configuration {path.name} has the unknown name {_shown(unknown[0])}; "
+            + (f"is {alike[0]} meant?" if alike else f"start from a {FILE_NAME} of a training.")
         )
     return {name: _checked(name, value, kinds[name], path) for name, value in content.items()}
 
@@ -71,9 +75,15 @@ def _checked(name: str, value: Any, kind: Any, path: Path) -> Any:
         elif _fits(value, wanted):
             return float(value) if wanted is float else value
     raise SkullImplantError(
-        f"In the configuration {path.name}, {name} is {json.dumps(value)}; give "
+        f"In the configuration {path.name}, {name} is {_shown(value)}; give "
         f"{' or '.join(_described(wanted) for wanted in _alternatives(kind))}."
     )
+
+
+def _shown(value: Any) -> str:
+    """Return a value as JSON, a long one shortened."""
+    text = json.dumps(value)
+    return text if len(text) <= SHOWN else text[: SHOWN - 3] + "..."
 
 
 def _fits(value: Any, kind: type) -> bool:

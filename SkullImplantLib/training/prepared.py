@@ -23,6 +23,7 @@ from ..cases.defects import USUAL_CM2, cut_defect, index_to_standard, vault_of
 from ..cases.mask_flaws import NO_FLAWS, DegradationOptions, degrade, thickness_change_mm
 from ..cases.outlines import Vault
 from ..cases.skull_folder import SkullFile
+from ..core.archives import read_archive
 from ..core.checksums import sha256_of
 from ..core.distances import depth_mm as depth_within
 from ..core.files import atomic_path
@@ -294,29 +295,29 @@ def _steps(lengths_mm: NDArray[np.floating]) -> NDArray[np.int8]:
 def load_case(path: Path) -> TrainingCase:
     """Read a case that `prepare_cases` wrote; raises `SkullImplantError` where it is damaged."""
     try:
-        with np.load(path, allow_pickle=False) as data:
+        data = read_archive(path)
 
-            def share(name: str) -> Singles:
-                kept: Singles = data[name].astype(np.float32)
-                return kept / np.float32(255.0)
+        def share(name: str) -> Singles:
+            kept: Singles = data[name].astype(np.float32)
+            return kept / np.float32(255.0)
 
-            def length(name: str) -> Singles:
-                kept: Singles = data[name].astype(np.float32)
-                return kept * np.float32(STEP_MM)
+        def length(name: str) -> Singles:
+            kept: Singles = data[name].astype(np.float32)
+            return kept * np.float32(STEP_MM)
 
-            z, y, x = data["low_mm"].tolist()
-            view = View(
-                skull=share("skull"),
-                mirror=share("mirror"),
-                depth_mm=length("prior"),
-                hole=data["hole"],
-                opposite_hole=data["opposite_hole"],
-                deviation_mm=length("deviation"),
-                spacing_mm=float(data["spacing_mm"]),
-                low_mm=(z, y, x),
-            )
-            return TrainingCase(path.stem, view, share("target"), length("depth"))
-    except (OSError, KeyError, ValueError, EOFError) as error:
+        z, y, x = data["low_mm"].tolist()
+        view = View(
+            skull=share("skull"),
+            mirror=share("mirror"),
+            depth_mm=length("prior"),
+            hole=data["hole"],
+            opposite_hole=data["opposite_hole"],
+            deviation_mm=length("deviation"),
+            spacing_mm=float(data["spacing_mm"]),
+            low_mm=(z, y, x),
+        )
+        return TrainingCase(path.stem, view, share("target"), length("depth"))
+    except (OSError, KeyError, ValueError, TypeError) as error:
         raise SkullImplantError(
             f"The training case {path.name} is damaged; delete it and train again."
         ) from error

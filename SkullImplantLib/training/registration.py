@@ -14,6 +14,7 @@ import numpy as np
 import SimpleITK as sitk
 from numpy.typing import NDArray
 
+from ..core.archives import read_archive
 from ..core.files import atomic_path
 from ..core.progress import Progress, silent
 from ..errors import SkullImplantError
@@ -75,10 +76,9 @@ def prepare_fields(
 
 def _load(path: Path) -> Field:
     try:
-        with np.load(path, allow_pickle=False) as data:
-            field: Field = data["field"]
-            return field
-    except (OSError, KeyError, ValueError, EOFError) as error:
+        field: Field = read_archive(path)["field"]
+        return field
+    except (OSError, KeyError, ValueError) as error:
         raise SkullImplantError(
             f"The displacement {path.name} is damaged; delete it and train again."
         ) from error

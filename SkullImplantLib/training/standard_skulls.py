@@ -19,6 +19,7 @@ from torch.nn.functional import grid_sample
 from ..cases.defects import cut_defect, index_to_standard, vault_of
 from ..cases.outlines import Vault
 from ..cases.skull_folder import SkullFile
+from ..core.archives import read_archive
 from ..core.blocks import mean_per_block
 from ..core.checksums import sha256_of
 from ..core.distances import depth_mm
@@ -129,12 +130,12 @@ def load_standard_skull(path: Path, name: str, spacing_mm: float) -> StandardSku
     Raises `SkullImplantError` where it is damaged.
     """
     try:
-        with np.load(path, allow_pickle=False) as data:
-            kept, depth, regions = data["share"], data["depth"], data["regions"]
-            factor = round(spacing_mm / 2 / _kept_mm(spacing_mm))
-            halves = mean_per_block(kept, (factor,) * 3) if factor > 1 else kept
-            return StandardSkull(name, share_lattice(halves), depth, regions)
-    except (OSError, KeyError, ValueError, EOFError) as error:
+        data = read_archive(path)
+        kept, depth, regions = data["share"], data["depth"], data["regions"]
+        factor = round(spacing_mm / 2 / _kept_mm(spacing_mm))
+        halves = mean_per_block(kept, (factor,) * 3) if factor > 1 else kept
+        return StandardSkull(name, share_lattice(halves), depth, regions)
+    except (OSError, KeyError, ValueError) as error:
         raise SkullImplantError(
             f"The skull in standard pose {path.name} is damaged; delete it and train again."
         ) from error

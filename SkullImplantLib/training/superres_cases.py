@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..cases.skull_folder import SkullFile
+from ..core.archives import read_archive
 from ..core.distances import between_voxels_mm
 from ..core.files import atomic_path
 from ..core.images import array_of, bounding_box
@@ -79,10 +80,10 @@ def solid_skulls(
         if not path.exists():
             _keep(skull, path)
         try:
-            with np.load(path, allow_pickle=False) as kept:
-                z, y, x = kept["spacing_mm"].tolist()
-                solid.append(SolidSkull(skull.name, kept["depth"], (z, y, x), kept["surface"]))
-        except (OSError, KeyError, ValueError, EOFError) as error:
+            kept = read_archive(path)
+            z, y, x = kept["spacing_mm"].tolist()
+            solid.append(SolidSkull(skull.name, kept["depth"], (z, y, x), kept["surface"]))
+        except (OSError, KeyError, ValueError, TypeError) as error:
             raise SkullImplantError(
                 f"The prepared skull {path.name} is damaged; delete it and train again."
             ) from error
