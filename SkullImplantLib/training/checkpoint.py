@@ -1,6 +1,8 @@
 """A training run on disk: network, optimiser and progress in one pickle-free `.npz` file."""
 
 import json
+import os
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -8,11 +10,13 @@ from typing import Any
 import numpy as np
 import torch
 
-from ..core.archives import parsed, read_archive
+from ..core.archives import Damaged, parsed, read_archive
 from ..core.files import atomic_path
 from ..errors import Remedy, SkullImplantError
 
 HEADER = "header"
+# The one before stays, in case that the disk damages the last.
+CHECKPOINT, CHECKPOINT_BEFORE = "checkpoint.npz", "checkpoint-before.npz"
 
 
 @dataclass(frozen=True)
@@ -27,8 +31,8 @@ class Checkpoint:
     progress: dict[str, Any]
 
 
-def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
-    """Write `checkpoint`, whole or not at all."""
+def save_checkpoint(folder: Path, checkpoint: Checkpoint) -> None:
+    """Write a run's checkpoint, whole or not at all; the one before stays beside it."""
     arrays = {f"network/{k}": v.cpu().numpy() for k, v in checkpoint.network.items()}
     arrays |= {f"average/{k}": v.cpu().numpy() for k, v in checkpoint.average.items()}
     for index, moments in checkpoint.optimiser["state"].items():
@@ -38,12 +42,38 @@ def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
         "groups": checkpoint.optimiser["param_groups"],
     }
     arrays[HEADER] = np.frombuffer(json.dumps(header).encode(), np.uint8)
+    path = folder / CHECKPOINT
     with atomic_path(path) as temporary:
         np.savez(temporary, **arrays)  # type: ignore[arg-type]
+        if path.exists():
+            os.replace(path, folder / CHECKPOINT_BEFORE)
+
+
+def resume_from(folder: Path, restore: Callable[[Checkpoint], None]) -> None:
+    """Let `restore` take up a run where its last checkpoint stands, if there is any.
+
+    Raises `SkullImplantError` where that is damaged, and says if there is one before.
+    """
+    path = folder / CHECKPOINT
+    if not path.exists():
+        path = folder / CHECKPOINT_BEFORE
+    if not path.exists():
+        return
+    try:
+        restore(load_checkpoint(path))
+    except (Damaged, KeyError, RuntimeError, TypeError, ValueError, AttributeError) as error:
+        if path.name == CHECKPOINT and (folder / CHECKPOINT_BEFORE).exists():
+            raise SkullImplantError(
+                f"The checkpoint {CHECKPOINT} is damaged; take it away to resume from the one "
+                f"before, {CHECKPOINT_BEFORE}."
+            ) from error
+        raise SkullImplantError(
+            f"The checkpoint {path.name} is damaged.", Remedy.TRAIN_ANEW
+        ) from error
 
 
 def load_checkpoint(path: Path) -> Checkpoint:
-    """Read a checkpoint; raises `SkullImplantError` where the file is damaged."""
+    """Read a checkpoint; raises `Damaged` where the file is."""
     states: dict[str, dict[str, torch.Tensor]] = {"network": {}, "average": {}}
     moments: dict[int, dict[str, torch.Tensor]] = {}
     try:
@@ -61,6 +91,4 @@ def load_checkpoint(path: Path) -> Checkpoint:
         optimiser = {"state": moments, "param_groups": header["groups"]}
         return Checkpoint(**states, optimiser=optimiser, progress=header["progress"])
     except (OSError, KeyError, ValueError, TypeError, AttributeError, OverflowError) as error:
-        raise SkullImplantError(
-            f"The checkpoint {path.name} is damaged.", Remedy.TRAIN_ANEW
-        ) from error
+        raise Damaged(str(error)) from error

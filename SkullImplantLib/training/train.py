@@ -29,7 +29,7 @@ from ..networks.weights import load_weights, save_weights
 from ..sparse.packing import packed_rows
 from .average import RunningAverage
 from .case_source import CaseSource, checked_shapes, source_of
-from .checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+from .checkpoint import Checkpoint, resume_from, save_checkpoint
 from .configuration import FILE_NAME, write_configuration
 from .learning_curve import draw_learning_curve
 from .log import LogRow, read_log, write_log
@@ -90,8 +90,8 @@ def train(
     source = source_of(learning, held_back, where, task.region, options, preparing)
     run = _Run(task, source, folder, options)
     run.started_from = started_from
-    if resume and run.checkpoint_path.exists():
-        run.restore(load_checkpoint(run.checkpoint_path))
+    if resume:
+        resume_from(folder, run.restore)
     write_configuration(folder / FILE_NAME, options)
     run.go(part(progress, 0.4, 1.0), [s.name for s in learning], [s.name for s in held_back])
     return run.weights_path
@@ -156,7 +156,6 @@ class _Run:
     ) -> None:
         self.task, self.source = task, source
         self.folder, self.options = folder, options
-        self.checkpoint_path = folder / "checkpoint.npz"
         self.weights_path = folder / "weights.npz"
         self.optimiser = torch.optim.Adam(
             task.network.parameters(), lr=options.learning_rate, amsgrad=True
@@ -269,7 +268,7 @@ class _Run:
             "precision": self.precision.state(),
         }
         save_checkpoint(
-            self.checkpoint_path,
+            self.folder,
             Checkpoint(
                 self.task.network.state_dict(),
                 self.average.state,

@@ -22,7 +22,7 @@ from ..networks.superres import FEATURES, TASK, logits_by_network, rearranged_by
 from ..networks.weights import load_weights, save_weights
 from ..sparse import Sites
 from .average import RunningAverage
-from .checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+from .checkpoint import Checkpoint, resume_from, save_checkpoint
 from .configuration import FILE_NAME, write_configuration
 from .learning_curve import draw_learning_curve
 from .log import LogRow, read_log, write_log
@@ -68,8 +68,8 @@ def train_superres(
     solid = solid_skulls(learning, where, part(progress, 0.0, 0.1))
     checked = solid_skulls(held_back, where, part(progress, 0.1, 0.15)) if held_back else []
     run = _Run(folder, options, solid, checked)
-    if resume and run.checkpoint_path.exists():
-        run.restore(load_checkpoint(run.checkpoint_path))
+    if resume:
+        resume_from(folder, run.restore)
     write_configuration(folder / FILE_NAME, options)
     run.go(part(progress, 0.15, 1.0))
     return run.weights_path
@@ -87,7 +87,7 @@ class _Run:
     ) -> None:
         self.folder, self.options = folder, options
         self.skulls, self.held_back = skulls, held_back
-        self.checkpoint_path, self.weights_path = folder / "checkpoint.npz", folder / "weights.npz"
+        self.weights_path = folder / "weights.npz"
         self.device = torch.device(options.device)
         self.configuration = named_configuration(
             SUPERRES_NETWORKS[options.network],
@@ -213,7 +213,7 @@ class _Run:
             "precision": self.precision.state(),
         }
         save_checkpoint(
-            self.checkpoint_path,
+            self.folder,
             Checkpoint(
                 self.network.state_dict(), self.average.state, self.optimiser.state_dict(), progress
             ),

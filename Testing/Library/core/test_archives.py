@@ -5,6 +5,7 @@ import json
 import shutil
 import zipfile
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,7 @@ from SkullImplantLib.geometry.shape_statistics import read_population
 from SkullImplantLib.networks.autoencoder import Configuration
 from SkullImplantLib.networks.refiner import RefinerConfiguration, SparseRefiner
 from SkullImplantLib.networks.weights import load_weights, save_weights
-from SkullImplantLib.training.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+from SkullImplantLib.training.checkpoint import Checkpoint, resume_from, save_checkpoint
 from SkullImplantLib.training.configuration import read_configuration, write_configuration
 from SkullImplantLib.training.training_options import TrainOptions
 from SkullImplantLib.update import read_account
@@ -35,6 +36,10 @@ def account(path: Path) -> Any:
     return read_account(path.parent)
 
 
+def checkpoint(path: Path) -> Any:
+    return resume_from(path.parent, lambda _: None)
+
+
 @pytest.fixture(scope="module")
 def kept(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[Path, Reader]]:
     """A good file of each kind, and what reads it."""
@@ -44,16 +49,14 @@ def kept(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[Path, Read
     weights = folder / "weights.npz"
     save_weights(weights, RefinerConfiguration(4, (4, 6)), state, {"spacing_mm": 1.5})
     optimiser = torch.optim.Adam(network.parameters()).state_dict()
-    save_checkpoint(
-        folder / "checkpoint.npz", Checkpoint(state, state, optimiser, {"iteration": 3})
-    )
+    save_checkpoint(folder, Checkpoint(state, state, optimiser, {"iteration": 3}))
     write_configuration(folder / "configuration.json", TrainOptions())
     shutil.copy(RESOURCES / "confidence-prior.json", folder / "confidence.json")
     told = {"schema_version": 2, "version": "0.1.0", "notes": [], "checks": [], "parameters": {}}
     (folder / "design.json").write_text(json.dumps(told))
     return {
         "weights": (weights, load_weights),
-        "checkpoint": (folder / "checkpoint.npz", load_checkpoint),
+        "checkpoint": (folder / "checkpoint.npz", checkpoint),
         "configuration": (folder / "configuration.json", read_configuration),
         "trials": (folder / "confidence.json", read_trials),
         "design": (folder / "design.json", account),
@@ -197,3 +200,24 @@ def test_other_shape_statistics_are_told(tmp_path: Path, change: str) -> None:
         return
     with pytest.raises(SkullImplantError, match="missing or damaged"):
         read_population(path)
+
+
+def test_the_checkpoint_before_a_damaged_one_is_offered(kept, tmp_path: Path) -> None:
+    good, _ = kept["checkpoint"]
+    taken: list[Checkpoint] = []
+    resume_from(good.parent, taken.append)
+    for iteration in (4, 5):
+        save_checkpoint(tmp_path, replace(taken[0], progress={"iteration": iteration}))
+    last = tmp_path / "checkpoint.npz"
+    content = last.read_bytes()
+    last.write_bytes(content[: len(content) // 2])
+    with pytest.raises(
+        SkullImplantError, match=r"take it away to resume .* checkpoint-before\.npz"
+    ):
+        resume_from(tmp_path, taken.append)
+    last.unlink()
+    resume_from(tmp_path, taken.append)
+    assert taken[-1].progress == {"iteration": 4}
+    # What is whole and of another network is damaged to the run that it does not fit.
+    with pytest.raises(SkullImplantError, match="is damaged"):
+        resume_from(tmp_path, lambda found: found.progress["best"])
