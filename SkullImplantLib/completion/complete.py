@@ -145,12 +145,12 @@ def complete(
     if choice.model == MIRROR:
         return Completed(_mirrored(skull, prior), hole, MIRRORED)
     if choice.weights is None:
-        found = Completed(_by_prior(prior), hole, GEOMETRY)
+        found = Completed(depth_by_prior(prior), hole, GEOMETRY)
     else:
         found = _by_network(skull, prior, hole, choice, choice.weights, part(progress, 0.0, 0.5))
         assert found.departure is not None
         if not is_trusted(found.departure, prior):
-            found = replace(found, depth_mm=_by_prior(prior), source=GEOMETRY)
+            found = replace(found, depth_mm=depth_by_prior(prior), source=GEOMETRY)
         elif not _is_of_the_hole(choice.weights):
             return found  # the papers' networks see both sides themselves
     around = surroundings_of(skull, prior)
@@ -180,7 +180,7 @@ def _is_of_the_hole(weights: "Weights") -> bool:
     return is_fine(weights)
 
 
-def _by_prior(prior: Prior) -> sitk.Image:
+def depth_by_prior(prior: Prior) -> sitk.Image:
     """Return the prior's depth in mm around the hole."""
     grid = standard_grid(prior.pose, GRID_MM)
     z, y, x = bounding_box(array_of(prior.hole_on(grid)), math.ceil(AROUND_MM / GRID_MM))
