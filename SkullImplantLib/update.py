@@ -9,9 +9,9 @@ import numpy as np
 import SimpleITK as sitk
 
 from .completion.sub_voxel import sub_voxel_depth
-from .core.archives import read_json
 from .core.finer_grid import finer_grid
 from .core.images import array_of, bounding_box, crop, read_labels, read_mask, same_grid
+from .core.kept_json import read_json
 from .core.progress import Progress, part, silent
 from .core.stages import StageReport, Stages, no_report
 from .core.staging import settle

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from ..core.archives import read_json
+from ..core.kept_json import read_json
 from ..core.resources import RESOURCES
 from ..errors import SkullImplantError
 from ..geometry.prior import Prior

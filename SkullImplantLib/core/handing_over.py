@@ -10,8 +10,8 @@ import os
 from collections.abc import Collection
 from pathlib import Path
 
-from .archives import read_json
 from .files import remove_folder
+from .kept_json import read_json
 
 READY_PREFIX = ".skull-implant-ready-"
 PLAN = "plan.json"

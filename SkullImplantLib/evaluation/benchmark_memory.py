@@ -17,8 +17,8 @@ from typing import Any
 
 import torch
 
-from ..core.archives import read_json
 from ..core.files import atomic_path
+from ..core.kept_json import read_json
 from ..core.memory import BYTES_PER_GIB
 from ..core.stages import StageReport, no_report
 from ..errors import SkullImplantError

@@ -14,10 +14,10 @@ import SimpleITK as sitk
 from .. import __version__
 from ..completion.complete import find_weights
 from ..completion.trust import judged_by, shipped_trials
-from ..core.archives import read_json
 from ..core.checksums import sha256_of
 from ..core.files import atomic_path
 from ..core.images import array_of, bounding_box, crop, write_image
+from ..core.kept_json import read_json
 from ..core.stages import StageReport, no_report
 from ..design import design_implant
 from ..errors import DiskError, NoPlaceForDefect, OutOfMemory, Remedy, SkullImplantError

@@ -18,9 +18,10 @@ import torch
 
 from .. import models, sparse
 from ..core import resources
-from ..core.archives import parsed, read_archive
+from ..core.archives import read_archive
 from ..core.checksums import sha256_of, verify_checksum
 from ..core.files import atomic_path
+from ..core.kept_json import parsed
 from ..errors import Remedy, SkullImplantError
 from .autoencoder import Configuration, SparseAutoEncoder
 from .refiner import RefinerConfiguration, SparseRefiner

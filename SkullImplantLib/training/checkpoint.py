@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 import torch
 
-from ..core.archives import Damaged, parsed, read_archive
+from ..core.archives import read_archive
 from ..core.files import atomic_path
+from ..core.kept_json import Damaged, parsed
 from ..errors import Remedy, SkullImplantError
 
 HEADER = "header"

@@ -33,8 +33,8 @@ from ..completion.trust import (
     is_networked,
     unlike_the_trials,
 )
-from ..core.archives import read_json
 from ..core.files import atomic_path
+from ..core.kept_json import read_json
 from ..errors import SkullImplantError
 
 # What the error is fitted by: few, each of which grows with it.

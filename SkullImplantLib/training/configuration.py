@@ -11,8 +11,8 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
-from ..core.archives import read_json
 from ..core.files import atomic_path
+from ..core.kept_json import read_json
 from ..errors import SkullImplantError
 from .training_options import TrainOptions
 

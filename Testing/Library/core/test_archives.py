@@ -16,7 +16,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from SkullImplantLib.completion.trust import read_trials
-from SkullImplantLib.core.archives import Damaged, parsed, read_archive
+from SkullImplantLib.core.archives import read_archive
+from SkullImplantLib.core.kept_json import Damaged, parsed
 from SkullImplantLib.core.resources import RESOURCES
 from SkullImplantLib.errors import SkullImplantError
 from SkullImplantLib.geometry.shape_statistics import read_population
