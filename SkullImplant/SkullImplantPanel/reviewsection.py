@@ -1,5 +1,6 @@
 """The section Review: the numbers, checks and notes of a result, and what can be done with it."""
 
+from html import escape
 from typing import TYPE_CHECKING, Any
 
 import slicer
@@ -7,7 +8,7 @@ from slicer.i18n import tr as _
 
 from . import review
 from .checkstable import ChecksTable
-from .colors import LOOK_COLORS, readableColor
+from .colors import BAD_COLORS, GOOD_COLORS, LOOK_COLORS, readableColor
 from .parameters import SkullImplantParameterNode
 from .placemarker import PlaceMarker
 from .results import (
@@ -25,6 +26,9 @@ from .widgets import Widgets
 
 if TYPE_CHECKING:
     from .logic import SkullImplantLogic
+
+# A flagged design's first note begins so, as the command line and the report have it.
+FLAG_WORDS = "Look twice"
 
 
 class ReviewSection:
@@ -66,6 +70,7 @@ class ReviewSection:
             ui.implantLabel.text = _("No implant has been designed yet.") if segmentation is None else _(
                 "A part of this result was removed from the scene; generate the implant again.")
             ui.notesLabel.text, ui.notesLabel.visible = "", False
+            ui.expectationLabel.visible = False
             self._shownDesign = None
             return
         # Only when it has changed: the opacity may be set elsewhere, too.
@@ -104,9 +109,28 @@ class ReviewSection:
                 way = _("It comes out {angle:.0f}° off its normal; the way in costs {lost:.1f} %")
             self._summary += "<br>" + way.format(
                 number=told["label"], angle=told["insertion_off_normal_deg"], lost=told["insertion_lost_percent"])
-        self.ui.notesLabel.text = "\n".join(design["notes"])
-        self.ui.notesLabel.visible = bool(design["notes"])
+        self._showExpectation(design.get("confidence"))
+        # What the flag says stands above, with all its reasons.
+        notes = [note for note in design["notes"] if not note.startswith(FLAG_WORDS)]
+        self.ui.notesLabel.text = "\n".join(notes)
+        self.ui.notesLabel.visible = bool(notes)
         self._checks.show(checks)
+
+    def _showExpectation(self, confidence: dict[str, Any] | None) -> None:
+        """Show how far the design may be off, as ``design.json`` has it; an edited implant's is not known."""
+        label = self.ui.expectationLabel
+        if confidence is None:
+            colors, text = LOOK_COLORS, _("⚠ The implant was edited by hand: how far it may be off is not known.")
+        elif confidence["flagged"]:
+            head = _("⚠ {words}: the error may be about {error:.1f} mm.").format(
+                words=FLAG_WORDS, error=confidence["expected_hd95_mm"])
+            reasons = "".join(f"<br>{escape(reason)}" for reason in confidence["reasons"])
+            colors, text = BAD_COLORS, f"<b>{escape(head)}</b>{reasons}"
+        else:
+            colors, text = GOOD_COLORS, _("✔ The error is expected to be about {error:.1f} mm.").format(
+                error=confidence["expected_hd95_mm"])
+        label.text = f'<font color="{readableColor(label, colors)}">{text}</font>'
+        label.visible = True
 
     def onShow(self, check: dict[str, Any]) -> None:
         """Put all views on the place of a check."""

@@ -62,6 +62,7 @@ class Widgets(Protocol):
     reviewCollapsibleButton: ctk.ctkCollapsibleButton
     resultLabel: qt.QLabel
     resultSelector: slicer.qMRMLNodeComboBox
+    expectationLabel: qt.QLabel
     implantLabel: qt.QLabel
     checksTable: qt.QTableWidget
     notesLabel: qt.QLabel

@@ -212,7 +212,43 @@ def test_review_shows_the_numbers_and_a_sign_for_each_check(reviewed, small_resu
         assert table.item(row, 1).text().lower() == check["name"]
         assert check["sentence"] in table.item(row, 1).toolTip()
     for note in design["notes"]:
-        assert note in ui.notesLabel.text
+        assert note in ui.notesLabel.text or note.startswith("Look twice")
+
+
+@pytest.mark.parametrize("state", ["expected", "flagged", "edited"])
+def test_how_far_the_design_may_be_off_stands_first(reviewed, state):
+    from SkullImplantPanel import results
+
+    parameters, ui = reviewed._parameterNode, reviewed.ui
+    nodes = results.nodesOfResult(parameters.resultSegmentation)
+    design = results.designOf(nodes)
+    confidence = {
+        "expected_hd95_mm": 2.34,
+        "flagged": state == "flagged",
+        "source": "prior",
+        "features": {},
+        "reasons": ["The brow <is> unlike.", "The hole is large."] if state == "flagged" else [],
+    }
+    design["notes"] = ["Look twice, the error may be about 2 mm: the brow", "Another note."]
+    design["confidence"] = confidence
+    if state == "edited":
+        del design["confidence"]
+    nodes.design.SetText(json.dumps(design))
+    parameters.skullOpacity = 0.5  # any change shows all anew
+    text = ui.expectationLabel.text
+    told = {
+        "expected": "✔ The error is expected to be about 2.3 mm.",
+        "edited": "how far it may be off is not known",
+        "flagged": "⚠ Look twice: the error may be about 2.3 mm.",
+    }
+    assert told[state] in text and not ui.expectationLabel.isHidden()
+    assert ("The brow &lt;is&gt; unlike.<br>The hole is large." in text) == (state == "flagged")
+    assert ui.notesLabel.text == "Another note."
+    layout = ui.reviewCollapsibleButton.layout()
+    order = [
+        layout.indexOf(widget) for widget in (ui.expectationLabel, ui.implantLabel, ui.checksTable)
+    ]
+    assert order == sorted(order) and order[0] >= 0
 
 
 def test_review_says_whose_result_it_is_when_another_ct_is_chosen(reviewed, small_ct_file):
