@@ -15,7 +15,7 @@ from SkullImplantLib.core.images import array_of, crop, image_like, index_to_lps
 from SkullImplantLib.geometry import radial
 from SkullImplantLib.geometry.frame import Pose, standard_grid
 from SkullImplantLib.geometry.pose import estimate_pose
-from SkullImplantLib.geometry.prior import Prior, complete_by_prior
+from SkullImplantLib.geometry.prior import Prior, _find_holes, complete_by_prior
 from SkullImplantLib.geometry.shape_statistics import (
     OUTER,
     THICKNESS,
@@ -230,6 +230,28 @@ def test_two_holes_are_both_closed_and_twice_alike(skull, others) -> None:
     again = complete_by_prior(defective, POSE, others)
     assert prior.outer_mm.tobytes() == again.outer_mm.tobytes()
     assert prior.inner_mm.tobytes() == again.inner_mm.tobytes()
+
+
+def test_a_strip_at_the_lower_edge_beside_a_deep_hole_is_the_head_s_own_edge() -> None:
+    """Alone it is a hole, whose width nothing gainsays; narrow ones within the vault stay holes."""
+    full, outer = np.ones(radial.DISC.shape), np.full(radial.DISC.shape, 85.0)
+    bone = radial.DISC & (radial.POLAR_RAD < radial.FLOOR_RAD)
+    x, y, polar = radial.DIRECTIONS[..., 0], radial.DIRECTIONS[..., 1], radial.POLAR_RAD
+    deep = polar < 0.35
+    lower = (polar > radial.VAULT_RAD - 0.15) & (np.abs(x) < 0.4) & (y < 0.0)
+    narrow = (np.abs(polar - 0.9) < 0.07) & (y > 0.0)
+
+    def found(*missing: np.ndarray) -> list[str]:
+        gone = np.logical_or.reduce(missing)
+        holes, slivers = _find_holes(bone & ~gone, radial.DISC, full, outer)
+        assert not (holes & slivers).any()
+        return [
+            "hole" if holes[m].mean() > 0.5 else "edge" if slivers[m].any() else "" for m in missing
+        ]
+
+    assert found(deep, lower) == ["hole", "edge"]
+    assert found(lower) == ["hole"]
+    assert found(deep, narrow) == ["hole", "hole"]
 
 
 def test_defect_at_the_edge_of_the_image_is_noted(skull, others) -> None:
