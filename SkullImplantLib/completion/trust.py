@@ -54,6 +54,10 @@ CONDITIONS = {
         "cut_share", 0.0, "The defect reaches the edge of the image",
         "take a CT that shows all of it if there is one",
     ),
+    "unsupported": Condition(
+        "unsupported_share", 0.15, "The brow is built without this head's other side to show it",
+        "compare it with photographs or an earlier CT before use",
+    ),
     "orbit": Condition(
         "brow_share", 0.15, "The defect reaches the orbit or the brow",
         "compare the brow with the other side before use",

@@ -74,7 +74,13 @@ def trials() -> Trials:
         weights={"ring_error_mm": 0.2, "doubt_mm": 0.8, "departure_most_mm": 0.3},
         ranges=ranges,
         threshold_mm=3.0,
-        counts={"all": (100, 10), "flagged": (20, 10), "orbit": (16, 8), "base": (10, 0)},
+        counts={
+            "all": (100, 10),
+            "flagged": (20, 10),
+            "orbit": (16, 8),
+            "base": (10, 0),
+            "unsupported": (10, 0),
+        },
         most_departure=4.0,
     )
 
