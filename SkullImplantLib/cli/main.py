@@ -35,6 +35,7 @@ from .arguments import (
 )
 from .evaluation_arguments import add_benchmark, add_evaluate
 from .fit_arguments import add_fit
+from .printable import printable
 from .superres_arguments import add_superres
 from .terminal import JsonLines, ProgressBar, Quiet, showing_log
 from .training_arguments import add_train
@@ -330,7 +331,11 @@ def _run(options: argparse.Namespace, show: Quiet) -> int:
     module, function = VERBS[options.verb]
     result = getattr(import_module(module, __package__), function)(options, show)
     show.close()
-    _say(json.dumps(result.data, indent=2, allow_nan=False) if options.json else result.text)
+    _say(
+        json.dumps(result.data, indent=2, allow_nan=False)
+        if options.json
+        else printable(result.text)
+    )
     show.end()
     return OK
 

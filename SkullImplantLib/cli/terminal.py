@@ -10,6 +10,7 @@ from contextlib import contextmanager, suppress
 from typing import Any, TextIO
 
 from ..errors import Cancelled, SkullImplantError
+from .printable import printable
 from .wording import sentence_of
 
 BAR_CELLS = 28
@@ -77,7 +78,7 @@ class ProgressBar(Quiet):
         if self._live:
             cells = "█" * int(fraction * BAR_CELLS)
             line = f"{stage:<14} {cells:<{BAR_CELLS}} {fraction:4.0%} {seconds:6.1f} s  {message}"
-            self._put("\r\x1b[2K" + line[:118] + ("\n" if done else ""))
+            self._put("\r\x1b[2K" + printable(line)[:118] + ("\n" if done else ""))
         else:
             self._put(f"{stage:<14} {seconds:6.1f} s\n")
         if done:
@@ -148,4 +149,4 @@ class _LogLines(logging.Handler):
         self.setFormatter(logging.Formatter("%(levelname)s %(name)s: %(message)s"))
 
     def emit(self, record: logging.LogRecord) -> None:
-        self._show.log(self.format(record))
+        self._show.log(printable(self.format(record)))

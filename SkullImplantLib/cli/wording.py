@@ -1,6 +1,7 @@
 """What the remedies of the library's errors are called on the command line: by its options."""
 
 from ..errors import Remedy, SkullImplantError, with_remedy
+from .printable import printable
 
 # Each goes behind a message by `errors.with_remedy`.
 WORDS = {
@@ -30,4 +31,4 @@ WORDS = {
 
 def sentence_of(error: SkullImplantError) -> str:
     """Return an error's message and remedy as the command line says them."""
-    return with_remedy(str(error), WORDS[error.remedy] if error.remedy else None)
+    return printable(with_remedy(str(error), WORDS[error.remedy] if error.remedy else None))
