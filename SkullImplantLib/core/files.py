@@ -9,12 +9,26 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from ..errors import DiskError
+from ..errors import DiskError, SkullImplantError
 
 # Asking for the mask sets it: once, before there are threads.
 _UMASK = os.umask(0)
 os.umask(_UMASK)
 FILE_MODE = 0o666 & ~_UMASK  # of a file that anyone makes; temporary ones are the user's own alone
+
+
+def for_native(path: Path) -> str:
+    """Return a path for ITK and VTK, which take UTF-8 alone and end the process for other bytes.
+
+    Raises `SkullImplantError` where it holds such.
+    """
+    try:
+        str(path).encode("utf-8")
+    except UnicodeEncodeError as error:
+        raise SkullImplantError(
+            f"The name {path} holds bytes that are no UTF-8; rename the file or folder."
+        ) from error
+    return str(path)
 
 
 def remove_folder(path: Path, patience_s: float = 0.5) -> bool:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from ..errors import DiskError, SkullImplantError
 from .blocks import FULL, grid_of_blocks, share_per_block
-from .files import atomic_path
+from .files import atomic_path, for_native
 
 # Cosine between axes; over a head of 250 mm the points are within 0.25 mm.
 DIRECTION_TOLERANCE = 1e-3
@@ -147,7 +147,7 @@ def read_labels(path: Path) -> sitk.Image:
     if not path.is_file():
         raise SkullImplantError(f"{path} does not exist; check the path.")
     try:
-        image = sitk.ReadImage(str(path))
+        image = sitk.ReadImage(for_native(path))
     except RuntimeError as error:
         raise SkullImplantError(
             f"{path.name} cannot be read as an image; check the file."
@@ -171,7 +171,7 @@ def write_image(image: sitk.Image, path: Path) -> None:
     """
     with atomic_path(Path(path)) as temporary:
         try:
-            sitk.WriteImage(image, str(temporary), useCompression=True)
+            sitk.WriteImage(image, for_native(temporary), useCompression=True)
         except RuntimeError as error:
             raise DiskError(
                 f"Cannot write {Path(path).name}; check free space and permissions."

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from ..errors import DiskError
 from .exchange import exchanged
-from .files import remove_folder
+from .files import for_native, remove_folder
 from .folder_lock import LOCK_FILE, locked
 from .handing_over import finish_what_was_begun, hand_over, was_begun
 from .processes import is_running
@@ -31,6 +31,7 @@ def staged_folder(folder: Path, belonging: Collection[str] = ()) -> Iterator[Pat
     file, or where another process writes into it.
     """
     folder = Path(os.path.realpath(folder))
+    for_native(folder)
     made = _make(folder)
     try:
         with ExitStack() as held:

@@ -10,7 +10,7 @@ import numpy as np
 from vtkmodules.vtkCommonDataModel import vtkPolyData
 from vtkmodules.vtkIOGeometry import vtkSTLReader
 
-from ..core.files import atomic_path
+from ..core.files import atomic_path, for_native
 from ..errors import SkullImplantError
 from ..implant.meshes import arrays_of, facet_vectors
 
@@ -55,6 +55,6 @@ def read_stl(path: Path) -> vtkPolyData:
             f"{path.name} is missing, damaged or of another program; design or update again."
         )
     reader = vtkSTLReader()
-    reader.SetFileName(str(path))
+    reader.SetFileName(for_native(path))
     reader.Update()
     return reader.GetOutput()

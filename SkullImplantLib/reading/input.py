@@ -16,6 +16,7 @@ from typing import Literal
 import numpy as np
 import SimpleITK as sitk
 
+from ..core.files import for_native
 from ..core.images import array_of, image_like, index_to_lps_mm, straighten_axes
 from ..core.progress import Progress, part, silent
 from ..errors import Remedy, SkullImplantError
@@ -80,6 +81,7 @@ def read_input(
     if kind not in ("auto", "ct", "skull"):
         raise ValueError(f"there is no kind of input {kind!r}")
     path = Path(path)
+    for_native(path)
     try:
         with _warnings_off():
             if path.is_dir():

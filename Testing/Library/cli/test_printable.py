@@ -31,5 +31,14 @@ def test_a_name_is_told_without_its_codes(
     for given_name in (name, f"{name}.nrrd"):
         assert main(["design", str(tmp_path / given_name), "-o", str(tmp_path / "o")]) == 2
         told = capsys.readouterr()
-        assert told.out == "" and "does not exist" in told.err
+        assert told.out == ""
+        assert ("no UTF-8" if "\udce9" in name else "does not exist") in told.err
         assert not any(category(c) in ("Cc", "Cs") for c in told.err.replace("\n", ""))
+
+
+def test_a_folder_that_native_code_cannot_name_is_told_before_it_is_made(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["sample", "-o", str(tmp_path / "o\udce9ut")]) == 2
+    assert "holds bytes that are no UTF-8; rename" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
