@@ -1,9 +1,10 @@
 """What completes the skull: the models by name, and what each needs to run. Nothing heavy here."""
 
 import re
+from importlib.util import find_spec
 
 from .core import resources
-from .errors import Remedy, SkullImplantError
+from .errors import OutOfMemory, Remedy, SkullImplantError
 
 # The completion by geometry alone: no weights, no torch.
 PRIOR = "prior"
@@ -44,12 +45,27 @@ def chosen_model(name: str) -> str:
 
 
 def torch_version() -> str | None:
-    """Return the version of the PyTorch that can be imported, None where there is none."""
+    """Return the version of the PyTorch that can be imported, None where there is none.
+
+    Raises `OutOfMemory` where it does not load for want of memory.
+    """
     try:
         import torch
-    except (ImportError, OSError):  # not there, or a library of it does not load
+    except (ImportError, OSError, MemoryError) as error:  # not there, or it does not load
+        if isinstance(error, MemoryError) or "allocate memory" in str(error).lower():
+            raise OutOfMemory(
+                "Not enough memory to load PyTorch; close other programs, or use the model 'prior'."
+            ) from error
         return None
     return str(torch.__version__)
+
+
+def is_torch_there() -> bool:
+    """Say whether PyTorch is installed, whole or not."""
+    try:
+        return find_spec("torch") is not None
+    except (ImportError, ValueError):
+        return False
 
 
 def is_torch_new_enough(version: str) -> bool:
@@ -68,6 +84,11 @@ def require_torch(asking: str, remedy: Remedy | None = Remedy.USE_PRIOR) -> None
     the prior.
     """
     version = torch_version()
+    if version is None and is_torch_there():
+        raise SkullImplantError(
+            f"{asking} needs PyTorch, which is installed and cannot be loaded; install it again.",
+            remedy,
+        )
     if version is None:
         raise SkullImplantError(
             f"{asking} needs PyTorch, which is not installed; install it.", remedy

@@ -1,6 +1,7 @@
 """What needs no network runs where PyTorch is not installed, and what needs one says so."""
 
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -123,3 +124,30 @@ def test_the_shipped_networks_are_listed() -> None:
 def test_auto_is_the_prior_and_any_other_name_itself() -> None:
     assert models.chosen_model("auto") == "prior"
     assert models.chosen_model("mine.npz") == "mine.npz"
+
+
+@pytest.mark.parametrize(
+    ("fails", "said"),
+    [
+        (
+            "ImportError('libtorch.so: no such file')",
+            "cannot be loaded; install",
+        ),
+        (
+            "ImportError('libtorch.so: Cannot allocate memory')",
+            "Not enough memory",
+        ),
+        ("MemoryError()", "Not enough memory"),
+    ],
+)
+def test_a_torch_that_does_not_load_is_told_by_its_reason(
+    tmp_path: Path, fails: str, said: str
+) -> None:
+    (tmp_path / "torch").mkdir()
+    (tmp_path / "torch" / "__init__.py").write_text(f"raise {fails}\n")
+    code = "from SkullImplantLib.models import require_torch; require_torch('This')"
+    environment = {**os.environ, "PYTHONPATH": f"{tmp_path}{os.pathsep}{Path.cwd()}"}
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 1 and said in done.stderr.splitlines()[-1]
