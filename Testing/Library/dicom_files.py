@@ -97,12 +97,13 @@ def write_slices(
     spacing_mm = ct.GetSpacing()
     size = [ct.GetSize()[0], int(np.ceil(ct.GetSize()[1] / np.cos(tilt))), 1]
     direction = np.column_stack([row, column, normal]).ravel().tolist()
+    coefficients = sitk.BSplineDecomposition(sitk.Cast(ct, sitk.sitkFloat32))
     corners_mm = [np.add(ct.GetOrigin(), (0.0, 0.0, place)) for place in places_mm]
     planes = [
         sitk.GetArrayFromImage(
             sitk.Resample(
-                ct, size, sitk.Transform(), sitk.sitkBSpline, corner.tolist(), spacing_mm,
-                direction, -1000.0, ct.GetPixelID(),
+                coefficients, size, sitk.Transform(), sitk.sitkBSplineResampler, corner.tolist(),
+                spacing_mm, direction, -1000.0,
             )
         )[0]
         for corner in corners_mm
