@@ -201,7 +201,7 @@ def _frame(path: Path, index: int, said: _Said) -> Frame:
     }
     values: dict[str, np.ndarray] = {}
     for what, value in found.items():
-        if value is None:
+        if value is None or (what.startswith("number") and value[0] < 1):
             raise SkullImplantError(
                 f"{name} of the CT series has no usable {what} in its header; export the series "
                 "again from the scanner or archive."

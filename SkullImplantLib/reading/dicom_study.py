@@ -211,12 +211,12 @@ def _header(path: Path) -> pydicom.Dataset | None:
             )
             follows = file.read(4)
         deflated = header.file_meta.get("TransferSyntaxUID") == _DEFLATED
-        frames_in(header), image_type(header)
+        # Media directories and reports have no pixels to come to.
+        whole = follows in _PIXEL_TAGS or deflated or not is_ct(header)
+        known = _class_of(header) or header.get("Modality") or header.get("Rows")
+        frames_in(header), image_type(header), _patient(header)
     except UNREADABLE:
         return None
-    # Media directories and reports have no pixels to come to.
-    whole = follows in _PIXEL_TAGS or deflated or not is_ct(header)
-    known = _class_of(header) or header.get("Modality") or header.get("Rows")
     return header if known and whole else None
 
 
@@ -263,8 +263,11 @@ def is_multi_frame_ct(path: Path) -> bool:
 
 
 def frames_in(header: pydicom.Dataset) -> int:
-    """Return how many frames a file holds; raises `ValueError` for what is no number."""
-    return int(header.get("NumberOfFrames") or 1)
+    """Return how many frames a file holds; raises `ValueError` for what is no such number."""
+    frames = int(header.get("NumberOfFrames") or 1)
+    if frames < 1:
+        raise ValueError("a file has at least one frame")
+    return frames
 
 
 def _series(uid: str, headers: list[tuple[Path, pydicom.Dataset]]) -> DicomSeries:
@@ -277,14 +280,15 @@ def _series(uid: str, headers: list[tuple[Path, pydicom.Dataset]]) -> DicomSerie
         headers=slices,
         files=len(headers),
         localizers=len(images) - len(slices),
-        patients=frozenset(_patient(header) for _, header in slices),
+        patients=frozenset(_patient(header) for _, header in slices) - {""},
     )
 
 
 def _patient(header: pydicom.Dataset) -> str:
-    """Return who the patient is, as a digest."""
-    who = "\n".join(str(header.get(keyword) or "") for keyword in ("PatientID", "PatientName"))
-    return hashlib.sha256(who.encode("utf-8", "replace")).hexdigest()
+    """Return who the patient is, as a digest; nothing where the header does not say."""
+    names = (str(header.get(keyword) or "").strip() for keyword in ("PatientID", "PatientName"))
+    who = next((name for name in names if name), "")
+    return hashlib.sha256(who.encode("utf-8", "replace")).hexdigest() if who else ""
 
 
 def image_type(header: pydicom.Dataset) -> list[str]:
@@ -318,16 +322,19 @@ def choose_series(study: Study, uid: str | None) -> DicomSeries:
         series = wanted
     usable = [s for s in series if s.headers]
     if not usable:
-        if study.damaged:
-            raise _damage(study.damaged)
-        raise _no_ct(series)
+        possible = [
+            file
+            for file in study.damaged
+            if not series or any(file.may_belong_to(one) for one in series)
+        ]
+        raise _damage(possible) if possible else _no_ct(series)
     chosen = max(usable, key=DicomSeries.rank)
     if len(chosen.patients) > 1:
         raise SkullImplantError(
             f"The CT series mixes slices of {len(chosen.patients)} patients; separate them.",
             Remedy.OTHER_SERIES,
         )
-    if patients := frozenset[str]().union(*(s.patients for s in usable)) - chosen.patients:
+    if chosen.patients and (patients := frozenset[str]().union(*(s.patients for s in usable)) - chosen.patients):
         raise SkullImplantError(
             f"The folder holds CT series of {len(patients) + 1} patients; give the folder of one "
             "patient.",
