@@ -18,7 +18,7 @@ from ..core.progress import Progress, part, silent
 from ..errors import SkullImplantError
 from .dicom_frames import Frame, frames_of
 from .dicom_pixels import read_file, stored_values
-from .dicom_stacks import one_scan, one_stack
+from .dicom_stacks import is_axial, one_scan, one_stack
 from .dicom_study import UNREADABLE, choose_series, find_series, notes_on_choice
 from .hounsfield import OUTSIDE_HU
 from .slice_geometry import stacked
@@ -71,6 +71,8 @@ def read_series(
     notes += more
     frames, more = one_stack(frames)
     notes += more
+    if series_uid is None and not is_axial(frames[0]):
+        notes += ("The folder has no axial CT series; a reformatted one was used.",)
     pixels = _Pixels()
     frames, more = one_scan(frames, pixels.hounsfield)
     notes += more

@@ -37,7 +37,7 @@ def one_stack(frames: list[Frame]) -> tuple[list[Frame], tuple[str, ...]]:
                 break
         else:
             stacks.append([frame])
-    stacks.sort(key=lambda stack: (_is_axial(stack[0]), len(stack)), reverse=True)
+    stacks.sort(key=lambda stack: (is_axial(stack[0]), len(stack)), reverse=True)
     most = max(len(stack) for stack in stacks)
     # A lone axial picture is no stack beside a whole one.
     chosen = next(stack for stack in stacks if 2 * len(stack) > most or len(stack) == most)
@@ -79,7 +79,8 @@ def _fit(frame: Frame, other: Frame) -> bool:
     )
 
 
-def _is_axial(frame: Frame) -> bool:
+def is_axial(frame: Frame) -> bool:
+    """Say whether a slice lies across the body rather than along it."""
     return bool(abs(frame.normal[2]) >= AXIAL_COSINE)
 
 

@@ -135,10 +135,10 @@ class DicomSeries:
         return sum(frames_in(header) for _, header in self.headers)
 
     def rank(self) -> tuple[bool, bool, int, str]:
-        """Order series by fitness: axial, then primary, then by their number of slices."""
-        _, header = self.headers[0]
-        kinds = image_type(header)
-        return _is_axial(header), not kinds or "SECONDARY" not in kinds, self.slices, self.uid
+        """Order series by fitness: with axial slices, then primary, then by their number."""
+        kinds = image_type(self.headers[0][1])
+        axial = any(_is_axial(header) for _, header in self.headers)
+        return axial, not kinds or "SECONDARY" not in kinds, self.slices, self.uid
 
 
 @dataclass(frozen=True)
@@ -334,7 +334,9 @@ def choose_series(study: Study, uid: str | None) -> DicomSeries:
             f"The CT series mixes slices of {len(chosen.patients)} patients; separate them.",
             Remedy.OTHER_SERIES,
         )
-    if chosen.patients and (patients := frozenset[str]().union(*(s.patients for s in usable)) - chosen.patients):
+    if chosen.patients and (
+        patients := frozenset[str]().union(*(s.patients for s in usable)) - chosen.patients
+    ):
         raise SkullImplantError(
             f"The folder holds CT series of {len(patients) + 1} patients; give the folder of one "
             "patient.",
@@ -391,14 +393,10 @@ def notes_on_choice(chosen: DicomSeries, study: Study, given: bool) -> tuple[str
             f"The folder holds {others + 1} CT series; the one with {chosen.slices} slices "
             "was used.",
         )
-    if not chosen.rank()[0] and not given:
-        notes += ("The folder has no axial CT series; a reformatted one was used.",)
     if chosen.localizers:
         notes += (f"{chosen.localizers} localizer(s) within the CT series were left out.",)
     if study.damaged:
-        notes += (
-            f"{_files(len(study.damaged))} of other series cannot be read and were passed over.",
-        )
+        notes += (f"{_files(len(study.damaged))} of another series, passed over, cannot be read.",)
     return notes
 
 
