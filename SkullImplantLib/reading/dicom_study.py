@@ -155,14 +155,14 @@ def find_series(folder: Path, progress: Progress) -> Study:
     Media directories, under whatever name, are passed over. Raises `SkullImplantError` where there
     is no DICOM file at all.
     """
-    paths = sorted(
-        Path(where) / name
-        for where, _, names in os.walk(folder, onerror=_raise)
-        for name in names
-        if name.upper() != "DICOMDIR"
-    )
-    if folder.is_file():
-        paths = [folder]
+    paths = [folder]
+    if not folder.is_file():
+        paths = sorted(
+            Path(where) / name
+            for where, _, names in os.walk(folder, onerror=_raise)
+            for name in names
+            if name.upper() != "DICOMDIR"
+        )
     if len(paths) > MAX_FILES:
         raise SkullImplantError(
             f"The folder holds {len(paths)} files, more than a study; give the series' own folder."
@@ -334,11 +334,10 @@ def choose_series(study: Study, uid: str | None) -> DicomSeries:
             f"The CT series mixes slices of {len(chosen.patients)} patients; separate them.",
             Remedy.OTHER_SERIES,
         )
-    if chosen.patients and (
-        patients := frozenset[str]().union(*(s.patients for s in usable)) - chosen.patients
-    ):
+    patients = frozenset[str]().union(*(s.patients for s in usable))
+    if chosen.patients and len(patients) > 1:
         raise SkullImplantError(
-            f"The folder holds CT series of {len(patients) + 1} patients; give the folder of one "
+            f"The folder holds CT series of {len(patients)} patients; give the folder of one "
             "patient.",
             Remedy.OTHER_SERIES,
         )

@@ -111,7 +111,7 @@ def test_a_compression_without_decoder_is_named(tmp_path):
     decoders = pydicom.pixels.decoders.HTJ2KLosslessDecoder
     if decoders.is_available:
         pytest.skip("here is one that reads it")
-    with pytest.raises(SkullImplantError, match="High-Throughput JPEG 2000.*uncompressed"):
+    with pytest.raises(SkullImplantError, match=r"High-Throughput JPEG 2000.*uncompressed"):
         read_series(folder)
 
 
