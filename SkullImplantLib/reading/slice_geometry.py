@@ -42,12 +42,14 @@ class Stacking:
     spacing_mm: between its slices, of which there are `count`. at: for each of them the place in
     the order of the slices there are; 2.5 is half-way between the third and the fourth.
     across_mm: (slices, 2), how far each slice there is lies along its rows and columns from where
-    the first does, none where they lie straight. notes: what was done, a sentence each.
+    the first does, none where they lie straight. steps_mm: (slices - 1,), from each slice there is
+    to the next, along the normal. notes: what was done, a sentence each.
     """
 
     spacing_mm: float
     at: Floats
     across_mm: Floats
+    steps_mm: Floats
     notes: tuple[str, ...]
 
     @property
@@ -94,7 +96,7 @@ def stacked(
     even = np.linspace(0.0, along[-1], len(along))
     if np.abs(along - even).max() <= tolerance:
         spacing_mm = float(along[-1] / (len(along) - 1))
-        return Stacking(spacing_mm, np.arange(len(along), dtype=float), across_mm, notes)
+        return Stacking(spacing_mm, np.arange(len(along), dtype=float), across_mm, steps, notes)
     _check_order(numbers)
     if steps.max() > MAX_GAP_MM + tolerance:
         gap = int(steps.argmax())
@@ -128,6 +130,7 @@ def stacked(
         float(along[-1] / (len(at) - 1)),
         at,
         across_mm,
+        steps,
         (*notes, said + (coarse if steps.max() > COARSE_GAP_MM else "") + "."),
     )
 
