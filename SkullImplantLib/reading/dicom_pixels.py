@@ -39,13 +39,27 @@ _NAMES = {
 RUN_LENGTH = "1.2.840.10008.1.2.5"
 # The two bytes with which each stream of the JPEG family begins, and those it ends with.
 _STREAM_ENDS = {b"\xff\xd8": b"\xff\xd9", b"\xff\x4f": b"\xff\xd9"}
+# The tags that may follow them, (FFFC,FFFC) and (FFFA,FFFA), in either byte order.
+AFTER_PIXELS = (b"\xfc\xff\xfc\xff", b"\xff\xfc\xff\xfc", b"\xfa\xff\xfa\xff", b"\xff\xfa\xff\xfa")
 # Pixels have an even number of bytes; more than one of padding is another image than described.
 PADDING_BYTES = 1
 
 
 def read_file(data: bytes) -> Dataset:
-    """Return the data set of a DICOM file's bytes, pixels included; raises `UNREADABLE`."""
-    return pydicom.dcmread(io.BytesIO(data), force=True)
+    """Return the data set of a DICOM file's bytes, pixels included; raises `UNREADABLE`.
+
+    That is also for what follows the pixels and is neither padding nor a signature: bytes were
+    lost or doubled before it.
+    """
+    dataset = pydicom.dcmread(io.BytesIO(data), force=True)
+    deflated = dataset.file_meta.get("TransferSyntaxUID") == PLAIN[2]
+    if "PixelData" in dataset and not deflated:
+        pixels = dataset["PixelData"]
+        end = int(pixels.file_tell or 0) + len(pixels.value)
+        rest = data[end + 8 :] if pixels.is_undefined_length else data[end:]
+        if rest.strip(b"\0") and rest[:4] not in AFTER_PIXELS:
+            raise ValueError("the pixels end elsewhere than their header says")
+    return dataset
 
 
 def stored_values(dataset: Dataset, index: int, name: str) -> NDArray[Any]:

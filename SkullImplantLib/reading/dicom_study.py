@@ -6,6 +6,7 @@ serves to tell patients apart, and is kept as a digest alone.
 
 import hashlib
 import os
+import re
 import struct
 import zlib
 from collections import Counter
@@ -15,7 +16,7 @@ from typing import Any, Protocol
 
 import numpy as np
 import pydicom
-from pydicom.errors import InvalidDicomError
+from pydicom.errors import BytesLengthException, InvalidDicomError
 from pydicom.filereader import read_partial
 from pydicom.tag import BaseTag, Tag
 from pydicom.uid import UID
@@ -40,6 +41,7 @@ LOCALIZERS = {"LOCALIZER", "SCOUT", "TOPOGRAM"}
 # The first elements of pixel data: (7FE0,0008), (7FE0,0009), (7FE0,0010), either byte order.
 _PIXEL_TAGS = {b"\xe0\x7f%c\x00" % low for low in (8, 9, 16)}
 _PIXEL_TAGS |= {b"\x7f\xe0\x00%c" % low for low in (8, 9, 16)}
+_MODALITY = re.compile("[A-Z]{2,16}")
 _MEDIA_DIRECTORY = "1.2.840.10008.1.3.10"
 _DEFLATED = "1.2.840.10008.1.2.1.99"
 # What a disk leaves of a lost file is nothing, or zeros where its head was.
@@ -85,6 +87,7 @@ _SERIES_UID = Tag("SeriesInstanceUID")
 # What pydicom raises at headers that are damaged or against the standard.
 UNREADABLE = (
     InvalidDicomError,
+    BytesLengthException,
     EOFError,
     ValueError,
     KeyError,
@@ -212,12 +215,13 @@ def _header(path: Path) -> pydicom.Dataset | None:
             follows = file.read(4)
         deflated = header.file_meta.get("TransferSyntaxUID") == _DEFLATED
         # Media directories and reports have no pixels to come to.
-        whole = follows in _PIXEL_TAGS or deflated or not is_ct(header)
-        known = _class_of(header) or header.get("Modality") or header.get("Rows")
+        other = UID(_class_of(header)).type == "SOP Class" and not is_ct(header)
+        other = other or str(header.get("Modality") or "CT") != "CT"
+        whole = follows in _PIXEL_TAGS or deflated or other
         frames_in(header), image_type(header), _patient(header)
     except UNREADABLE:
         return None
-    return header if known and whole else None
+    return header if whole else None
 
 
 def _damaged(path: Path) -> DamagedFile:
@@ -249,11 +253,14 @@ def _class_of(header: pydicom.Dataset) -> str:
 
 
 def is_ct(header: pydicom.Dataset) -> bool:
-    """Say whether a header is of a CT image; of class and modality one may have been removed."""
-    sop_class, modality = _class_of(header), str(header.get("Modality") or "")
-    if not sop_class:
-        return modality == "CT"
-    return sop_class in (CT_IMAGE, *MULTI_FRAME_CT) and modality in ("CT", "")
+    """Say whether a header is of a CT image.
+
+    Of class and modality one may have been removed, or be damaged.
+    """
+    sop_class, modality = UID(_class_of(header)), str(header.get("Modality") or "")
+    if sop_class in (CT_IMAGE, *MULTI_FRAME_CT):
+        return modality == "CT" or not _MODALITY.fullmatch(modality)
+    return modality == "CT" and sop_class.type != "SOP Class" and bool(header.get("Rows"))
 
 
 def is_multi_frame_ct(path: Path) -> bool:
