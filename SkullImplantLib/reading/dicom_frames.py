@@ -103,7 +103,11 @@ class _Said:
 
 def _groups(layer: pydicom.Dataset) -> Iterator[pydicom.Dataset]:
     """Yield the items of a functional group's sequences, of one item each."""
-    for element in layer:
+    for tag in layer.keys():  # noqa: SIM118 - its elements would be read at once
+        try:
+            element = layer[tag]
+        except UNREADABLE:
+            continue
         if element.VR == "SQ" and len(element.value) == 1 and element.keyword not in _PER_SLICE:
             yield element.value[0]
 
