@@ -16,10 +16,11 @@ from pydicom.dataset import Dataset
 
 from ..core.progress import Progress, part, silent
 from ..errors import SkullImplantError
+from .dicom_choice import choose_series, notes_on_choice
 from .dicom_frames import Frame, frames_of
 from .dicom_pixels import read_file, stored_values
 from .dicom_stacks import is_axial, one_scan, one_stack
-from .dicom_study import UNREADABLE, choose_series, find_series, notes_on_choice
+from .dicom_study import UNREADABLE, find_series
 from .hounsfield import OUTSIDE_HU
 from .slice_geometry import stacked
 from .slice_resampling import restacked

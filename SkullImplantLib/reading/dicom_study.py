@@ -1,4 +1,4 @@
-"""What lies in a folder of DICOM files: its series, and which of them is the CT to use.
+"""What lies in a folder of DICOM files: its series, and what of it is damaged.
 
 Headers only, read with pydicom, and of these only the elements named here. Who the patient is
 serves to tell patients apart, and is kept as a digest alone.
@@ -9,7 +9,6 @@ import os
 import re
 import struct
 import zlib
-from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -22,17 +21,13 @@ from pydicom.tag import BaseTag, Tag
 from pydicom.uid import UID
 
 from ..core.progress import Progress
-from ..errors import Remedy, SkullImplantError
+from ..errors import SkullImplantError
 from .headers import is_dicom
 
 # A study has a few thousand files; more than this is a whole archive given by mistake.
 MAX_FILES = 50_000
 # The normal of an axial slice is nearer to the body's axis than to any other; tilt included.
 AXIAL_COSINE = 0.7071
-# Of a folder's series in a message, the largest first.
-MAX_LISTED = 20
-# Of damaged files in a message.
-MAX_NAMED = 3
 
 # Storage classes (PS3.4 B.5): one slice a file, and the multi-frame ones with functional groups.
 CT_IMAGE = "1.2.840.10008.5.1.4.1.1.2"
@@ -311,99 +306,6 @@ def _is_axial(header: pydicom.Dataset) -> bool:
     return orientation is not None and bool(
         abs(np.cross(orientation[:3], orientation[3:])[2]) >= AXIAL_COSINE
     )
-
-
-def choose_series(study: Study, uid: str | None) -> DicomSeries:
-    """Return the series named by `uid`, else the largest CT series, axial and primary ones first.
-
-    Raises `SkullImplantError`, naming what there is, where there is no such series, where the
-    choice is between patients, or where a damaged file could be one of its slices.
-    """
-    series = study.series
-    if uid is not None:
-        wanted = [s for s in series if s.uid == uid]
-        if not wanted:
-            raise SkullImplantError(
-                f"No series has that UID; the folder holds {_listed(series) or 'none'}."
-            )
-        series = wanted
-    usable = [s for s in series if s.headers]
-    if not usable:
-        possible = [
-            file
-            for file in study.damaged
-            if not series or any(file.may_belong_to(one) for one in series)
-        ]
-        raise _damage(possible) if possible else _no_ct(series)
-    chosen = max(usable, key=DicomSeries.rank)
-    if len(chosen.patients) > 1:
-        raise SkullImplantError(
-            f"The CT series mixes slices of {len(chosen.patients)} patients; separate them.",
-            Remedy.OTHER_SERIES,
-        )
-    patients = frozenset[str]().union(*(s.patients for s in usable))
-    if chosen.patients and len(patients) > 1:
-        raise SkullImplantError(
-            f"The folder holds CT series of {len(patients)} patients; give the folder of one "
-            "patient.",
-            Remedy.OTHER_SERIES,
-        )
-    if damaged := [file for file in study.damaged if file.may_belong_to(chosen)]:
-        raise _damage(damaged)
-    return chosen
-
-
-def _listed(series: list[DicomSeries]) -> str:
-    most = sorted(series, key=lambda s: -s.files)[:MAX_LISTED]
-    return ", ".join(
-        f"{s.uid or 'one without a UID'} ({s.modality}, {_files(s.files)})" for s in most
-    )
-
-
-def _damage(damaged: list[DamagedFile]) -> SkullImplantError:
-    more = len(damaged) - MAX_NAMED
-    named = ", ".join(repr(file.path.name) for file in damaged[:MAX_NAMED])
-    named += f" and {more} more" if more > 0 else ""
-    return SkullImplantError(
-        f"{_files(len(damaged))} of the folder cannot be read ({named}) and may be of the CT "
-        "series: damaged or cut short; copy the series again."
-    )
-
-
-def _no_ct(series: list[DicomSeries]) -> SkullImplantError:
-    counts = Counter[str]()
-    for s in series:
-        counts[s.modality] += s.files
-    listed = ", ".join(f"{modality}: {_files(count)}" for modality, count in sorted(counts.items()))
-    if "CT" in counts:
-        return SkullImplantError(
-            f"There are no CT slices, only localizers or secondary captures ({listed}); give the "
-            "folder of the CT series."
-        )
-    return SkullImplantError(
-        f"There is no CT series, but {listed}; give the folder of a CT of the head."
-    )
-
-
-def _files(count: int) -> str:
-    return "1 file" if count == 1 else f"{count} files"
-
-
-def notes_on_choice(chosen: DicomSeries, study: Study, given: bool) -> tuple[str, ...]:
-    """Return notes on a choice among several series that the user may want otherwise, and on what
-    was passed over; `given`: the user made the choice."""
-    notes: tuple[str, ...] = ()
-    others = sum(1 for s in study.series if s.headers) - 1
-    if others and not given:
-        notes += (
-            f"The folder holds {others + 1} CT series; the one with {chosen.slices} slices "
-            "was used.",
-        )
-    if chosen.localizers:
-        notes += (f"{chosen.localizers} localizer(s) within the CT series were left out.",)
-    if study.damaged:
-        notes += (f"{_files(len(study.damaged))} of another series, passed over, cannot be read.",)
-    return notes
 
 
 class Header(Protocol):
