@@ -55,9 +55,10 @@ def read_file(data: bytes) -> Dataset:
     deflated = dataset.file_meta.get("TransferSyntaxUID") == PLAIN[2]
     if "PixelData" in dataset and not deflated:
         pixels = dataset["PixelData"]
-        end = int(pixels.file_tell or 0) + len(pixels.value)
-        rest = data[end + 8 :] if pixels.is_undefined_length else data[end:]
-        if rest.strip(b"\0") and rest[:4] not in AFTER_PIXELS:
+        rest = data[int(pixels.file_tell or 0) + len(pixels.value) :]
+        # Compressed ones lie in fragments, each of which says its length.
+        plain = not pixels.is_undefined_length
+        if plain and rest.strip(b"\0") and rest[:4] not in AFTER_PIXELS:
             raise ValueError("the pixels end elsewhere than their header says")
     return dataset
 

@@ -177,6 +177,26 @@ def test_impossible_bits_are_said(stored, high):
         stored_values(dataset, 0, "A slice")
 
 
+@pytest.mark.parametrize("doubled", [2, 64, 500])
+def test_bytes_doubled_within_the_pixels_are_seen(tmp_path, doubled):
+    """The element's length still fits; the pixels are shifted, and some lie behind it."""
+    folder = write_series(tmp_path / "study")
+    victim = sorted(folder.iterdir())[3]
+    data = victim.read_bytes()
+    at = len(data) - 2000
+    victim.write_bytes(data[:at] + data[at - doubled : at] + data[at:])
+    with pytest.raises(SkullImplantError, match="damaged or cut short"):
+        read_series(folder)
+
+
+def test_what_may_follow_the_pixels_is_no_damage(tmp_path):
+    folder = write_series(tmp_path / "study")
+    padding = b"\xfc\xff\xfc\xffOB\0\0\x04\0\0\0abcd"
+    for path, more in zip(sorted(folder.iterdir()), (padding, bytes(300))):
+        path.write_bytes(path.read_bytes() + more)
+    assert np.array_equal(array_of(read_series(folder).image), small_head())
+
+
 def test_no_pixels_at_all_is_damage():
     dataset = file_of(np.zeros((4, 4), "<u2"), 16, 15, False)
     del dataset.PixelData
