@@ -21,9 +21,9 @@ EVENNESS_TOLERANCE = 0.05
 SAME_PLACE_MM = 0.01
 # Of slices against a straight stack, across: less than half a pixel is no shear.
 SHEAR_TOLERANCE_PIXELS = 0.5
-# Between two slices, what lies there is guessed on a straight line. The slices of old protocols for
-# the head lie 5 mm apart, or were 3 mm and one is missing; and over 6 mm a vault of 80 mm radius
-# departs from a line by 0.06 mm where it is steep, but near the vertex by half of the gap.
+# What lies between two slices is guessed. Those of old protocols for the head are 5 mm apart, or 3 mm
+# and one is missing; 6 mm is also the thickness of a vault, beyond which a table of bone may lie
+# between two slices and be seen in neither.
 MAX_GAP_MM = 6.0
 # The thickest slices that the accuracy of designs was measured with (docs/reference/accuracy.md).
 COARSE_GAP_MM = 3.0
