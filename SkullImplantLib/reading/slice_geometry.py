@@ -21,9 +21,9 @@ EVENNESS_TOLERANCE = 0.05
 SAME_PLACE_MM = 0.01
 # Of slices against a straight stack, across: less than half a pixel is no shear.
 SHEAR_TOLERANCE_PIXELS = 0.5
-# What lies between two slices is guessed. Those of old protocols for the head are 5 mm apart, or 3 mm
-# and one is missing; 6 mm is also the thickness of a vault, beyond which a table of bone may lie
-# between two slices and be seen in neither.
+# What lies between two slices is guessed. Those of old protocols for the head are 5 mm apart, or
+# 3 mm and one is missing; 6 mm is also the thickness of a vault, beyond which a table of bone may
+# lie between two slices and be seen in neither.
 MAX_GAP_MM = 6.0
 # The thickest slices that the accuracy of designs was measured with (docs/reference/accuracy.md).
 COARSE_GAP_MM = 3.0
