@@ -182,6 +182,7 @@ def design_implant(
         device=completed.device,
         confidence=confidence,
         stages=stages,
+        resampled=source.resampled,
     )
     _log(design)
     return design

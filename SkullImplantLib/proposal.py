@@ -111,7 +111,8 @@ class Design:
     skull: uint8 mask on the input's grid or the one it was refined to, with the hole.
     completed_part, implant_part: uint8 masks on a part of that grid, of the implants with labels 1
     to N; beyond it the completed skull is the skull. implants: as many, the largest hole's first.
-    background: what pictures show behind it: the CT, on its own grid, or the skull.
+    background: what pictures show behind it: the CT, on its own grid, or the skull. resampled: that
+    CT is no longer as it was scanned (`Input`).
     bone_threshold_hu: None for an input that was a mask. hole_area_cm2 and confidence: None where
     an edited design does not know.
     """
@@ -133,6 +134,7 @@ class Design:
     confidence: Confidence | None
     stages: Stages = field(repr=False)
     edited: bool = False
+    resampled: bool = False
 
     @property
     def completed(self) -> sitk.Image:

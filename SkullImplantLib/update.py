@@ -54,12 +54,14 @@ FIRST_VERSION = 1
 class ResultMasks:
     """The masks of a result folder, uint8 on one grid, the implants with their labels, the others
     0/1; and what lies behind them in pictures: the CT, on its own grid, or the skull.
+    resampled: that CT is no longer as it was scanned (`Input`).
     """
 
     skull: sitk.Image
     completed: sitk.Image
     implant: sitk.Image
     background: sitk.Image
+    resampled: bool = False
 
 
 def update_design(
@@ -134,6 +136,7 @@ def update_design(
         confidence=None,  # of an edited implant nobody knows
         stages=stages,
         edited=True,
+        resampled=masks.resampled,
     )
 
 
@@ -213,6 +216,7 @@ def read_masks(
     """
     steps = len(MASKS) + 1
     images: list[sitk.Image] = []
+    resampled = False
     for done, name in enumerate(MASKS):
         report("reading", done / steps, f"{name}.nrrd")
         read = read_labels if name == "implant" else read_mask
@@ -222,7 +226,10 @@ def read_masks(
                 f"{name}.nrrd is empty; undo the edit that took everything away, or design again."
             )
     report("reading", len(MASKS) / steps, "pictures' background")
-    images.append(read_input(ct, "ct", progress=silent).image if ct else images[0])
+    images.append(images[0])
+    if ct:
+        source = read_input(ct, "ct", progress=silent)
+        images[-1], resampled = source.image, source.resampled
     for name, image in zip(MASKS, images):
         if not same_grid(image, images[0]):
             raise SkullImplantError(
@@ -236,7 +243,8 @@ def read_masks(
             "for."
         )
     report("reading", 1.0)
-    return ResultMasks(*images)
+    skull, completed, implant, background = images
+    return ResultMasks(skull, completed, implant, background, resampled)
 
 
 def _refined_grid(ct: sitk.Image, refine_mm: float) -> sitk.Image:

@@ -17,6 +17,7 @@ from .pictures import compose_preview, renders_missing
 from .report import write_report
 from .stl import read_stl, write_stl
 
+CT_FILE = "ct.nrrd"  # the grid of the masks, where it is not that of the slices as scanned
 PICTURE_FILES = ("preview.png", "report.html")
 # What a report tells, beside what is told only where it is known.
 TOLD_IN_A_REPORT = (
@@ -25,6 +26,7 @@ TOLD_IN_A_REPORT = (
 )  # fmt: skip
 MOST_IMPLANTS = 32  # far more than a head has holes; of an earlier design in a folder, all go
 RESULT_FILES = (
+    CT_FILE,
     "skull.nrrd",
     "completed.nrrd",
     "implant.nrrd",
@@ -39,11 +41,13 @@ def write_design(design: Design, folder: Path | str, pictures: bool = True) -> d
     """Write a design, made or edited, into `folder`; return the contents of its `design.json`.
 
     The folder is made where it is missing. All files are there whole or none is; those of an
-    earlier design are replaced. `pictures` adds `preview.png` and `report.html`; where renders
-    cannot be drawn on this machine a note says so, and everything else is written all the same.
+    earlier design are replaced; an edited one leaves the CT of the first there.
+    `pictures` adds `preview.png` and `report.html`; where renders cannot be drawn on this machine
+    a note says so, and everything else is written all the same.
     Raises `SkullImplantError` where the folder cannot be written.
     """
-    with staged_folder(Path(folder), RESULT_FILES) as staging:
+    belonging = [name for name in RESULT_FILES if name != CT_FILE or not design.edited]
+    with staged_folder(Path(folder), belonging) as staging:
         return write_files(design, staging, pictures)
 
 
@@ -55,6 +59,9 @@ def write_files(design: Design, folder: Path, pictures: bool = True) -> dict[str
         for done, name in enumerate(("skull", "completed", "implant")):
             progress(0.1 * done, "masks")
             write_image(getattr(design, name), folder / f"{name}.nrrd")
+        if design.resampled:
+            progress(0.3, "CT as resampled")
+            write_image(design.background, folder / CT_FILE)
         for implant, name in zip(design.implants, design.stl_files):
             write_stl(implant.mesh, folder / name)
         if pictures:

@@ -54,7 +54,8 @@ class Input:
     image: a CT in HU (int16, or float32 where values do not fit), or a skull mask (uint8, 0/1).
     sha256: in hex; of the file's bytes (of a header with its voxels in a second file: the header's
     bytes, then the other file's), or of the bytes of the DICOM files in slice order.
-    description: what it was, without patient data. notes: warnings, a sentence each.
+    description: what it was, without patient data. notes: warnings, a sentence each. resampled: the
+    slices of a DICOM series lay askew or unevenly, and the image is what was made of them.
     """
 
     image: sitk.Image
@@ -62,6 +63,7 @@ class Input:
     sha256: str
     description: str
     notes: tuple[str, ...] = ()
+    resampled: bool = False
 
 
 def read_input(
@@ -117,22 +119,32 @@ def _read_folder(
         )
     from .dicom_series import read_series  # pydicom, which no other input needs
 
-    series = read_series(path, series_uid, part(progress, 0.0, 0.9))
+    series = read_series(path, series_uid, part(progress, 0.0, 0.9), MAX_VOXELS)
     notes = series.notes + _check_geometry(series.image, None, whole)
     image, more = in_hounsfield_units(series.image, forced=kind == "ct")
     progress(1.0, "input read")
-    description = f"DICOM series of {series.image.GetDepth()} slices, {_shape(image)}"
-    return _logged(Input(image, "ct", series.sha256, description, notes + more))
+    description = f"DICOM series of {series.slices} slices, {_shape(image)}"
+    return _logged(Input(image, "ct", series.sha256, description, notes + more, series.resampled))
+
+
+def _is_multi_frame(path: Path) -> bool:
+    """Say whether a DICOM file is a whole CT series in one."""
+    from .dicom_study import is_multi_frame_ct  # pydicom, which no other input needs
+
+    return is_multi_frame_ct(path)
 
 
 def _read_file(
     path: Path, kind: str, series_uid: str | None, progress: Progress, whole: bool
 ) -> Input:
+    dicom = is_dicom(path)
+    if dicom and _is_multi_frame(path):
+        return _read_folder(path, kind, series_uid, progress, whole)
     if series_uid is not None:
         raise SkullImplantError(f"{path.name} is not a DICOM folder.", Remedy.NO_SERIES)
     if path.stat().st_size == 0:
         raise SkullImplantError(f"{path.name} is empty; copy it again from its source.")
-    if is_dicom(path):
+    if dicom:
         raise SkullImplantError(
             f"{path.name} is a single DICOM file; give the folder that holds the whole series."
         )

@@ -10,9 +10,8 @@ from pathlib import Path
 
 import numpy as np
 import SimpleITK as sitk
-from pydicom.dataset import Dataset
 
-from dicom_files import SAGITTAL, small_head, write_series
+from dicom_files import small_head, write_series
 
 SPACING_MM = (3.5, 3.25, 3.0)
 
@@ -49,13 +48,13 @@ def _written(image: sitk.Image, path: Path, compress: bool = False) -> Path:
     return path
 
 
-def _cut(path: Path, share: float = 0.6) -> Path:
+def cut(path: Path, share: float = 0.6) -> Path:
     data = path.read_bytes()
     path.write_bytes(data[: int(len(data) * share)])
     return path
 
 
-def _replaced(path: Path, old: bytes, new: bytes) -> Path:
+def replaced(path: Path, old: bytes, new: bytes) -> Path:
     data = path.read_bytes()
     assert old in data
     path.write_bytes(data.replace(old, new, 1))
@@ -120,27 +119,27 @@ def single_dicom_file(folder: Path) -> Path:
 
 @bad("cut short")
 def truncated_nrrd(folder: Path) -> Path:
-    return _cut(_written(ct_image(), folder / "head.nrrd"))
+    return cut(_written(ct_image(), folder / "head.nrrd"))
 
 
 @bad("cut short")
 def truncated_compressed_nrrd(folder: Path) -> Path:
-    return _cut(_written(ct_image(), folder / "head.nrrd", compress=True))
+    return cut(_written(ct_image(), folder / "head.nrrd", compress=True))
 
 
 @bad("cut short")
 def truncated_nifti(folder: Path) -> Path:
-    return _cut(_written(ct_image(), folder / "head.nii"))
+    return cut(_written(ct_image(), folder / "head.nii"))
 
 
 @bad("cut short")
 def truncated_compressed_nifti(folder: Path) -> Path:
-    return _cut(_written(ct_image(), folder / "head.nii.gz"))
+    return cut(_written(ct_image(), folder / "head.nii.gz"))
 
 
 @bad("cut short")
 def truncated_metaimage(folder: Path) -> Path:
-    return _cut(_written(ct_image(), folder / "head.mha"))
+    return cut(_written(ct_image(), folder / "head.mha"))
 
 
 @bad("damaged")
@@ -161,7 +160,7 @@ def header_without_voxels(folder: Path) -> Path:
 
 @bad("no usable size")
 def header_without_size(folder: Path) -> Path:
-    return _replaced(_written(ct_image(), folder / "head.nrrd"), b"sizes: 44 48 40\n", b"")
+    return replaced(_written(ct_image(), folder / "head.nrrd"), b"sizes: 44 48 40\n", b"")
 
 
 # --- impossible geometry ---
@@ -169,7 +168,7 @@ def header_without_size(folder: Path) -> Path:
 
 @bad("zero or not a number")
 def zero_spacing_nrrd(folder: Path) -> Path:
-    return _replaced(_written(ct_image(), folder / "head.nrrd"), b"(0,0,3)", b"(0,0,0)")
+    return replaced(_written(ct_image(), folder / "head.nrrd"), b"(0,0,3)", b"(0,0,0)")
 
 
 @bad("zero or not a number")
@@ -180,7 +179,7 @@ def zero_spacing_nifti(folder: Path) -> Path:
 @bad("not state the size of a voxel")
 def no_spacing(folder: Path) -> Path:
     path = _written(ct_image(), folder / "head.mha")
-    return _replaced(path, b"ElementSpacing = 3.5 3.25 3\n", b"")
+    return replaced(path, b"ElementSpacing = 3.5 3.25 3\n", b"")
 
 
 @bad("not a finite number")
@@ -196,7 +195,7 @@ def contradictory_header(folder: Path) -> Path:
 
 @bad("right angles")
 def sheared_axes(folder: Path) -> Path:
-    return _replaced(_written(ct_image(), folder / "head.nrrd"), b"(0,0,3)", b"(0,1,3)")
+    return replaced(_written(ct_image(), folder / "head.nrrd"), b"(0,0,3)", b"(0,1,3)")
 
 
 @bad("not plausible")
@@ -216,7 +215,7 @@ def too_small(folder: Path) -> Path:
 @bad("too large")
 def too_large(folder: Path) -> Path:
     path = _written(ct_image(), folder / "head.nrrd")
-    return _replaced(path, b"sizes: 44 48 40", b"sizes: 4400 4800 4000")
+    return replaced(path, b"sizes: 44 48 40", b"sizes: 4400 4800 4000")
 
 
 @bad("not a volume")
@@ -334,107 +333,3 @@ def folder_without_dicom(folder: Path) -> Path:
     (folder / "study").mkdir()
     (folder / "study" / "README.txt").write_text("nothing here")
     return folder / "study"
-
-
-@bad("MR: 40 files")
-def mr_series(folder: Path) -> Path:
-    return write_series(folder / "study", modality="MR")
-
-
-@bad("only localizers")
-def only_a_localizer(folder: Path) -> Path:
-    return write_series(folder / "study", image_type=("ORIGINAL", "PRIMARY", "LOCALIZER"))
-
-
-@bad("only one slice")
-def one_slice_series(folder: Path) -> Path:
-    return write_series(folder / "study", small_head()[:1])
-
-
-@bad("2 slice(s) of the CT series are missing, the first after slice 11 of 38")
-def missing_slices(folder: Path) -> Path:
-    return write_series(folder / "study", edit=lambda dataset, z: z not in (11, 25))
-
-
-@bad("unevenly spaced")
-def uneven_slices(folder: Path) -> Path:
-    def edit(dataset: Dataset, z: int) -> None:
-        dataset.ImagePositionPatient[2] += 0.04 * z * z
-
-    return write_series(folder / "study", edit=edit)
-
-
-@bad("place of another")
-def doubled_slices(folder: Path) -> Path:
-    write_series(folder / "study" / "first")
-    write_series(folder / "study" / "second")
-    return folder / "study"
-
-
-@bad("tilted by 15.0 degrees")
-def tilted_gantry(folder: Path) -> Path:
-    return write_series(folder / "study", shear_mm=(0.0, 3.0 * np.tan(np.radians(15)), 0.0))
-
-
-@bad("2 orientations")
-def mixed_orientations(folder: Path) -> Path:
-    write_series(folder / "study" / "axial")
-    write_series(folder / "study" / "sagittal", orientation=SAGITTAL)
-    return folder / "study"
-
-
-@bad("several sizes")
-def mixed_sizes(folder: Path) -> Path:
-    write_series(folder / "study" / "head", small_head()[:30])
-    write_series(
-        folder / "study" / "neck", small_head((40, 40, 40)), origin_mm=(-70, -75.5, -180.25)
-    )
-    return folder / "study"
-
-
-@bad("damaged or cut short")
-def truncated_slice(folder: Path) -> Path:
-    files = sorted(write_series(folder / "study").iterdir())
-    _cut(files[7])
-    return folder / "study"
-
-
-@bad("damaged or cut short")
-def truncated_dicom_header(folder: Path) -> Path:
-    files = sorted(write_series(folder / "study").iterdir())
-    _cut(files[7], 0.09)
-    return folder / "study"
-
-
-@bad("no usable pixel spacing")
-def no_pixel_spacing(folder: Path) -> Path:
-    def edit(dataset: Dataset, z: int) -> None:
-        del dataset.PixelSpacing
-
-    return write_series(folder / "study", edit=edit)
-
-
-@bad("no usable position")
-def no_position(folder: Path) -> Path:
-    def edit(dataset: Dataset, z: int) -> None:
-        if z == 20:
-            dataset.ImagePositionPatient = None
-
-    return write_series(folder / "study", edit=edit)
-
-
-@bad("multi-frame")
-def multi_frame(folder: Path) -> Path:
-    def edit(dataset: Dataset, z: int) -> None:
-        dataset.SOPClassUID = "1.2.840.10008.5.1.4.1.1.2.1"
-        dataset.NumberOfFrames = 1
-
-    return write_series(folder / "study", edit=edit)
-
-
-@bad("neither Hounsfield units")
-def dicom_without_rescale(folder: Path) -> Path:
-    def edit(dataset: Dataset, z: int) -> None:
-        del dataset.RescaleSlope, dataset.RescaleIntercept
-
-    return write_series(folder / "study", edit=edit)

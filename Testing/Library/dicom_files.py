@@ -1,9 +1,10 @@
 """Real DICOM files for tests: a small head as a CT series, in any geometry and with any fault."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
+import SimpleITK as sitk
 from pydicom.dataset import Dataset, FileDataset, FileMetaDataset
 from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, RLELossless, generate_uid
 from pydicom.valuerep import DSfloat
@@ -76,6 +77,46 @@ def write_series(
         # Names in no order, as archives write them.
         dataset.save_as(folder / f"IM{(z * 7919) % 9973:05d}", enforce_file_format=True)
     return folder
+
+
+def write_slices(
+    folder: Path,
+    ct: sitk.Image,
+    places_mm: Sequence[float],
+    tilt_degrees: float = 0.0,
+    edit: Callable[[Dataset, int], bool | None] = lambda dataset, z: None,
+) -> Path:
+    """Write slices of `ct` (HU, upright axes) as a scanner with a tilted gantry makes them.
+
+    Each slice begins at the left front edge of the CT, `places_mm` above its lowest slice, and
+    leans back by `tilt_degrees`; the table moves along the body's axis. The pixels are the CT's.
+    """
+    tilt = np.radians(tilt_degrees)
+    row, column = (1.0, 0.0, 0.0), (0.0, float(np.cos(tilt)), float(np.sin(tilt)))
+    normal = np.cross(row, column)
+    spacing_mm = ct.GetSpacing()
+    size = [ct.GetSize()[0], int(np.ceil(ct.GetSize()[1] / np.cos(tilt))), 1]
+    direction = np.column_stack([row, column, normal]).ravel().tolist()
+    coefficients = sitk.BSplineDecomposition(sitk.Cast(ct, sitk.sitkFloat32))
+    corners_mm = [np.add(ct.GetOrigin(), (0.0, 0.0, place)) for place in places_mm]
+    planes = [
+        sitk.GetArrayFromImage(
+            sitk.Resample(
+                coefficients, size, sitk.Transform(), sitk.sitkBSplineResampler, corner.tolist(),
+                spacing_mm, direction, -1000.0,
+            )
+        )[0]
+        for corner in corners_mm
+    ]  # fmt: skip
+
+    def placed(dataset: Dataset, z: int) -> bool | None:
+        dataset.ImagePositionPatient = [_decimal(v) for v in corners_mm[z]]
+        dataset.InstanceNumber = z + 1
+        return edit(dataset, z)
+
+    return write_series(
+        folder, np.stack(planes), spacing_mm=spacing_mm, orientation=(row, column), edit=placed
+    )
 
 
 def _decimal(value: float) -> DSfloat:

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 
-from bad_inputs import BAD_INPUTS
+from bad_series import BAD_INPUTS
 from SkullImplantLib.cases.sample import SamplePatient
 from SkullImplantLib.cli.main import VERBS, main
 from SkullImplantLib.core.images import write_image

@@ -98,33 +98,6 @@ def test_rounded_positions_are_even_enough(tmp_path):
     assert abs(image.GetSpacing()[2] - 2.34) < 0.003
 
 
-@pytest.mark.parametrize("lost", [1, 19, 38])
-def test_a_missing_slice_is_counted(tmp_path, lost):
-    folder = write_series(tmp_path / "study", edit=lambda dataset, z: z != lost)
-    message = rf"1 slice\(s\) of the CT series are missing, the first after slice {lost} of 39"
-    with pytest.raises(SkullImplantError, match=message):
-        read_series(folder)
-
-
-def test_two_spacings_are_uneven_not_missing(tmp_path):
-    folder = write_series(tmp_path / "study", edit=lambda dataset, z: z < 20 or z % 2 == 0)
-    with pytest.raises(SkullImplantError, match=r"unevenly spaced \(3.00 to 6.00 mm\)"):
-        read_series(folder)
-
-
-@pytest.mark.parametrize("degrees", [4.0, 15.0, 27.5])
-@pytest.mark.parametrize("turned", [False, True])
-def test_a_tilted_gantry_is_measured(tmp_path, degrees, turned):
-    """As scanners write it: the slices lean, the table moves along the body's axis."""
-    tilt = np.radians(degrees)
-    orientation = oblique(tilt, 0, 0) if turned else AXIAL
-    step = 3.0 / np.cos(tilt) * np.array([0, 0, 1]) if turned else [0, 3.0 * np.tan(tilt), 3.0]
-    shear = np.array(step) - 3.0 * np.cross(*orientation)
-    folder = write_series(tmp_path / "study", orientation=orientation, shear_mm=tuple(shear))
-    with pytest.raises(SkullImplantError, match=f"tilted by {degrees:.1f} degrees"):
-        read_series(folder)
-
-
 def test_a_trivial_shear_is_none(tmp_path):
     folder = write_series(tmp_path / "study", shear_mm=(0.02, 0.03, 0.0))
     assert read_series(folder).notes == ()
@@ -302,7 +275,7 @@ def test_copies_of_a_file_count_once(tmp_path):
     shutil.copytree(folder, folder / "backup")
     volume = read_series(folder)
     assert volume.image.GetSize() == (44, 48, 40)
-    assert any("40 file(s)" in note for note in volume.notes)
+    assert any("40 slice(s)" in note for note in volume.notes)
 
 
 def test_files_without_preamble(tmp_path):
@@ -341,5 +314,5 @@ def test_the_damaged_slice_is_named(tmp_path):
     folder = write_series(tmp_path / "study")
     files = sorted(folder.iterdir(), key=lambda p: pydicom.dcmread(p).ImagePositionPatient[2])
     files[11].write_bytes(files[11].read_bytes()[:-1])
-    with pytest.raises(SkullImplantError, match=r"Slice 12 of 40 .*\(instance number 29\)"):
+    with pytest.raises(SkullImplantError, match=r"Slice 12 of 40 .*\(number 29\)"):
         read_series(folder)

@@ -13,7 +13,8 @@ import SimpleITK as sitk
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from bad_inputs import BAD_INPUTS, SAYS, ct_image, mask_image, segmentation
+from bad_inputs import ct_image, mask_image, segmentation
+from bad_series import BAD_INPUTS, SAYS
 from dicom_files import PATIENT, small_head, write_series
 from SkullImplantLib.core.images import array_of, same_grid
 from SkullImplantLib.errors import Cancelled, Remedy, SkullImplantError
