@@ -42,9 +42,7 @@ def one_stack(frames: list[Frame]) -> tuple[list[Frame], tuple[str, ...]]:
     # A lone axial picture is no stack beside a whole one.
     chosen = next(stack for stack in stacks if 2 * len(stack) > most or len(stack) == most)
     if len(chosen) < 2:
-        raise SkullImplantError(
-            "The CT series has only one slice; give the folder that holds the whole series."
-        )
+        raise _only_one_slice()
     others = [frame for stack in stacks if stack is not chosen for frame in stack]
     normal = chosen[0].normal
     along = [float(frame.centre_mm @ normal) for frame in chosen]
@@ -68,6 +66,12 @@ def one_stack(frames: list[Frame]) -> tuple[list[Frame], tuple[str, ...]]:
             "reformats).",
         )
     return chosen, notes
+
+
+def _only_one_slice() -> SkullImplantError:
+    return SkullImplantError(
+        "The CT series has only one slice; give the folder that holds the whole series."
+    )
 
 
 def _fit(frame: Frame, other: Frame) -> bool:
@@ -107,6 +111,8 @@ def one_scan(frames: list[Frame], hounsfield: Hounsfield) -> tuple[list[Frame], 
     if any(len(place) > 1 for place in kept):
         scan, note = _first_scan(kept)
         return scan, (*notes, note)
+    if len(kept) < 2:
+        raise _only_one_slice()
     return [frame for (frame,) in kept], notes
 
 

@@ -243,3 +243,13 @@ def test_the_patient_of_another_series_is_told_apart(tmp_path):
     with pytest.raises(SkullImplantError, match="CT series of 2 patients"):
         read_series(folder)
     assert read_series(folder, "1.9").image.GetDepth() == 30
+
+
+def test_copies_of_one_slice_are_one_slice(tmp_path: Path) -> None:
+    folder = write_series(tmp_path / "series")
+    first, *others = sorted(folder.iterdir())
+    for path in others:
+        path.unlink()
+    (folder / "copy.dcm").write_bytes(first.read_bytes())
+    with pytest.raises(SkullImplantError, match="has only one slice"):
+        read_series(folder)
