@@ -51,7 +51,9 @@ COLUMNS = ("suite", "skull", "case", "input", "step", *MEASURES)
 HEAD = """# What each step of the completion is worth
 
 Made by `Testing/Benchmarks/steps/completion_steps.py`, on the completion alone: mean Dice / border
-Dice (10 mm) / HD95 / mean error of the outer surface. Every case: [`steps.csv`](steps.csv).
+Dice (10 mm) / HD95 / mean error of the outer surface. Every case: [`steps.csv`](steps.csv). The
+piece is cut off where the directions without bone end, which is less exact than a design's rim:
+compare the columns, not these numbers with a design's.
 
 """
 Case = SuiteCase | LowFrontalCase
