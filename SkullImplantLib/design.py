@@ -30,7 +30,13 @@ from .core.images import array_of, crop, image_like, resample
 from .core.progress import Progress, part
 from .core.stages import StageReport, Stages, no_report
 from .errors import SkullImplantError
-from .geometry import complete_by_prior, estimate_pose, find_hole
+from .geometry import (
+    complete_by_prior,
+    estimate_pose,
+    find_hole,
+    require_upright,
+    shipped_mean_skull,
+)
 from .geometry.brow import Brow
 from .geometry.frame import Pose
 from .geometry.hole import Hole
@@ -63,6 +69,7 @@ from .skull import (
     LeftOut,
     Skull,
     SkullOptions,
+    bright_in,
     clean_skull,
     leave_out,
     loose_matter,
@@ -100,6 +107,7 @@ def design_implant(
     shapes = population or shipped_population()
     stages = Stages(report)
     with stages.stage("skull") as progress:
+        _require_upright(source, options)
         if source.kind == "ct":
             threshold = SkullOptions(bone_threshold_hu=options.bone_threshold_hu)
             skull = segment_skull(source.image, threshold, progress)
@@ -185,6 +193,12 @@ def design_implant(
     )
     _log(design)
     return design
+
+
+def _require_upright(source: Input, options: DesignOptions) -> None:
+    """Raise `SkullImplantError` where the head does not stand upright and look forward."""
+    bright = bright_in(source.image, source.kind, options.bone_threshold_hu)
+    require_upright(bright, shipped_mean_skull())
 
 
 def _by_reference(

@@ -3,12 +3,13 @@
 from .bone_flap import find_flap, rough_bone, shows_flap
 from .left_out import LeftOut, leave_out, read_left_out
 from .loose_matter import loose_matter
-from .segmentation import Skull, SkullOptions, clean_skull, segment_skull
+from .segmentation import Skull, SkullOptions, bright_in, clean_skull, segment_skull
 
 __all__ = [
     "LeftOut",
     "Skull",
     "SkullOptions",
+    "bright_in",
     "clean_skull",
     "find_flap",
     "leave_out",

@@ -25,7 +25,7 @@ from .marrow import with_marrow
 from .not_skull import pieces_of_skull, remove_streaks, samples_at_cavity
 from .posts import without_posts
 from .spine import remove_spine
-from .thresholds import bone_in, without_noise
+from .thresholds import bone_in, levels_of, without_noise
 
 log = logging.getLogger(__name__)
 
@@ -56,6 +56,17 @@ class Skull:
     bone_threshold_hu: float | None
     notes: tuple[str, ...]
     grey: sitk.Image | None = None
+
+
+def bright_in(image: sitk.Image, kind: str, bone_threshold_hu: float | None = None) -> sitk.Image:
+    """Return whatever is as bright as bone, table and all, in an image of a `kind` (`ct`, `skull`)
+    as uint8 0/1.
+
+    Quick. Raises `SkullImplantError` where a CT is no volume of grey levels.
+    """
+    if kind != "ct":
+        return image != 0
+    return image > levels_of(image, bone_threshold_hu)[0].bone
 
 
 def segment_skull(
