@@ -23,13 +23,13 @@ from .completion import (
     find_earlier,
     find_refining,
     find_weights,
+    no_defect,
 )
 from .core.distances import depth_mm
 from .core.finer_grid import by
 from .core.images import array_of, crop, image_like, resample
 from .core.progress import Progress, part
 from .core.stages import StageReport, Stages, no_report
-from .errors import SkullImplantError
 from .geometry import (
     complete_by_prior,
     estimate_pose,
@@ -74,6 +74,7 @@ from .skull import (
     leave_out,
     loose_matter,
     segment_skull,
+    with_metal,
 )
 
 log = logging.getLogger(__name__)
@@ -113,6 +114,8 @@ def design_implant(
             skull = segment_skull(source.image, threshold, progress)
         else:
             skull = clean_skull(source.image, progress)
+        if options.leave_out_metal:
+            skull, left_out = with_metal(skull, left_out)
         skull, left = _without(skull, left_out)
     found = skull
     if refining is not None:
@@ -124,10 +127,7 @@ def design_implant(
     with stages.stage("prior") as progress:
         prior = complete_by_prior(skull.mask, pose, shapes, progress)
         if prior.hole_area_cm2 <= 0.0:
-            raise SkullImplantError(
-                "No defect was found in the vault; check the bone threshold, or that this skull "
-                "has a hole to be filled."
-            )
+            raise no_defect(found, prior)
     hole, earlier = find_hole(skull.mask, prior, BOX_AROUND_HOLE_MM), None
     if reference is not None:
         with stages.stage("reference") as progress:

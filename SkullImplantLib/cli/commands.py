@@ -48,6 +48,7 @@ def design(options: argparse.Namespace, report: StageReport) -> Result:
     reference = read_earlier(options, report)
     settings = DesignOptions(
         bone_threshold_hu=options.bone_threshold,
+        leave_out_metal=options.leave_out_metal,
         refine_mm=options.refine_mm,
         clearance_mm=options.clearance_mm,
         thickness_mm=options.thickness_mm,

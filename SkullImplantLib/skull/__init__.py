@@ -1,7 +1,7 @@
 """What in a CT or a mask is the skull."""
 
 from .bone_flap import find_flap, rough_bone, shows_flap
-from .left_out import LeftOut, leave_out, read_left_out
+from .left_out import LeftOut, leave_out, metal_cm3, read_left_out, with_metal
 from .loose_matter import loose_matter
 from .segmentation import Skull, SkullOptions, bright_in, clean_skull, segment_skull
 
@@ -14,8 +14,10 @@ __all__ = [
     "find_flap",
     "leave_out",
     "loose_matter",
+    "metal_cm3",
     "read_left_out",
     "rough_bone",
     "segment_skull",
     "shows_flap",
+    "with_metal",
 ]

@@ -159,8 +159,8 @@ def _no_cavity(bone: Flags) -> SkullImplantError:
         )
     return SkullImplantError(
         "The image does not look like a head: no cranial cavity was found within the bone; check "
-        "that it is a head CT or skull mask with most of the vault in it, its spacing, and the bone "
-        "threshold of a CT."
+        "that it is a head CT or skull mask with most of the vault in it, its spacing, and the "
+        "bone threshold of a CT."
     )
 
 

@@ -26,6 +26,7 @@ from .not_skull import pieces_of_skull, remove_streaks, samples_at_cavity
 from .posts import without_posts
 from .spine import remove_spine
 from .thresholds import bone_in, levels_of, without_noise
+from .vault_metal import metal_on_vault
 
 log = logging.getLogger(__name__)
 
@@ -49,13 +50,15 @@ class Skull:
     """A skull mask (uint8 0/1, on the grid of the input), its threshold and notes for the user.
 
     `bone_threshold_hu` is None where the input was a mask. `grey`: the CT as it was looked at,
-    smoothed where it was noisy; None for a mask.
+    smoothed where it was noisy; None for a mask. `metal`: that on the vault (uint8 0/1), which is
+    bone in `mask`; None where there is none.
     """
 
     mask: sitk.Image
     bone_threshold_hu: float | None
     notes: tuple[str, ...]
     grey: sitk.Image | None = None
+    metal: sitk.Image | None = None
 
 
 def bright_in(image: sitk.Image, kind: str, bone_threshold_hu: float | None = None) -> sitk.Image:
@@ -110,6 +113,7 @@ def segment_skull(
     if metal.sum() * voxel_volume_mm3(ct) > MIN_METAL_MM3:
         notes += ("Metal was found in the image: check the bone near it for streaks.",)
         remove_streaks(bone, metal, region, head)
+    on_vault = metal_on_vault(region, head, levels.bone)
     del metal
     progress(0.5, "Removing what is not skull")
     remove_spine(bone, region, head, grey)
@@ -127,7 +131,8 @@ def segment_skull(
     _log_found(bone, region, head, notes)
     skull = _put_back(bone, ct, box)
     progress(1.0, "Skull found")
-    return Skull(skull, levels.bone, notes, ct)
+    plates = None if on_vault is None else _put_back(on_vault, ct, box)
+    return Skull(skull, levels.bone, notes, ct, plates)
 
 
 def clean_skull(mask: sitk.Image, progress: Progress = silent) -> Skull:

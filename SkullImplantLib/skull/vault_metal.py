@@ -1,0 +1,33 @@
+"""Metal on the vault: plates, meshes, screws and clips, which may close a hole."""
+
+import numpy as np
+import SimpleITK as sitk
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from ..core.images import array_of, voxel_volume_mm3
+from .head import Head
+from .thresholds import METAL_HU
+
+LEAST_MM3 = 20.0  # a screw; less is noise
+FROM_CAVITY_MM = (-6.0, 25.0)  # from so far within the cavity's wall to so far beyond
+HALO_VOXELS = 1  # around metal, what is as bright as bone is metal that fills part of a voxel
+
+Flags = NDArray[np.bool_]
+
+
+def metal_on_vault(region: sitk.Image, head: Head, bone_hu: float) -> Flags | None:
+    """Return the metal on the vault of a CT's region with its halo (z, y, x), None without any.
+
+    Metal is above `METAL_HU`; `bone_hu`: what is bone in that CT.
+    """
+    grey = array_of(region)
+    metal = grey > METAL_HU
+    if not metal.any():
+        return None
+    near = head.distance_on(region)
+    metal &= (near > FROM_CAVITY_MM[0]) & (near < FROM_CAVITY_MM[1]) & head.vault_on(region)
+    if np.count_nonzero(metal) * voxel_volume_mm3(region) < LEAST_MM3:
+        return None
+    halo = ndimage.binary_dilation(metal, np.ones((3, 3, 3)), HALO_VOXELS)
+    return metal | (halo & (grey > bone_hu))
