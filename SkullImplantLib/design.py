@@ -108,12 +108,13 @@ def design_implant(
     shapes = population or shipped_population()
     stages = Stages(report)
     with stages.stage("skull") as progress:
-        _require_upright(source, options)
+        doubts = _require_upright(source, options)
         if source.kind == "ct":
             threshold = SkullOptions(bone_threshold_hu=options.bone_threshold_hu)
             skull = segment_skull(source.image, threshold, progress)
         else:
             skull = clean_skull(source.image, progress)
+        skull = replace(skull, notes=(*skull.notes, *doubts))
         if options.leave_out_metal:
             skull, left_out = with_metal(skull, left_out)
         skull, left = _without(skull, left_out)
@@ -195,10 +196,10 @@ def design_implant(
     return design
 
 
-def _require_upright(source: Input, options: DesignOptions) -> None:
-    """Raise `SkullImplantError` where the head does not stand upright and look forward."""
+def _require_upright(source: Input, options: DesignOptions) -> tuple[str, ...]:
+    """Return notes on how the head stands; raises where it is not upright, looking forward."""
     bright = bright_in(source.image, source.kind, options.bone_threshold_hu)
-    require_upright(bright, shipped_mean_skull())
+    return require_upright(bright, shipped_mean_skull())
 
 
 def _by_reference(

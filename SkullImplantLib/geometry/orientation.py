@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from scipy import fft, ndimage, optimize
 from scipy.spatial.transform import Rotation
 
-from ..core.images import array_of
+from ..core.images import array_of, index_to_lps_mm
 from .mean_skull import GRID_MM, LOW_MM, SIZE_XYZ, MeanSkull, blurred_bone
 
 Floats = NDArray[np.floating]
@@ -46,13 +46,15 @@ class Lie:
 
     rotation, centre_mm: patient_lps = rotation @ standard + centre_mm, as in `Pose`. score: how
     well the mean skull fits there, at most 1. upright_score: how well it fits at best where the
-    patient's axes are within `MOST_TILT_DEG` of the image's LPS.
+    patient's axes are within `MOST_TILT_DEG` of the image's LPS. seen: how much of what the mean
+    skull says lies within the image, at most 1; a whole vault without base and face has a half.
     """
 
     rotation: Matrix
     centre_mm: Vector
     score: float
     upright_score: float
+    seen: float
 
     @property
     def tilt_deg(self) -> float:
@@ -99,7 +101,7 @@ def find_lie(bone: sitk.Image, mean: MeanSkull) -> Lie:
         ]
     best = max(chosen, key=lambda fit: fit.score)
     upright = max((fit.score for fit in chosen if fit.upright), default=0.0)
-    return Lie(best.rotation, best.centre_mm, best.score, upright)
+    return Lie(best.rotation, best.centre_mm, best.score, upright, some.seen(best, bone))
 
 
 def _starts(image: sitk.Image, votes: NDArray[np.float32]) -> list[_Fit]:
@@ -173,6 +175,14 @@ class _Filter:
         turn, shift = found.x[:3] / ARM_MM, found.x[3:6]
         rotation = start.rotation @ Rotation.from_rotvec(turn).as_matrix()
         return _Fit(rotation, start.centre_mm + shift, -float(found.fun) / SCALE)
+
+    def seen(self, fit: _Fit, view: sitk.Image) -> float:
+        """Return which part of the votes lies in an image, by their squares."""
+        places = self._points @ fit.rotation.T + fit.centre_mm
+        to_index = np.linalg.inv(index_to_lps_mm(view))
+        index = places @ to_index[:3, :3].T + to_index[:3, 3]
+        within = ((index > -0.5) & (index < np.array(view.GetSize()) - 0.5)).all(axis=1)
+        return float((self._votes[within] ** 2).sum() / (self._votes**2).sum())
 
     def _loss(self, moves: Vector, start: _Fit) -> tuple[float, Vector]:
         """Return how badly a start that is turned, shifted and scaled fits, and the slopes (9,).

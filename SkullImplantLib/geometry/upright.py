@@ -13,17 +13,25 @@ from .mean_skull import MeanSkull
 from .orientation import MOST_TILT_DEG, Lie, Matrix, axis_rotations, find_lie, turn_deg
 
 LEAST_SCORE = 0.2  # less like a skull, it is left to the stages after to say what is wrong
-CLEARLY = 1.05  # by so much another rotation has to be the better one
+CLEARLY = 1.08  # by so much another rotation has to be the better one
+LEAST_SEEN = 0.6  # of the mean skull: below, a cap of vault alone fits other ways as well
 NEAR_AXES_DEG = 35.0  # farther from every naming of the axes, no other naming would help
 
 
-def require_upright(bone: sitk.Image, mean: MeanSkull) -> None:
-    """Raise `SkullImplantError` where the head in a mask of bone (uint8 0/1) does not stand upright
-    and look forward by the image's axes, to within `MOST_TILT_DEG`.
+def require_upright(bone: sitk.Image, mean: MeanSkull) -> tuple[str, ...]:
+    """Return notes on how the head in a mask of bone (uint8 0/1) stands.
+
+    Raises `SkullImplantError` where it does not stand upright and look forward by the image's axes,
+    to within `MOST_TILT_DEG`.
     """
     lie = find_lie(bone, mean)
+    if lie.score >= LEAST_SCORE and lie.seen < LEAST_SEEN:
+        return (
+            "The image shows too little of base and face to tell whether the head stands upright "
+            "and looks forward, as its axes say: check that.",
+        )
     if is_upright(lie):
-        return
+        return ()
     rotation = min(axis_rotations(), key=lambda axes: turn_deg(lie.rotation @ axes.T))
     off_deg = turn_deg(lie.rotation @ rotation.T)
     if off_deg > NEAR_AXES_DEG or turn_deg(rotation) < 1.0:
@@ -47,6 +55,7 @@ def is_upright(lie: Lie) -> bool:
     """Return whether nothing speaks clearly against a head that stands upright, looking forward."""
     return (
         lie.score < LEAST_SCORE
+        or lie.seen < LEAST_SEEN
         or lie.tilt_deg <= MOST_TILT_DEG
         or lie.score < CLEARLY * lie.upright_score
     )

@@ -26,7 +26,11 @@ def metal_on_vault(region: sitk.Image, head: Head, bone_hu: float) -> Flags | No
     if not metal.any():
         return None
     near = head.distance_on(region)
-    metal &= (near > FROM_CAVITY_MM[0]) & (near < FROM_CAVITY_MM[1]) & head.vault_on(region)
+    metal &= (near > FROM_CAVITY_MM[0]) & (near < FROM_CAVITY_MM[1])
+    # A plate may go on below the vault; fillings do not hang together with it.
+    labels, _ = ndimage.label(metal, np.ones((3, 3, 3)))
+    on_vault = np.unique(labels[metal & head.vault_on(region)])
+    metal = np.isin(labels, on_vault[on_vault > 0])
     if np.count_nonzero(metal) * voxel_volume_mm3(region) < LEAST_MM3:
         return None
     halo = ndimage.binary_dilation(metal, np.ones((3, 3, 3)), HALO_VOXELS)

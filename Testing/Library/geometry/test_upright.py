@@ -46,7 +46,7 @@ def turned(image: sitk.Image, rotation: np.ndarray) -> sitk.Image:
 def test_a_real_head_is_upright_and_no_other_way(shared_data: Path, name: str) -> None:
     bright = bright_of(shared_data / "test" / f"{name}.nii.gz")
     mean = shipped_mean_skull()
-    require_upright(bright, mean)
+    assert require_upright(bright, mean) == ()
     rotations = np.random.default_rng(len(name)).permutation(axis_rotations())
     for rotation in [r for r in rotations if turn_deg(r) > 1.0][:3]:
         with pytest.raises(SkullImplantError, match="The head seems to"):
@@ -61,6 +61,15 @@ def test_a_large_low_frontal_hole_does_not_turn_a_head_round(shared_data: Path) 
     require_upright(hole.defective, shipped_mean_skull())
     with pytest.raises(SkullImplantError, match="face backwards"):
         require_upright(turned(hole.defective, np.diag([-1.0, -1.0, 1.0])), shipped_mean_skull())
+
+
+def test_a_cap_of_vault_alone_is_not_refused_but_told_of(shared_data: Path) -> None:
+    bright = bright_of(shared_data / "test" / "visible-human-female-ct.nii.gz")
+    centre = estimate_pose(bright, shipped_population()).centre_mm
+    lowest = bright.TransformPhysicalPointToIndex(centre.tolist())[2]
+    for rotation in (np.eye(3), np.diag([-1.0, -1.0, 1.0])):
+        (note,) = require_upright(turned(bright[:, :, lowest:], rotation), shipped_mean_skull())
+        assert "too little of base and face" in note
 
 
 def test_the_axes_that_are_named_put_it_right(shared_data: Path, tmp_path: Path) -> None:
