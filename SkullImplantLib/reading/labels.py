@@ -10,10 +10,10 @@ from .hounsfield import slabs_of, value_range
 # Software that resamples or scales masks leaves whole numbers so far off.
 ROUNDED = 1e-3
 HIGHEST_ROUNDED = 60000.0  # beyond, whole numbers are no labels, and would not fit 16 bits
-# A map of labels has fewer of them than a picture has greys, and neighbours mostly agree, also
+# A map of labels has numbers lower than the white of a picture, and neighbours mostly agree, also
 # those of a thin skull on coarse voxels (9 of 10; of 8-bit greys, 1 of 4).
-MOST_LABELS = 250
-LEAST_ALIKE = 0.7
+HIGHEST_LABEL = 250
+LEAST_ALIKE = 0.75
 TOLD = 12
 
 
@@ -39,14 +39,12 @@ def whole_numbers(image: sitk.Image) -> sitk.Image:
 def labels_in(image: sitk.Image) -> tuple[int, ...]:
     """Return the labels but 0 of a label map, and none for an image that is no such map."""
     array = array_of(image)
-    if array.dtype.kind not in "iu" or int(array.min()) < 0:
+    if array.dtype.kind not in "iu" or array.min() < 0 or array.max() > HIGHEST_LABEL:
         return ()
     found: set[int] = set()
     alike = pairs = 0
     for slab in slabs_of(image):
         found.update(np.unique(slab).tolist())
-        if len(found) > MOST_LABELS:
-            return ()
         # Air beside air tells nothing.
         bright = slab[..., 1:] > 0
         alike += int(np.count_nonzero(bright & (slab[..., 1:] == slab[..., :-1])))
@@ -61,6 +59,15 @@ def the_label(image: sitk.Image, label: int) -> sitk.Image:
 
     Raises `SkullImplantError` where the image is no label map, or has not that label.
     """
+    mask = image == label
+    # Labels of thousands, as FreeSurfer has them, are told from greys by being asked for.
+    whole = array_of(image).dtype.kind in "iu" and array_of(image).min() >= 0
+    if (
+        whole
+        and array_of(mask).any()
+        and (labels_in(image) or int(array_of(image).max()) > HIGHEST_LABEL)
+    ):
+        return mask
     labels = labels_in(image)
     if not labels:
         raise SkullImplantError("The image is no map of labels.", Remedy.NO_LABEL)
@@ -68,7 +75,7 @@ def the_label(image: sitk.Image, label: int) -> sitk.Image:
         raise SkullImplantError(
             f"There is no label {label} in the image; it has {told(labels)}", Remedy.CHOOSE_LABEL
         )
-    return image == label
+    return mask
 
 
 def told(labels: tuple[int, ...]) -> str:

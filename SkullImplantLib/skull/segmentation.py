@@ -113,7 +113,7 @@ def segment_skull(
     if metal.sum() * voxel_volume_mm3(ct) > MIN_METAL_MM3:
         notes += ("Metal was found in the image: check the bone near it for streaks.",)
         remove_streaks(bone, metal, region, head)
-    on_vault = metal_on_vault(region, head, levels.bone)
+    on_vault = metal_on_vault(region, head)
     del metal
     progress(0.5, "Removing what is not skull")
     remove_spine(bone, region, head, grey)

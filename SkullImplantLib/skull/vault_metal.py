@@ -11,15 +11,17 @@ from .thresholds import METAL_HU
 
 LEAST_MM3 = 20.0  # a screw; less is noise
 FROM_CAVITY_MM = (-6.0, 25.0)  # from so far within the cavity's wall to so far beyond
-HALO_VOXELS = 1  # around metal, what is as bright as bone is metal that fills part of a voxel
+# Around metal, what is brighter than cortical bone is metal that fills part of a voxel; the bone
+# under a plate stays.
+HALO_VOXELS, HALO_HU = 1, 2000.0
 
 Flags = NDArray[np.bool_]
 
 
-def metal_on_vault(region: sitk.Image, head: Head, bone_hu: float) -> Flags | None:
+def metal_on_vault(region: sitk.Image, head: Head) -> Flags | None:
     """Return the metal on the vault of a CT's region with its halo (z, y, x), None without any.
 
-    Metal is above `METAL_HU`; `bone_hu`: what is bone in that CT.
+    Metal is above `METAL_HU`.
     """
     grey = array_of(region)
     metal = grey > METAL_HU
@@ -34,4 +36,4 @@ def metal_on_vault(region: sitk.Image, head: Head, bone_hu: float) -> Flags | No
     if np.count_nonzero(metal) * voxel_volume_mm3(region) < LEAST_MM3:
         return None
     halo = ndimage.binary_dilation(metal, np.ones((3, 3, 3)), HALO_VOXELS)
-    return metal | (halo & (grey > bone_hu))
+    return metal | (halo & (grey > HALO_HU))
