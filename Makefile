@@ -1,5 +1,5 @@
 # Everything a newcomer types. `make demo` and `make test` set up what they need by themselves.
-.PHONY: help setup demo panel test test-fast test-random lint map screenshots population weights benchmark \
+.PHONY: help setup demo panel test test-fast test-random lint map screenshots mean-skull population weights benchmark \
 	leave-one-out ablation fit superres tables minkowski clean
 
 PYTHON := .venv/bin/python
@@ -55,6 +55,10 @@ map: setup  ## draw the packages and their imports anew: docs/reference/architec
 screenshots: setup  ## the pictures of the panel in Resources/Screenshots, made anew
 	SKULL_IMPLANT_SCREENSHOTS=Resources/Screenshots QT_QPA_PLATFORM=offscreen \
 		$(PYTHON) -m pytest Testing/Panel/test_screenshots.py
+
+mean-skull: setup  ## what tells which way a head lies
+	$(PYTHON) -m SkullImplantLib.training.mean_skull_maker $(DATA)/train --whole visible-human-male vismale \
+		-o SkullImplantLib/resources/mean-skull.npz
 
 population: setup  ## the prior's shape statistics: the shipped ones, and the tables', which know no test skull
 	$(PYTHON) -m SkullImplantLib.training.population $(DATA)/train $(DATA)/test \

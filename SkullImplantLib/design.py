@@ -23,14 +23,20 @@ from .completion import (
     find_earlier,
     find_refining,
     find_weights,
+    no_defect,
 )
 from .core.distances import depth_mm
 from .core.finer_grid import by
 from .core.images import array_of, crop, image_like, resample
 from .core.progress import Progress, part
 from .core.stages import StageReport, Stages, no_report
-from .errors import SkullImplantError
-from .geometry import complete_by_prior, estimate_pose, find_hole
+from .geometry import (
+    complete_by_prior,
+    estimate_pose,
+    find_hole,
+    require_upright,
+    shipped_mean_skull,
+)
 from .geometry.brow import Brow
 from .geometry.frame import Pose
 from .geometry.hole import Hole
@@ -63,10 +69,12 @@ from .skull import (
     LeftOut,
     Skull,
     SkullOptions,
+    bright_in,
     clean_skull,
     leave_out,
     loose_matter,
     segment_skull,
+    with_metal,
 )
 
 log = logging.getLogger(__name__)
@@ -100,11 +108,15 @@ def design_implant(
     shapes = population or shipped_population()
     stages = Stages(report)
     with stages.stage("skull") as progress:
+        doubts = _require_upright(source, options)
         if source.kind == "ct":
             threshold = SkullOptions(bone_threshold_hu=options.bone_threshold_hu)
             skull = segment_skull(source.image, threshold, progress)
         else:
             skull = clean_skull(source.image, progress)
+        skull = replace(skull, notes=(*skull.notes, *doubts))
+        if options.leave_out_metal:
+            skull, left_out = with_metal(skull, left_out)
         skull, left = _without(skull, left_out)
     found = skull
     if refining is not None:
@@ -116,10 +128,7 @@ def design_implant(
     with stages.stage("prior") as progress:
         prior = complete_by_prior(skull.mask, pose, shapes, progress)
         if prior.hole_area_cm2 <= 0.0:
-            raise SkullImplantError(
-                "No defect was found in the vault; check the bone threshold, or that this skull "
-                "has a hole to be filled."
-            )
+            raise no_defect(found, prior)
     hole, earlier = find_hole(skull.mask, prior, BOX_AROUND_HOLE_MM), None
     if reference is not None:
         with stages.stage("reference") as progress:
@@ -186,6 +195,12 @@ def design_implant(
     )
     _log(design)
     return design
+
+
+def _require_upright(source: Input, options: DesignOptions) -> tuple[str, ...]:
+    """Return notes on how the head stands; raises where it is not upright, looking forward."""
+    bright = bright_in(source.image, source.kind, options.bone_threshold_hu)
+    return require_upright(bright, shipped_mean_skull())
 
 
 def _by_reference(

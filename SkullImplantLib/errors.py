@@ -19,6 +19,12 @@ class Remedy(StrEnum):
     INPUT_IS_NO_SKULL = "input-is-no-skull"  # it was said to be one
     SAY_WHAT_INPUT_IS = "say-what-input-is"
     SAY_WHAT_REFERENCE_IS = "say-what-reference-is"
+    SAY_ORIENTATION = "say-orientation"  # what the axes of the image really are
+    CHOOSE_LABEL = "choose-label"  # of several in a mask
+    CHOOSE_SEGMENT = "choose-segment"  # of several in a segmentation
+    NO_LABEL = "no-label"  # the input has none
+    NO_SEGMENT = "no-segment"
+    LEAVE_OUT_METAL = "leave-out-metal"
     OTHER_SERIES = "other-series"
     NO_SERIES = "no-series"
     OTHER_WEIGHTS = "other-weights"

@@ -78,11 +78,13 @@ class DrillOptions:
 class DesignOptions:
     """What a design depends on beside its input; see `ImplantOptions` and `DrillOptions`.
 
+    leave_out_metal: metal on the vault counts as removed.
     refine_mm: the skull comes to voxels of this side first, by super-resolution, and the result's
         masks with it; None leaves it on the input's grid.
     """
 
     bone_threshold_hu: float | None = None
+    leave_out_metal: bool = False
     refine_mm: float | None = None
     clearance_mm: float = ImplantOptions.clearance_mm
     thickness_mm: float | None = None

@@ -17,6 +17,8 @@ def remediesInWords() -> dict[Remedy, str]:
         Remedy.INPUT_IS_NO_SKULL: _("untick 'This is already a skull segmentation'"),
         Remedy.SAY_WHAT_INPUT_IS: _("segment the skull and tick 'This is already a skull segmentation'"),
         Remedy.SAY_WHAT_REFERENCE_IS: _("choose an image under 'Earlier CT or flap' that shows one of them whole"),
+        Remedy.SAY_ORIENTATION: _("turn it in the module Transforms, harden that and choose it anew as 'Head CT'"),
+        Remedy.LEAVE_OUT_METAL: _("mark the metal in a segmentation and choose it under 'Leave out'"),
         Remedy.OTHER_WEIGHTS: _("choose another weight file under 'Model'"),
         Remedy.USE_PRIOR: _("choose the geometric prior under 'Model', which needs none"),
         Remedy.LEAVE_COARSE: _("leave the skull as it came under 'Refine coarse skull'"),

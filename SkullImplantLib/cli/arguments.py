@@ -88,6 +88,23 @@ def add_input(parser: argparse.ArgumentParser) -> None:
         default="auto",
         help="a CT in HU or a binary skull; by default told from the content",
     )
+    parser.add_argument(
+        "--label",
+        type=positive,
+        metavar="N",
+        help="the skull's label, where the mask has several",
+    )
+    parser.add_argument(
+        "--segment",
+        metavar="NAME",
+        help="the skull's segment, where the segmentation has several",
+    )
+    parser.add_argument(
+        "--orientation",
+        metavar="CODE",
+        help="where the voxel axes really go to, three letters such as RAS, where the file says it "
+        "wrongly",
+    )
     parser.add_argument("--series", metavar="UID", help="the DICOM series, where there are several")
     parser.add_argument(
         "--bone-threshold",

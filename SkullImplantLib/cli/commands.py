@@ -28,7 +28,7 @@ from ..geometry.pose import estimate_pose
 from ..geometry.shape_statistics import shipped_population
 from ..models import PRIOR, torch_version, uses_torch
 from ..options import DesignOptions, DrillOptions
-from ..reading.input import Input, read_input
+from ..reading.input import Choices, Input, read_input
 from ..reading.reference import Reference, read_reference
 from ..skull.left_out import read_left_out
 from ..skull.segmentation import SkullOptions, clean_skull, segment_skull
@@ -48,6 +48,7 @@ def design(options: argparse.Namespace, report: StageReport) -> Result:
     reference = read_earlier(options, report)
     settings = DesignOptions(
         bone_threshold_hu=options.bone_threshold,
+        leave_out_metal=options.leave_out_metal,
         refine_mm=options.refine_mm,
         clearance_mm=options.clearance_mm,
         thickness_mm=options.thickness_mm,
@@ -150,7 +151,10 @@ def read_source(options: argparse.Namespace, report: StageReport) -> Input:
     progress = stage_of(report, "reading")
     # The stage ends once, with what was read.
     reading = part(progress, 0.0, ALMOST)
-    source = read_input(options.input, options.kind_of_input, options.series, reading)
+    choices = Choices(options.label, options.segment, options.orientation)
+    source = read_input(
+        options.input, options.kind_of_input, options.series, reading, choices=choices
+    )
     progress(1.0, source.description)
     return source
 

@@ -146,6 +146,12 @@ def _add_design(verbs: Verbs) -> None:
         metavar="FILE",
         help="a mask: bone inside it counts as removed (hardware, loose fragments, bone to resect)",
     )
+    parser.add_argument(
+        "--leave-out-metal",
+        action="store_true",
+        help="metal on the vault of a CT (above 2800 HU) counts as removed: a plate or mesh that "
+        "closes the hole",
+    )
     add_reference(parser)
     for name, text in (
         (

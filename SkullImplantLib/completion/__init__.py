@@ -4,6 +4,7 @@ unless a network completes.
 
 from .complete import Choice, Completed, complete, find_weights
 from .earlier import Earlier
+from .no_defect import no_defect
 from .reference_depth import complete_by_reference
 from .refining import Refining, find_refining
 from .registering import find_earlier
@@ -22,4 +23,5 @@ __all__ = [
     "find_earlier",
     "find_refining",
     "find_weights",
+    "no_defect",
 ]

@@ -26,6 +26,7 @@ LABELS = {
     "spacing_mm_xyz": "Voxel size (x, y, z)",
     "sha256": "SHA-256",
     "bone_threshold_hu": "Bone threshold",
+    "leave_out_metal": "Metal on the vault left out",
     "refine_mm": "Skull refined to voxels of",
     "clearance_mm": "Clearance, in place and on the way in",
     "thickness_mm": "Thickness asked for",
@@ -39,6 +40,7 @@ LABELS = {
 }
 # Of the parameters that are none, what is done instead.
 INSTEAD = {
+    "leave_out_metal": "no",
     "refine_mm": "as it came",
     "thickness_mm": "as the bone that is missing",
     "insertion_direction": "the one on which least is lost",

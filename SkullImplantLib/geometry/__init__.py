@@ -2,8 +2,10 @@
 
 from .frame import Pose
 from .hole import Hole, find_hole
+from .mean_skull import shipped_mean_skull
 from .pose import estimate_pose
 from .prior import Prior, complete_by_prior
+from .upright import require_upright
 
 __all__ = [
     "Hole",
@@ -12,4 +14,6 @@ __all__ = [
     "complete_by_prior",
     "estimate_pose",
     "find_hole",
+    "require_upright",
+    "shipped_mean_skull",
 ]

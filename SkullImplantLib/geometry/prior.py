@@ -56,7 +56,8 @@ class Prior:
     `deviation_mm` (2, SIZE, SIZE): posterior standard deviation of outer radius and thickness,
     zero outside the hole. `ring_error_mm` (2,): root mean square error of outer radius and
     thickness in the ring of intact bone around the hole, were it predicted from beyond; zero
-    without a hole. `notes`: one-sentence warnings for the user.
+    without a hole. `small_cm2`: the largest hole that is too small to be one. `notes`:
+    one-sentence warnings for the user.
     """
 
     pose: Pose
@@ -69,6 +70,7 @@ class Prior:
     hole_area_cm2: float
     notes: tuple[str, ...] = ()
     ring_error_mm: tuple[float, float] = (0.0, 0.0)
+    small_cm2: float = 0.0
 
     def depth_on(self, grid: sitk.Image) -> sitk.Image:
         """Return the depth within the completed vault on `grid` (float32, mm).
@@ -186,7 +188,7 @@ def complete_by_prior(
     expected = rough_fit(outer[None], known, shapes_model(population))
     bone &= np.abs(outer - expected[OUTER]) < ODD_MM
     seen = _within_view(skull, pose, expected[OUTER] - VIEW_SLACK_MM) & ~ends
-    hole, slivers = _find_holes(bone, seen, population.share(), expected[OUTER])
+    hole, slivers, small_cm2 = _find_holes(bone, seen, population.share(), expected[OUTER])
     progress(0.4, "Predicting the missing bone")
     reliable = seen & (radial.POLAR_RAD < FLOOR_RAD)
     filled = (distance_mm(hole) <= RIM_MM) & reliable
@@ -208,6 +210,7 @@ def complete_by_prior(
         hole_area_cm2=float((radial.STERADIANS * expected[OUTER] ** 2)[hole].sum()) / 100,
         notes=tuple(notes),
         ring_error_mm=(float(complete.ring_error_mm[0]), float(complete.ring_error_mm[1])),
+        small_cm2=small_cm2,
     )
 
 
@@ -224,8 +227,9 @@ def _closed(mask: Flags) -> Flags:
     return ndimage.binary_closing(mask, iterations=3) | mask
 
 
-def _find_holes(bone: Flags, seen: Flags, share: Map, outer_mm: Map) -> tuple[Flags, Flags]:
-    """Return the directions of the holes (SIZE, SIZE), and of slivers that are taken for none.
+def _find_holes(bone: Flags, seen: Flags, share: Map, outer_mm: Map) -> tuple[Flags, Flags, float]:
+    """Return the directions of the holes (SIZE, SIZE), those of slivers that are taken for none,
+    and the area (cm²) of the largest that is too small.
 
     A hole is a wide bone-free region with more than `SMALLEST_HOLE_CM2` of it where bone is due:
     where everybody has it, or where most have it and so has the other side of this head. From there
@@ -250,8 +254,9 @@ def _find_holes(bone: Flags, seen: Flags, share: Map, outer_mm: Map) -> tuple[Fl
     deepest_mm = depth_mm[holes].max(initial=0.0)
     slivers = holes & low & (depth_mm < SLIVER_MM) & (depth_mm < deepest_mm / 2)
     found = np.isin(labels, numbers[holes & ~slivers])
-    # Splinters within a hole are no bone.
-    return ndimage.binary_fill_holes(found), np.isin(labels, numbers[slivers])
+    small_cm2 = float(areas[1:][areas[1:] <= SMALLEST_HOLE_CM2].max(initial=0.0))
+    # Splinters within a hole are none of its rim.
+    return ndimage.binary_fill_holes(found), np.isin(labels, numbers[slivers]), small_cm2
 
 
 def _notes_on(slivers: Flags, outer_mm: Map, pose: Pose) -> list[str]:

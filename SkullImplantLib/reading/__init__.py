@@ -1,8 +1,9 @@
 """A CT or a mask, whatever it was written by, checked before it is used."""
 
-from .input import Input, read_input
+from .input import Choices, Input, read_input
 
 __all__ = [
+    "Choices",
     "Input",
     "read_input",
 ]

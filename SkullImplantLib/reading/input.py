@@ -5,23 +5,25 @@ handedness and spacing; the stages after work in physical space.
 """
 
 import logging
-import re
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
 import SimpleITK as sitk
 
+from ..core.axes import axes_of, checked_code, rename_axes
 from ..core.files import for_native
 from ..core.images import array_of, image_like, index_to_lps_mm, straighten_axes
 from ..core.progress import Progress, part, silent
 from ..errors import Remedy, SkullImplantError
 from .headers import ImageHeader, is_dicom, read_header
 from .hounsfield import in_hounsfield_units, slabs_of, value_range
+from .labels import labels_in, the_label, told, whole_numbers
+from .segments import segment_mask, segment_of
 from .voxel_data import check_data
 
 log = logging.getLogger(__name__)
@@ -34,6 +36,8 @@ MAX_BYTES = 4 * 2**30
 # A piece of a skull smaller than this has neither a mirror side nor a vault to go by.
 MIN_VOXELS_PER_AXIS = 20
 MIN_EXTENT_MM, MIN_THIRD_EXTENT_MM = 80.0, 40.0
+# Along two axes no scanner sees so far.
+MAX_SECOND_EXTENT_MM = 1000.0
 # Of the place of any corner between the header read here and ITK's reading of it.
 CORNER_TOLERANCE_MM = 0.1
 # Between two positions in one header, before it is worth a word.
@@ -42,9 +46,20 @@ DISAGREEMENT_MM = 1.0
 # A skull and what lies around it; even a mask cropped to the skull is half air and brain.
 MAX_BONE_SHARE = 0.5
 
-_SKULL_SEGMENT = re.compile(r"skull|bone|crani", re.IGNORECASE)
-
 Kind = Literal["ct", "skull"]
+
+
+@dataclass(frozen=True)
+class Choices:
+    """What is said of an input that its file does not say, or says wrongly.
+
+    label: the skull's, in a map of several. segment: its name or ID, in a segmentation of several.
+    orientation: where the voxel axes really go to, as `core.axes` calls them (RAS, say).
+    """
+
+    label: int | None = None
+    segment: str | None = None
+    orientation: str | None = None
 
 
 @dataclass(frozen=True)
@@ -72,23 +87,27 @@ def read_input(
     series_uid: str | None = None,
     progress: Progress = silent,
     whole: bool = True,
+    choices: Choices = Choices(),
 ) -> Input:
     """Read a DICOM folder or an NRRD, NIfTI or MetaImage file, and check it.
 
     With kind "auto" a CT and a skull mask are told apart by their values; otherwise the input is
     taken as said. `series_uid` chooses a series of a DICOM folder. `whole`: the image must be large
-    enough for a head; a bone flap's may be smaller. Raises `SkullImplantError` for everything that
-    is not one usable image.
+    enough for a head; a bone flap's may be smaller. `choices` go before what the file says. Raises
+    `SkullImplantError` for everything that is not one usable image.
     """
     if kind not in ("auto", "ct", "skull"):
         raise ValueError(f"there is no kind of input {kind!r}")
     path = Path(path)
     for_native(path)
+    orientation = checked_code(choices.orientation) if choices.orientation else None
     try:
         with _warnings_off():
             if path.is_dir():
-                return _read_folder(path, kind, series_uid, progress, whole)
-            return _read_file(path, kind, series_uid, progress, whole)
+                found = _read_folder(path, kind, series_uid, progress, whole, choices)
+            else:
+                found = _read_file(path, kind, series_uid, progress, whole, choices)
+            return _logged(_renamed(found, orientation))
     except FileNotFoundError as error:
         raise SkullImplantError(f"{path} does not exist; check the path.") from error
     except OSError as error:
@@ -111,8 +130,17 @@ def _warnings_off() -> Iterator[None]:
 
 
 def _read_folder(
-    path: Path, kind: str, series_uid: str | None, progress: Progress, whole: bool
+    path: Path,
+    kind: str,
+    series_uid: str | None,
+    progress: Progress,
+    whole: bool,
+    choices: Choices,
 ) -> Input:
+    if choices.label is not None:
+        raise SkullImplantError("A DICOM folder holds no labels.", Remedy.NO_LABEL)
+    if choices.segment is not None:
+        raise SkullImplantError("A DICOM folder holds no segments.", Remedy.NO_SEGMENT)
     if kind == "skull":
         raise SkullImplantError(
             "A DICOM folder is read as a CT; give a mask file.", Remedy.INPUT_IS_NO_SKULL
@@ -124,7 +152,7 @@ def _read_folder(
     image, more = in_hounsfield_units(series.image, forced=kind == "ct")
     progress(1.0, "input read")
     description = f"DICOM series of {series.slices} slices, {_shape(image)}"
-    return _logged(Input(image, "ct", series.sha256, description, notes + more, series.resampled))
+    return Input(image, "ct", series.sha256, description, notes + more, series.resampled)
 
 
 def _is_multi_frame(path: Path) -> bool:
@@ -135,11 +163,16 @@ def _is_multi_frame(path: Path) -> bool:
 
 
 def _read_file(
-    path: Path, kind: str, series_uid: str | None, progress: Progress, whole: bool
+    path: Path,
+    kind: str,
+    series_uid: str | None,
+    progress: Progress,
+    whole: bool,
+    choices: Choices,
 ) -> Input:
     dicom = is_dicom(path)
     if dicom and _is_multi_frame(path):
-        return _read_folder(path, kind, series_uid, progress, whole)
+        return _read_folder(path, kind, series_uid, progress, whole, choices)
     if series_uid is not None:
         raise SkullImplantError(f"{path.name} is not a DICOM folder.", Remedy.NO_SERIES)
     if path.stat().st_size == 0:
@@ -150,13 +183,15 @@ def _read_file(
         )
     header = read_header(path)
     _check_size(header)
-    segment = _segment(header)
+    segment = segment_of(header.fields or {}, choices.segment)
+    if segment is None and choices.segment is not None:
+        raise SkullImplantError(f"{path.name} is no segmentation with segments.", Remedy.NO_SEGMENT)
     sha256 = check_data(path, header, part(progress, 0.0, 0.4))
     image = _pixels(path, header)
     notes = header.notes + _check_geometry(image, header, whole)
     progress(0.8, "input read")
     if segment is not None:
-        image = _segment_mask(image, *segment)
+        image = segment_mask(image, *segment)
     elif image.GetNumberOfComponentsPerPixel() > 1:
         raise SkullImplantError(
             f"{path.name} has several values per voxel (colour or vectors); give a CT or a mask."
@@ -165,10 +200,29 @@ def _read_file(
         raise SkullImplantError(
             f"{path.name} is a segmentation, not a CT; give the CT.", Remedy.INPUT_IS_NO_CT
         )
+    image = whole_numbers(image)
+    if choices.label is not None:
+        image = the_label(image, choices.label)
     image, found, more = _told_apart(image, kind)
     progress(1.0, "input read")
     description = f"{header.format} file, {_shape(image)}"
-    return _logged(Input(image, found, sha256, description, notes + more))
+    return Input(image, found, sha256, description, notes + more)
+
+
+def _renamed(found: Input, code: str | None) -> Input:
+    """Return the input with its axes as they are said to be, and a note where that is new."""
+    if code is None:
+        return found
+    before = axes_of(found.image)
+    if before == code:
+        return found
+    image = sitk.Image(found.image)
+    rename_axes(image, code)
+    note = (
+        f"The axes were taken to be {code}, as you said, and not {before}, as the file says: the "
+        "result lies in that space, and not in the file's."
+    )
+    return replace(found, image=image, notes=(*found.notes, note))
 
 
 def _logged(found: Input) -> Input:
@@ -249,6 +303,11 @@ def _check_geometry(image: sitk.Image, header: ImageHeader | None, whole: bool) 
             f"({MIN_SPACING_MM:g} to {MAX_SPACING_MM:g} mm); check the image's spacing."
         )
     extent = np.sort(size * spacing)
+    if extent[1] > MAX_SECOND_EXTENT_MM:
+        raise SkullImplantError(
+            f"The image is {_times(np.round(size * spacing))} mm large, and no scanner sees so "
+            "far; check its spacing, which may be in the wrong unit."
+        )
     if whole and (
         extent[1] < MIN_EXTENT_MM
         or extent[0] < MIN_THIRD_EXTENT_MM
@@ -285,48 +344,6 @@ def _check_against(header: ImageHeader, image: sitk.Image) -> tuple[str, ...]:
     return ()
 
 
-def _segment(header: ImageHeader) -> tuple[int, float] | None:
-    """Return the layer and the label of the skull in a segmentation written by 3D Slicer.
-
-    None where the file is no such segmentation. The segment is the only one, or the one whose
-    name speaks of skull or bone.
-    """
-    fields = header.fields or {}
-    numbers = sorted(
-        int(found.group(1))
-        for key in fields
-        if (found := re.fullmatch(r"Segment(\d+)_(?:ID|Name)", key))
-    )
-    if not (numbers := sorted(set(numbers))):
-        return None
-    names = [fields.get(f"Segment{n}_Name") or fields.get(f"Segment{n}_ID", "") for n in numbers]
-    skulls = [n for n, name in zip(numbers, names) if _SKULL_SEGMENT.search(name)]
-    if len(numbers) == 1:
-        skulls = numbers
-    if len(skulls) != 1:
-        raise SkullImplantError(
-            f"The segmentation holds the segments {', '.join(repr(n[:40]) for n in names[:12])}; "
-            "name the skull's one 'skull', or save only that one."
-        )
-    (chosen,) = skulls
-    # Before layers existed each segment was a component of its own, with the label 1.
-    return (
-        int(fields.get(f"Segment{chosen}_Layer", numbers.index(chosen))),
-        float(fields.get(f"Segment{chosen}_LabelValue", 1)),
-    )
-
-
-def _segment_mask(image: sitk.Image, layer: int, label: float) -> sitk.Image:
-    components = image.GetNumberOfComponentsPerPixel()
-    if not 0 <= layer < components:
-        raise SkullImplantError(
-            "The segmentation's header does not fit its voxels; save it again from 3D Slicer."
-        )
-    if components > 1:
-        image = sitk.VectorIndexSelectionCast(image, layer)
-    return image == label
-
-
 def _told_apart(image: sitk.Image, kind: str) -> tuple[sitk.Image, Kind, tuple[str, ...]]:
     """Return the image as what it is: a CT in HU or a skull mask, by its values or as told."""
     lowest, highest = value_range(image)
@@ -349,6 +366,11 @@ def _told_apart(image: sitk.Image, kind: str) -> tuple[sitk.Image, Kind, tuple[s
                 f"The mask fills {share:.0%} of the image; if it marks the background, invert it."
             )
         return mask, "skull", ()
+    if len(labels := labels_in(image)) > 1 and kind != "ct":
+        raise SkullImplantError(
+            f"The image is a map of the labels {told(labels)}, and not a mask of the skull alone.",
+            Remedy.CHOOSE_LABEL,
+        )
     if kind == "skull":
         raise SkullImplantError(
             f"The image is not a mask (values from {lowest:g} to {highest:g}, more than two); "

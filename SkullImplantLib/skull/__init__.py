@@ -1,20 +1,23 @@
 """What in a CT or a mask is the skull."""
 
 from .bone_flap import find_flap, rough_bone, shows_flap
-from .left_out import LeftOut, leave_out, read_left_out
+from .left_out import LeftOut, leave_out, metal_cm3, read_left_out, with_metal
 from .loose_matter import loose_matter
-from .segmentation import Skull, SkullOptions, clean_skull, segment_skull
+from .segmentation import Skull, SkullOptions, bright_in, clean_skull, segment_skull
 
 __all__ = [
     "LeftOut",
     "Skull",
     "SkullOptions",
+    "bright_in",
     "clean_skull",
     "find_flap",
     "leave_out",
     "loose_matter",
+    "metal_cm3",
     "read_left_out",
     "rough_bone",
     "segment_skull",
     "shows_flap",
+    "with_metal",
 ]

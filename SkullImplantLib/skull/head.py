@@ -21,6 +21,10 @@ WALL_PERCENT = 15  # of a coarse voxel's volume: a plate of half a millimetre is
 CAVITY_RADIUS_MM = 18.0  # a ball that fits the cranial cavity, not the foramen magnum (15-17)
 CAVITY_CM3 = (200.0, 3500.0)  # newborn about 350, adult 1100-1700, hydrocephalus below 3000
 ENCLOSED_PART = 0.6  # of 26 directions that end at bone; a hole of 120 cm² takes about 0.17
+# A second cavity of so much of the first's volume is another head's, where bone encloses it as
+# skulls do; ribs leave more directions open.
+SECOND_PART, WELL_ENCLOSED_PART = 0.5, 0.85
+SOLID_RADIUS_MM = 20.0  # no bone is so thick that a ball of this radius fits
 FORAMEN_MM = (15.0, 50.0)  # across; normal is 28-38
 PITCHES = (0.0, 20.0, -20.0, 40.0, -40.0)  # degrees at which the foramen is looked for
 FREE_BELOW_MM = 12.0  # no bone for so far below the foramen's middle
@@ -118,15 +122,23 @@ def find_head(bright: sitk.Image) -> Head:
     if levels.size:
         lowest = levels[0]
         walls[lowest] |= _filled_outline(np.any(bone[lowest : lowest + 4], axis=0))
-    inside = (_rays_that_end_at(walls) >= ENCLOSED_PART * 26) & ~walls
+    rays = _rays_that_end_at(walls)
+    inside = (rays >= ENCLOSED_PART * 26) & ~walls
     depth = ndimage.distance_transform_edt(np.pad(inside, 1))[1:-1, 1:-1, 1:-1] * COARSE_MM
     cores, count = ndimage.label(depth > CAVITY_RADIUS_MM)
     if count == 0:
-        raise _not_a_head()
-    core = cores == np.bincount(cores.ravel())[1:].argmax() + 1
-    cavity = ndimage.distance_transform_edt(~core) * COARSE_MM <= CAVITY_RADIUS_MM
-    if not CAVITY_CM3[0] <= cavity.sum() * COARSE_MM**3 / 1000 <= CAVITY_CM3[1]:
-        raise _not_a_head()
+        raise _no_cavity(bone)
+    sizes = np.bincount(cores.ravel())[1:]
+    cavity = _around_core(cores == sizes.argmax() + 1)
+    volume_cm3 = _volume_cm3(cavity)
+    if not CAVITY_CM3[0] <= volume_cm3 <= CAVITY_CM3[1]:
+        raise SkullImplantError(
+            f"The largest cavity within the bone has {volume_cm3:.0f} cm³, and a head's has "
+            f"{CAVITY_CM3[0]:.0f} to {CAVITY_CM3[1]:.0f}; check the image's spacing and that it is "
+            "a head."
+        )
+    if count > 1:
+        _require_one_head(cores, sizes, rays, volume_cm3)
     outside = ndimage.distance_transform_edt(~cavity) - ndimage.distance_transform_edt(cavity)
     inner = origin + np.argwhere(cavity)[:, ::-1] * COARSE_MM
     centre, inertia = inner.mean(axis=0), np.cov(inner.T)
@@ -138,12 +150,41 @@ def find_head(bright: sitk.Image) -> Head:
     return Head(bone, cavity, to_cavity, origin, centre, inertia, place)
 
 
-def _not_a_head() -> SkullImplantError:
+def _no_cavity(bone: Flags) -> SkullImplantError:
+    """Return what is wrong with coarse bone (z, y, x) in which there is no cranial cavity."""
+    if (ndimage.distance_transform_edt(np.pad(bone, 1)) * COARSE_MM).max() > SOLID_RADIUS_MM:
+        return SkullImplantError(
+            "The image does not look like a head: what counts as bone fills it; give a mask of the "
+            "bone alone, or a CT with a higher bone threshold."
+        )
     return SkullImplantError(
-        "The image does not look like a head: no cranial cavity was found within the bone; "
-        "check that it is a head CT or skull mask, its orientation and spacing, and the bone "
-        "threshold."
+        "The image does not look like a head: no cranial cavity was found within the bone; check "
+        "that it is a head CT or skull mask with most of the vault in it, its spacing, and the "
+        "bone threshold of a CT."
     )
+
+
+def _require_one_head(
+    cores: NDArray[np.int32], sizes: NDArray[np.intp], rays: NDArray[np.uint8], volume_cm3: float
+) -> None:
+    """Raise where the second largest core is that of a cavity like the largest one's."""
+    second = cores == np.argsort(sizes)[-2] + 1
+    enclosed = rays[second].mean() >= WELL_ENCLOSED_PART * 26
+    if enclosed and _volume_cm3(_around_core(second)) > max(
+        SECOND_PART * volume_cm3, CAVITY_CM3[0]
+    ):
+        raise SkullImplantError(
+            "There seem to be two heads in the image; crop it to the patient's."
+        )
+
+
+def _around_core(core: Flags) -> Flags:
+    """Return the cavity around its core, the voxels (z, y, x) far from every wall."""
+    return np.asarray(ndimage.distance_transform_edt(~core) * COARSE_MM <= CAVITY_RADIUS_MM)
+
+
+def _volume_cm3(mask: Flags) -> float:
+    return float(mask.sum()) * COARSE_MM**3 / 1000
 
 
 def _coarse(bright: sitk.Image) -> tuple[Flags, Vector]:

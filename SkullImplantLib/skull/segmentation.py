@@ -25,7 +25,8 @@ from .marrow import with_marrow
 from .not_skull import pieces_of_skull, remove_streaks, samples_at_cavity
 from .posts import without_posts
 from .spine import remove_spine
-from .thresholds import bone_in, without_noise
+from .thresholds import bone_in, levels_of, without_noise
+from .vault_metal import metal_on_vault
 
 log = logging.getLogger(__name__)
 
@@ -49,13 +50,26 @@ class Skull:
     """A skull mask (uint8 0/1, on the grid of the input), its threshold and notes for the user.
 
     `bone_threshold_hu` is None where the input was a mask. `grey`: the CT as it was looked at,
-    smoothed where it was noisy; None for a mask.
+    smoothed where it was noisy; None for a mask. `metal`: that on the vault (uint8 0/1), which is
+    bone in `mask`; None where there is none.
     """
 
     mask: sitk.Image
     bone_threshold_hu: float | None
     notes: tuple[str, ...]
     grey: sitk.Image | None = None
+    metal: sitk.Image | None = None
+
+
+def bright_in(image: sitk.Image, kind: str, bone_threshold_hu: float | None = None) -> sitk.Image:
+    """Return whatever is as bright as bone, table and all, in an image of a `kind` (`ct`, `skull`)
+    as uint8 0/1.
+
+    Quick. Raises `SkullImplantError` where a CT is no volume of grey levels.
+    """
+    if kind != "ct":
+        return image != 0
+    return image > levels_of(image, bone_threshold_hu)[0].bone
 
 
 def segment_skull(
@@ -99,6 +113,7 @@ def segment_skull(
     if metal.sum() * voxel_volume_mm3(ct) > MIN_METAL_MM3:
         notes += ("Metal was found in the image: check the bone near it for streaks.",)
         remove_streaks(bone, metal, region, head)
+    on_vault = metal_on_vault(region, head)
     del metal
     progress(0.5, "Removing what is not skull")
     remove_spine(bone, region, head, grey)
@@ -116,7 +131,8 @@ def segment_skull(
     _log_found(bone, region, head, notes)
     skull = _put_back(bone, ct, box)
     progress(1.0, "Skull found")
-    return Skull(skull, levels.bone, notes, ct)
+    plates = None if on_vault is None else _put_back(on_vault, ct, box)
+    return Skull(skull, levels.bone, notes, ct, plates)
 
 
 def clean_skull(mask: sitk.Image, progress: Progress = silent) -> Skull:

@@ -284,7 +284,7 @@ def inverted_mask(folder: Path) -> Path:
     return _written(1 - mask_image(), folder / "skull.nrrd")
 
 
-@bad("nor a mask of two values")
+@bad("map of the labels 2 and 3")
 def several_labels(folder: Path) -> Path:
     labels = (ct_image() > 500) + (ct_image() > 0) * 2
     return _written(labels, folder / "labels.nrrd")

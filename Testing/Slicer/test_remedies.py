@@ -12,8 +12,17 @@ from SkullImplantLib.errors import Remedy, SkullImplantError
 LIBRARY = PROJECT / "SkullImplantLib"
 # What the panel's runs never come to: they measure and train nothing.
 OTHER_PACKAGES = {"evaluation", "training"}
-# What only an option brings about that the panel never gives: a DICOM folder, the other engine.
-NOT_ASKED = {Remedy.OTHER_SERIES, Remedy.NO_SERIES, Remedy.USE_TORCH_ENGINE}
+# What only an option brings about that the panel never gives: a DICOM folder, the other engine; or
+# a file that the panel never writes: masks of several labels or segments.
+NOT_ASKED = {
+    Remedy.OTHER_SERIES,
+    Remedy.NO_SERIES,
+    Remedy.USE_TORCH_ENGINE,
+    Remedy.CHOOSE_LABEL,
+    Remedy.NO_LABEL,
+    Remedy.CHOOSE_SEGMENT,
+    Remedy.NO_SEGMENT,
+}
 
 
 def raised_remedies() -> set[Remedy]:

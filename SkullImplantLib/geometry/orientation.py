@@ -1,0 +1,214 @@
+"""Which way a head lies in an image: found among all rotations, from its bone alone.
+
+The bone is compared with the mean skull (`mean_skull.py`), vault, base and face, by a matched
+filter: bone in a voxel votes with the logarithm of how much likelier it is there than elsewhere
+near a skull. All places and rotations are tried on a coarse grid, rotations spread evenly by
+super-Fibonacci spirals (Alexa, CVPR 2022), and the best of them, if they are not neighbours, are
+moved, turned and scaled until they fit. A hole takes its part from the score of every rotation.
+Left and right cannot be told: the mean skull is symmetric.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import SimpleITK as sitk
+from numpy.typing import NDArray
+from scipy import fft, ndimage, optimize
+from scipy.spatial.transform import Rotation
+
+from ..core.images import array_of, index_to_lps_mm
+from .mean_skull import GRID_MM, LOW_MM, SIZE_XYZ, MeanSkull, blurred_bone
+
+Floats = NDArray[np.floating]
+Vector = NDArray[np.float64]  # (3,)
+Matrix = NDArray[np.float64]  # (3, 3)
+
+COARSE_STEP = 2.0  # of the grid on which all rotations are tried, in steps of the mean skull's
+COARSE_BLUR = 0.7  # of both before, in the same: nothing finer than the coarse grid is left
+ROTATIONS = 150  # about 35 degrees apart; beside the 24 that take axes to axes
+SPIRAL = (np.sqrt(2.0), 1.533751168755204288118041)  # the constants of Alexa's two spirals
+TRIED, APART_DEG = 8, 35.0  # of the rotations, so many are fitted, the best that are so far apart
+FIT_STEPS = 20
+SCALE = 1000.0  # of the losses: what the optimiser takes for flat is then flat
+# Of the votes, one in so many is heard first; more where the best other rotation comes near.
+EVERY, CLOSER_EVERY, NEAR = 6, 2, 0.9
+ARM_MM = 90.0  # a turn, or a change of size, moves the vault, so far out, by that times its angle
+# A priori: standard deviations of the logs of size and of each side to size, and what they weigh
+# beside a score of 1.
+SIZE_SPREAD, SHAPE_SPREAD, A_PRIORI_WEIGHT = 0.12, 0.06, 0.01
+MOST_TILT_DEG = 45.0  # nearer, no other naming of the axes comes nearer
+LEAST_SCORE = 0.25  # below: no head that is known
+
+
+@dataclass(frozen=True)
+class Lie:
+    """How a head lies in an image.
+
+    rotation, centre_mm: patient_lps = rotation @ standard + centre_mm, as in `Pose`. score: how
+    well the mean skull fits there, at most 1. upright_score: how well it fits at best where the
+    patient's axes are within `MOST_TILT_DEG` of the image's LPS. seen: how much of what the mean
+    skull says lies within the image, at most 1; a whole vault without base and face has a half.
+    """
+
+    rotation: Matrix
+    centre_mm: Vector
+    score: float
+    upright_score: float
+    seen: float
+
+    @property
+    def tilt_deg(self) -> float:
+        """By how much the patient's axes are turned against the image's LPS."""
+        return turn_deg(self.rotation)
+
+
+@dataclass(frozen=True)
+class _Fit:
+    rotation: Matrix
+    centre_mm: Vector
+    score: float
+
+    @property
+    def upright(self) -> bool:
+        return turn_deg(self.rotation) <= MOST_TILT_DEG
+
+
+def turn_deg(rotation: Matrix) -> float:
+    """Return the angle of a rotation."""
+    return float(np.degrees(np.arccos(np.clip((np.trace(rotation) - 1) / 2, -1.0, 1.0))))
+
+
+def axis_rotations() -> list[Matrix]:
+    """Return the 24 rotations that take axes to axes."""
+    return list(Rotation.create_group("O").as_matrix())
+
+
+def find_lie(bone: sitk.Image, mean: MeanSkull) -> Lie:
+    """Return how the skull lies in a mask (uint8 0/1) of its bone and of whatever else is bright.
+
+    Deterministic. Raises `SkullImplantError` where the mask is empty.
+    """
+    image = blurred_bone(bone)
+    votes = mean.votes()
+    some, more = _Filter(image, votes, EVERY), _Filter(image, votes, CLOSER_EVERY)
+    fits = [some.fitted(start) for start in _starts(image, votes)]
+    fits.sort(key=lambda fit: -fit.score)
+    chosen = fits
+    if any(fit.upright is not fits[0].upright and fit.score > NEAR * fits[0].score for fit in fits):
+        chosen = [
+            more.fitted(next(fit for fit in fits if fit.upright is upright))
+            for upright in (True, False)
+        ]
+    best = max(chosen, key=lambda fit: fit.score)
+    upright = max((fit.score for fit in chosen if fit.upright), default=0.0)
+    return Lie(best.rotation, best.centre_mm, best.score, upright, some.seen(best, bone))
+
+
+def _starts(image: sitk.Image, votes: NDArray[np.float32]) -> list[_Fit]:
+    """Return the best place of each of the rotations worth a fit, one of them upright."""
+    coarse_mm = COARSE_STEP * GRID_MM
+    values = ndimage.gaussian_filter(array_of(image), COARSE_BLUR)
+    fine = ndimage.gaussian_filter(votes, COARSE_BLUR)
+    ends = [np.arange(0, n, COARSE_STEP) for n in values.shape]
+    values = ndimage.map_coordinates(values, np.meshgrid(*ends, indexing="ij"), order=1)
+    cube = int(np.ceil(np.linalg.norm(SIZE_XYZ) / COARSE_STEP))
+    shape = [fft.next_fast_len(n + cube, real=True) for n in values.shape]
+    spectrum = fft.rfftn(values, shape)
+    rotations = [*axis_rotations(), *_spread_rotations()]
+    found = []
+    for rotation in rotations:
+        turned = _turned(fine, rotation, cube)
+        turned /= np.linalg.norm(turned)
+        scores = fft.irfftn(spectrum * np.conj(fft.rfftn(turned, shape)), shape)
+        peak = np.array(np.unravel_index(scores.argmax(), scores.shape))
+        peak = np.where(peak > np.array(shape) - cube, peak - shape, peak)
+        middle = (peak + (cube - 1) / 2)[::-1] * coarse_mm + image.GetOrigin()
+        centre = middle - rotation @ (LOW_MM + GRID_MM * np.array(SIZE_XYZ) / 2)
+        found.append(_Fit(rotation, centre, float(scores.max())))
+    found.sort(key=lambda fit: -fit.score)
+    starts: list[_Fit] = [next(fit for fit in found if fit.upright)]
+    for fit in found:
+        if all(turn_deg(fit.rotation @ other.rotation.T) > APART_DEG for other in starts):
+            starts.append(fit)
+    return starts[:TRIED]
+
+
+def _spread_rotations() -> NDArray[np.float64]:
+    """Return `ROTATIONS` rotations (n, 3, 3), spread evenly."""
+    step = np.arange(ROTATIONS) + 0.5
+    low, high = np.sqrt(step / ROTATIONS), np.sqrt(1 - step / ROTATIONS)
+    a, b = (2 * np.pi * step / constant for constant in SPIRAL)
+    quaternions = [low * np.sin(a), low * np.cos(a), high * np.sin(b), high * np.cos(b)]
+    return np.asarray(Rotation.from_quat(np.stack(quaternions, axis=1)).as_matrix())
+
+
+def _turned(votes: NDArray[np.float32], rotation: Matrix, cube: int) -> NDArray[np.float32]:
+    """Return the votes, turned about their middle, in a cube on the coarse grid."""
+    matrix = COARSE_STEP * rotation.T[::-1, ::-1]  # of (z, y, x), from the cube to the votes
+    middle = (np.array(votes.shape) - 1) / 2
+    offset = middle - matrix @ np.full(3, (cube - 1) / 2)
+    return np.asarray(ndimage.affine_transform(votes, matrix, offset, (cube,) * 3, order=1))
+
+
+class _Filter:
+    """The votes of the mean skull, heard at any place, rotation and size."""
+
+    def __init__(self, image: sitk.Image, votes: NDArray[np.float32], every: int = 1) -> None:
+        at = np.argwhere(votes != 0)[::every]
+        self._points = LOW_MM + GRID_MM * (at[:, ::-1] + 0.5)
+        self._votes = votes[tuple(at.T)].astype(np.float64)
+        values = np.asarray(array_of(image), np.float32)
+        self._votes *= every / (np.linalg.norm(votes) * np.linalg.norm(values))
+        # The value and its slopes along x, y and z.
+        self._values = [values, *np.gradient(values)[::-1]]
+        self._origin_mm = np.array(image.GetOrigin())
+
+    def fitted(self, start: _Fit) -> _Fit:
+        """Return the best fit that is reached from `start`."""
+        found = optimize.minimize(
+            lambda moves: self._loss(moves, start),
+            np.zeros(9),
+            jac=True,
+            method="BFGS",
+            options={"maxiter": FIT_STEPS},
+        )
+        turn, shift = found.x[:3] / ARM_MM, found.x[3:6]
+        rotation = start.rotation @ Rotation.from_rotvec(turn).as_matrix()
+        return _Fit(rotation, start.centre_mm + shift, -float(found.fun) / SCALE)
+
+    def seen(self, fit: _Fit, view: sitk.Image) -> float:
+        """Return which part of the votes lies in an image, by their squares."""
+        places = self._points @ fit.rotation.T + fit.centre_mm
+        to_index = np.linalg.inv(index_to_lps_mm(view))
+        index = places @ to_index[:3, :3].T + to_index[:3, 3]
+        within = ((index > -0.5) & (index < np.array(view.GetSize()) - 0.5)).all(axis=1)
+        return float((self._votes[within] ** 2).sum() / (self._votes**2).sum())
+
+    def _loss(self, moves: Vector, start: _Fit) -> tuple[float, Vector]:
+        """Return how badly a start that is turned, shifted and scaled fits, and the slopes (9,).
+
+        moves: mm; turns about, and logs of size along, the standard axes are multiplied by ARM_MM.
+        """
+        turn, shift, log_size = moves[:3] / ARM_MM, moves[3:6], moves[6:] / ARM_MM
+        rotation = start.rotation @ Rotation.from_rotvec(turn).as_matrix()
+        points = self._points * np.exp(log_size)
+        places = points @ rotation.T + start.centre_mm + shift
+        index = ((places - self._origin_mm) / GRID_MM).T[::-1]
+        value, *slopes = (
+            ndimage.map_coordinates(values, index, order=1) for values in self._values
+        )
+        pull = self._votes[:, None] * np.stack(slopes, axis=1) / GRID_MM
+        turned = pull @ rotation
+        size = log_size.mean()
+        shape = log_size - size
+        penalty = (size / SIZE_SPREAD) ** 2 + (shape**2).sum() / SHAPE_SPREAD**2
+        by_size = 2 * (size / SIZE_SPREAD**2 / 3 + shape / SHAPE_SPREAD**2)
+        gain = np.concatenate(
+            [
+                np.cross(points, turned).sum(axis=0) / ARM_MM,
+                pull.sum(axis=0),
+                ((turned * points).sum(axis=0) - A_PRIORI_WEIGHT * by_size) / ARM_MM,
+            ]
+        )
+        loss = A_PRIORI_WEIGHT * float(penalty) - float(self._votes @ value)
+        return SCALE * loss, -SCALE * gain
