@@ -47,7 +47,9 @@ def test_a_signal_while_it_starts_is_a_word(sign: int, stage: str) -> None:
     """The program sends it to itself: at its first import, or when the first word is looked up."""
     place = {"imports": "argparse", "help": "SkullImplantLib.cli.commands"}[stage]
     code = (
-        "import sys, os\n"
+        "import os, signal, sys\n"
+        # A shell's background job ignores it, and so would this one.
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
         "class Finder:\n"
         "    def find_spec(self, name, path=None, target=None):\n"
         f"        if name == {place!r}: os.kill(os.getpid(), {int(sign)})\n"
