@@ -119,6 +119,8 @@ def _brows_in(stored: Mapping[str, NDArray[Any]]) -> tuple[Brow, ...]:
         return ()
     shape = tuple(s.stop - s.start for s in front_box())
     names, levels = stored["brow_names"], stored["brows"]
+    if len(names) == 0 and levels.size == 0:
+        return ()
     if levels.dtype != np.uint8 or levels.shape != (len(names), *shape):
         raise ValueError("foreheads that are none")
     return tuple(Brow(str(name), level) for name, level in zip(names, levels))

@@ -187,7 +187,7 @@ def test_no_network_of_absurd_size_is_built(channels: tuple[int, ...]) -> None:
         Configuration(channels)
 
 
-@pytest.mark.parametrize("change", ["names", "maps_mm", "bone", "brows", "none"])
+@pytest.mark.parametrize("change", ["names", "maps_mm", "bone", "brows", "brow_names", "none"])
 def test_other_shape_statistics_are_told(tmp_path: Path, change: str) -> None:
     arrays = read_archive(RESOURCES / "population.npz")
     if change != "none":
