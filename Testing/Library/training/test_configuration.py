@@ -31,9 +31,11 @@ def test_a_file_says_only_what_is_particular(tmp_path: Path) -> None:
     assert isinstance(read["learning_rate"], float)
 
 
-def test_an_unknown_name_is_refused_and_the_known_ones_are_named(tmp_path: Path) -> None:
-    with pytest.raises(SkullImplantError, match=r"learning-rate; known are .*learning_rate"):
+def test_an_unknown_name_is_refused_and_the_one_that_is_meant_is_named(tmp_path: Path) -> None:
+    with pytest.raises(SkullImplantError, match=r'"learning-rate"; is learning_rate meant\?'):
         read_configuration(written(tmp_path, {"learning-rate": 0.1}))
+    with pytest.raises(SkullImplantError, match="start from a configuration"):
+        read_configuration(written(tmp_path, {"qqqqq": 0.1}))
 
 
 @pytest.mark.parametrize(
