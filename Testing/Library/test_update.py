@@ -286,13 +286,24 @@ def test_a_design_of_another_version_is_refused(
         assert "another version" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("number", ["NaN", "-Infinity", "1e999"])
+def test_what_json_does_not_know_is_damage(
+    result: Path, number: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = result / "design.json"
+    text = json.dumps({**json.loads(path.read_text()), "parameters": {"least_wall_mm": 12345.5}})
+    path.write_text(text.replace("12345.5", number))
+    assert main(["update", str(result), "-o", str(result), "--progress", "none"]) == 2
+    assert "design.json is damaged" in capsys.readouterr().err
+
+
 def test_what_is_no_number_or_device_is_not_taken_over(
     result: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     path = result / "design.json"
     data = json.loads(path.read_text())
     nonsense = {
-        "least_wall_mm": float("nan"), "thickness_mm": True, "device": "a toaster",
+        "least_wall_mm": "thick", "thickness_mm": True, "device": "a toaster",
         "smoother": "iron", "insertion_direction": [1, "up", 0], "holes": [1, "all", [1, 2, 3]],
     }  # fmt: skip
     data["parameters"] |= nonsense
