@@ -31,6 +31,18 @@ def for_native(path: Path) -> str:
     return str(path)
 
 
+def checked_file(path: Path) -> Path:
+    """Return the path of a file that can be read to its end.
+
+    Raises `SkullImplantError` where there is none, or a device or pipe, which may never end.
+    """
+    if not path.exists():
+        raise SkullImplantError(f"{path} does not exist; check the path.")
+    if not path.is_file():
+        raise SkullImplantError(f"{path.name} is a folder, device or pipe; give a file.")
+    return path
+
+
 def remove_folder(path: Path, patience_s: float = 0.5) -> bool:
     """Remove a folder with all in it, also what is read-only; return whether it is gone.
 

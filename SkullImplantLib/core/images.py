@@ -13,7 +13,9 @@ from numpy.typing import NDArray
 
 from ..errors import DiskError, SkullImplantError
 from .blocks import FULL, grid_of_blocks, share_per_block
-from .files import atomic_path, for_native
+from .files import atomic_path, checked_file, for_native
+from .headers import check_size, read_header
+from .voxel_data import check_data
 
 # Cosine between axes; over a head of 250 mm the points are within 0.25 mm.
 DIRECTION_TOLERANCE = 1e-3
@@ -139,15 +141,21 @@ def read_mask(path: Path) -> sitk.Image:
 
 
 def read_labels(path: Path) -> sitk.Image:
-    """Return the labels in a file (uint8; what is no integer of 0 to 255 is 1 where it is not 0).
+    """Return the labels in an NRRD, NIfTI or MetaImage file (uint8; what is no integer of 0 to 255
+    is 1 where it is not 0).
 
-    Raises `SkullImplantError` where it cannot be read or is not one volume with axes at right
-    angles.
+    Raises `SkullImplantError` where it cannot be read, is damaged, or is not one volume with axes
+    at right angles.
     """
-    if not path.is_file():
-        raise SkullImplantError(f"{path} does not exist; check the path.")
+    for_native(checked_file(path))
+    header = read_header(path)
+    check_size(header)
+    check_data(path, header)
+    reader = sitk.ImageFileReader()
+    reader.SetImageIO(header.image_io)
+    reader.SetFileName(str(path))
     try:
-        image = sitk.ReadImage(for_native(path))
+        image = reader.Execute()
     except RuntimeError as error:
         raise SkullImplantError(
             f"{path.name} cannot be read as an image; check the file."

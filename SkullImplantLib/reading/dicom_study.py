@@ -20,9 +20,9 @@ from pydicom.filereader import read_partial
 from pydicom.tag import BaseTag, Tag
 from pydicom.uid import UID
 
+from ..core.headers import is_dicom
 from ..core.progress import Progress
 from ..errors import SkullImplantError
-from .headers import is_dicom
 
 # A study has a few thousand files; more than this is a whole archive given by mistake.
 MAX_FILES = 50_000

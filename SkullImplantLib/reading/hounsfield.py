@@ -6,8 +6,8 @@ import numpy as np
 import SimpleITK as sitk
 
 from ..core.images import array_of, image_like
+from ..core.voxel_data import NOT_FINITE
 from ..errors import Remedy, SkullImplantError
-from .voxel_data import NOT_FINITE
 
 # Nothing is thinner than air: what a scanner writes outside its circle becomes this.
 OUTSIDE_HU = -1024

@@ -16,23 +16,20 @@ import numpy as np
 import SimpleITK as sitk
 
 from ..core.axes import axes_of, checked_code, rename_axes
-from ..core.files import for_native
+from ..core.files import checked_file, for_native
+from ..core.headers import MAX_VOXELS, ImageHeader, check_size, is_dicom, read_header
 from ..core.images import array_of, image_like, index_to_lps_mm, straighten_axes
 from ..core.progress import Progress, part, silent
+from ..core.voxel_data import check_data
 from ..errors import Remedy, SkullImplantError
-from .headers import ImageHeader, is_dicom, read_header
 from .hounsfield import in_hounsfield_units, slabs_of, value_range
 from .labels import labels_in, the_label, told, whole_numbers
 from .segments import segment_mask, segment_of
-from .voxel_data import check_data
 
 log = logging.getLogger(__name__)
 
 # Finer than any scanner, and coarser than any head CT from which an implant could be made.
 MIN_SPACING_MM, MAX_SPACING_MM = 0.05, 10.0
-# A 1024^3 image, a head at 0.25 mm; beyond it the stages after would not fit into memory.
-MAX_VOXELS = 2**30
-MAX_BYTES = 4 * 2**30
 # A piece of a skull smaller than this has neither a mirror side nor a vault to go by.
 MIN_VOXELS_PER_AXIS = 20
 MIN_EXTENT_MM, MIN_THIRD_EXTENT_MM = 80.0, 40.0
@@ -170,6 +167,7 @@ def _read_file(
     whole: bool,
     choices: Choices,
 ) -> Input:
+    checked_file(path)
     dicom = is_dicom(path)
     if dicom and _is_multi_frame(path):
         return _read_folder(path, kind, series_uid, progress, whole, choices)
@@ -237,12 +235,7 @@ def _logged(found: Input) -> Input:
 
 def _check_size(header: ImageHeader) -> None:
     """Refuse, before voxels are loaded, what is not one volume of bearable size."""
-    voxels = int(np.prod(header.size, dtype=object))
-    if voxels > MAX_VOXELS or header.data_bytes > MAX_BYTES:
-        raise SkullImplantError(
-            f"The image is too large ({voxels / 1e9:.1f} billion voxels); crop it to the head or "
-            "resample it to 0.4 mm."
-        )
+    check_size(header)
     if sum(n > 1 for n in header.size) < 3:
         raise SkullImplantError(
             f"The image is not a volume (size {_times(header.size)}); give a 3-D image."

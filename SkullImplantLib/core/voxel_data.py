@@ -12,9 +12,9 @@ from pathlib import Path
 
 import numpy as np
 
-from ..core.progress import Progress, silent
 from ..errors import SkullImplantError
 from .headers import ImageHeader
+from .progress import Progress, silent
 
 CHUNK_BYTES = 4 << 20
 # Of compressed data, which may unpack to a thousand times as much.

@@ -21,6 +21,14 @@ MAX_HEADER_BYTES = 4 << 20
 
 NIFTI1_BYTES = 352
 
+# A 1024^3 image, a head at 0.25 mm; beyond it the stages after would not fit into memory.
+MAX_VOXELS = 2**30
+MAX_BYTES = 4 * 2**30
+
+# ITK's reader of NRRD ends the process at a field's line of over 1 KB; pairs may be longer.
+MAX_NRRD_LINE = 1000
+_PAIR = re.compile(r"[^:]*:=")
+
 _NRRD_TYPE_BYTES = {
     1: "signed char|int8|int8_t|uchar|unsigned char|uint8|uint8_t",
     2: "short|short int|signed short|signed short int|int16|int16_t"
@@ -87,6 +95,16 @@ def read_header(path: Path) -> ImageHeader:
     )
 
 
+def check_size(header: ImageHeader) -> None:
+    """Raise `SkullImplantError`, before voxels are loaded, where they would not fit into memory."""
+    voxels = math.prod(header.size)
+    if voxels > MAX_VOXELS or header.data_bytes > MAX_BYTES:
+        raise SkullImplantError(
+            f"The image is too large ({voxels / 1e9:.1f} billion voxels); crop it to the head or "
+            "resample it to 0.4 mm."
+        )
+
+
 def is_dicom(path: Path) -> bool:
     """Say whether a file is DICOM, by its preamble or, in old files without one, its first tag."""
     with path.open("rb") as file:
@@ -113,6 +131,8 @@ def _read_nrrd(path: Path) -> ImageHeader:
     for line in text.splitlines()[1:]:
         if line.startswith("#"):
             continue
+        if len(line.encode()) > MAX_NRRD_LINE and not _PAIR.match(line):
+            raise _unusable(path, "a line of its header is longer than any program writes")
         if ":=" in line:
             key, value = line.split(":=", 1)
             pairs[key.strip()] = value.strip()
@@ -120,6 +140,7 @@ def _read_nrrd(path: Path) -> ImageHeader:
             key, value = line.split(":", 1)
             fields[key.strip().lower().replace(" ", "")] = value.strip()
     size = _whole_numbers(path, fields.get("sizes", ""))
+    _check_axes(path, fields.get("dimension", ""), size)
     spacing, notes = _nrrd_spacing(path, fields)
     encoding = {"raw": "raw", "gz": "gzip", "gzip": "gzip", "txt": "text", "ascii": "text"}.get(
         fields.get("encoding", "").lower() or "raw"
@@ -241,6 +262,7 @@ def _read_metaimage(path: Path) -> ImageHeader:
         fields[key.decode("latin-1").strip().lower()] = value.decode("utf-8", "replace").strip()
         offset = end + 1 if end >= 0 else len(head)
     size = _whole_numbers(path, fields.get("dimsize", ""))
+    _check_axes(path, fields.get("ndims", ""), size)
     spacing = _checked_spacing(
         path, _numbers(path, fields.get("elementspacing") or fields.get("elementsize") or "")[:3]
     )
@@ -257,7 +279,7 @@ def _read_metaimage(path: Path) -> ImageHeader:
         encoding = "text"
     else:
         encoding = "zlib" if fields.get("compresseddata", "").lower() == "true" else "raw"
-    channels = int(_numbers(path, fields.get("elementnumberofchannels", "1"))[0])
+    channels = _whole_numbers(path, fields.get("elementnumberofchannels", "1"))[0]
     return ImageHeader(
         format="MetaImage",
         image_io="MetaImageIO",
@@ -306,9 +328,15 @@ def _numbers(path: Path, text: str) -> list[float]:
 
 def _whole_numbers(path: Path, text: str) -> tuple[int, ...]:
     numbers = _numbers(path, text)
-    if not numbers or not all(n >= 1 and n == int(n) for n in numbers):
+    if not numbers or not all(n >= 1 and n.is_integer() for n in numbers):
         raise _unusable(path, "its header states no usable size")
     return tuple(int(n) for n in numbers)
+
+
+def _check_axes(path: Path, count: str, size: tuple[int, ...]) -> None:
+    """Refuse a header whose number of axes is not that of its sizes."""
+    if _whole_numbers(path, count) != (len(size),):
+        raise _unusable(path, "its header contradicts itself about the number of axes")
 
 
 def _checked_spacing(path: Path, spacing_mm: list[float]) -> tuple[float, ...]:
