@@ -142,9 +142,14 @@ def _read_nrrd(path: Path) -> ImageHeader:
     size = _whole_numbers(path, fields.get("sizes", ""))
     _check_axes(path, fields.get("dimension", ""), size)
     spacing, notes = _nrrd_spacing(path, fields)
-    encoding = {"raw": "raw", "gz": "gzip", "gzip": "gzip", "txt": "text", "ascii": "text"}.get(
-        fields.get("encoding", "").lower() or "raw"
-    )
+    encoding = {
+        "raw": "raw",
+        "gz": "gzip",
+        "gzip": "gzip",
+        "txt": "text",
+        "text": "text",
+        "ascii": "text",
+    }.get(fields.get("encoding", "").lower() or "raw")
     if encoding is None:
         raise _unusable(path, f"its encoding {fields['encoding']!r} is not raw, gzip or text")
     if any(fields.get(skip, "0") != "0" for skip in ("lineskip", "byteskip")):
@@ -275,10 +280,9 @@ def _read_metaimage(path: Path) -> ImageHeader:
     data = path
     if (name := fields["elementdatafile"]).upper() != "LOCAL":
         data, offset = _data_file(path, name), 0
-    if fields.get("binarydata", "true").lower() != "true":
-        encoding = "text"
-    else:
-        encoding = "zlib" if fields.get("compresseddata", "").lower() == "true" else "raw"
+    encoding = "raw" if _is_true(path, fields.get("binarydata", "true")) else "text"
+    if _is_true(path, fields.get("compresseddata", "false")):
+        encoding = "zlib"
     channels = _whole_numbers(path, fields.get("elementnumberofchannels", "1"))[0]
     return ImageHeader(
         format="MetaImage",
@@ -301,6 +305,12 @@ _UNORIENTED = (
 )
 
 
+def _is_true(path: Path, text: str) -> bool:
+    if text.lower() not in ("true", "false"):
+        raise _unusable(path, "its header does not say how its voxels are stored")
+    return text.lower() == "true"
+
+
 def _head(path: Path) -> bytes:
     with path.open("rb") as file:
         return file.read(MAX_HEADER_BYTES)
@@ -311,7 +321,11 @@ def _data_file(path: Path, name: str) -> Path:
     if name.upper().startswith("LIST") or "%" in name:
         raise _unusable(path, "its voxels are spread over several files")
     data = path.parent / name
-    if not data.is_file():
+    try:
+        is_there = data.is_file()
+    except OSError:  # no name of a file
+        is_there = False
+    if not is_there:
         raise SkullImplantError(
             f"{path.name} is only a header and the file of voxels that it names is missing; "
             "put both into one folder."

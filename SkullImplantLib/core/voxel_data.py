@@ -22,6 +22,9 @@ INFLATE_BYTES = 64 << 10
 # As zlib tells its own format from gzip's.
 _WINDOW_BITS = {"gzip": 16 + zlib.MAX_WBITS, "zlib": zlib.MAX_WBITS}
 
+# What numbers in words are made of, and what stands between them.
+IN_NUMBERS = b"0123456789+-.eE \t\r\n\v\f"
+
 NOT_FINITE = (
     "The image has voxels that are not numbers (NaN or infinite); export it again with a number "
     "there, such as -1024."
@@ -52,8 +55,13 @@ def check_data(path: Path, header: ImageHeader, progress: Progress = silent) -> 
             f"{path.name} is damaged (its compressed data does not decode); copy it again from "
             "its source."
         ) from error
+    if not voxels.legible:
+        raise SkullImplantError(
+            f"{path.name} is damaged (its voxels are to be numbers in words, and are not); copy it "
+            "again from its source."
+        )
     missing = header.data_bytes - voxels.bytes
-    if header.encoding != "text" and (missing > 0 or not voxels.ended):
+    if missing > 0 or not voxels.ended:
         raise SkullImplantError(
             f"{path.name} is cut short ({max(missing, 0) / header.data_bytes:.1%} of its voxels "
             "are missing); copy it again from its source."
@@ -75,6 +83,11 @@ class _Voxels:
     def __init__(self, header: ImageHeader) -> None:
         self.bytes = 0
         self.finite = True
+        self.legible = True
+        self._word_bytes = 0  # that a number in words stands for; 0 where voxels are bytes
+        if header.encoding == "text":
+            self._word_bytes = max(header.data_bytes // max(math.prod(header.size), 1), 1)
+        self._in_word = False
         self._floats = header.floats
         self._ahead = b""
         if header.floats is not None:
@@ -97,7 +110,19 @@ class _Voxels:
                 return
             self._see(self._stream.decompress(chunk[start : start + INFLATE_BYTES]))
 
+    def _read(self, text: bytes) -> None:
+        """Count the numbers in a part of a text, which may begin and end within one."""
+        words = len(text.split())
+        if words and self._in_word and not text[:1].isspace():
+            words -= 1
+        self.legible &= not text.translate(None, IN_NUMBERS)
+        self._in_word = bool(text) and not text[-1:].isspace()
+        self.bytes += words * self._word_bytes
+
     def _see(self, data: bytes) -> None:
+        if self._word_bytes:
+            self._read(data)
+            return
         self.bytes += len(data)
         if self._floats is None:
             return

@@ -224,7 +224,7 @@ FAULTS = {
     _no_result: "does not exist",
     _everything_erased: "implant.nrrd is empty",
     _other_grid: "does not lie on the grid",
-    _no_image: "skull.nrrd cannot be read",
+    _no_image: "skull.nrrd is not the NRRD file that its name says",
     _damaged_account: "design.json is damaged",
     _other_account: "design.json is not one of this program",
     _odd_clearance: "no usable clearance",

@@ -72,6 +72,10 @@ BAD = {
     "no-axes.mha": META.format(-1, "").encode() + bytes(64),
     "many-axes.mha": META.format(10**9, "4 4 4").encode() + bytes(64),
     "two-axes.nrrd": NRRD.replace(b"dimension: 3", b"dimension: 2") + b"\n" + bytes(64),
+    "neither.mha": b"BinaryData = =True\n" + META.format(3, "4 4 4").encode() + bytes(64),
+    "few-words.mha": b"BinaryData = False\n" + META.format(3, "4 4 4").encode() + b"1 2 3\n" * 20,
+    "no-words.mha": b"BinaryData = False\n" + META.format(3, "4 4 4").encode() + b"x y z\n" * 30,
+    "long-name.mhd": META.format(3, "4 4 4").replace("LOCAL", "f" * 900).encode(),
     "infinite.mha": META.format(3, "inf 4 4").encode() + bytes(64),
     "text.nrrd": b"hello",
     "empty.mha": b"",
@@ -88,6 +92,19 @@ def test_a_header_that_is_none_is_one_sentence(tmp_path: Path, name: str, reader
         reader(path)
     text = str(caught.value)
     assert 20 < len(text) <= 300 and "\n" not in text
+
+
+@pytest.mark.parametrize("name", ["words.mha", "words.nrrd"])
+def test_voxels_in_words_are_read(tmp_path: Path, name: str) -> None:
+    words = b" ".join(b"%d" % (k % 3) for k in range(64)) + b"\n"
+    if name.endswith("mha"):
+        head = b"ObjectType = Image\nBinaryData = False\n"
+        head += META.format(3, "4 4 4").removeprefix("ObjectType = Image\n").encode()
+    else:
+        head = NRRD.replace(b"raw", b"text") + b"\n"
+    (tmp_path / name).write_bytes(head + words)
+    found = array_of(read_labels(tmp_path / name))
+    np.testing.assert_array_equal(found.ravel(), np.arange(64) % 3)
 
 
 def test_long_pairs_are_read(tmp_path: Path) -> None:
