@@ -17,6 +17,7 @@ from ..core.distances import away_mm, depth_of_shares
 from ..core.images import array_of, bounding_box, fraction_on
 from ..core.interpolation import along_axes, values_at
 from . import radial
+from .brow import BROW_GRID_MM
 from .frame import BOX_LOW_MM, standard_grid
 from .prior import Prior
 from .surface_registration import (
@@ -36,7 +37,7 @@ Map = NDArray[np.floating]
 Box = tuple[slice, slice, slice]
 Heard = Callable[[Points], Map]
 
-GRID_MM = 1.0
+GRID_MM = BROW_GRID_MM  # other skulls' foreheads are kept on it
 # Bone so far around the missing shell is registered; what is brought is cut a little wider.
 RIM_MM, MARGIN_MM = 50.0, 12.0
 # Nearer than this to a hole's directions bone may be bevelled, or its surface is the cut's.
