@@ -56,14 +56,12 @@ MIRROR_FAITH, OTHERS_FAITH = Faith(0.2, 1.0), Faith(2.0, 0.7)
 @dataclass(frozen=True)
 class Blended:
     """The completion with what was brought in it: the depth (float32, mm) on a box of the standard
-    grid, the hole with the bone that stands off the prior's shell, the doubt that is left, and the
-    standard deviation of the surface (float32, mm) on the depth's grid, where anything was heard.
+    grid, the hole with the bone that stands off the prior's shell, and the doubt that is left.
     """
 
     depth_mm: sitk.Image
     hole: Hole
     doubt: Doubt
-    deviation_mm: sitk.Image | None = None
 
 
 def blended(
@@ -98,10 +96,7 @@ def blended(
     grown = (values > 0.0) & in_hole
     surface = (np.abs(values) < GRID_MM) & in_hole
     doubt = _doubt_on(surface, variance, mirrored, known.box) or doubt_of(prior)
-    left_mm = image_like(np.sqrt(variance).astype(np.float32), grid)
-    return Blended(
-        image_like(values.astype(np.float32), grid), _with(hole, grown, grid), doubt, left_mm
-    )
+    return Blended(image_like(values.astype(np.float32), grid), _with(hole, grown, grid), doubt)
 
 
 def _doubt_on(

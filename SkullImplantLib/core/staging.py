@@ -119,8 +119,8 @@ def _remove_stale(folder: Path, alone: bool) -> None:
             for path in list(place.iterdir()):
                 if not path.name.startswith(STAGING_PREFIX):
                     continue
-                process, _, *of = path.name.removeprefix(STAGING_PREFIX).split("-", 2)
-                if of == ending and (alone or not _in_use(process)):
+                process, *rest = path.name.removeprefix(STAGING_PREFIX).split("-", 2)
+                if rest[1:] == ending and (alone or not _in_use(process)):
                     remove_folder(path)
 
 

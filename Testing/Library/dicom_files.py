@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
+import pydicom
 import SimpleITK as sitk
 from pydicom.dataset import Dataset, FileDataset, FileMetaDataset
 from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, RLELossless, generate_uid
@@ -139,3 +140,20 @@ def _slice(series_uid: str, modality: str) -> FileDataset:
     dataset.BitsAllocated, dataset.BitsStored, dataset.HighBit = 16, 16, 15
     dataset.PixelRepresentation = 0
     return dataset
+
+
+def compressed_by_itk(dataset: Dataset, folder: Path, compressor: str) -> None:
+    """Compress a slice by ITK's own writer, as most archives do."""
+    path = folder / "compressed.dcm"
+    plane = np.frombuffer(dataset.PixelData, "<u2").reshape(1, dataset.Rows, dataset.Columns)
+    writer = sitk.ImageFileWriter()
+    writer.SetFileName(str(path))
+    writer.UseCompressionOn()
+    writer.SetCompressor(compressor)
+    writer.Execute(sitk.GetImageFromArray(plane))
+    compressed = pydicom.dcmread(path)
+    dataset.file_meta.TransferSyntaxUID = compressed.file_meta.TransferSyntaxUID
+    dataset.PixelData = compressed.PixelData
+    dataset["PixelData"].VR = "OB"
+    dataset["PixelData"].is_undefined_length = True
+    path.unlink()

@@ -127,13 +127,14 @@ def test_what_a_killed_run_left_is_cleared_and_nothing_else(tmp_path: Path) -> N
         tmp_path / f"{STAGING_PREFIX}999999999-abc-result",
     ]
     others = tmp_path / f"{STAGING_PREFIX}999999999-abc-my-result"
-    for path in (*stale, others):
+    odd = tmp_path / f"{STAGING_PREFIX}mine"
+    for path in (*stale, others, odd):
         path.mkdir()
         (path / "half.nrrd").write_text("half")
     with staged_folder(folder, OURS) as made:
         (made / "a").write_text("1")
     assert [path.name for path in folder.iterdir()] == ["a"]
-    assert not any(path.exists() for path in stale) and others.exists()
+    assert not any(path.exists() for path in stale) and others.exists() and odd.exists()
 
 
 def test_a_second_run_into_a_folder_is_refused(tmp_path: Path) -> None:

@@ -6,7 +6,6 @@ from pathlib import Path
 import numpy as np
 import pydicom
 import pytest
-import SimpleITK as sitk
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydicom.dataset import Dataset, FileDataset, FileMetaDataset
@@ -21,7 +20,7 @@ from pydicom.uid import (
     RLELossless,
 )
 
-from dicom_files import small_head, write_series
+from dicom_files import compressed_by_itk, small_head, write_series
 from SkullImplantLib.core.images import array_of
 from SkullImplantLib.errors import SkullImplantError
 from SkullImplantLib.reading.dicom_pixels import read_file, stored_values
@@ -56,23 +55,6 @@ def test_a_deflated_file_cut_short_is_named(tmp_path):
     victim.write_bytes(victim.read_bytes()[:-100])
     with pytest.raises(SkullImplantError, match=victim.name):
         read_series(folder)
-
-
-def compressed_by_itk(dataset: Dataset, folder: Path, compressor: str) -> None:
-    """Compress a slice by ITK's own writer, as most archives do."""
-    path = folder / "compressed.dcm"
-    plane = np.frombuffer(dataset.PixelData, "<u2").reshape(1, dataset.Rows, dataset.Columns)
-    writer = sitk.ImageFileWriter()
-    writer.SetFileName(str(path))
-    writer.UseCompressionOn()
-    writer.SetCompressor(compressor)
-    writer.Execute(sitk.GetImageFromArray(plane))
-    compressed = pydicom.dcmread(path)
-    dataset.file_meta.TransferSyntaxUID = compressed.file_meta.TransferSyntaxUID
-    dataset.PixelData = compressed.PixelData
-    dataset["PixelData"].VR = "OB"
-    dataset["PixelData"].is_undefined_length = True
-    path.unlink()
 
 
 @pytest.mark.parametrize(

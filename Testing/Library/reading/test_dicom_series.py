@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pydicom.uid import ImplicitVRLittleEndian, RLELossless
 
-from dicom_files import AXIAL, PATIENT, SAGITTAL, small_head, write_series
+from dicom_files import AXIAL, PATIENT, SAGITTAL, compressed_by_itk, small_head, write_series
 from SkullImplantLib.core.images import array_of, same_grid
 from SkullImplantLib.errors import SkullImplantError
 from SkullImplantLib.reading.dicom_series import read_series
@@ -136,32 +136,13 @@ def test_the_rescale_of_each_slice_is_its_own(tmp_path):
     assert np.array_equal(array_of(image), small_head())
 
 
-def jpeg_lossless(dataset, z):
-    """Compress the slice as most archives do, by ITK's own writer."""
-    path = Path(dataset.compressed_in) / "compressed.dcm"
-    plane = np.frombuffer(dataset.PixelData, "<u2").reshape(1, dataset.Rows, dataset.Columns)
-    writer = sitk.ImageFileWriter()
-    writer.SetFileName(str(path))
-    writer.UseCompressionOn()
-    writer.SetCompressor("JPEG")
-    writer.Execute(sitk.GetImageFromArray(plane))
-    compressed = pydicom.dcmread(path)
-    dataset.file_meta.TransferSyntaxUID = compressed.file_meta.TransferSyntaxUID
-    dataset.PixelData = compressed.PixelData
-    dataset["PixelData"].VR = "OB"
-    dataset["PixelData"].is_undefined_length = True
-    path.unlink()
-
-
 def test_compressed_pixels(tmp_path):
     run_length = read_series(write_series(tmp_path / "rle", syntax=RLELossless)).image
     assert np.array_equal(array_of(run_length), small_head())
 
-    def edit(dataset, z):
-        dataset.compressed_in = tmp_path
-        jpeg_lossless(dataset, z)
-
-    folder = write_series(tmp_path / "jpeg", edit=edit)
+    folder = write_series(
+        tmp_path / "jpeg", edit=lambda dataset, z: compressed_by_itk(dataset, tmp_path, "JPEG")
+    )
     file = next(folder.iterdir())
     assert "JPEG Lossless" in pydicom.dcmread(file).file_meta.TransferSyntaxUID.name
     assert np.array_equal(array_of(read_series(folder).image), small_head())
