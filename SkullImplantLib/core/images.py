@@ -13,8 +13,10 @@ from numpy.typing import NDArray
 
 from ..errors import DiskError, SkullImplantError
 from .blocks import FULL, grid_of_blocks, share_per_block
+from .decoding import DecodingError, decoder
 from .files import atomic_path, checked_file, for_native
-from .headers import check_size, read_header
+from .headers import ImageHeader, check_size, read_header
+from .progress import Progress, silent
 from .voxel_data import check_data
 
 # Cosine between axes; over a head of 250 mm the points are within 0.25 mm.
@@ -150,20 +152,33 @@ def read_labels(path: Path) -> sitk.Image:
     for_native(checked_file(path))
     header = read_header(path)
     check_size(header)
-    check_data(path, header)
-    reader = sitk.ImageFileReader()
-    reader.SetImageIO(header.image_io)
-    reader.SetFileName(str(path))
-    try:
-        image = reader.Execute()
-    except RuntimeError as error:
-        raise SkullImplantError(
-            f"{path.name} cannot be read as an image; check the file."
-        ) from error
+    image, _ = checked_image(path, header)
     if image.GetDimension() != 3 or image.GetNumberOfComponentsPerPixel() != 1:
         raise SkullImplantError(f"{path.name} is not a mask in three dimensions; check the file.")
     straighten_axes(image)
     return image if image.GetPixelID() == sitk.sitkUInt8 else _as_labels(image)
+
+
+def checked_image(
+    path: Path, header: ImageHeader, progress: Progress = silent
+) -> tuple[sitk.Image, str]:
+    """Return the image of a file once its data is seen to be whole, and the data's SHA-256 in hex.
+
+    It has no metadata, which may name the patient. Raises `SkullImplantError` where the data is
+    damaged or cannot be decoded, or its voxels are complex numbers.
+    """
+    with decoder() as process:
+        sha256 = check_data(path, header, progress)
+        try:
+            image = process.image(path, header.image_io, header.data_bytes)
+        except DecodingError as error:
+            raise SkullImplantError(
+                f"{path.name} cannot be decoded as {header.format}; export the image again, best "
+                "as NRRD."
+            ) from error
+    if "complex" in image.GetPixelIDTypeAsString():
+        raise SkullImplantError(f"{path.name} has complex voxels; give a CT or a mask.")
+    return image, sha256
 
 
 def _as_labels(image: sitk.Image) -> sitk.Image:

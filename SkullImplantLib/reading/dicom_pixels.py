@@ -2,24 +2,26 @@
 
 Pixels that are not compressed are taken from the file's bytes here. Of compressed ones ITK (GDCM)
 sees a bare file of one frame that is written for it, and so neither names nor headers of the
-user's; compressions that it does not know are left to what pydicom finds installed.
+user's, in a process of its own; compressions that it does not know are left, there too, to what
+pydicom finds installed.
 """
 
 import io
 import struct
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pydicom
-import SimpleITK as sitk
 from numpy.typing import NDArray
 from pydicom.dataset import Dataset, FileDataset, FileMetaDataset
 from pydicom.encaps import encapsulate, get_frame
 from pydicom.pixels.decoders.base import get_decoder
 from pydicom.uid import UID, SecondaryCaptureImageStorage, generate_uid
 
+from ..core.decoding import Decoder, DecodingError
 from ..errors import SkullImplantError
 from .dicom_study import UNREADABLE, frames_in
 
@@ -63,10 +65,13 @@ def read_file(data: bytes) -> Dataset:
     return dataset
 
 
-def stored_values(dataset: Dataset, index: int, name: str) -> NDArray[Any]:
+def stored_values(
+    dataset: Dataset, index: int, name: str, codecs: Callable[[], Decoder]
+) -> NDArray[Any]:
     """Return the stored values (rows, columns; an integer type) of a frame of a file.
 
-    name: what the slice is called in an error. Raises `SkullImplantError` where pixels are absent,
+    name: what the slice is called in an error; codecs: the process that decodes, begun where
+    something is compressed. Raises `SkullImplantError` where pixels are absent,
     fewer or more than the header says, damaged, or compressed in a way that cannot be decoded.
     """
     if "PixelData" not in dataset:
@@ -89,9 +94,10 @@ def stored_values(dataset: Dataset, index: int, name: str) -> NDArray[Any]:
     if layout.syntax in PLAIN:
         values = _plain(dataset, index, layout, name)
     elif layout.syntax in GDCM or layout.syntax == RUN_LENGTH:
-        values = _decompressed(dataset, index, layout, name)
+        values = _decompressed(dataset, index, layout, name, codecs, "GDCMImageIO")
     else:
-        values = _by_plugin(dataset, index, layout, name)
+        _check_known(UID(layout.syntax))
+        values = _decompressed(dataset, index, layout, name, codecs, "pydicom")
     if values.shape != (layout.rows, layout.columns):
         raise SkullImplantError(
             f"{name} does not hold one grey image of {layout.columns} x {layout.rows} pixels as "
@@ -153,14 +159,22 @@ def _plain(dataset: Dataset, index: int, layout: _Layout, name: str) -> NDArray[
     return values
 
 
-def _decompressed(dataset: Dataset, index: int, layout: _Layout, name: str) -> NDArray[Any]:
-    """Return a frame that GDCM decompresses, from a file that holds nothing but it."""
+def _decompressed(
+    dataset: Dataset,
+    index: int,
+    layout: _Layout,
+    name: str,
+    codecs: Callable[[], Decoder],
+    image_io: str,
+) -> NDArray[Any]:
+    """Return a frame as it is decompressed from a file that holds nothing but it."""
     try:
         stream = get_frame(dataset.PixelData, index, number_of_frames=layout.frames)
     except (*UNREADABLE, struct.error) as error:
         raise _damaged(name) from error
     end = _STREAM_ENDS.get(stream[:2])
-    if layout.syntax != RUN_LENGTH and (end is None or not stream.rstrip(b"\0").endswith(end)):
+    checked = layout.syntax in GDCM or end is not None  # others may hold any stream
+    if checked and (end is None or not stream.rstrip(b"\0").endswith(end)):
         raise _damaged(name)
     meta = FileMetaDataset()
     meta.MediaStorageSOPClassUID = SecondaryCaptureImageStorage
@@ -181,23 +195,17 @@ def _decompressed(dataset: Dataset, index: int, layout: _Layout, name: str) -> N
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "frame.dcm"
         bare.save_as(path, enforce_file_format=True)
-        reader = sitk.ImageFileReader()
-        reader.SetImageIO("GDCMImageIO")
-        reader.SetFileName(str(path))
         try:
-            image = reader.Execute()
-        except RuntimeError as error:
+            frame_bytes = layout.rows * layout.columns * layout.allocated // 8
+            return codecs().plane(path, image_io, frame_bytes)
+        except DecodingError as error:
             raise _damaged(name) from error
-    values: NDArray[Any] = sitk.GetArrayFromImage(image)
-    return values[0] if values.ndim == 3 else values
 
 
-def _by_plugin(dataset: Dataset, index: int, layout: _Layout, name: str) -> NDArray[Any]:
-    """Return a frame of a compression that GDCM does not know, where another decoder is there."""
-    syntax = UID(layout.syntax)
+def _check_known(syntax: UID) -> None:
+    """Raise `SkullImplantError` where no decoder is installed for a compression."""
     try:
-        decoder = get_decoder(syntax)
-        known = decoder.is_available
+        known = get_decoder(syntax).is_available
     except NotImplementedError:
         known = False
     if not known:
@@ -207,11 +215,6 @@ def _by_plugin(dataset: Dataset, index: int, layout: _Layout, name: str) -> NDAr
             f"The CT series is compressed in a way that is not read here ({called}, transfer "
             f"syntax {syntax[:64]}); export it uncompressed."
         )
-    try:
-        values, _ = decoder.as_array(dataset, index=index, raw=True)
-    except Exception as error:  # decoders raise what they like
-        raise _damaged(name) from error
-    return np.asarray(values)
 
 
 def _damaged(name: str) -> SkullImplantError:

@@ -6,7 +6,10 @@ A slice is what lies in a place and has its pixels, whatever UIDs its file was g
 
 import hashlib
 import logging
+from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +17,7 @@ import SimpleITK as sitk
 from numpy.typing import NDArray
 from pydicom.dataset import Dataset
 
+from ..core.decoding import Decoder, decoder
 from ..core.progress import Progress, part, silent
 from ..errors import SkullImplantError
 from .dicom_choice import choose_series, notes_on_choice
@@ -59,6 +63,19 @@ def read_series(
     `SkullImplantError` where there is no CT series, the UID is unknown, or the slices do not make
     one volume, of at most `most_voxels`.
     """
+    with ExitStack() as stack:
+        pixels = _Pixels(cache(lambda: stack.enter_context(decoder())))
+        return _read(folder, pixels, series_uid, progress, most_voxels)
+
+
+def _read(
+    folder: Path,
+    pixels: "_Pixels",
+    series_uid: str | None,
+    progress: Progress,
+    most_voxels: int | None,
+) -> SeriesVolume:
+    """Read a series as `read_series` does."""
     study = find_series(folder, part(progress, 0.0, 0.2))
     chosen = choose_series(study, series_uid)
     log.info(
@@ -74,7 +91,6 @@ def read_series(
     notes += more
     if series_uid is None and not is_axial(frames[0]):
         notes += ("The folder has no axial CT series; a reformatted one was used.",)
-    pixels = _Pixels()
     frames, more = one_scan(frames, pixels.hounsfield)
     notes += more
     first = frames[0]
@@ -114,9 +130,13 @@ def _check_size(first: Frame, slices: int, most_voxels: int | None) -> None:
 
 
 class _Pixels:
-    """The pixels of slices in HU; the file that was read last is kept."""
+    """The pixels of slices in HU; the file that was read last is kept.
 
-    def __init__(self) -> None:
+    codecs: the process that decodes, begun where something is compressed.
+    """
+
+    def __init__(self, codecs: Callable[[], Decoder]) -> None:
+        self._codecs = codecs
         self._path: Path | None = None
         self._data = b""
         self._dataset = Dataset()
@@ -136,7 +156,7 @@ class _Pixels:
     def hounsfield(self, frame: Frame, name: str) -> NDArray[np.float32]:
         """Return a slice's values (y, x) in HU; padding is air."""
         self._open(frame.path, name)
-        stored = stored_values(self._dataset, frame.index, name)
+        stored = stored_values(self._dataset, frame.index, name, self._codecs)
         slope, intercept = frame.rescale or (1.0, 0.0)
         plane = stored * slope + intercept
         if frame.padding is not None:

@@ -18,9 +18,8 @@ import SimpleITK as sitk
 from ..core.axes import axes_of, checked_code, rename_axes
 from ..core.files import checked_file, for_native
 from ..core.headers import MAX_VOXELS, ImageHeader, check_size, is_dicom, read_header
-from ..core.images import array_of, image_like, index_to_lps_mm, straighten_axes
+from ..core.images import checked_image, index_to_lps_mm, straighten_axes
 from ..core.progress import Progress, part, silent
-from ..core.voxel_data import check_data
 from ..errors import Remedy, SkullImplantError
 from .hounsfield import in_hounsfield_units, slabs_of, value_range
 from .labels import labels_in, the_label, told, whole_numbers
@@ -184,8 +183,8 @@ def _read_file(
     segment = segment_of(header.fields or {}, choices.segment)
     if segment is None and choices.segment is not None:
         raise SkullImplantError(f"{path.name} is no segmentation with segments.", Remedy.NO_SEGMENT)
-    sha256 = check_data(path, header, part(progress, 0.0, 0.4))
-    image = _pixels(path, header)
+    image, sha256 = checked_image(path, header, part(progress, 0.0, 0.4))
+    image = _one_volume(image, path)
     notes = header.notes + _check_geometry(image, header, whole)
     progress(0.8, "input read")
     if segment is not None:
@@ -242,18 +241,8 @@ def _check_size(header: ImageHeader) -> None:
         )
 
 
-def _pixels(path: Path, header: ImageHeader) -> sitk.Image:
-    """Load the voxels as a 3-D image; extra axes of length one are dropped."""
-    reader = sitk.ImageFileReader()
-    reader.SetImageIO(header.image_io)
-    reader.SetFileName(str(path))
-    try:
-        image = reader.Execute()
-    except RuntimeError as error:
-        raise SkullImplantError(
-            f"{path.name} cannot be decoded as {header.format}; export the image again, best as "
-            "NRRD."
-        ) from error
+def _one_volume(image: sitk.Image, path: Path) -> sitk.Image:
+    """Return a file's image in three dimensions; extra axes of length one are dropped."""
     size = list(image.GetSize())
     if any(n > 1 for n in size[3:]):
         raise SkullImplantError(
@@ -268,13 +257,6 @@ def _pixels(path: Path, header: ImageHeader) -> sitk.Image:
         image = sitk.Extract(image, size[:3] + [0] * (len(size) - 3))
     if image.GetNumberOfComponentsPerPixel() == 1 and "vector" in image.GetPixelIDTypeAsString():
         image = sitk.VectorIndexSelectionCast(image, 0)
-    if "complex" in image.GetPixelIDTypeAsString():
-        raise SkullImplantError(f"{path.name} has complex voxels; give a CT or a mask.")
-    try:
-        for key in image.GetMetaDataKeys():  # may name the patient, and would travel to the outputs
-            image.EraseMetaData(key)
-    except TypeError:  # a key that is no UTF-8 cannot be erased
-        image = image_like(array_of(image), image)
     return image
 
 

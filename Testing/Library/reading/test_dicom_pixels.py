@@ -1,6 +1,8 @@
 """The pixels of DICOM files, however they are stored: exact, or refused by their true reason."""
 
 import zlib
+from contextlib import ExitStack
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -21,10 +23,21 @@ from pydicom.uid import (
 )
 
 from dicom_files import compressed_by_itk, small_head, write_series
+from SkullImplantLib.core.decoding import Decoder, decoder
 from SkullImplantLib.core.images import array_of
 from SkullImplantLib.errors import SkullImplantError
 from SkullImplantLib.reading.dicom_pixels import read_file, stored_values
 from SkullImplantLib.reading.dicom_series import read_series
+
+
+def decoded(content: bytes) -> np.ndarray:
+    with ExitStack() as stack:
+        codecs = cache(lambda: stack.enter_context(decoder()))
+        return stored_values(read_file(content), 0, "A slice", codecs)
+
+
+def not_needed() -> Decoder:
+    pytest.fail("pixels that are not compressed went to a decoder")
 
 
 def resaved(folder: Path, syntax: str) -> Path:
@@ -146,7 +159,7 @@ def test_any_layout_of_bits_is_exact(allocated, used, unused_above, signed, seed
     mask = ((1 << used) - 1) << shift
     stored = ((values << shift) & mask) | (noise & ~mask)
     dataset = file_of(stored.astype(f"<u{allocated // 8}"), used, high, signed)
-    assert np.array_equal(stored_values(dataset, 0, "A slice"), values)
+    assert np.array_equal(stored_values(dataset, 0, "A slice", not_needed), values)
 
 
 @pytest.mark.parametrize(("stored", "high"), [(17, 16), (12, 5), (0, 15), (12, 16)])
@@ -156,7 +169,7 @@ def test_impossible_bits_are_said(stored, high):
     if stored == 0:
         dataset.BitsAllocated = 12
     with pytest.raises(SkullImplantError, match="impossible"):
-        stored_values(dataset, 0, "A slice")
+        stored_values(dataset, 0, "A slice", not_needed)
 
 
 @pytest.mark.parametrize("doubled", [2, 64, 500])
@@ -183,7 +196,7 @@ def test_no_pixels_at_all_is_damage():
     dataset = file_of(np.zeros((4, 4), "<u2"), 16, 15, False)
     del dataset.PixelData
     with pytest.raises(SkullImplantError, match="A slice is damaged"):
-        stored_values(dataset, 0, "A slice")
+        stored_values(dataset, 0, "A slice", not_needed)
 
 
 @settings(max_examples=40, deadline=None)
@@ -192,13 +205,13 @@ def test_no_cut_of_a_file_passes_for_whole(data, whole_file):
     """Neither plain nor compressed pixels that are not all there are filled up."""
     size = data.draw(st.integers(200, len(whole_file) - 1))
     try:
-        values = stored_values(read_file(whole_file[:size]), 0, "A slice")
+        values = decoded(whole_file[:size])
     except SkullImplantError as error:
         assert "A slice" in str(error)
     except (ValueError, EOFError, zlib.error, AttributeError):
         pass  # the header is not whole
     else:
-        assert np.array_equal(values, stored_values(read_file(whole_file), 0, "A slice"))
+        assert np.array_equal(values, decoded(whole_file))
 
 
 @pytest.fixture(params=[ExplicitVRLittleEndian, RLELossless, "JPEG", "JPEG2000"], scope="module")
