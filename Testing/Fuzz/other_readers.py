@@ -1,0 +1,113 @@
+"""What other readers make of an image: pynrrd, NiBabel and pydicom, and MetaImage plainly read.
+
+They share no code with the program; where it reads a changed file otherwise than the sound one, it
+must read what they read, say so in a note, or refuse.
+"""
+
+import zlib
+from pathlib import Path
+
+import nibabel
+import nrrd
+import numpy as np
+import pydicom
+
+from specimens import Seen
+
+TO_LPS = {
+    "left-posterior-superior": (1, 1, 1), "lps": (1, 1, 1),
+    "right-anterior-superior": (-1, -1, 1), "ras": (-1, -1, 1),
+    "left-anterior-superior": (1, -1, 1), "las": (1, -1, 1),
+}  # fmt: skip
+# 0.01 mm: what a place may differ by, for the digits that headers keep.
+PLACE_MM = 0.01
+
+
+def other_view(path: Path) -> Seen:
+    """Return the image as another reader sees it; raises whatever that reader does."""
+    name = path.name
+    if path.is_dir():
+        return _dicom(path)
+    if name.endswith((".nrrd", ".nhdr")):
+        return _nrrd(path)
+    if name.endswith((".nii", ".nii.gz")):
+        image = nibabel.load(path)
+        values = np.asarray(image.dataobj).T
+        values = values.reshape(values.shape[-3:])
+        return Seen(values, np.diag([-1.0, -1.0, 1.0, 1.0]) @ image.affine)
+    return _metaimage(path)
+
+
+def agree(ours: Seen, theirs: Seen) -> bool:
+    """Say whether two readers saw the same voxels in the same places; a mask may be one by value."""
+    if ours.values.shape != theirs.values.shape:
+        return False
+    corners = np.array(np.meshgrid(*[(0, n - 1) for n in ours.values.shape[::-1]])).reshape(3, -1)
+    corners = np.vstack([corners, np.ones(corners.shape[1])])
+    if not np.abs((ours.matrix - theirs.matrix) @ corners).max() <= PLACE_MM:
+        return False
+    values = theirs.values
+    views = [values, np.rint(values), values > values.min(), values != 0]
+    return any(np.array_equal(ours.values, view) for view in views)
+
+
+def _nrrd(path: Path) -> Seen:
+    values, header = nrrd.read(str(path))
+    matrix = np.eye(4)
+    directions = header.get("space directions")
+    if directions is None:
+        matrix[:3, :3] = np.diag(header["spacings"])
+    else:
+        matrix[:3, :3] = np.asarray(directions)[-3:].T
+    matrix[:3, 3] = header.get("space origin", (0.0, 0.0, 0.0))
+    signs = TO_LPS[str(header.get("space", "lps")).lower()]
+    return Seen(values.T, np.diag([*signs, 1.0]) @ matrix)
+
+
+def _metaimage(path: Path) -> Seen:
+    content = path.read_bytes()
+    fields, at = {}, 0
+    while "ElementDataFile" not in fields:
+        end = content.index(b"\n", at)
+        key, _, value = content[at:end].decode().partition("=")
+        fields[key.strip()] = value.strip()
+        at = end + 1
+    named = fields["ElementDataFile"]
+    data = content[at:] if named == "LOCAL" else (path.parent / named).read_bytes()
+    if fields.get("CompressedData", "False") == "True":
+        data = zlib.decompress(data)
+    kinds = {"MET_UCHAR": "u1", "MET_SHORT": "i2", "MET_USHORT": "u2", "MET_FLOAT": "f4"}
+    order = ">" if fields.get("BinaryDataByteOrderMSB", "False") == "True" else "<"
+    size = [int(n) for n in fields["DimSize"].split()]
+    kind = np.dtype(order + kinds[fields["ElementType"]])
+    values = np.frombuffer(data, kind, int(np.prod(size))).reshape(size[::-1])
+    matrix = np.eye(4)
+    directions = np.reshape([float(w) for w in fields["TransformMatrix"].split()], (3, 3))
+    spacing = np.array([float(w) for w in fields["ElementSpacing"].split()])
+    matrix[:3, :3] = directions.T * spacing
+    matrix[:3, 3] = [float(w) for w in fields.get("Offset", "0 0 0").split()]
+    return Seen(values, matrix)
+
+
+def _dicom(folder: Path) -> Seen:
+    """Stack slices by their place along the normal, in HU, as any tutorial does."""
+    slices = [pydicom.dcmread(path, force=True) for path in sorted(folder.iterdir()) if path.is_file()]
+    first = slices[0]
+    row, column = np.reshape([float(v) for v in first.ImageOrientationPatient], (2, 3))
+    normal = np.cross(row, column)
+    if any(s.ImageOrientationPatient != first.ImageOrientationPatient for s in slices):
+        raise ValueError("slices that are not parallel")
+    places = [np.array([float(v) for v in s.ImagePositionPatient]) for s in slices]
+    order = np.argsort([place @ normal for place in places])
+    steps = np.diff([places[i] for i in order], axis=0)
+    if np.abs(steps - steps.mean(0)).max() > PLACE_MM:
+        raise ValueError("slices that are not even")
+    planes = []
+    for i in order:
+        one = slices[i]
+        planes.append(one.pixel_array * float(one.RescaleSlope) + float(one.RescaleIntercept))
+    matrix = np.eye(4)
+    down, right = (float(v) for v in first.PixelSpacing)
+    matrix[:3, :3] = np.column_stack([row * right, column * down, steps.mean(0)])
+    matrix[:3, 3] = places[order[0]]
+    return Seen(np.maximum(np.rint(np.stack(planes)), -1024), matrix)
