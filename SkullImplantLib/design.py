@@ -4,13 +4,11 @@ implant, the implant is fitted, smoothed, meshed and checked.
 
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 import SimpleITK as sitk
-from vtkmodules.vtkCommonDataModel import vtkPolyData
 
-from .checks import CheckOptions, check_implant
 from .completion import (
     Choice,
     Completed,
@@ -25,11 +23,12 @@ from .completion import (
     find_weights,
     no_defect,
 )
-from .core.distances import depth_mm
 from .core.finer_grid import by
 from .core.images import array_of, crop, image_like, resample
 from .core.progress import Progress, part
 from .core.stages import StageReport, Stages, no_report
+from .core.working_axes import as_working, on_working_axes
+from .finishing import Known, checked, meshes_of, surface_around
 from .geometry import (
     complete_by_prior,
     estimate_pose,
@@ -38,26 +37,14 @@ from .geometry import (
     shipped_mean_skull,
 )
 from .geometry.brow import Brow
-from .geometry.frame import Pose
 from .geometry.hole import Hole
 from .geometry.prior import Prior
 from .geometry.shape_statistics import Population, shipped_population
-from .implant import (
-    BoneSurface,
-    Implant,
-    bone_surface,
-    check_library,
-    drilled,
-    holes_for,
-    make_implants,
-    mask_of,
-    surface_of,
-)
+from .implant import check_library, make_implants, mask_of
 from .models import chosen_model
 from .options import REARRANGEMENT, DesignOptions, check_options
 from .proposal import (
     Design,
-    DesignedImplant,
     LeftOutFacts,
     ModelFacts,
     ReferenceFacts,
@@ -97,11 +84,41 @@ def design_implant(
     `reference`: the patient's own earlier skull or bone flap, which completes the skull then.
 
     `population`, of which an evaluation leaves out the skull at hand, replaces the shipped one.
+    Whatever the axes of the images, all work is done on the same ones (`core.working_axes`), and
+    the masks of the design lie on the axes that the input has.
     Raises `SkullImplantError` for anything the user can mend (no skull, no defect, ...), and
     whatever `report` raises, `Cancelled` for instance, which stops the work.
     """
     check_options(options)
     check_library(options.drill)
+    image, own = on_working_axes(source.image)
+    if left_out is not None:
+        left_out = replace(left_out, region=as_working(left_out.region))
+    if reference is not None:
+        reference = replace(reference, image=as_working(reference.image))
+    design = _designed(
+        replace(source, image=image), options, report, left_out, reference, population
+    )
+    skull = own.hand_back(design.skull)
+    return replace(
+        design,
+        skull=skull,
+        completed_part=own.hand_back(design.completed_part),
+        implant_part=own.hand_back(design.implant_part),
+        background=source.image if source.kind == "ct" else skull,
+        input=facts_of(source.image, source.kind, source.description, source.sha256),
+    )
+
+
+def _designed(
+    source: Input,
+    options: DesignOptions,
+    report: StageReport,
+    left_out: LeftOut | None,
+    reference: Reference | None,
+    population: Population | None,
+) -> Design:
+    """Return the design for an input on the working axes; see `design_implant`."""
     options = replace(options, model=chosen_model(options.model))
     choice = _choice(options)
     refining = find_refining(options.refine_mm, source.image, options.device, options.engine)
@@ -277,84 +294,6 @@ def _loose(
     region = crop(skull.mask, box)
     loose = resample(loose_matter(image, found, whole, left_out), region, sitk.sitkNearestNeighbor)
     return image_like((array_of(loose) > 0) & (array_of(region) == 0), region)
-
-
-def surface_around(skull: Skull, box: tuple[slice, ...]) -> BoneSurface:
-    """Return the surface of the skull's bone in a box, slices (z, y, x), of its grid."""
-    grey = None if skull.grey is None else crop(skull.grey, box)
-    return bone_surface(crop(skull.mask, box), grey, skull.bone_threshold_hu)
-
-
-def meshes_of(implants: tuple[Implant, ...], progress: Progress) -> tuple[vtkPolyData, ...]:
-    """Return the surface of each implant, without the holes that are drilled into it."""
-    return tuple(
-        surface_of(implant.field, part(progress, k / len(implants), (k + 1) / len(implants)))
-        for k, implant in enumerate(implants)
-    )
-
-
-@dataclass(frozen=True)
-class Known:
-    """What is known of the head that implants are checked against.
-
-    bone: the surface around the holes. skull: the whole. filled: the completed skull (uint8) on the
-    grid of `bone.field`. depth: that within it (float32, mm), where it is known; pose: the head's.
-    loose: what else is as hard as bone there (uint8), where it is known.
-    """
-
-    bone: BoneSurface
-    skull: Skull
-    filled: sitk.Image
-    depth: sitk.Image | None = None
-    pose: Pose | None = None
-    loose: sitk.Image | None = None
-
-
-def checked(
-    implants: tuple[Implant, ...],
-    meshes: tuple[vtkPolyData, ...],
-    known: Known,
-    options: DesignOptions,
-    progress: Progress,
-) -> tuple[DesignedImplant, ...]:
-    """Return the implants with their checks, and with the holes that are asked for.
-
-    Shape and fit are checked before the holes are cut, which are exact and known to be sound.
-    """
-    limits = CheckOptions(clearance_mm=options.clearance_mm, least_wall_mm=options.least_wall_mm)
-    completed = depth_mm(known.filled) if known.depth is None else known.depth
-    ct = None if known.skull.grey is None else crop_like(known.skull.grey, known.bone.field)
-    return tuple(
-        DesignedImplant(
-            drilled(
-                mesh,
-                holes_for(implant.field, implant.way_in.direction, options.drill),
-                implant.way_in.direction,
-            ),
-            check_implant(
-                mesh,
-                known.bone,
-                limits,
-                implant.way_in.direction,
-                ct,
-                completed,
-                known.pose,
-                known.skull.mask,
-                known.loose,
-                part(progress, number / len(implants), (number + 1) / len(implants)),
-            ).checks,
-            implant.way_in,
-            implant.centre_mm,
-            implant.correction_mm,
-        )
-        for number, (implant, mesh) in enumerate(zip(implants, meshes))
-    )
-
-
-def crop_like(image: sitk.Image, region: sitk.Image) -> sitk.Image:
-    """Return the part of `image` on the grid of `region`, a box of its own."""
-    start = image.TransformPhysicalPointToIndex(region.GetOrigin())
-    return sitk.RegionOfInterest(image, region.GetSize(), start)
 
 
 def _log(design: Design) -> None:

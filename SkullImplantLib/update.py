@@ -15,8 +15,10 @@ from .core.kept_json import read_json
 from .core.progress import Progress, part, silent
 from .core.stages import StageReport, Stages, no_report
 from .core.staging import settle
-from .design import BOX_AROUND_HOLE_MM, Known, checked, meshes_of, surface_around
+from .core.working_axes import OwnAxes, as_working, on_working_axes
+from .design import BOX_AROUND_HOLE_MM
 from .errors import Remedy, SkullImplantError
+from .finishing import Known, checked, meshes_of, surface_around
 from .implant import BoneSurface, Implant, check_library, mask_of, refitted
 from .options import (
     DEVICES,
@@ -90,7 +92,8 @@ def update_design(
         options = replace(options, insertion_direction=insertion_direction)
     check_options(options)
     check_library(options.drill)
-    masks = read_masks(folder, ct, report, options.refine_mm)
+    stored = read_masks(folder, ct, report, options.refine_mm)
+    masks, own = _working(stored)
     parameters = told.get("parameters", {})
     threshold_hu = _number(parameters.get("bone_threshold_hu"))
     # Of a refined skull the surface is the mask's: the CT's grey is of the coarse grid.
@@ -119,13 +122,13 @@ def update_design(
         known = Known(bone, skull, crop(masks.completed, box))
         designed = checked(implants, meshes, known, options, progress)
     return Design(
-        skull=masks.skull,
-        completed_part=masks.completed,
-        implant_part=mask,
+        skull=stored.skull,
+        completed_part=stored.completed,
+        implant_part=own.hand_back(mask),
         implants=designed,
         notes=(*map(str, told.get("notes", [])), EDITED_NOTE),
-        background=masks.background,
-        input=_input_of(told, masks.implant, options.refine_mm is not None),
+        background=stored.background,
+        input=_input_of(told, stored.implant, options.refine_mm is not None),
         options=options,
         bone_threshold_hu=threshold_hu,
         hole_area_cm2=_number(told.get("implant", {}).get("hole_area_cm2")),
@@ -138,6 +141,14 @@ def update_design(
         edited=True,
         resampled=masks.resampled,
     )
+
+
+def _working(stored: ResultMasks) -> tuple[ResultMasks, OwnAxes]:
+    """Return masks, and what lies behind them, on the working axes, and the masks' own axes."""
+    skull, own = on_working_axes(stored.skull)
+    rest = (stored.completed, stored.implant, stored.background)
+    completed, implant, background = (as_working(image) for image in rest)
+    return ResultMasks(skull, completed, implant, background, stored.resampled), own
 
 
 def _fitted(
@@ -249,8 +260,9 @@ def read_masks(
 
 def _refined_grid(ct: sitk.Image, refine_mm: float) -> sitk.Image:
     """Return the grid that masks of a CT have after refining; its own where it is too fine."""
+    working, own = on_working_axes(ct)
     try:
-        return finer_grid(ct, refine_mm)
+        return own.hand_back(finer_grid(working, refine_mm))
     except SkullImplantError:
         return ct
 

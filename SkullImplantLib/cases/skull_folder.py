@@ -8,11 +8,12 @@ own.
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import SimpleITK as sitk
 
+from ..core.working_axes import as_working
 from ..errors import SkullImplantError
 from ..reading.input import Input, read_input
 from ..skull.segmentation import clean_skull, segment_skull
@@ -29,7 +30,8 @@ class SkullFile:
     path: Path
 
     def read(self, cleaned: bool = True) -> tuple[Input, sitk.Image]:
-        """Return the file as read, and the skull's mask as `uint8` 0/1 on the same grid.
+        """Return the file as read, on the working axes (`core.working_axes`), and the skull's mask
+        as `uint8` 0/1 on the same grid.
 
         A CT is told from a mask by its values and segmented; a mask is cleaned, its marrow filled,
         unless it is wanted as it is. Raises `SkullImplantError` where the file is neither, or holds
@@ -37,6 +39,7 @@ class SkullFile:
         """
         try:
             source = read_input(self.path)
+            source = replace(source, image=as_working(source.image))
             if source.kind == "ct":
                 return source, segment_skull(source.image).mask
             return source, clean_skull(source.image).mask if cleaned else source.image

@@ -20,6 +20,7 @@ from ..core.progress import part
 from ..core.stages import ALMOST, StageReport
 from ..core.staging import staged_folder
 from ..core.threads import use_threads
+from ..core.working_axes import on_working_axes
 from ..design import design_implant
 from ..evaluation.metrics import evaluate_implant
 from ..export.renders import try_rendering
@@ -194,11 +195,12 @@ def defect(options: argparse.Namespace, report: StageReport) -> Result:
     """`skull-implant defect`: cut a craniectomy, and keep the answer."""
     use_threads(options.threads)
     source = read_source(options, report)
+    image, own = on_working_axes(source.image)
     if source.kind == "ct":
         threshold = SkullOptions(bone_threshold_hu=options.bone_threshold)
-        skull = segment_skull(source.image, threshold, stage_of(report, "skull")).mask
+        skull = segment_skull(image, threshold, stage_of(report, "skull")).mask
     else:
-        skull = clean_skull(source.image, stage_of(report, "skull")).mask
+        skull = clean_skull(image, stage_of(report, "skull")).mask
     pose = estimate_pose(skull, shipped_population(), stage_of(report, "pose"))
     kind = "random_1" if options.kind == "random" else options.kind
     # Of the kind too: with one seed, each kind has an area and a place of its own.
@@ -207,13 +209,13 @@ def defect(options: argparse.Namespace, report: StageReport) -> Result:
     cut = make_defect(skull, kind, rng, pose=pose, area_cm2=area_cm2)
     defective = cut.defective
     if source.kind == "ct":
-        defective = apply_to_ct(source.image, cut, rng)
+        defective = apply_to_ct(image, cut, rng)
     with staged_folder(options.output) as folder:
         progress = stage_of(report, "export")
-        write_image(defective, folder / "defective.nrrd")
+        write_image(own.hand_back(defective), folder / "defective.nrrd")
         progress(0.5)
-        write_image(cut.implant, folder / "implant.nrrd")
-        write_image(skull, folder / "complete.nrrd")
+        write_image(own.hand_back(cut.implant), folder / "implant.nrrd")
+        write_image(own.hand_back(skull), folder / "complete.nrrd")
         progress(1.0)
     log.info("%s defect of %.1f cm² cut with seed %d", kind, cut.area_cm2, options.seed)
     data = {

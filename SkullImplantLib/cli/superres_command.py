@@ -13,6 +13,7 @@ from ..core.images import array_of, voxel_volume_mm3
 from ..core.stages import StageReport, Stages
 from ..core.staging import staged_folder
 from ..core.threads import use_threads
+from ..core.working_axes import on_working_axes
 from ..export.superres_result import SUPERRES_FILES, write_superres
 from ..models import SUPERRES, require_torch
 from ..skull.segmentation import SkullOptions, segment_skull
@@ -34,27 +35,29 @@ def superres(options: argparse.Namespace, report: StageReport) -> Result:
     network_of(weights)
     choose_device(options.device)
     source = read_source(options, report)
-    finer_grid(source.image, options.to_mm)
+    image, own = on_working_axes(source.image)
+    finer_grid(image, options.to_mm)
     stages = Stages(report)
-    mask = source.image
+    mask = image
     if source.kind == "ct":
         with stages.stage("skull") as progress:
             threshold = SkullOptions(bone_threshold_hu=options.bone_threshold)
-            mask = segment_skull(source.image, threshold, progress).mask
+            mask = segment_skull(image, threshold, progress).mask
     where = NetworkPlace(options.device, options.engine)
     with staged_folder(options.output, SUPERRES_FILES) as folder:
         with stages.stage("super-resolution") as progress:
             fine = super_resolve(mask, options.to_mm, weights, where, progress)
+        mask, refined = own.hand_back(mask), own.hand_back(fine.mask)
         told = {
             "version": __version__,
             "input": {"sha256": source.sha256, "kind": source.kind, **_grid(mask)},
-            "output": _grid(fine.mask),
+            "output": _grid(refined),
             "model": {"name": Path(options.model).stem, "sha256": weights.sha256},
             "device": fine.device,
             "notes": [*source.notes, *fine.notes],
             "stages": stages.as_list(),
         }
-        write_superres(mask, fine.mask, told, folder)
+        write_superres(mask, refined, told, folder)
     return Result(told, _told(told, options.output))
 
 

@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from ..errors import SkullImplantError
+from .nrrd_space import index_to_lps, names_left, unusable_space
 
 # Hold the whole header of any file met in practice, segment tables of hundreds of rows included.
 MAX_HEADER_BYTES = 4 << 20
@@ -141,7 +142,10 @@ def _read_nrrd(path: Path) -> ImageHeader:
             fields[key.strip().lower().replace(" ", "")] = value.strip()
     size = _whole_numbers(path, fields.get("sizes", ""))
     _check_axes(path, fields.get("dimension", ""), size)
-    spacing, notes = _nrrd_spacing(path, fields)
+    if reason := unusable_space(fields):
+        raise _unusable(path, reason)
+    spacing = _nrrd_spacing(path, fields)
+    claim = index_to_lps(fields)
     encoding = {
         "raw": "raw",
         "gz": "gzip",
@@ -166,19 +170,20 @@ def _read_nrrd(path: Path) -> ImageHeader:
         offset=offset,
         encoding=encoding,
         data_bytes=math.prod(size) * _bytes_of(path, _NRRD_TYPE_BYTES, fields.get("type", "")),
+        claims=() if claim is None else (claim,),
         fields=pairs,
-        notes=notes,
+        notes=() if names_left(fields) else (_UNORIENTED,),
     )
 
 
-def _nrrd_spacing(path: Path, fields: dict[str, str]) -> tuple[tuple[float, ...], tuple[str, ...]]:
-    """Return the spacings along the axes of space, and a note where the axes have no directions."""
+def _nrrd_spacing(path: Path, fields: dict[str, str]) -> tuple[float, ...]:
+    """Return the spacings along the axes of space."""
     if directions := fields.get("spacedirections"):
         vectors = re.findall(r"\(([^)]*)\)", directions)
         lengths = [float(np.linalg.norm(_numbers(path, v.replace(",", " ")))) for v in vectors]
-        return _checked_spacing(path, lengths), ()
+        return _checked_spacing(path, lengths)
     spacing = [s for s in _numbers(path, fields.get("spacings", "")) if not math.isnan(s)]
-    return _checked_spacing(path, spacing), (_UNORIENTED,)
+    return _checked_spacing(path, spacing)
 
 
 def _read_nifti(path: Path) -> ImageHeader:

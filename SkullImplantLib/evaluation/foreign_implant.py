@@ -4,7 +4,7 @@ An STL file knows neither its unit nor its frame, so both are doubted before any
 """
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from ..checks import CheckedImplant, CheckOptions, check_implant
 from ..core.images import crop, index_to_lps_mm
 from ..core.progress import Progress, silent
 from ..core.stages import StageReport, Stages, no_report
+from ..core.working_axes import as_working
 from ..errors import SkullImplantError
 from ..geometry.frame import Pose
 from ..geometry.pose import estimate_pose
@@ -137,6 +138,7 @@ def measure_fit(
     lie beside bone, and for a head that is none.
     """
     health = _doubted(mesh)
+    source = replace(source, image=as_working(source.image))
     way = None if direction is None else _unit(direction)
     stages = Stages(report)
     with stages.stage("skull") as progress:

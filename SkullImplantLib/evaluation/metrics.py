@@ -18,6 +18,7 @@ from scipy.spatial import cKDTree
 from ..core.distances import signed_distance_mm
 from ..core.images import array_of, bounding_box, index_to_lps_mm, same_grid, voxel_volume_mm3
 from ..core.threads import worker_count
+from ..core.working_axes import as_working
 from ..errors import SkullImplantError
 
 Mask = NDArray[np.bool_]  # (z, y, x)
@@ -77,6 +78,7 @@ def evaluate_implant(
             raise SkullImplantError(
                 f"The implant and the {name} are not on the same grid; resample one onto the other."
             )
+    implant, truth, defective = (as_working(image) for image in (implant, truth, defective))
     masks = [array_of(image) != 0 for image in (implant, truth, defective)]
     for mask, name in ((masks[1], "true implant"), (masks[2], "defective skull")):
         if not mask.any():

@@ -18,6 +18,7 @@ from ..cases.defects import KINDS, USUAL_CM2, Defect, apply_to_ct, checked_areas
 from ..cases.skull_folder import SkullFile, named_skulls, skulls_of
 from ..core.checksums import sha256_of
 from ..core.images import read_mask
+from ..core.working_axes import as_working
 from ..errors import SkullImplantError
 from ..geometry.frame import Pose
 from ..geometry.pose import estimate_pose
@@ -177,7 +178,7 @@ class CohortCase:
 def vault_centre_mm(skull: sitk.Image) -> np.ndarray | None:
     """Return the centre (LPS, mm) of a skull's vault; None where the mask is no skull."""
     try:
-        return estimate_pose(skull, shipped_population()).centre_mm
+        return estimate_pose(as_working(skull), shipped_population()).centre_mm
     except SkullImplantError:
         return None
 

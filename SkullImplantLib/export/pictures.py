@@ -8,6 +8,7 @@ from PIL import Image, ImageDraw, ImageFont
 from vtkmodules.vtkCommonDataModel import vtkPolyData
 
 from ..core.progress import Progress, silent
+from ..core.working_axes import as_working
 from ..implant.meshes import mesh_health
 from .picture_mesh import picture_mesh
 from .renders import (
@@ -49,6 +50,7 @@ def compose_preview(
     background: the CT in HU or the skull mask; skull, implant: uint8 masks; mesh: the implant's
     mesh in LPS mm. Where VTK cannot draw, the preview has the slices alone (see `renders_missing`).
     """
+    background, skull, implant = (as_working(image) for image in (background, skull, implant))
     rows = []
     if rendering_works():
         rows.append(_renders(skull, mesh, progress))
