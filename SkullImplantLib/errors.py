@@ -47,11 +47,12 @@ class SkullImplantError(Exception):
 
     The message is one sentence that says what is wrong and, where every program does it alike, what
     to do; `remedy` is what to do where they differ. The command line prints both and exits with 2.
-    It never contains a patient's name or identifier.
+    It never contains a patient's name or identifier, nor what steers a terminal: files may be
+    called anything, and say anything.
     """
 
     def __init__(self, message: str, remedy: Remedy | None = None) -> None:
-        super().__init__(message)
+        super().__init__("".join(letter if letter.isprintable() else "?" for letter in message))
         self.remedy = remedy
 
 

@@ -10,7 +10,8 @@ import SimpleITK as sitk
 
 from .completion.sub_voxel import sub_voxel_depth
 from .core.finer_grid import finer_grid
-from .core.images import array_of, bounding_box, crop, read_labels, read_mask, same_grid
+from .core.image_files import read_labels, read_mask
+from .core.images import array_of, bounding_box, crop, same_grid
 from .core.kept_json import read_json
 from .core.progress import Progress, part, silent
 from .core.stages import StageReport, Stages, no_report

@@ -5,7 +5,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from ..cases.defects import KINDS, USUAL_CM2
-from ..core.images import read_mask, same_grid
+from ..core.image_files import read_mask
+from ..core.images import same_grid
 from ..core.stages import StageReport
 from ..core.threads import processor_count, use_threads
 from ..errors import SkullImplantError

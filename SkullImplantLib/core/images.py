@@ -13,11 +13,7 @@ from numpy.typing import NDArray
 
 from ..errors import DiskError, SkullImplantError
 from .blocks import FULL, grid_of_blocks, share_per_block
-from .decoding import DecodingError, decoder
-from .files import atomic_path, checked_file, for_native
-from .headers import ImageHeader, check_size, read_header
-from .progress import Progress, silent
-from .voxel_data import check_data
+from .files import atomic_path, for_native
 
 # Cosine between axes; over a head of 250 mm the points are within 0.25 mm.
 DIRECTION_TOLERANCE = 1e-3
@@ -132,59 +128,6 @@ def resample(
 ) -> sitk.Image:
     """Return `image` sampled on the geometry of `grid`, both lying in the same LPS space."""
     return sitk.Resample(image, grid, sitk.Transform(), interpolator, outside, pixel_type)
-
-
-def read_mask(path: Path) -> sitk.Image:
-    """Return a mask from a file (uint8; every non-zero voxel is 1); it may be small or empty.
-
-    Raises `SkullImplantError` as `read_labels` does.
-    """
-    return read_labels(path) != 0
-
-
-def read_labels(path: Path) -> sitk.Image:
-    """Return the labels in an NRRD, NIfTI or MetaImage file (uint8; what is no integer of 0 to 255
-    is 1 where it is not 0).
-
-    Raises `SkullImplantError` where it cannot be read, is damaged, or is not one volume with axes
-    at right angles.
-    """
-    for_native(checked_file(path))
-    header = read_header(path)
-    check_size(header)
-    image, _ = checked_image(path, header)
-    if image.GetDimension() != 3 or image.GetNumberOfComponentsPerPixel() != 1:
-        raise SkullImplantError(f"{path.name} is not a mask in three dimensions; check the file.")
-    straighten_axes(image)
-    return image if image.GetPixelID() == sitk.sitkUInt8 else _as_labels(image)
-
-
-def checked_image(
-    path: Path, header: ImageHeader, progress: Progress = silent
-) -> tuple[sitk.Image, str]:
-    """Return the image of a file once its data is seen to be whole, and the data's SHA-256 in hex.
-
-    It has no metadata, which may name the patient. Raises `SkullImplantError` where the data is
-    damaged or cannot be decoded, or its voxels are complex numbers.
-    """
-    with decoder() as process:
-        sha256 = check_data(path, header, progress)
-        try:
-            image = process.image(path, header.image_io, header.data_bytes)
-        except DecodingError as error:
-            raise SkullImplantError(
-                f"{path.name} cannot be decoded as {header.format}; export the image again, best "
-                "as NRRD."
-            ) from error
-    if "complex" in image.GetPixelIDTypeAsString():
-        raise SkullImplantError(f"{path.name} has complex voxels; give a CT or a mask.")
-    return image, sha256
-
-
-def _as_labels(image: sitk.Image) -> sitk.Image:
-    labels: sitk.Image = sitk.Cast(image, sitk.sitkUInt8)
-    same = sitk.Cast(labels, image.GetPixelID()) == image
-    return sitk.Mask(labels, same) + sitk.Mask(image != 0, same == 0)
 
 
 def write_image(image: sitk.Image, path: Path) -> None:

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from ..errors import SkullImplantError
-from .headers import ImageHeader
+from .header_parts import ImageHeader
 from .progress import Progress, silent
 
 CHUNK_BYTES = 4 << 20
@@ -35,8 +35,8 @@ def check_data(path: Path, header: ImageHeader, progress: Progress = silent) -> 
     """See that all voxel data of `path` is there and undamaged, and return the SHA-256 in hex.
 
     The digest is of the file's bytes; where the voxels lie in a file of their own, of the
-    header file's bytes followed by that file's. Raises `SkullImplantError` where data is missing,
-    a checksum of the compression fails, or there are NaNs that ITK would hide.
+    header file's bytes followed by that file's. Raises `SkullImplantError` where data is missing
+    or left over, a checksum of the compression fails, or there are NaNs that ITK would hide.
     """
     digest = hashlib.sha256()
     if header.data != path:
@@ -65,6 +65,11 @@ def check_data(path: Path, header: ImageHeader, progress: Progress = silent) -> 
         raise SkullImplantError(
             f"{path.name} is cut short ({max(missing, 0) / header.data_bytes:.1%} of its voxels "
             "are missing); copy it again from its source."
+        )
+    if missing < 0:
+        raise SkullImplantError(
+            f"{path.name} holds {-missing} bytes of voxels more than its header says; export the "
+            "image again, best as NRRD."
         )
     if not voxels.finite:
         raise SkullImplantError(NOT_FINITE)

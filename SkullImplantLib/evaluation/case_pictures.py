@@ -13,7 +13,8 @@ import SimpleITK as sitk
 from PIL import Image, ImageDraw, ImageFont
 
 from ..core.files import atomic_path
-from ..core.images import array_of, bounding_box, crop, index_to_lps_mm, read_mask
+from ..core.image_files import read_mask
+from ..core.images import array_of, bounding_box, crop, index_to_lps_mm
 from ..core.stages import StageReport, no_report
 from ..export.picture_mesh import picture_mesh
 from ..export.renders import (

@@ -17,7 +17,7 @@ from ..cases.cohort import cases_in
 from ..cases.defects import KINDS, USUAL_CM2, Defect, apply_to_ct, checked_areas, make_defect
 from ..cases.skull_folder import SkullFile, named_skulls, skulls_of
 from ..core.checksums import sha256_of
-from ..core.images import read_mask
+from ..core.image_files import read_mask
 from ..core.working_axes import as_working
 from ..errors import SkullImplantError
 from ..geometry.frame import Pose

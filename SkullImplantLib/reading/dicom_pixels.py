@@ -106,6 +106,15 @@ def stored_values(
     return values
 
 
+def shifted_bits(dataset: Dataset) -> int:
+    """Return how many unused bits lie below a file's pixels: none since ACR-NEMA (PS3.5, 8.1.1)."""
+    try:
+        layout = _Layout(dataset)
+    except UNREADABLE:
+        return 0
+    return layout.high + 1 - layout.stored
+
+
 class _Layout:
     """How the pixels of a file are stored (PS3.3 C.7.6.3); raises `UNREADABLE`."""
 

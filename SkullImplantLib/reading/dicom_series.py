@@ -22,7 +22,7 @@ from ..core.progress import Progress, part, silent
 from ..errors import SkullImplantError
 from .dicom_choice import choose_series, notes_on_choice
 from .dicom_frames import Frame, frames_of
-from .dicom_pixels import read_file, stored_values
+from .dicom_pixels import read_file, shifted_bits, stored_values
 from .dicom_stacks import is_axial, one_scan, one_stack
 from .dicom_study import UNREADABLE, find_series
 from .hounsfield import OUTSIDE_HU
@@ -140,6 +140,7 @@ class _Pixels:
         self._path: Path | None = None
         self._data = b""
         self._dataset = Dataset()
+        self._shifted: int | None = None
 
     def _open(self, path: Path, name: str) -> None:
         if path == self._path:
@@ -152,6 +153,13 @@ class _Pixels:
                 f"{name} is damaged or cut short; copy the series again."
             ) from error
         self._path = path
+        shifted = shifted_bits(self._dataset)
+        self._shifted = shifted if self._shifted is None else self._shifted
+        if shifted != self._shifted:
+            raise SkullImplantError(
+                f"{name} does not say as the others do in which bits its pixels lie; export the "
+                "series again."
+            )
 
     def hounsfield(self, frame: Frame, name: str) -> NDArray[np.float32]:
         """Return a slice's values (y, x) in HU; padding is air."""

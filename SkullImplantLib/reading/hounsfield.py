@@ -14,6 +14,8 @@ OUTSIDE_HU = -1024
 # Air outside the head or in the sinuses, and bone; a head CT holds at least this share of each.
 AIR_BELOW_HU, BONE_ABOVE_HU = -500.0, 250.0
 MIN_SHARE = 1e-3
+# Beyond 16 bits no scanner writes, extended scales for metal included.
+FARTHEST_HU = 65536.0
 
 
 def in_hounsfield_units(image: sitk.Image, forced: bool) -> tuple[sitk.Image, tuple[str, ...]]:
@@ -27,6 +29,7 @@ def in_hounsfield_units(image: sitk.Image, forced: bool) -> tuple[sitk.Image, tu
     air = sum(int(np.count_nonzero(s < AIR_BELOW_HU)) for s in slabs_of(image)) / voxels
     bone = sum(int(np.count_nonzero(s > BONE_ABOVE_HU)) for s in slabs_of(image)) / voxels
     plausible = air >= MIN_SHARE and bone >= MIN_SHARE
+    plausible &= max(abs(lowest), abs(highest)) <= FARTHEST_HU
     notes: tuple[str, ...] = ()
     if not plausible:
         values = f"The values (from {lowest:g} to {highest:g}) are"

@@ -17,8 +17,11 @@ import SimpleITK as sitk
 
 from ..core.axes import axes_of, checked_code, rename_axes
 from ..core.files import checked_file, for_native
-from ..core.headers import MAX_VOXELS, ImageHeader, check_size, is_dicom, read_header
-from ..core.images import checked_image, index_to_lps_mm, straighten_axes
+from ..core.header_parts import ImageHeader
+from ..core.headers import MAX_VOXELS, check_size, is_dicom, read_header
+from ..core.image_files import checked_image
+from ..core.images import straighten_axes
+from ..core.placement import check_place, check_voxel_size
 from ..core.progress import Progress, part, silent
 from ..errors import Remedy, SkullImplantError
 from .hounsfield import in_hounsfield_units, slabs_of, value_range
@@ -27,18 +30,11 @@ from .segments import segment_mask, segment_of
 
 log = logging.getLogger(__name__)
 
-# Finer than any scanner, and coarser than any head CT from which an implant could be made.
-MIN_SPACING_MM, MAX_SPACING_MM = 0.05, 10.0
 # A piece of a skull smaller than this has neither a mirror side nor a vault to go by.
 MIN_VOXELS_PER_AXIS = 20
 MIN_EXTENT_MM, MIN_THIRD_EXTENT_MM = 80.0, 40.0
 # Along two axes no scanner sees so far.
 MAX_SECOND_EXTENT_MM = 1000.0
-# Of the place of any corner between the header read here and ITK's reading of it.
-CORNER_TOLERANCE_MM = 0.1
-# Between two positions in one header, before it is worth a word.
-DISAGREEMENT_MM = 1.0
-
 # A skull and what lies around it; even a mask cropped to the skull is half air and brain.
 MAX_BONE_SHARE = 0.5
 
@@ -265,18 +261,9 @@ def _check_geometry(image: sitk.Image, header: ImageHeader | None, whole: bool) 
 
     Its axes are straightened on the way.
     """
+    check_voxel_size(image)
     spacing = np.asarray(image.GetSpacing())
     size = np.asarray(image.GetSize())
-    matrix = index_to_lps_mm(image)
-    if not np.isfinite(matrix).all():
-        raise SkullImplantError(
-            "The image's position or orientation is not a finite number; export it again."
-        )
-    if spacing.min() < MIN_SPACING_MM or spacing.max() > MAX_SPACING_MM:
-        raise SkullImplantError(
-            f"The voxel size {_times(spacing)} mm is not plausible for a head CT "
-            f"({MIN_SPACING_MM:g} to {MAX_SPACING_MM:g} mm); check the image's spacing."
-        )
     extent = np.sort(size * spacing)
     if extent[1] > MAX_SECOND_EXTENT_MM:
         raise SkullImplantError(
@@ -292,31 +279,9 @@ def _check_geometry(image: sitk.Image, header: ImageHeader | None, whole: bool) 
             f"The image is too small for a skull ({_times(size)} voxels, "
             f"{_times(np.round(size * spacing))} mm); give the whole head, or check its spacing."
         )
-    notes = _check_against(header, image) if header else ()
+    notes = check_place(header, image) if header else ()
     straighten_axes(image)
     return notes
-
-
-def _check_against(header: ImageHeader, image: sitk.Image) -> tuple[str, ...]:
-    """Check ITK's geometry against what the header states; see `headers`."""
-    contradiction = SkullImplantError(
-        "The file's header contradicts itself about the voxel size or the orientation; export "
-        "the image again, best as NRRD."
-    )
-    if not np.allclose(header.spacing_mm[:3], image.GetSpacing(), rtol=1e-3):
-        raise contradiction
-    last = np.asarray(image.GetSize()) - 1
-    corners = np.array([[*(last * bits), 1.0] for bits in np.ndindex(2, 2, 2)]).T
-    read = index_to_lps_mm(image)
-    apart_mm = [float(np.abs((read - claim) @ corners).max()) for claim in header.claims]
-    if apart_mm and min(apart_mm) > CORNER_TOLERANCE_MM:
-        raise contradiction
-    if apart_mm and max(apart_mm) > DISAGREEMENT_MM:
-        return (
-            f"The file's header states two positions up to {max(apart_mm):.0f} mm apart; the one "
-            "that ITK prefers was used.",
-        )
-    return ()
 
 
 def _told_apart(image: sitk.Image, kind: str) -> tuple[sitk.Image, Kind, tuple[str, ...]]:

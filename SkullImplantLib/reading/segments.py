@@ -17,13 +17,13 @@ def segment_of(fields: Mapping[str, str], wanted: str | None) -> tuple[int, floa
 
     None where the file is no segmentation. The segment is the one `wanted` by name or ID, or else
     the only one, the one that is named skull, or the only one whose name speaks of skull or bone.
-    Raises `SkullImplantError` where that leaves none or several.
+    Raises `SkullImplantError` where that leaves none or several, or it has no layer and label.
     """
     numbers = sorted(
         {
             int(found.group(1))
             for key in fields
-            if (found := re.fullmatch(r"Segment(\d+)_(?:ID|Name)", key))
+            if (found := re.fullmatch(r"Segment(\d{1,6})_(?:ID|Name)", key))
         }
     )
     if not numbers:
@@ -52,10 +52,12 @@ def segment_of(fields: Mapping[str, str], wanted: str | None) -> tuple[int, floa
         )
     (number,) = chosen
     # Before layers existed each segment was a component of its own, with the label 1.
-    return (
-        int(fields.get(f"Segment{number}_Layer", numbers.index(number))),
-        float(fields.get(f"Segment{number}_LabelValue", 1)),
-    )
+    try:
+        layer = int(fields.get(f"Segment{number}_Layer", numbers.index(number)))
+        label = float(fields.get(f"Segment{number}_LabelValue", 1))
+    except ValueError as error:
+        raise _unfitting() from error
+    return layer, label
 
 
 def segment_mask(image: sitk.Image, layer: int, label: float) -> sitk.Image:
@@ -65,9 +67,13 @@ def segment_mask(image: sitk.Image, layer: int, label: float) -> sitk.Image:
     """
     components = image.GetNumberOfComponentsPerPixel()
     if not 0 <= layer < components:
-        raise SkullImplantError(
-            "The segmentation's header does not fit its voxels; save it again from 3D Slicer."
-        )
+        raise _unfitting()
     if components > 1:
         image = sitk.VectorIndexSelectionCast(image, layer)
     return image == label
+
+
+def _unfitting() -> SkullImplantError:
+    return SkullImplantError(
+        "The segmentation's header does not fit its voxels; save it again from 3D Slicer."
+    )

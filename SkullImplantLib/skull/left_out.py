@@ -7,15 +7,8 @@ import numpy as np
 import SimpleITK as sitk
 
 from ..core.checksums import sha256_of
-from ..core.images import (
-    array_of,
-    bounding_box,
-    crop,
-    image_like,
-    read_mask,
-    resample,
-    voxel_volume_mm3,
-)
+from ..core.image_files import read_mask
+from ..core.images import array_of, bounding_box, crop, image_like, resample, voxel_volume_mm3
 from ..errors import SkullImplantError
 from .segmentation import Skull
 

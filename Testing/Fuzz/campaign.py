@@ -98,14 +98,14 @@ def table(result: dict[str, Any]) -> str:
 
 TEXT = """# What becomes of changed inputs
 
-`make fuzz`; seed {seed}, {cases} cases, {seconds} s on {cores} cores. Each case changes a sound input
-in one to four ways (bytes; fields of headers; elements; members of archives; values of JSON; files of
-a folder) and reads it in a process of its own.
+`make fuzz`; seed {seed}, {cases} cases, {seconds} s on {cores} cores. Each case changes a sound
+input in one to four ways (bytes; fields of headers; elements; members of archives; values of JSON;
+files of a folder) and reads it in a process of its own.
 
 *same*: the sound input's result. *told*: refused in one sentence. *noted*: another result, which a
-note says. *agreed*: another result, which another reader of images (pynrrd, NiBabel, pydicom, a plain
-reader of MetaImage) sees too; for files that the program keeps, any values that it takes. *silent*:
-another result that no other reader sees. *long*: not one sentence of 15 to 300 letters.
+note says. *agreed*: another result, which another reader of images (pynrrd, NiBabel, pydicom, a
+plain reader of MetaImage) sees too; for files that the program keeps, any values that it takes.
+*silent*: another result that no other reader sees. *long*: not one sentence of 15 to 300 letters.
 
 {table}
 """

@@ -24,9 +24,10 @@ NUMBERS = ["", "0", "-1", "1", "2", "1e400", "-1e400", "nan", "inf", "1e-400", "
            "4294967295", "2147483648", "99999999999999999999", "0.5", "1,5", "none", "x" * 1500,
            "%d", "../../etc/passwd", "é\x00", "1 2", "1 1 1 1", "((1,0,0)", "(1,0,0)"]  # fmt: skip
 WORDS = ["uint8", "short", "int16", "ushort", "float", "double", "block", "raw", "gzip", "text",
-         "ascii", "hex", "bzip2", "little", "big", "true", "false", "True", "MET_UCHAR", "MET_SHORT",
-         "MET_FLOAT", "LOCAL", "LIST", "left-posterior-superior", "right-anterior-superior", "LAS",
-         "left-anterior-superior", "scanner-xyz", "3D-right-handed", "domain", "cell", "3", "4",
+         "ascii", "hex", "bzip2", "little", "big", "true", "false", "True", "MET_UCHAR",
+         "MET_SHORT", "MET_FLOAT", "LOCAL", "LIST", "left-posterior-superior", "LAS",
+         "right-anterior-superior", "left-anterior-superior", "scanner-xyz",
+         "3D-right-handed", "domain", "cell", "3", "4",
          "1 0 0 0 1 0 0 0 1", "-1 0 0 0 -1 0 0 0 1", "0.5 0.5 0.5", "3.5 3.25 3"]  # fmt: skip
 RAW = [b"\xff" * 4, b"\x00\x00\x00\x80", b"\x7f\xf0\x00\x00", b"\x00\x00\x80\x7f", b"\x00" * 8,
        b"\x00\x00\xc0\x7f", b"\r\n", b"\n\n", b":", b"=", b" " * 50, b"\x1f\x8b"]  # fmt: skip
@@ -146,7 +147,9 @@ def element_changed(content: bytes, draw: random.Random) -> bytes:
         elif element.VR in ("US", "SS", "UL", "SL"):
             element.value = draw.choice([0, 1, 2, 8, 12, 16, 17, 65535])
         else:
-            element.value = draw.choice(["", "0", "1", "-1", "NaN", "1e400", "x", "1\\2", "CT", "MR"])
+            element.value = draw.choice(
+                ["", "0", "1", "-1", "NaN", "1e400", "x", "1\\2", "CT", "MR"]
+            )
         written = io.BytesIO()
         dataset.save_as(written, enforce_file_format=False)
         return written.getvalue()
@@ -167,7 +170,21 @@ def json_changed(content: bytes, draw: random.Random) -> bytes:
         if isinstance(owner[key], dict | list) and owner[key] and draw.random() < 0.6:
             owner = owner[key]
             continue
-        odd = [None, True, -1, 0, 1e308, 10**400, "", "x" * 5000, [], {}, [[]] * 9, {"a": 1}, "é\x1b"]
+        odd = [
+            None,
+            True,
+            -1,
+            0,
+            1e308,
+            10**400,
+            "",
+            "x" * 5000,
+            [],
+            {},
+            [[]] * 9,
+            {"a": 1},
+            "é\x1b",
+        ]
         kind = draw.choice(["drop", "value", "value", "value", "key"])
         if kind == "drop":
             del owner[key]
@@ -265,7 +282,12 @@ def folder_changed(folder: Path, draw: random.Random) -> None:
     elif kind == "empty":
         one.write_bytes(b"")
     elif kind == "stranger":
-        strangers = [b"hello", b"PK\x03\x04" + bytes(40), b"\x89PNG\r\n\x1a\n", bytes(128) + b"DICM"]
+        strangers = [
+            b"hello",
+            b"PK\x03\x04" + bytes(40),
+            b"\x89PNG\r\n\x1a\n",
+            bytes(128) + b"DICM",
+        ]
         (folder / draw.choice(["DICOMDIR", "a.txt", "IM99999", ".hidden"])).write_bytes(
             draw.choice(strangers)
         )

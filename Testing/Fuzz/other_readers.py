@@ -11,7 +11,6 @@ import nibabel
 import nrrd
 import numpy as np
 import pydicom
-
 from specimens import Seen
 
 TO_LPS = {
@@ -39,7 +38,7 @@ def other_view(path: Path) -> Seen:
 
 
 def agree(ours: Seen, theirs: Seen) -> bool:
-    """Say whether two readers saw the same voxels in the same places; a mask may be one by value."""
+    """Say whether two readers saw the same voxels in the same places, a mask by its value."""
     if ours.values.shape != theirs.values.shape:
         return False
     corners = np.array(np.meshgrid(*[(0, n - 1) for n in ours.values.shape[::-1]])).reshape(3, -1)
@@ -47,7 +46,8 @@ def agree(ours: Seen, theirs: Seen) -> bool:
     if not np.abs((ours.matrix - theirs.matrix) @ corners).max() <= PLACE_MM:
         return False
     values = theirs.values
-    views = [values, np.rint(values), values > values.min(), values != 0]
+    # What lies below air is air.
+    views = [values, np.maximum(np.rint(values), -1024), values > values.min(), values != 0]
     return any(np.array_equal(ours.values, view) for view in views)
 
 
@@ -91,7 +91,9 @@ def _metaimage(path: Path) -> Seen:
 
 def _dicom(folder: Path) -> Seen:
     """Stack slices by their place along the normal, in HU, as any tutorial does."""
-    slices = [pydicom.dcmread(path, force=True) for path in sorted(folder.iterdir()) if path.is_file()]
+    slices = [
+        pydicom.dcmread(path, force=True) for path in sorted(folder.iterdir()) if path.is_file()
+    ]
     first = slices[0]
     row, column = np.reshape([float(v) for v in first.ImageOrientationPatient], (2, 3))
     normal = np.cross(row, column)

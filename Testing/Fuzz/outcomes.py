@@ -13,11 +13,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-
 from mutations import Step, apply
 from other_readers import agree, other_view
-from SkullImplantLib.errors import SkullImplantError
 from specimens import SPECIMENS, Seen
+
+from SkullImplantLib.errors import SkullImplantError
 
 # As it was; refused in a sentence; read otherwise and said; read as another reader reads it.
 RIGHT = ("same", "told", "noted", "agreed")

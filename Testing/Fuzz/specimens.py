@@ -15,7 +15,8 @@ from pydicom.uid import ExplicitVRLittleEndian, RLELossless
 from bad_inputs import ct_image, mask_image, segmentation
 from dicom_files import compressed_by_itk, small_head, write_series
 from SkullImplantLib.completion.trust import read_trials
-from SkullImplantLib.core.images import array_of, index_to_lps_mm, read_labels
+from SkullImplantLib.core.image_files import read_labels
+from SkullImplantLib.core.images import array_of, index_to_lps_mm
 from SkullImplantLib.core.resources import RESOURCES
 from SkullImplantLib.geometry.shape_statistics import read_population
 from SkullImplantLib.reading.input import Choices, read_input
@@ -89,9 +90,7 @@ def _series(
                 compressed_by_itk(dataset, folder, compressor)
 
         head = small_head()[::2, ::2, ::2]  # few slices, as each is read in each case
-        return write_series(
-            folder / "study", head, spacing_mm=SPACING_MM, syntax=syntax, edit=edit
-        )
+        return write_series(folder / "study", head, spacing_mm=SPACING_MM, syntax=syntax, edit=edit)
 
     return make
 

@@ -8,7 +8,8 @@ import SimpleITK as sitk
 
 from dicom_files import write_slices
 from SkullImplantLib.cases.sample import SamplePatient
-from SkullImplantLib.core.images import array_of, read_labels, resample, same_grid
+from SkullImplantLib.core.image_files import read_labels
+from SkullImplantLib.core.images import array_of, resample, same_grid
 from SkullImplantLib.design import design_implant
 from SkullImplantLib.export.results import CT_FILE, write_design
 from SkullImplantLib.models import PRIOR

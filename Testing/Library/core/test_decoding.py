@@ -13,7 +13,8 @@ import SimpleITK as sitk
 
 from SkullImplantLib.core import decoding
 from SkullImplantLib.core.decoding import DecodingError, decoder
-from SkullImplantLib.core.images import array_of, index_to_lps_mm, read_mask
+from SkullImplantLib.core.image_files import read_mask
+from SkullImplantLib.core.images import array_of, index_to_lps_mm
 from SkullImplantLib.errors import SkullImplantError
 
 ENDS_ITK = b"NRRD0004\ntype: uint8\ndimension: 3\nsizes: 4 4 4\nx: " + b"x" * 1500 + b"\n\n"

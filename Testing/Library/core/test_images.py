@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from SkullImplantLib.core import images
+from SkullImplantLib.core.image_files import read_mask
 from SkullImplantLib.errors import DiskError, SkullImplantError
 
 
@@ -101,7 +102,7 @@ def test_a_mask_is_read_with_straight_axes(tmp_path: Path) -> None:
     mask.SetSpacing([0.75, 1.0, 1.0])
     mask.SetDirection([1, -2.2e-311, 0, 2.2e-311, 1, 0, 0, 0, 1])
     sitk.WriteImage(mask, str(tmp_path / "mask.nrrd"))
-    read = images.read_mask(tmp_path / "mask.nrrd")
+    read = read_mask(tmp_path / "mask.nrrd")
     assert read.GetDirection() == (1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0)
 
 

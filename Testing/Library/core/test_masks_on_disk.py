@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 
-from SkullImplantLib.core.images import array_of, read_labels, read_mask
+from SkullImplantLib.core.image_files import read_labels, read_mask
+from SkullImplantLib.core.images import array_of
 from SkullImplantLib.errors import SkullImplantError
 from SkullImplantLib.reading import read_input
 from SkullImplantLib.skull.left_out import read_left_out

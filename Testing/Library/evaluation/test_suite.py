@@ -15,7 +15,8 @@ from PIL import Image
 from SkullImplantLib.cases.sample import SamplePatient
 from SkullImplantLib.cli.main import main
 from SkullImplantLib.completion.trust import shipped_trials
-from SkullImplantLib.core.images import array_of, read_mask, write_image
+from SkullImplantLib.core.image_files import read_mask
+from SkullImplantLib.core.images import array_of, write_image
 from SkullImplantLib.core.stages import StageReport
 from SkullImplantLib.errors import Cancelled, OutOfMemory, SkullImplantError
 from SkullImplantLib.evaluation import judging

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
 
 from dicom_files import small_head
-from SkullImplantLib.core.images import read_mask
+from SkullImplantLib.core.image_files import read_mask
 from SkullImplantLib.errors import SkullImplantError
 from SkullImplantLib.reading.input import read_input
 
