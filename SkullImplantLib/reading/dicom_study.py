@@ -213,6 +213,7 @@ def _header(path: Path) -> pydicom.Dataset | None:
         other = UID(_class_of(header)).type == "SOP Class" and not is_ct(header)
         other = other or str(header.get("Modality") or "CT") != "CT"
         whole = follows in _PIXEL_TAGS or deflated or other
+        list(header), list(header.file_meta)  # which are converted as they are asked for
         frames_in(header), image_type(header), _patient(header)
     except UNREADABLE:
         return None

@@ -16,6 +16,14 @@ AIR_BELOW_HU, BONE_ABOVE_HU = -500.0, 250.0
 MIN_SHARE = 1e-3
 # Beyond 16 bits no scanner writes, extended scales for metal included.
 FARTHEST_HU = 65536.0
+# Where the most frequent values of air and of soft tissue lie: -1000 by definition, and brain,
+# muscle and water at 0 to 60. Scanners keep to within 10; a kernel for bone widens, not moves them.
+AIR_HU, AIR_OFF_HU = -1000.0, 75.0
+SOFT_HU = (-60.0, 120.0)
+SOFT_BETWEEN_HU = (-400.0, BONE_ABOVE_HU)
+BIN_HU = 20.0
+# As many voxels, evenly drawn, show a peak as well as all.
+DRAWN_VOXELS = 2_000_000
 
 
 def in_hounsfield_units(image: sitk.Image, forced: bool) -> tuple[sitk.Image, tuple[str, ...]]:
@@ -30,7 +38,7 @@ def in_hounsfield_units(image: sitk.Image, forced: bool) -> tuple[sitk.Image, tu
     bone = sum(int(np.count_nonzero(s > BONE_ABOVE_HU)) for s in slabs_of(image)) / voxels
     plausible = air >= MIN_SHARE and bone >= MIN_SHARE
     plausible &= max(abs(lowest), abs(highest)) <= FARTHEST_HU
-    notes: tuple[str, ...] = ()
+    notes = _off_scale(image) if plausible else ()
     if not plausible:
         values = f"The values (from {lowest:g} to {highest:g}) are"
         units = f"Hounsfield units of a head (air near -1000, bone above {BONE_ABOVE_HU:g})"
@@ -52,6 +60,41 @@ def in_hounsfield_units(image: sitk.Image, forced: bool) -> tuple[sitk.Image, tu
     if lowest < OUTSIDE_HU:
         image = sitk.Clamp(image, lowerBound=OUTSIDE_HU)
     return image, notes
+
+
+def _off_scale(ct: sitk.Image) -> tuple[str, ...]:
+    """Return a note where air and soft tissue of a CT do not lie where Hounsfield units have them.
+
+    That is so for a wrong slope or offset, and for cone-beam CT, whose values are no such units.
+    """
+    array = array_of(ct)
+    step = max(round((array.size / DRAWN_VOXELS) ** (1 / 3)), 1)
+    values = array[::step, ::step, ::step]
+    values = values[values > values.min()]  # the lowest is what is written where nothing was seen
+    air = _most_frequent(values[values < AIR_BELOW_HU], values.size)
+    low, high = SOFT_BETWEEN_HU
+    soft = _most_frequent(values[(values > low) & (values < high)], values.size)
+    is_off = (air is not None and abs(air - AIR_HU) > AIR_OFF_HU) or (
+        soft is not None and not SOFT_HU[0] <= soft <= SOFT_HU[1]
+    )
+    if not is_off:
+        return ()
+    seen = [f"{name} at {v:.0f}" for name, v in (("air", air), ("soft tissue", soft)) if v]
+    return (
+        f"The CT has {' and '.join(seen)}, where Hounsfield units have air at -1000 and soft tissue "
+        "at 0 to 60: its scale or offset may be wrong, as of a cone-beam CT; check the skull that "
+        "was found.",
+    )
+
+
+def _most_frequent(values: np.ndarray, of: int) -> float | None:
+    """Return the most frequent value, to `BIN_HU`; None where there are too few to tell."""
+    if values.size < MIN_SHARE * of or not values.size:
+        return None
+    bins = np.arange(float(values.min()), float(values.max()) + 2 * BIN_HU, BIN_HU)
+    counts, edges = np.histogram(values, bins)
+    at = int(counts.argmax())
+    return float(edges[at : at + 2].mean())
 
 
 def value_range(image: sitk.Image) -> tuple[float, float]:

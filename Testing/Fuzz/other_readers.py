@@ -11,6 +11,7 @@ import nibabel
 import nrrd
 import numpy as np
 import pydicom
+import SimpleITK as sitk
 from specimens import Seen
 
 TO_LPS = {
@@ -82,11 +83,24 @@ def _metaimage(path: Path) -> Seen:
     kind = np.dtype(order + kinds[fields["ElementType"]])
     values = np.frombuffer(data, kind, int(np.prod(size))).reshape(size[::-1])
     matrix = np.eye(4)
-    directions = np.reshape([float(w) for w in fields["TransformMatrix"].split()], (3, 3))
+    directions = np.reshape(
+        [float(w) for w in fields.get("TransformMatrix", "1 0 0 0 1 0 0 0 1").split()], (3, 3)
+    )
     spacing = np.array([float(w) for w in fields["ElementSpacing"].split()])
     matrix[:3, :3] = directions.T * spacing
     matrix[:3, 3] = [float(w) for w in fields.get("Offset", "0 0 0").split()]
     return Seen(values, matrix)
+
+
+def _stored(one: pydicom.Dataset) -> np.ndarray:
+    """Return a slice's stored values; what pydicom cannot decompress here, GDCM does."""
+    try:
+        return one.pixel_array
+    except RuntimeError:
+        image = sitk.ReadImage(str(one.filename))
+        return (sitk.GetArrayFromImage(image)[0] - float(one.RescaleIntercept)) / float(
+            one.RescaleSlope
+        )
 
 
 def _dicom(folder: Path) -> Seen:
@@ -94,6 +108,7 @@ def _dicom(folder: Path) -> Seen:
     slices = [
         pydicom.dcmread(path, force=True) for path in sorted(folder.iterdir()) if path.is_file()
     ]
+    slices = [s for s in slices if "PixelData" in s]
     first = slices[0]
     row, column = np.reshape([float(v) for v in first.ImageOrientationPatient], (2, 3))
     normal = np.cross(row, column)
@@ -107,7 +122,7 @@ def _dicom(folder: Path) -> Seen:
     planes = []
     for i in order:
         one = slices[i]
-        planes.append(one.pixel_array * float(one.RescaleSlope) + float(one.RescaleIntercept))
+        planes.append(_stored(one) * float(one.RescaleSlope) + float(one.RescaleIntercept))
     matrix = np.eye(4)
     down, right = (float(v) for v in first.PixelSpacing)
     matrix[:3, :3] = np.column_stack([row * right, column * down, steps.mean(0)])
