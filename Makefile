@@ -1,11 +1,13 @@
 # Everything a newcomer types. `make demo` and `make test` set up what they need by themselves.
-.PHONY: help setup demo panel test test-fast test-random lint map screenshots mean-skull population weights benchmark \
+.PHONY: help setup demo panel test test-fast test-random fuzz lint map screenshots mean-skull population weights benchmark \
 	leave-one-out ablation fit superres tables minkowski clean
 
 PYTHON := .venv/bin/python
 STAMP := .venv/.setup-complete
 # Processes that test side by side, each with 1 to 2 GB of memory; one tests on the host (Qt, MRML).
 JOBS ?= 3
+# Another seed damages inputs in other ways.
+SEED ?= 1
 PYTEST := $(PYTHON) -m pytest -n $(JOBS)
 DATA ?= ../shared/data
 TABLES := Testing/Benchmarks/accuracy
@@ -42,6 +44,9 @@ test-fast: setup  ## the tests without the slow ones
 
 test-random: setup  ## the property-based tests with other examples in each run
 	$(PYTEST) Testing/Library -m hypothesis --hypothesis-profile random
+
+fuzz: setup  ## thousands of damaged inputs, killed runs and awkward places: Testing/Fuzz/campaign.md (20 minutes)
+	$(PYTHON) Testing/Fuzz/campaign.py --cases 5000 --seed $(SEED) -o Testing/Fuzz
 
 lint: setup  ## ruff, mypy, and the floors of the packages (import-linter)
 	.venv/bin/ruff check SkullImplantLib SkullImplant Testing docs

@@ -1,10 +1,20 @@
 """The exceptions that a stage raises on purpose; anything else is a bug."""
 
 import errno
+import os
+import re
 from enum import StrEnum
 
 # What a write says where there is no room left, on the disk or within the user's share of it.
 NO_SPACE = {errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC)}
+# What it says where a name, a path or its owner's permissions are in the way.
+NO_PLACE = {
+    errno.ENAMETOOLONG, errno.EACCES, errno.EPERM, errno.EROFS, errno.ELOOP, errno.ENOTDIR,
+    errno.EISDIR, errno.EIO, errno.ENXIO, errno.ENODEV,
+}  # fmt: skip
+TOLD_LETTERS = 60
+# A name that is no use to read in a sentence, and what is left of it.
+_LONG_NAME = re.compile(r"(\S{80})\S{20,}(\S{80})")
 
 
 class Remedy(StrEnum):
@@ -52,7 +62,8 @@ class SkullImplantError(Exception):
     """
 
     def __init__(self, message: str, remedy: Remedy | None = None) -> None:
-        super().__init__("".join(letter if letter.isprintable() else "?" for letter in message))
+        legible = "".join(letter if letter.isprintable() else "?" for letter in message)
+        super().__init__(_LONG_NAME.sub(r"\1...\2", legible))
         self.remedy = remedy
 
 
@@ -69,7 +80,8 @@ class OutOfMemory(SkullImplantError):
 
 
 def expected(error: Exception) -> SkullImplantError | None:
-    """Return what a full memory or disk is to the user, whatever raised it; None for other errors.
+    """Return what a full memory or disk, or a name or place that cannot be, is to the user,
+    whatever raised it; None for other errors.
 
     ITK and torch tell of memory in words alone.
     """
@@ -84,6 +96,12 @@ def expected(error: Exception) -> SkullImplantError | None:
     if isinstance(error, OSError) and error.errno in NO_SPACE:
         return DiskError(
             "There is no space left on the disk; free some, or choose another place to write to."
+        )
+    if isinstance(error, OSError) and error.errno in NO_PLACE:
+        name = os.path.basename(os.fsdecode(error.filename or "")) or "A file or folder"
+        name = name if len(name) <= TOLD_LETTERS else f"{name[:TOLD_LETTERS]}..."
+        return DiskError(
+            f"{name} cannot be reached ({error.strerror}); check its name, path and permissions."
         )
     return None
 

@@ -81,9 +81,9 @@ def _off_scale(ct: sitk.Image) -> tuple[str, ...]:
         return ()
     seen = [f"{name} at {v:.0f}" for name, v in (("air", air), ("soft tissue", soft)) if v]
     return (
-        f"The CT has {' and '.join(seen)}, where Hounsfield units have air at -1000 and soft tissue "
-        "at 0 to 60: its scale or offset may be wrong, as of a cone-beam CT; check the skull that "
-        "was found.",
+        f"The CT has {' and '.join(seen)}, where Hounsfield units have air at -1000 and soft "
+        "tissue at 0 to 60: its scale or offset may be wrong, as of a cone-beam CT; check the "
+        "skull that was found.",
     )
 
 

@@ -12,6 +12,7 @@ import nrrd
 import numpy as np
 import pydicom
 import SimpleITK as sitk
+
 from specimens import Seen
 
 TO_LPS = {
@@ -49,6 +50,7 @@ def agree(ours: Seen, theirs: Seen) -> bool:
     values = theirs.values
     # What lies below air is air.
     views = [values, np.maximum(np.rint(values), -1024), values > values.min(), values != 0]
+    views.append(values == 1)  # the skull's segment
     return any(np.array_equal(ours.values, view) for view in views)
 
 
@@ -70,7 +72,7 @@ def _metaimage(path: Path) -> Seen:
     fields, at = {}, 0
     while "ElementDataFile" not in fields:
         end = content.index(b"\n", at)
-        key, _, value = content[at:end].decode().partition("=")
+        key, _, value = content[at:end].decode("latin-1").partition("=")
         fields[key.strip()] = value.strip()
         at = end + 1
     named = fields["ElementDataFile"]
@@ -97,7 +99,9 @@ def _stored(one: pydicom.Dataset) -> np.ndarray:
     try:
         return one.pixel_array
     except RuntimeError:
-        image = sitk.ReadImage(str(one.filename))
+        whole = Path(one.filename).with_suffix(".whole")
+        one.save_as(whole, enforce_file_format=True)  # with the marks by which GDCM knows a file
+        image = sitk.ReadImage(str(whole), imageIO="GDCMImageIO")
         return (sitk.GetArrayFromImage(image)[0] - float(one.RescaleIntercept)) / float(
             one.RescaleSlope
         )

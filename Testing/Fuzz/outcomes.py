@@ -13,15 +13,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+
 from mutations import Step, apply
 from other_readers import agree, other_view
-from specimens import SPECIMENS, Seen
-
 from SkullImplantLib.errors import SkullImplantError
+from specimens import SPECIMENS, Seen
 
 # As it was; refused in a sentence; read otherwise and said; read as another reader reads it.
 RIGHT = ("same", "told", "noted", "agreed")
-WRONG = ("silent", "long", "traceback", "crash", "hang")
+WRONG = ("silent", "long", "traceback", "crash", "hang", "mixed", "lost")
 LONGEST_SENTENCE = 300
 # A case takes a tenth of a second; the machine may be busy.
 PATIENCE_S = 60.0

@@ -22,7 +22,6 @@ import numpy as np
 import SimpleITK as sitk
 from facets import Facets, Floats, inside_lattice
 from fit_cases import all_cases, make_case
-from mutations import cut_of
 from scipy.spatial import cKDTree
 from side_walls import walls_of
 from vtkmodules.util.numpy_support import numpy_to_vtk
@@ -34,6 +33,8 @@ from vtkmodules.vtkFiltersCore import (
     vtkTriangleFilter,
     vtkWindowedSincPolyDataFilter,
 )
+
+from mutations import cut_of
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[2]

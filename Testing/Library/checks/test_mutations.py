@@ -62,6 +62,7 @@ def test_on_a_real_head_as_well(name, shared_data, tmp_path, monkeypatch):
     """One head of each kind; `mutations.py` of the benchmark does all."""
     monkeypatch.syspath_prepend(str(BENCHMARK))
     from fit_cases import all_cases, make_case
+
     from mutations import TRUE, check_case
 
     case = next(case for case in all_cases(tmp_path) if case.name == name)
