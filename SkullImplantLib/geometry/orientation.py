@@ -28,8 +28,8 @@ COARSE_STEP = 2.0  # of the grid on which all rotations are tried, in steps of t
 COARSE_BLUR = 0.7  # of both before, in the same: nothing finer than the coarse grid is left
 ROTATIONS = 150  # about 35 degrees apart; beside the 24 that take axes to axes
 SPIRAL = (np.sqrt(2.0), 1.533751168755204288118041)  # the constants of Alexa's two spirals
-# Heads of these sizes are looked for, of which one is always near: a voxel size may be wrong.
-SIZES = (0.8, 1.0, 1.25)
+# A voxel size may be wrong: heads of these sizes are looked for too, along the axes.
+OTHER_SIZES = (0.8, 1.25)
 TRIED, APART_DEG = 8, 35.0  # of the rotations, so many are fitted, the best that are so far apart
 UPRIGHT_TRIED = 3  # and the best so many of those that are upright, so that none is missed
 FIT_STEPS = 20
@@ -118,12 +118,13 @@ def _starts(image: sitk.Image, votes: NDArray[np.float32]) -> list[_Fit]:
     fine = ndimage.gaussian_filter(votes, COARSE_BLUR)
     ends = [np.arange(0, n, COARSE_STEP) for n in values.shape]
     values = ndimage.map_coordinates(values, np.meshgrid(*ends, indexing="ij"), order=1)
-    cube = int(np.ceil(max(SIZES) * np.linalg.norm(SIZE_XYZ) / COARSE_STEP))
+    cube = int(np.ceil(max(OTHER_SIZES) * np.linalg.norm(SIZE_XYZ) / COARSE_STEP))
     shape = [fft.next_fast_len(n + cube, real=True) for n in values.shape]
     spectrum = fft.rfftn(values, shape)
-    rotations = [*axis_rotations(), *_spread_rotations()]
+    tried = [(rotation, 1.0) for rotation in (*axis_rotations(), *_spread_rotations())]
+    tried += product(axis_rotations(), OTHER_SIZES)
     found = []
-    for rotation, size in product(rotations, SIZES):
+    for rotation, size in tried:
         turned = _turned(fine, size * rotation, cube)
         turned /= np.linalg.norm(turned)
         scores = fft.irfftn(spectrum * np.conj(fft.rfftn(turned, shape)), shape)
