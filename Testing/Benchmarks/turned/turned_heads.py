@@ -1,4 +1,4 @@
-"""Heads with a hole, and what is done to them: voxels under wrong axes, turned, scaled, cut to a cap.
+"""Heads with a hole, and what is done to them: wrong axes, turns, scales, a cut to a cap.
 
 All of it is plain numpy and scipy; of the library only the hole and the skull's own tilt are taken.
 Arrays are (z, y, x); rotations take LPS to LPS.

@@ -1,6 +1,6 @@
 """Heads under wrong axes, turned, scaled and cut to a cap, through whole designs: a table.
 
-    python Testing/Benchmarks/turned/turned_table.py DATA -o FOLDER [--heads NAME ...] [--groups ...]
+    python Testing/Benchmarks/turned/turned_table.py DATA -o FOLDER [--heads ...] [--groups ...]
 
 DATA holds `train` and `test`. Each head gets one hole of 60 cm² (`turned_heads.py`), is changed and
 designed with the prior, without clearance. A case is right if its Dice is no more than `LESS_DICE`
@@ -169,6 +169,7 @@ def main() -> int:
     parser.add_argument("--groups", nargs="+", default=list(GROUPS), choices=GROUPS)
     parser.add_argument("--table", action="store_true", help="only of the cases that are there")
     options = parser.parse_args()
+    (options.output / "cases").mkdir(parents=True, exist_ok=True)
     if not options.table:
         run(options.data, options.output, options.heads, options.groups)
     rows = {
