@@ -27,7 +27,7 @@ from .core.finer_grid import by
 from .core.images import array_of, crop, image_like, resample
 from .core.progress import Progress, part
 from .core.stages import StageReport, Stages, no_report
-from .core.working_axes import as_working, on_working_axes
+from .core.working_axes import OwnAxes, as_working, on_working_axes
 from .finishing import Known, checked, meshes_of, surface_around
 from .geometry import (
     complete_by_prior,
@@ -97,7 +97,7 @@ def design_implant(
     if reference is not None:
         reference = replace(reference, image=as_working(reference.image))
     design = _designed(
-        replace(source, image=image), options, report, left_out, reference, population
+        replace(source, image=image), own, options, report, left_out, reference, population
     )
     skull = own.hand_back(design.skull)
     return replace(
@@ -112,6 +112,7 @@ def design_implant(
 
 def _designed(
     source: Input,
+    own: OwnAxes,
     options: DesignOptions,
     report: StageReport,
     left_out: LeftOut | None,
@@ -125,7 +126,7 @@ def _designed(
     shapes = population or shipped_population()
     stages = Stages(report)
     with stages.stage("skull") as progress:
-        doubts = _require_upright(source, options)
+        doubts = check_lie(source.image, source.kind, own, options.bone_threshold_hu)
         if source.kind == "ct":
             threshold = SkullOptions(bone_threshold_hu=options.bone_threshold_hu)
             skull = segment_skull(source.image, threshold, progress)
@@ -214,10 +215,16 @@ def _designed(
     return design
 
 
-def _require_upright(source: Input, options: DesignOptions) -> tuple[str, ...]:
-    """Return notes on how the head stands; raises where it is not upright, looking forward."""
-    bright = bright_in(source.image, source.kind, options.bone_threshold_hu)
-    return require_upright(bright, shipped_mean_skull())
+def check_lie(
+    image: sitk.Image, kind: str, own: OwnAxes, bone_threshold_hu: float | None = None
+) -> tuple[str, ...]:
+    """Return notes on how the head stands in an image of a `kind` (`ct`, `skull`) on the working
+    axes, which came with its `own`.
+
+    Raises `SkullImplantError` where it does not stand upright and look forward.
+    """
+    bright = bright_in(image, kind, bone_threshold_hu)
+    return require_upright(bright, shipped_mean_skull(), own.direction)
 
 
 def _by_reference(

@@ -21,7 +21,7 @@ from ..core.stages import ALMOST, StageReport
 from ..core.staging import staged_folder
 from ..core.threads import use_threads
 from ..core.working_axes import on_working_axes
-from ..design import design_implant
+from ..design import check_lie, design_implant
 from ..evaluation.metrics import evaluate_implant
 from ..export.renders import try_rendering
 from ..export.results import RESULT_FILES, write_design, write_files, write_pictures
@@ -196,6 +196,7 @@ def defect(options: argparse.Namespace, report: StageReport) -> Result:
     use_threads(options.threads)
     source = read_source(options, report)
     image, own = on_working_axes(source.image)
+    doubts = check_lie(image, source.kind, own, options.bone_threshold)
     if source.kind == "ct":
         threshold = SkullOptions(bone_threshold_hu=options.bone_threshold)
         skull = segment_skull(image, threshold, stage_of(report, "skull")).mask
@@ -223,12 +224,14 @@ def defect(options: argparse.Namespace, report: StageReport) -> Result:
         "seed": options.seed,
         "area_cm2": round(cut.area_cm2, 1),
         "volume_cm3": round(_volume_cm3(cut.implant), 2),
+        "notes": [*source.notes, *doubts],
     }
-    return Result(
-        data,
+    lines = [
         f"A {kind} defect of {data['area_cm2']} cm² ({data['volume_cm3']} cm³ of bone) was cut; "
         f"written to {options.output}.",
-    )
+        *(f"Note: {note}" for note in (*source.notes, *doubts)),
+    ]
+    return Result(data, "\n".join(lines))
 
 
 def _volume_cm3(mask: sitk.Image) -> float:

@@ -17,7 +17,8 @@ from ..checks import CheckedImplant, CheckOptions, check_implant
 from ..core.images import crop, index_to_lps_mm
 from ..core.progress import Progress, silent
 from ..core.stages import StageReport, Stages, no_report
-from ..core.working_axes import as_working
+from ..core.working_axes import on_working_axes
+from ..design import check_lie
 from ..errors import SkullImplantError
 from ..geometry.frame import Pose
 from ..geometry.pose import estimate_pose
@@ -135,13 +136,15 @@ def measure_fit(
 
     direction: along which it comes out (LPS, of any length); None looks for the best.
     Raises `SkullImplantError` where the mesh is not closed, cannot be in millimetres or does not
-    lie beside bone, and for a head that is none.
+    lie beside bone, and for a head that is none or does not stand upright.
     """
     health = _doubted(mesh)
-    source = replace(source, image=as_working(source.image))
+    image, own = on_working_axes(source.image)
+    source = replace(source, image=image)
     way = None if direction is None else _unit(direction)
     stages = Stages(report)
     with stages.stage("skull") as progress:
+        doubts = check_lie(image, source.kind, own, bone_threshold_hu)
         skull = _skull_of(source, bone_threshold_hu, progress)
         ct = source.image if source.kind == "ct" else None
         bone, ct, box = _bone_around(mesh, skull, ct)
@@ -164,7 +167,7 @@ def measure_fit(
         health.triangles,
         health.volume_cm3,
         skull.bone_threshold_hu,
-        (*source.notes, *skull.notes, *notes),
+        (*source.notes, *doubts, *skull.notes, *notes),
         stages,
     )
 

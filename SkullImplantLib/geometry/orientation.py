@@ -9,6 +9,7 @@ Left and right cannot be told: the mean skull is symmetric.
 """
 
 from dataclasses import dataclass
+from itertools import product
 
 import numpy as np
 import SimpleITK as sitk
@@ -27,7 +28,10 @@ COARSE_STEP = 2.0  # of the grid on which all rotations are tried, in steps of t
 COARSE_BLUR = 0.7  # of both before, in the same: nothing finer than the coarse grid is left
 ROTATIONS = 150  # about 35 degrees apart; beside the 24 that take axes to axes
 SPIRAL = (np.sqrt(2.0), 1.533751168755204288118041)  # the constants of Alexa's two spirals
+# A voxel size may be wrong: heads of these sizes are looked for too, along the axes.
+OTHER_SIZES = (0.8, 1.25)
 TRIED, APART_DEG = 8, 35.0  # of the rotations, so many are fitted, the best that are so far apart
+UPRIGHT_TRIED = 3  # and the best so many of those that are upright, so that none is missed
 FIT_STEPS = 20
 SCALE = 1000.0  # of the losses: what the optimiser takes for flat is then flat
 # Of the votes, one in so many is heard first; more where the best other rotation comes near.
@@ -64,9 +68,12 @@ class Lie:
 
 @dataclass(frozen=True)
 class _Fit:
+    """log_size: of the head along the standard axes, to the mean skull's."""
+
     rotation: Matrix
     centre_mm: Vector
     score: float
+    log_size: Vector
 
     @property
     def upright(self) -> bool:
@@ -105,32 +112,34 @@ def find_lie(bone: sitk.Image, mean: MeanSkull) -> Lie:
 
 
 def _starts(image: sitk.Image, votes: NDArray[np.float32]) -> list[_Fit]:
-    """Return the best place of each of the rotations worth a fit, one of them upright."""
+    """Return the best place of each of the rotations worth a fit, some of them upright."""
     coarse_mm = COARSE_STEP * GRID_MM
     values = ndimage.gaussian_filter(array_of(image), COARSE_BLUR)
     fine = ndimage.gaussian_filter(votes, COARSE_BLUR)
     ends = [np.arange(0, n, COARSE_STEP) for n in values.shape]
     values = ndimage.map_coordinates(values, np.meshgrid(*ends, indexing="ij"), order=1)
-    cube = int(np.ceil(np.linalg.norm(SIZE_XYZ) / COARSE_STEP))
+    cube = int(np.ceil(max(OTHER_SIZES) * np.linalg.norm(SIZE_XYZ) / COARSE_STEP))
     shape = [fft.next_fast_len(n + cube, real=True) for n in values.shape]
     spectrum = fft.rfftn(values, shape)
-    rotations = [*axis_rotations(), *_spread_rotations()]
+    tried = [(rotation, 1.0) for rotation in (*axis_rotations(), *_spread_rotations())]
+    tried += product(axis_rotations(), OTHER_SIZES)
     found = []
-    for rotation in rotations:
-        turned = _turned(fine, rotation, cube)
+    for rotation, size in tried:
+        turned = _turned(fine, size * rotation, cube)
         turned /= np.linalg.norm(turned)
         scores = fft.irfftn(spectrum * np.conj(fft.rfftn(turned, shape)), shape)
         peak = np.array(np.unravel_index(scores.argmax(), scores.shape))
         peak = np.where(peak > np.array(shape) - cube, peak - shape, peak)
         middle = (peak + (cube - 1) / 2)[::-1] * coarse_mm + image.GetOrigin()
-        centre = middle - rotation @ (LOW_MM + GRID_MM * np.array(SIZE_XYZ) / 2)
-        found.append(_Fit(rotation, centre, float(scores.max())))
+        centre = middle - size * rotation @ (LOW_MM + GRID_MM * np.array(SIZE_XYZ) / 2)
+        found.append(_Fit(rotation, centre, float(scores.max()), np.full(3, np.log(size))))
     found.sort(key=lambda fit: -fit.score)
-    starts: list[_Fit] = [next(fit for fit in found if fit.upright)]
-    for fit in found:
+    upright = [fit for fit in found if fit.upright][:UPRIGHT_TRIED]
+    starts: list[_Fit] = []
+    for fit in [upright[0], *found]:
         if all(turn_deg(fit.rotation @ other.rotation.T) > APART_DEG for other in starts):
             starts.append(fit)
-    return starts[:TRIED]
+    return [*starts[:TRIED], *upright[1:]]
 
 
 def _spread_rotations() -> NDArray[np.float64]:
@@ -142,9 +151,9 @@ def _spread_rotations() -> NDArray[np.float64]:
     return np.asarray(Rotation.from_quat(np.stack(quaternions, axis=1)).as_matrix())
 
 
-def _turned(votes: NDArray[np.float32], rotation: Matrix, cube: int) -> NDArray[np.float32]:
-    """Return the votes, turned about their middle, in a cube on the coarse grid."""
-    matrix = COARSE_STEP * rotation.T[::-1, ::-1]  # of (z, y, x), from the cube to the votes
+def _turned(votes: NDArray[np.float32], turn: Matrix, cube: int) -> NDArray[np.float32]:
+    """Return the votes, turned (and scaled) about their middle, in a cube on the coarse grid."""
+    matrix = COARSE_STEP * np.linalg.inv(turn)[::-1, ::-1]  # of (z, y, x), from cube to votes
     middle = (np.array(votes.shape) - 1) / 2
     offset = middle - matrix @ np.full(3, (cube - 1) / 2)
     return np.asarray(ndimage.affine_transform(votes, matrix, offset, (cube,) * 3, order=1))
@@ -172,13 +181,14 @@ class _Filter:
             method="BFGS",
             options={"maxiter": FIT_STEPS},
         )
-        turn, shift = found.x[:3] / ARM_MM, found.x[3:6]
+        turn, shift, log_size = found.x[:3] / ARM_MM, found.x[3:6], found.x[6:] / ARM_MM
         rotation = start.rotation @ Rotation.from_rotvec(turn).as_matrix()
-        return _Fit(rotation, start.centre_mm + shift, -float(found.fun) / SCALE)
+        score = -float(found.fun) / SCALE
+        return _Fit(rotation, start.centre_mm + shift, score, start.log_size + log_size)
 
     def seen(self, fit: _Fit, view: sitk.Image) -> float:
         """Return which part of the votes lies in an image, by their squares."""
-        places = self._points @ fit.rotation.T + fit.centre_mm
+        places = self._points * np.exp(fit.log_size) @ fit.rotation.T + fit.centre_mm
         to_index = np.linalg.inv(index_to_lps_mm(view))
         index = places @ to_index[:3, :3].T + to_index[:3, 3]
         within = ((index > -0.5) & (index < np.array(view.GetSize()) - 0.5)).all(axis=1)
@@ -189,7 +199,8 @@ class _Filter:
 
         moves: mm; turns about, and logs of size along, the standard axes are multiplied by ARM_MM.
         """
-        turn, shift, log_size = moves[:3] / ARM_MM, moves[3:6], moves[6:] / ARM_MM
+        turn, shift = moves[:3] / ARM_MM, moves[3:6]
+        log_size = start.log_size + moves[6:] / ARM_MM
         rotation = start.rotation @ Rotation.from_rotvec(turn).as_matrix()
         points = self._points * np.exp(log_size)
         places = points @ rotation.T + start.centre_mm + shift
@@ -199,16 +210,20 @@ class _Filter:
         )
         pull = self._votes[:, None] * np.stack(slopes, axis=1) / GRID_MM
         turned = pull @ rotation
+        # Of a larger head each point stands for more bone, of which the norm of all rises slower.
+        more = np.exp(log_size.sum() / 2)
+        heard = more * float(self._votes @ value)
         size = log_size.mean()
         shape = log_size - size
         penalty = (size / SIZE_SPREAD) ** 2 + (shape**2).sum() / SHAPE_SPREAD**2
         by_size = 2 * (size / SIZE_SPREAD**2 / 3 + shape / SHAPE_SPREAD**2)
+        by_scale = more * (turned * points).sum(axis=0) + heard / 2
         gain = np.concatenate(
             [
-                np.cross(points, turned).sum(axis=0) / ARM_MM,
-                pull.sum(axis=0),
-                ((turned * points).sum(axis=0) - A_PRIORI_WEIGHT * by_size) / ARM_MM,
+                more * np.cross(points, turned).sum(axis=0) / ARM_MM,
+                more * pull.sum(axis=0),
+                (by_scale - A_PRIORI_WEIGHT * by_size) / ARM_MM,
             ]
         )
-        loss = A_PRIORI_WEIGHT * float(penalty) - float(self._votes @ value)
+        loss = A_PRIORI_WEIGHT * float(penalty) - heard
         return SCALE * loss, -SCALE * gain

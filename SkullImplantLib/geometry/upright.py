@@ -4,34 +4,47 @@ The pose search (`pose.py`), spine and base (`skull/`) know up and front from th
 head that faces backwards would get an implant all the same, with the shape of another place.
 """
 
+from collections.abc import Sequence
+
 import numpy as np
 import SimpleITK as sitk
 
-from ..core.axes import axes_of, code_of
+from ..core.axes import code_of
 from ..errors import Remedy, SkullImplantError
 from .mean_skull import MeanSkull
 from .orientation import MOST_TILT_DEG, Lie, Matrix, axis_rotations, find_lie, turn_deg
 
 LEAST_SCORE = 0.2  # less like a skull, it is left to the stages after to say what is wrong
 CLEARLY = 1.08  # by so much another rotation has to be the better one
-LEAST_SEEN = 0.6  # of the mean skull: below, a cap of vault alone fits other ways as well
+LEAST_SEEN = 0.6  # of the mean skull: below, a cap of vault alone fits other ways nearly as well
 NEAR_AXES_DEG = 35.0  # farther from every naming of the axes, no other naming would help
 
 
-def require_upright(bone: sitk.Image, mean: MeanSkull) -> tuple[str, ...]:
+_TOO_LITTLE = (
+    "The image shows too little of base and face to tell surely whether the head stands upright "
+    "and looks forward, as its axes say: check that."
+)
+
+
+def require_upright(
+    bone: sitk.Image, mean: MeanSkull, direction: Sequence[float] | None = None
+) -> tuple[str, ...]:
     """Return notes on how the head in a mask of bone (uint8 0/1) stands.
 
-    Raises `SkullImplantError` where it does not stand upright and look forward by the image's axes,
-    to within `MOST_TILT_DEG`.
+    direction: of the image that the user gave, where `bone` is that image on other axes; a sentence
+    that names axes means that image's. Raises `SkullImplantError` where it does not stand upright
+    and look forward by the image's axes, to within `MOST_TILT_DEG`.
     """
     lie = find_lie(bone, mean)
-    if lie.score >= LEAST_SCORE and lie.seen < LEAST_SEEN:
-        return (
-            "The image shows too little of base and face to tell whether the head stands upright "
-            "and looks forward, as its axes say: check that.",
-        )
+    cap = lie.score >= LEAST_SCORE and lie.seen < LEAST_SEEN
     if is_upright(lie):
-        return ()
+        return (_TOO_LITTLE,) if cap else ()
+    if cap:
+        raise SkullImplantError(
+            "The vault seems not to stand upright and look forward, as the image's axes say, and "
+            "too little of base and face is there to tell how it lies; find out what its axes are.",
+            Remedy.SAY_ORIENTATION,
+        )
     rotation = min(axis_rotations(), key=lambda axes: turn_deg(lie.rotation @ axes.T))
     off_deg = turn_deg(lie.rotation @ rotation.T)
     if off_deg > NEAR_AXES_DEG or turn_deg(rotation) < 1.0:
@@ -40,8 +53,8 @@ def require_upright(bone: sitk.Image, mean: MeanSkull) -> tuple[str, ...]:
             f"axes, and up to {MOST_TILT_DEG:.0f} are corrected; turn it upright, looking forward, "
             "and save it again."
         )
-    said = axes_of(bone)
-    true = rotation.T @ np.reshape(bone.GetDirection(), (3, 3))
+    given = np.reshape(bone.GetDirection() if direction is None else direction, (3, 3))
+    said, true = code_of(given), rotation.T @ given
     mirrored = np.diag([-1.0, 1.0, 1.0]) @ true
     raise SkullImplantError(
         f"The head seems to {_seen(rotation)}: its axes look like {code_of(true)} or "
@@ -55,7 +68,6 @@ def is_upright(lie: Lie) -> bool:
     """Return whether nothing speaks clearly against a head that stands upright, looking forward."""
     return (
         lie.score < LEAST_SCORE
-        or lie.seen < LEAST_SEEN
         or lie.tilt_deg <= MOST_TILT_DEG
         or lie.score < CLEARLY * lie.upright_score
     )

@@ -1,7 +1,5 @@
 """Whatever the axes of an image, work is done on the same ones, and handed back on its own."""
 
-from itertools import permutations, product
-
 import numpy as np
 import pytest
 import SimpleITK as sitk
@@ -9,9 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
 
+from relabelling import RELABELLINGS, relabelled
 from SkullImplantLib.core.working_axes import ORIGIN_STEP_MM, as_working, on_working_axes
 
-RELABELLINGS = list(product(permutations(range(3)), product((1, -1), repeat=3)))  # 48
 NUMBERS = st.floats(-400.0, 400.0, allow_nan=False)
 
 
@@ -23,25 +21,6 @@ def image_at(rotation: Rotation, origin: tuple[float, ...], left_handed: bool) -
     image.SetDirection((rotation.as_matrix() @ handed).ravel().tolist())
     image.SetOrigin(origin)
     return image
-
-
-def relabelled(image: sitk.Image, order: tuple[int, ...], way: tuple[int, ...]) -> sitk.Image:
-    """The same voxels at the same places with axes in another order and run another way, by plain
-    numpy.
-    """
-    values = sitk.GetArrayFromImage(image).T.transpose(order)[
-        tuple(slice(None, None, w) for w in way)
-    ]
-    direction = np.reshape(image.GetDirection(), (3, 3))
-    spacing = np.array(image.GetSpacing())
-    first = np.zeros(3)
-    for axis, w in zip(order, way):
-        first[axis] = image.GetSize()[axis] - 1 if w < 0 else 0
-    made = sitk.GetImageFromArray(np.ascontiguousarray(values.T))
-    made.SetSpacing(spacing[list(order)].tolist())
-    made.SetDirection((direction[:, order] * np.array(way)).ravel().tolist())
-    made.SetOrigin((np.array(image.GetOrigin()) + direction @ (first * spacing)).tolist())
-    return made
 
 
 def same(a: sitk.Image, b: sitk.Image, within_mm: float) -> bool:
