@@ -17,8 +17,8 @@ from pydicom.dataset import Dataset
 from ..core.progress import Progress, part, silent
 from ..errors import SkullImplantError
 from .dicom_choice import choose_series, notes_on_choice
-from .dicom_frames import Frame, frames_of
-from .dicom_pixels import read_file, stored_values
+from .dicom_frames import WITH_LOSS, Frame, frames_of
+from .dicom_pixels import read_file, stored_values, with_loss
 from .dicom_stacks import is_axial, one_scan, one_stack
 from .dicom_study import UNREADABLE, find_series
 from .hounsfield import OUTSIDE_HU
@@ -90,6 +90,8 @@ def read_series(
     notes += stacking.notes
     _check_size(first, max(stacking.count, len(frames)), most_voxels)
     array, sha256 = pixels.volume(frames, part(progress, 0.2, 0.8 if stacking.resampled else 1.0))
+    if pixels.with_loss and WITH_LOSS not in notes:
+        notes += (WITH_LOSS,)
     origin = first.position_mm
     if stacking.resampled:
         array, (x_mm, y_mm) = restacked(array, stacking, first.spacing_mm, part(progress, 0.8, 1.0))
@@ -114,9 +116,13 @@ def _check_size(first: Frame, slices: int, most_voxels: int | None) -> None:
 
 
 class _Pixels:
-    """The pixels of slices in HU; the file that was read last is kept."""
+    """The pixels of slices in HU; the file that was read last is kept.
+
+    with_loss: a slice that was read was compressed with loss, as its stream says.
+    """
 
     def __init__(self) -> None:
+        self.with_loss = False
         self._path: Path | None = None
         self._data = b""
         self._dataset = Dataset()
@@ -137,6 +143,7 @@ class _Pixels:
         """Return a slice's values (y, x) in HU; padding is air."""
         self._open(frame.path, name)
         stored = stored_values(self._dataset, frame.index, name)
+        self.with_loss |= with_loss(self._dataset, frame.index, name)
         slope, intercept = frame.rescale or (1.0, 0.0)
         plane = stored * slope + intercept
         if frame.padding is not None:
