@@ -35,13 +35,15 @@ class SeriesVolume:
     image: HU, int16 or, where values do not fit, float32; its z axis runs along the slices' normal
     (row direction x column direction). sha256: in hex, of the bytes of the series' files in slice
     order (ascending along the normal), each once. slices: how many there were. resampled: the
-    slices did not lie evenly on one another, and the image's do. notes: a sentence each.
+    slices did not lie evenly on one another, and the image's do; gaps_mm: for each of the image's,
+    how far apart those were that it was made of. notes: a sentence each.
     """
 
     image: sitk.Image
     sha256: str
     slices: int
     resampled: bool
+    gaps_mm: tuple[float, ...]
     notes: tuple[str, ...]
 
 
@@ -101,7 +103,8 @@ def read_series(
     image.SetDirection(axes.T.ravel().tolist())
     image.SetSpacing([*first.spacing_mm, stacking.spacing_mm])
     image.SetOrigin(origin.tolist())
-    return SeriesVolume(image, sha256, len(frames), stacking.resampled, notes)
+    gaps_mm = tuple(stacking.gaps_mm.tolist())
+    return SeriesVolume(image, sha256, len(frames), stacking.resampled, gaps_mm, notes)
 
 
 def _check_size(first: Frame, slices: int, most_voxels: int | None) -> None:
