@@ -16,6 +16,7 @@ from .completion import (
     Refining,
     assess,
     assess_reference,
+    between_slices,
     complete,
     complete_by_reference,
     find_earlier,
@@ -52,6 +53,7 @@ from .proposal import (
 )
 from .reading import Input
 from .reading.reference import Reference
+from .reading.slice_gaps import widest_gap_mm
 from .skull import (
     LeftOut,
     Skull,
@@ -182,6 +184,7 @@ def _designed(
             images = (source.image, reference.image)
             voxel_mm = max(max(image.GetSpacing()) for image in images)
             confidence = assess_reference(earlier, voxel_mm)
+        confidence = between_slices(confidence, widest_gap_mm(source, hole.mask))
     design = Design(
         skull=skull.mask,
         completed_part=filled,

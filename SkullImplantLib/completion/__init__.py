@@ -8,7 +8,7 @@ from .no_defect import no_defect
 from .reference_depth import complete_by_reference
 from .refining import Refining, find_refining
 from .registering import find_earlier
-from .trust import Confidence, assess, assess_reference
+from .trust import Confidence, assess, assess_reference, between_slices
 
 __all__ = [
     "Choice",
@@ -18,6 +18,7 @@ __all__ = [
     "Refining",
     "assess",
     "assess_reference",
+    "between_slices",
     "complete",
     "complete_by_reference",
     "find_earlier",

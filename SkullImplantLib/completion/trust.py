@@ -7,8 +7,9 @@ the network or of the prior alone (`resources/confidence-*.json`), which
 large, or where the case lies beyond what the trials held.
 """
 
+import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from ..core.resources import RESOURCES
 from ..errors import SkullImplantError
 from ..geometry.prior import Prior
 from ..geometry.shape_statistics import Population
+from ..reading.slice_geometry import COARSE_GAP_MM, EVENNESS_TOLERANCE_MM
 from .earlier import Earlier
 from .features import Departure, Doubt, deviation_of, features_of
 
@@ -194,6 +196,33 @@ def assess_reference(earlier: Earlier, spacing_mm: float) -> Confidence:
     }
     expected_mm = earlier.residual_most_mm + spacing_mm / 2.0
     return Confidence(expected_mm, bool(reasons), reasons, REFERENCE, features)
+
+
+def between_slices(confidence: Confidence, gap_mm: float) -> Confidence:
+    """Return what to think of a design whose hole lies among slices so far apart.
+
+    No trial had slices farther apart than `COARSE_GAP_MM`. Where bone begins and ends is seen only
+    at slices, so it may lie anywhere between two of them: the standard deviation of that, gap/√12,
+    is added to the error (in squares), and the design is flagged.
+    """
+    if gap_mm <= COARSE_GAP_MM + EVENNESS_TOLERANCE_MM:
+        return confidence
+    reason = (
+        f"The slices at the defect are {gap_mm:.1f} mm apart, more than in any trial, and bone "
+        "between them is a guess; take a finer CT if there is one, else check implant and bone "
+        "there."
+    )
+    reasons = (reason, *confidence.reasons)
+    if confidence.source == MIRRORED:
+        reasons = (*confidence.reasons, reason)
+    expected_mm = math.hypot(confidence.expected_hd95_mm, gap_mm / math.sqrt(12.0))
+    return replace(
+        confidence,
+        expected_hd95_mm=expected_mm,
+        flagged=True,
+        reasons=reasons,
+        features=confidence.features | {"gap_mm": gap_mm},
+    )
 
 
 def judged_by(

@@ -28,6 +28,7 @@ OTHER_UNITS = {
     "EDW": "electron density",
     "PCT": "per cent",
 }
+WITH_LOSS = "The CT was compressed with loss; its bone may be less sharp than it was."
 # By what scans of one place in one series may differ, in the order in which they are told apart.
 APART = {
     "SeriesNumber": "series number",
@@ -154,7 +155,7 @@ def frames_of(series: DicomSeries) -> tuple[list[Frame], tuple[str, ...]]:
     if localizers:
         notes += (f"{localizers} localizer(s) within the CT series were left out.",)
     if any(said.get("LossyImageCompression") == "01" for said in said_of_all):
-        notes += ("The CT was compressed with loss; its bone may be less sharp than it was.",)
+        notes += (WITH_LOSS,)
     if any(said.text("RescaleType") == "HU_MOD" for said in said_of_all):
         notes += ("The CT's values are modified HU (of a computed energy); check the threshold.",)
     if any(said.text("PhotometricInterpretation") == "MONOCHROME1" for said in said_of_all):

@@ -6,10 +6,7 @@ A slice is what lies in a place and has its pixels, whatever UIDs its file was g
 
 import hashlib
 import logging
-from collections.abc import Callable
-from contextlib import ExitStack
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -17,12 +14,12 @@ import SimpleITK as sitk
 from numpy.typing import NDArray
 from pydicom.dataset import Dataset
 
-from ..core.decoding import Decoder, decoder
 from ..core.progress import Progress, part, silent
 from ..errors import SkullImplantError
 from .dicom_choice import choose_series, notes_on_choice
-from .dicom_frames import Frame, frames_of
-from .dicom_pixels import read_file, shifted_bits, stored_values
+from .dicom_codecs import Codecs, codecs
+from .dicom_frames import WITH_LOSS, Frame, frames_of
+from .dicom_pixels import read_file, shifted_bits, stored_values, with_loss
 from .dicom_stacks import is_axial, one_scan, one_stack
 from .dicom_study import UNREADABLE, find_series
 from .hounsfield import OUTSIDE_HU
@@ -39,13 +36,15 @@ class SeriesVolume:
     image: HU, int16 or, where values do not fit, float32; its z axis runs along the slices' normal
     (row direction x column direction). sha256: in hex, of the bytes of the series' files in slice
     order (ascending along the normal), each once. slices: how many there were. resampled: the
-    slices did not lie evenly on one another, and the image's do. notes: a sentence each.
+    slices did not lie evenly on one another, and the image's do; gaps_mm: for each of the image's,
+    how far apart those were that it was made of. notes: a sentence each.
     """
 
     image: sitk.Image
     sha256: str
     slices: int
     resampled: bool
+    gaps_mm: tuple[float, ...]
     notes: tuple[str, ...]
 
 
@@ -63,9 +62,8 @@ def read_series(
     `SkullImplantError` where there is no CT series, the UID is unknown, or the slices do not make
     one volume, of at most `most_voxels`.
     """
-    with ExitStack() as stack:
-        pixels = _Pixels(cache(lambda: stack.enter_context(decoder())))
-        return _read(folder, pixels, series_uid, progress, most_voxels)
+    with codecs() as decoding:
+        return _read(folder, _Pixels(decoding), series_uid, progress, most_voxels)
 
 
 def _read(
@@ -106,6 +104,8 @@ def _read(
     notes += stacking.notes
     _check_size(first, max(stacking.count, len(frames)), most_voxels)
     array, sha256 = pixels.volume(frames, part(progress, 0.2, 0.8 if stacking.resampled else 1.0))
+    if pixels.with_loss and WITH_LOSS not in notes:
+        notes += (WITH_LOSS,)
     origin = first.position_mm
     if stacking.resampled:
         array, (x_mm, y_mm) = restacked(array, stacking, first.spacing_mm, part(progress, 0.8, 1.0))
@@ -115,7 +115,8 @@ def _read(
     image.SetDirection(axes.T.ravel().tolist())
     image.SetSpacing([*first.spacing_mm, stacking.spacing_mm])
     image.SetOrigin(origin.tolist())
-    return SeriesVolume(image, sha256, len(frames), stacking.resampled, notes)
+    gaps_mm = tuple(stacking.gaps_mm.tolist())
+    return SeriesVolume(image, sha256, len(frames), stacking.resampled, gaps_mm, notes)
 
 
 def _check_size(first: Frame, slices: int, most_voxels: int | None) -> None:
@@ -132,11 +133,13 @@ def _check_size(first: Frame, slices: int, most_voxels: int | None) -> None:
 class _Pixels:
     """The pixels of slices in HU; the file that was read last is kept.
 
-    codecs: the process that decodes, begun where something is compressed.
+    decoding: what decodes compressed ones. with_loss: a slice that was read was compressed with
+    loss, as its stream says.
     """
 
-    def __init__(self, codecs: Callable[[], Decoder]) -> None:
-        self._codecs = codecs
+    def __init__(self, decoding: Codecs) -> None:
+        self.with_loss = False
+        self._decoding = decoding
         self._path: Path | None = None
         self._data = b""
         self._dataset = Dataset()
@@ -164,7 +167,8 @@ class _Pixels:
     def hounsfield(self, frame: Frame, name: str) -> NDArray[np.float32]:
         """Return a slice's values (y, x) in HU; padding is air."""
         self._open(frame.path, name)
-        stored = stored_values(self._dataset, frame.index, name, self._codecs)
+        stored = stored_values(self._dataset, frame.index, name, self._decoding)
+        self.with_loss |= with_loss(self._dataset, frame.index, name)
         slope, intercept = frame.rescale or (1.0, 0.0)
         plane = stored * slope + intercept
         if frame.padding is not None:

@@ -62,7 +62,8 @@ class Input:
     sha256: in hex; of the file's bytes (of a header with its voxels in a second file: the header's
     bytes, then the other file's), or of the bytes of the DICOM files in slice order.
     description: what it was, without patient data. notes: warnings, a sentence each. resampled: the
-    slices of a DICOM series lay askew or unevenly, and the image is what was made of them.
+    slices of a DICOM series lay askew or unevenly, and the image is what was made of them; gaps_mm:
+    how far apart those were that each slice (third axis) was made of, nothing for other inputs.
     """
 
     image: sitk.Image
@@ -71,6 +72,7 @@ class Input:
     description: str
     notes: tuple[str, ...] = ()
     resampled: bool = False
+    gaps_mm: tuple[float, ...] = ()
 
 
 def read_input(
@@ -144,7 +146,9 @@ def _read_folder(
     image, more = in_hounsfield_units(series.image, forced=kind == "ct")
     progress(1.0, "input read")
     description = f"DICOM series of {series.slices} slices, {_shape(image)}"
-    return Input(image, "ct", series.sha256, description, notes + more, series.resampled)
+    return Input(
+        image, "ct", series.sha256, description, notes + more, series.resampled, series.gaps_mm
+    )
 
 
 def _is_multi_frame(path: Path) -> bool:

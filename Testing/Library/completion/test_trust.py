@@ -14,9 +14,12 @@ from SkullImplantLib.completion.features import Departure, departure_of, feature
 from SkullImplantLib.completion.trust import (
     CONDITIONS,
     LIMITED,
+    MIRRORED,
+    NEVER_TRIED,
     OFF_MM,
     Trials,
     assess,
+    between_slices,
     is_trusted,
     judged_by,
     read_trials,
@@ -105,6 +108,25 @@ def test_a_good_design_is_not_flagged_and_says_nothing(people, trials):
     assert not found.flagged and found.reasons == () and found.warning == ()
     assert found.source == "prior" and found.expected_hd95_mm < trials.threshold_mm
     assert json.loads(json.dumps(found.as_json()))["features"]["deviation_mm"] == 0.5
+
+
+def test_slices_far_apart_at_the_hole_flag_it_and_raise_the_error(people, trials):
+    good = assess(prior_with(VERTEX), people, trials=trials)
+    assert between_slices(good, 3.0) == good
+    found = between_slices(good, 5.0)
+    assert found.flagged
+    assert found.warning[0].startswith("Look twice, the error may be about ")
+    assert "the slices at the defect are 5.0 mm apart" in found.warning[0]
+    # An edge that may lie anywhere within 5 mm, beside what is not known otherwise.
+    assert found.expected_hd95_mm**2 - good.expected_hd95_mm**2 == pytest.approx(25 / 12)
+    assert between_slices(good, 6.0).expected_hd95_mm > found.expected_hd95_mm
+    assert json.loads(json.dumps(found.as_json()))["features"]["gap_mm"] == 5.0
+
+
+def test_slices_far_apart_are_told_beside_other_reasons(people, trials):
+    mirrored = assess(prior_with(VERTEX), people, source=MIRRORED, trials=trials)
+    reasons = between_slices(mirrored, 5.0).reasons
+    assert reasons[0] == NEVER_TRIED and "5.0 mm apart" in reasons[-1]
 
 
 def test_a_reason_tells_what_the_trials_counted(people, trials):

@@ -4,12 +4,16 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import pydicom
 import pytest
 from pydicom.dataset import Dataset, FileDataset, FileMetaDataset
 from pydicom.sequence import Sequence
 from pydicom.uid import (
+    DeflatedExplicitVRLittleEndian,
     EnhancedCTImageStorage,
+    ExplicitVRBigEndian,
     ExplicitVRLittleEndian,
+    ImplicitVRLittleEndian,
     LegacyConvertedEnhancedCTImageStorage,
     RLELossless,
     generate_uid,
@@ -97,8 +101,15 @@ def write_enhanced(
     edit_file(dataset)
     if syntax == RLELossless:
         dataset.compress(RLELossless)
+    elif syntax != ExplicitVRLittleEndian:
+        dataset.file_meta.TransferSyntaxUID = syntax
+    if syntax == ExplicitVRBigEndian:
+        dataset.PixelData = np.frombuffer(dataset.PixelData, "<u2").astype(">u2").tobytes()
     path.parent.mkdir(parents=True, exist_ok=True)
-    dataset.save_as(path, enforce_file_format=True)
+    pydicom.dcmwrite(
+        path, dataset, implicit_vr=syntax == ImplicitVRLittleEndian,
+        little_endian=syntax != ExplicitVRBigEndian, force_encoding=True,
+    )  # fmt: skip
     return path
 
 
@@ -106,7 +117,16 @@ def write_enhanced(
 @pytest.mark.parametrize(
     "sop_class", [EnhancedCTImageStorage, LegacyConvertedEnhancedCTImageStorage]
 )
-@pytest.mark.parametrize("syntax", [ExplicitVRLittleEndian, RLELossless])
+@pytest.mark.parametrize(
+    "syntax",
+    [
+        ExplicitVRLittleEndian,
+        RLELossless,
+        DeflatedExplicitVRLittleEndian,
+        ExplicitVRBigEndian,
+        ImplicitVRLittleEndian,
+    ],
+)
 def test_frames_in_any_order_are_the_head(tmp_path, shared, sop_class, syntax):
     frames = np.random.default_rng(1).permutation(40).tolist()
     path = write_enhanced(

@@ -10,7 +10,9 @@ from dicom_files import AXIAL, small_head, write_series, write_slices
 from SkullImplantLib.core.images import array_of
 from SkullImplantLib.errors import SkullImplantError
 from SkullImplantLib.reading.dicom_series import read_series
+from SkullImplantLib.reading.input import Input, read_input
 from SkullImplantLib.reading.slice_between import Between
+from SkullImplantLib.reading.slice_gaps import widest_gap_mm
 from SkullImplantLib.reading.slice_geometry import MAX_GAP_MM, stacked
 from SkullImplantLib.reading.slice_resampling import restacked
 
@@ -205,3 +207,23 @@ def test_uneven_slices_show_the_head_as_it_is(tmp_path, smooth_head, places):
     assert volume.resampled and len(volume.notes) == 1
     off_hu, dice = agreement(volume.image, smooth_head)
     assert off_hu < 40.0 and dice > 0.95
+
+
+def test_the_gap_is_that_of_the_slices_at_a_place(tmp_path, smooth_head):
+    places = np.concatenate([np.arange(0.0, 70.0, 2.0), np.arange(70.0, 158.0, 5.0)])
+    source = read_input(write_slices(tmp_path / "study", smooth_head, places), kind="ct")
+    image = source.image
+    assert len(source.gaps_mm) == image.GetDepth()
+    # Masks on another grid than the CT's, from so far above its lowest slice to so far.
+    for low_mm, high_mm, gap_mm in ((10, 60, 2.0), (60, 90, 5.0), (100, 140, 5.0)):
+        mask = sitk.Image(30, 30, int((high_mm - low_mm) / 1.5), sitk.sitkUInt8) + 1
+        mask.SetSpacing((2.0, 2.0, 1.5))
+        mask.SetOrigin(np.add(image.GetOrigin(), (40.0, 40.0, low_mm)).tolist())
+        assert widest_gap_mm(source, mask) == pytest.approx(max(gap_mm, image.GetSpacing()[0]))
+
+
+def test_without_slices_the_gap_is_a_voxel(smooth_head):
+    thick = sitk.Image(smooth_head)
+    thick.SetSpacing((1.0, 1.0, 5.0))
+    source = Input(thick, "ct", "", "a CT in one file")
+    assert widest_gap_mm(source, smooth_head > 0) == 5.0
