@@ -23,6 +23,7 @@ from .dicom_pixels import read_file, shifted_bits, stored_values, with_loss
 from .dicom_stacks import is_axial, one_scan, one_stack
 from .dicom_study import UNREADABLE, find_series
 from .hounsfield import OUTSIDE_HU
+from .rescales import check_rescales
 from .slice_geometry import stacked
 from .slice_resampling import restacked
 
@@ -203,4 +204,5 @@ class _Pixels:
                 array[z] = np.maximum(np.rint(plane), OUTSIDE_HU)
                 done += 1
             digest.update(self._data)
+        check_rescales(array, [frame.rescale or (1.0, 0.0) for frame in frames])
         return array, digest.hexdigest()

@@ -314,6 +314,8 @@ def apply(steps: list[Step], place: Path, changed: str | None) -> None:
             continue
         if place.is_dir():
             files = sorted(path for path in place.iterdir() if path.is_file())
+            if not files:
+                return
             path = place / changed if changed else draw.choice(files)
         elif changed:
             path = place.with_name(changed)

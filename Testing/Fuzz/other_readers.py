@@ -22,6 +22,8 @@ TO_LPS = {
 }  # fmt: skip
 # 0.01 mm: what a place may differ by, for the digits that headers keep.
 PLACE_MM = 0.01
+# Of a pixel, within which slices lie on one another; places are written with few digits.
+TENTH = 0.1
 
 
 def other_view(path: Path) -> Seen:
@@ -96,6 +98,8 @@ def _metaimage(path: Path) -> Seen:
 
 def _stored(one: pydicom.Dataset) -> np.ndarray:
     """Return a slice's stored values; what pydicom cannot decompress here, GDCM does."""
+    if hasattr(one, "values_of_frame"):
+        return one.values_of_frame
     try:
         return one.pixel_array
     except RuntimeError:
@@ -107,12 +111,29 @@ def _stored(one: pydicom.Dataset) -> np.ndarray:
         )
 
 
+def _frames(whole: pydicom.Dataset) -> list[pydicom.Dataset]:
+    """Return each frame of an enhanced file as a slice of its own."""
+    (shared,) = whole.SharedFunctionalGroupsSequence
+    frames = []
+    for group, values in zip(whole.PerFrameFunctionalGroupsSequence, whole.pixel_array):
+        one = pydicom.Dataset()
+        for of in (shared, group):
+            for element in of:
+                if element.VR == "SQ" and element.value:
+                    one.update(element.value[0])
+        one.values_of_frame = values
+        frames.append(one)
+    return frames
+
+
 def _dicom(folder: Path) -> Seen:
     """Stack slices by their place along the normal, in HU, as any tutorial does."""
     slices = [
         pydicom.dcmread(path, force=True) for path in sorted(folder.iterdir()) if path.is_file()
     ]
     slices = [s for s in slices if "PixelData" in s]
+    if "NumberOfFrames" in slices[0]:
+        slices = _frames(slices[0])
     first = slices[0]
     row, column = np.reshape([float(v) for v in first.ImageOrientationPatient], (2, 3))
     normal = np.cross(row, column)
@@ -121,7 +142,7 @@ def _dicom(folder: Path) -> Seen:
     places = [np.array([float(v) for v in s.ImagePositionPatient]) for s in slices]
     order = np.argsort([place @ normal for place in places])
     steps = np.diff([places[i] for i in order], axis=0)
-    if np.abs(steps - steps.mean(0)).max() > PLACE_MM:
+    if np.abs(steps - steps.mean(0)).max() > TENTH * min(map(float, first.PixelSpacing)):
         raise ValueError("slices that are not even")
     planes = []
     for i in order:

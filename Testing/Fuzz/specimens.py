@@ -14,6 +14,7 @@ from pydicom.uid import ExplicitVRLittleEndian, RLELossless
 
 from bad_inputs import ct_image, mask_image, segmentation
 from dicom_files import compressed_by_itk, small_head, write_series
+from reading.test_multi_frame import write_enhanced
 from SkullImplantLib.completion.trust import read_trials
 from SkullImplantLib.core.image_files import read_labels
 from SkullImplantLib.core.images import array_of, index_to_lps_mm
@@ -95,6 +96,13 @@ def _series(
     return make
 
 
+def _enhanced(folder: Path) -> Path:
+    path = folder / "study" / "CT1"
+    path.parent.mkdir()
+    write_enhanced(path)
+    return path.parent
+
+
 def _segmentation(folder: Path) -> Path:
     return segmentation(folder / "head.seg.nrrd", ["Skull", "Brain"])
 
@@ -130,6 +138,7 @@ SPECIMENS: dict[str, Specimen] = {
     "DICOM run lengths": Specimen(_series(RLELossless), _input, DICOM),
     "DICOM JPEG": Specimen(_series(compressor="JPEG"), _input, DICOM),
     "DICOM JPEG 2000": Specimen(_series(compressor="JPEG2000"), _input, DICOM),
+    "DICOM enhanced": Specimen(_enhanced, _input, DICOM),
     "shape statistics .npz": Specimen(
         _copied("population.npz"), read_population, ("bytes", "member")
     ),

@@ -1,6 +1,7 @@
 """Masks are read as CTs are: nothing native decodes a file before it has been checked."""
 
 import os
+import struct
 import zlib
 from collections.abc import Callable
 from pathlib import Path
@@ -78,6 +79,18 @@ BAD = {
     "no-words.mha": b"BinaryData = False\n" + META.format(3, "4 4 4").encode() + b"x y z\n" * 30,
     "long-name.mhd": META.format(3, "4 4 4").replace("LOCAL", "f" * 900).encode(),
     "infinite.mha": META.format(3, "inf 4 4").encode() + bytes(64),
+    "twice.nrrd": NRRD + b"sizes: 4 4 4\n\n" + bytes(64),
+    "twice.mha": b"ElementSpacing = 2 2 2\n" + META.format(3, "4 4 4").encode() + bytes(64),
+    "controls.nrrd": NRRD + b"content: \x01\x02\n\n" + bytes(64),
+    "controls.mha": b"Comm\x00ent = a\n" + META.format(3, "4 4 4").encode() + bytes(64),
+    "offset.mha": b"Offset = 1\n" + META.format(3, "4 4 4").encode() + bytes(64),
+    "matrix.mha": b"TransformMatrix = 1 0 0 1\n" + META.format(3, "4 4 4").encode() + bytes(64),
+    "more.nrrd": NRRD + b"\n" + bytes(65),
+    "more.mha": META.format(3, "4 4 4").encode() + bytes(66),
+    "more-words.nrrd": NRRD.replace(b"raw", b"text") + b"\n" + b"1 " * 65,
+    "huge-axis.nrrd": NRRD.replace(b"4 4 4", b"4 4 " + b"9" * 400) + b"\n" + bytes(64),
+    "small-voxels.nrrd": NRRD.replace(b"1 1 1", b"1 1 1e-30") + b"\n" + bytes(64),
+    "large-voxels.nrrd": NRRD.replace(b"1 1 1", b"1 1e30 1") + b"\n" + bytes(64),
     "text.nrrd": b"hello",
     "empty.mha": b"",
     "unknown.png": b"\x89PNG",
@@ -93,6 +106,20 @@ def test_a_header_that_is_none_is_one_sentence(tmp_path: Path, name: str, reader
         reader(path)
     text = str(caught.value)
     assert 20 < len(text) <= 300 and "\n" not in text
+
+
+@pytest.mark.parametrize(
+    ("at", "what"), [(76 + 4, 3.0), (256, 0.5), (268, 40.0), (280 + 12, 25.0), (280, 0.9)]
+)
+def test_a_mask_in_two_places_is_refused(tmp_path: Path, at: int, what: float) -> None:
+    """Its quaternion, its matrix and its spacing may each be changed; no note could tell of it."""
+    path = tmp_path / "a.nii"
+    sitk.WriteImage(labels(), str(path))
+    content = bytearray(path.read_bytes())
+    struct.pack_into("<f", content, at, what)
+    path.write_bytes(bytes(content))
+    with pytest.raises(SkullImplantError, match=r"two positions|contradicts itself"):
+        read_labels(path)
 
 
 @pytest.mark.parametrize("name", ["words.mha", "words.nrrd"])

@@ -297,3 +297,37 @@ def test_the_damaged_slice_is_named(tmp_path):
     files[11].write_bytes(files[11].read_bytes()[:-1])
     with pytest.raises(SkullImplantError, match=r"Slice 12 of 40 .*\(number 29\)"):
         read_series(folder)
+
+
+@pytest.mark.parametrize(("slope", "intercept"), [(1, -1), (1, -24), (2, -1024), (1, 0)])
+def test_a_slice_with_another_scale_than_its_pixels_is_refused(tmp_path, slope, intercept):
+    def edit(dataset, z):
+        if z == 17:
+            dataset.RescaleSlope, dataset.RescaleIntercept = slope, intercept
+
+    with pytest.raises(SkullImplantError, match=r"slices 1[78] and 1[89].*leap"):
+        read_series(write_series(tmp_path / "study", edit=edit))
+
+
+@settings(max_examples=20, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(seed=st.integers(0, 2**32 - 1))
+def test_a_scale_of_each_slice_own_is_right_where_its_pixels_have_it(tmp_path, seed):
+    rng = np.random.default_rng(seed)
+    offsets = rng.integers(0, 500, 40)
+
+    def edit(dataset, z):
+        stored = np.frombuffer(dataset.PixelData, "<u2").astype(int) + offsets[z]
+        dataset.PixelData = stored.astype("<u2").tobytes()
+        dataset.RescaleIntercept = str(-1024 - offsets[z])
+
+    folder = write_series(tmp_path / str(seed), edit=edit)
+    assert np.array_equal(array_of(read_series(folder).image), small_head())
+
+
+def test_bits_that_lie_elsewhere_in_one_slice_are_refused(tmp_path):
+    def edit(dataset, z):
+        if z == 9:
+            dataset.BitsStored = 12  # with the high bit of 16
+
+    with pytest.raises(SkullImplantError, match=r"Slice 10.*in which bits"):
+        read_series(write_series(tmp_path / "study", edit=edit))

@@ -110,3 +110,41 @@ def test_inches_taken_for_millimetres_are_refused(tmp_path: Path) -> None:
     sitk.WriteImage(image, str(tmp_path / "wide.nii.gz"))
     with pytest.raises(SkullImplantError, match="wrong unit"):
         read_input(tmp_path / "wide.nii.gz")
+
+
+@pytest.mark.parametrize("field", ["Layer", "LabelValue"])
+@pytest.mark.parametrize("value", ["x", "", "1 1", "1e400", "-3", "9" * 5000])
+def test_a_segment_without_layer_or_label_is_one_sentence(
+    tmp_path: Path, field: str, value: str
+) -> None:
+    path = segmentation(tmp_path / "head.seg.nrrd", "Skull", "Brain")
+    lines = path.read_bytes().split(b"\n\n", 1)
+    lines[0] += f"\nSegment0_{field}:={value}".encode()
+    path.write_bytes(b"\n\n".join(lines))
+    with pytest.raises(SkullImplantError) as caught:
+        read_input(path)
+    assert 20 < len(str(caught.value)) <= 300
+
+
+@pytest.mark.parametrize(
+    ("slope", "offset", "told"),
+    [(1, 0, False), (1, -24, False), (1.03, 0, False), (0.97, 20, False), (0.9, 0, True),
+     (1.15, 0, True), (2, 0, True), (10, 0, True), (1, 150, True), (1, -150, True), (1, -500, True),
+     (0.5, 0, True)],
+)  # fmt: skip
+def test_a_ct_of_another_scale_or_offset_is_told(
+    tmp_path: Path, patient, slope: float, offset: float, told: bool
+) -> None:
+    values = array_of(patient.ct).astype(np.float32) * slope + offset
+    image = sitk.GetImageFromArray(values)
+    image.CopyInformation(patient.ct)
+    sitk.WriteImage(image, str(tmp_path / "head.nrrd"))
+    notes = read_input(tmp_path / "head.nrrd").notes
+    assert any("scale or offset may be wrong" in note for note in notes) == told
+
+
+def test_values_that_no_scanner_writes_are_no_ct(tmp_path: Path, patient) -> None:
+    image = sitk.Cast(patient.ct, sitk.sitkFloat32) * 1e30
+    sitk.WriteImage(image, str(tmp_path / "head.nrrd"))
+    with pytest.raises(SkullImplantError, match="neither Hounsfield units"):
+        read_input(tmp_path / "head.nrrd")
