@@ -16,6 +16,7 @@ from vtk.util.numpy_support import vtk_to_numpy
 from relabelling import relabelled
 from SkullImplantLib.cases.sample import SamplePatient
 from SkullImplantLib.cli.main import main
+from SkullImplantLib.export.stl import write_stl
 from stl_files import read
 
 SAME_MM = 0.01
@@ -193,3 +194,30 @@ def test_a_real_head_s_hole(shared_data: Path, tmp_path: Path) -> None:
     assert apart_mm(read(one / "implant.stl"), read(other / "implant.stl")) < SAME_MM
     for name in MASKS:
         assert same_on(one / f"{name}.nrrd", other / f"{name}.nrrd", LEFT_HANDED)
+
+
+@pytest.mark.parametrize("verb", ["defect", "fit", "design"])
+def test_a_head_that_faces_backwards_is_refused(
+    shared_data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], verb: str
+) -> None:
+    """Voxels run the other way along two axes, which the header does not know; and the header's
+    axes are not the plain ones, of which the advice must speak.
+    """
+    head = volume_of(shared_data / "test" / "brainweb-49.nii.gz")[::4, ::4, ::4]
+    given = relabelled(head, (2, 0, 1), (1, -1, 1))
+    wrong = sitk.GetImageFromArray(sitk.GetArrayFromImage(given)[::-1, ::-1].copy())
+    wrong.CopyInformation(given)
+    sitk.WriteImage(wrong, str(tmp_path / "wrong.nrrd"))
+    sphere = vtk.vtkSphereSource()
+    sphere.SetRadius(20.0)
+    sphere.Update()
+    write_stl(sphere.GetOutput(), tmp_path / "ball.stl")
+    output = ["-o", str(tmp_path / "out")]
+    arguments = {"fit": [str(tmp_path / "ball.stl"), str(tmp_path / "wrong.nrrd")]}
+    capsys.readouterr()
+    usual = [str(tmp_path / "wrong.nrrd"), *output]
+    assert main([verb, *arguments.get(verb, usual), *QUIET]) == 2
+    said = capsys.readouterr().err
+    assert "seems to face backwards" in said and "--orientation" in said
+    assert "look like SLA or SRA and not like SRP" in said
+    assert not (tmp_path / "out").exists()

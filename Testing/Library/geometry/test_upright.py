@@ -11,6 +11,7 @@ from scipy.spatial.transform import Rotation
 from SkullImplantLib.cases.defects import make_defect
 from SkullImplantLib.core.axes import axes_of, rename_axes
 from SkullImplantLib.core.images import array_of, image_like
+from SkullImplantLib.core.working_axes import on_working_axes
 from SkullImplantLib.errors import Remedy, SkullImplantError
 from SkullImplantLib.geometry.mean_skull import shipped_mean_skull
 from SkullImplantLib.geometry.orientation import axis_rotations, find_lie, turn_deg
@@ -20,6 +21,7 @@ from SkullImplantLib.geometry.upright import require_upright
 from SkullImplantLib.reading import read_input
 from SkullImplantLib.skull.segmentation import bright_in
 
+UPSIDE_DOWN = np.diag([1.0, -1.0, -1.0])
 HEADS = ["brainweb-49", "unc-cthead-ct", "visible-human-female-ct"]  # none in the mean skull
 
 
@@ -63,13 +65,43 @@ def test_a_large_low_frontal_hole_does_not_turn_a_head_round(shared_data: Path) 
         require_upright(turned(hole.defective, np.diag([-1.0, -1.0, 1.0])), shipped_mean_skull())
 
 
-def test_a_cap_of_vault_alone_is_not_refused_but_told_of(shared_data: Path) -> None:
-    bright = bright_of(shared_data / "test" / "visible-human-female-ct.nii.gz")
-    centre = estimate_pose(bright, shipped_population()).centre_mm
-    lowest = bright.TransformPhysicalPointToIndex(centre.tolist())[2]
-    for rotation in (np.eye(3), np.diag([-1.0, -1.0, 1.0])):
-        (note,) = require_upright(turned(bright[:, :, lowest:], rotation), shipped_mean_skull())
+def cap_of(bright: sitk.Image, below_mm: float) -> sitk.Image:
+    """The part of a head above a plane so far below its vault's centre."""
+    centre = estimate_pose(bright, shipped_population()).centre_mm - [0.0, 0.0, below_mm]
+    return bright[:, :, bright.TransformPhysicalPointToIndex(centre.tolist())[2] :]
+
+
+@pytest.mark.parametrize("name", HEADS[:2])
+def test_a_cap_of_vault_alone_is_told_of_or_refused(shared_data: Path, name: str) -> None:
+    mean, bright = shipped_mean_skull(), bright_of(shared_data / "test" / f"{name}.nii.gz")
+    for below_mm in (0.0, 20.0):
+        cap = cap_of(bright, below_mm)
+        (note,) = require_upright(cap, mean)
         assert "too little of base and face" in note
+        for rotation in (np.diag([-1.0, -1.0, 1.0]), np.diag([1.0, -1.0, -1.0])):
+            with pytest.raises(SkullImplantError, match="too little of base and face") as caught:
+                require_upright(turned(cap, rotation), mean)
+            assert caught.value.remedy is Remedy.SAY_ORIENTATION
+
+
+@pytest.mark.parametrize("scale", [0.8, 1.25])
+def test_a_wrong_voxel_size_hides_nothing(shared_data: Path, scale: float) -> None:
+    bright = sitk.Image(bright_of(shared_data / "test" / "unc-cthead-ct.nii.gz"))
+    bright.SetSpacing([scale * s for s in bright.GetSpacing()])
+    mean = shipped_mean_skull()
+    assert require_upright(bright, mean) == ()
+    for rotation, seen in ((np.diag([-1.0, -1.0, 1.0]), "backwards"), (UPSIDE_DOWN, "upside down")):
+        with pytest.raises(SkullImplantError, match=seen):
+            require_upright(turned(bright, rotation), mean)
+
+
+def test_axes_are_named_of_the_image_that_was_given(shared_data: Path) -> None:
+    """Work is done on other axes than the file's; what is advised means the file's."""
+    bright = bright_of(shared_data / "test" / "brainweb-49.nii.gz")
+    given = turned(sitk.PermuteAxes(bright, [2, 0, 1]), np.diag([-1.0, -1.0, 1.0]))
+    working, own = on_working_axes(given)
+    with pytest.raises(SkullImplantError, match="look like SLP or SRP and not like SRA"):
+        require_upright(working, shipped_mean_skull(), own.direction)
 
 
 def test_the_axes_that_are_named_put_it_right(shared_data: Path, tmp_path: Path) -> None:
