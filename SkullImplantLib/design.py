@@ -27,6 +27,7 @@ from .completion import (
 )
 from .core.distances import depth_mm
 from .core.finer_grid import by
+from .core.grid import Grid
 from .core.images import array_of, crop, image_like, resample
 from .core.progress import Progress, part
 from .core.stages import StageReport, Stages, no_report
@@ -71,6 +72,7 @@ from .skull import (
     SkullOptions,
     bright_in,
     clean_skull,
+    head_in,
     leave_out,
     loose_matter,
     segment_skull,
@@ -108,12 +110,14 @@ def design_implant(
     shapes = population or shipped_population()
     stages = Stages(report)
     with stages.stage("skull") as progress:
-        doubts = _require_upright(source, options)
+        # What is refined lies on a grid of its own, over all of the image.
+        head = source.image if refining is not None else head_in(source.image, source.kind)
+        doubts = _require_upright(head, source.kind, options)
         if source.kind == "ct":
             threshold = SkullOptions(bone_threshold_hu=options.bone_threshold_hu)
-            skull = segment_skull(source.image, threshold, progress)
+            skull = segment_skull(head, threshold, progress)
         else:
-            skull = clean_skull(source.image, progress)
+            skull = clean_skull(head, progress)
         skull = replace(skull, notes=(*skull.notes, *doubts))
         if options.leave_out_metal:
             skull, left_out = with_metal(skull, left_out)
@@ -151,7 +155,7 @@ def design_implant(
     with stages.stage("surface") as progress:
         meshes = meshes_of(implants, progress)
     with stages.stage("checks") as progress:
-        loose = _loose(source.image, found, skull, hole.box, left_out)
+        loose = _loose(head, found, skull, hole.box, left_out)
         known = Known(bone, skull, filled, depth, pose, loose)
         designed = checked(implants, meshes, known, options, progress)
         if reference is None or earlier is None:
@@ -165,7 +169,8 @@ def design_implant(
             voxel_mm = max(max(image.GetSpacing()) for image in images)
             confidence = assess_reference(earlier, voxel_mm)
     design = Design(
-        skull=skull.mask,
+        grid=Grid.of(source.image if skull is found else skull.mask),
+        skull_part=skull.mask,
         completed_part=filled,
         implant_part=mask,
         implants=designed,
@@ -197,9 +202,9 @@ def design_implant(
     return design
 
 
-def _require_upright(source: Input, options: DesignOptions) -> tuple[str, ...]:
+def _require_upright(image: sitk.Image, kind: str, options: DesignOptions) -> tuple[str, ...]:
     """Return notes on how the head stands; raises where it is not upright, looking forward."""
-    bright = bright_in(source.image, source.kind, options.bone_threshold_hu)
+    bright = bright_in(image, kind, options.bone_threshold_hu)
     return require_upright(bright, shipped_mean_skull())
 
 

@@ -10,6 +10,7 @@ import SimpleITK as sitk
 
 from .completion.sub_voxel import sub_voxel_depth
 from .core.finer_grid import finer_grid
+from .core.grid import Grid
 from .core.images import array_of, bounding_box, crop, read_labels, read_mask, same_grid
 from .core.kept_json import read_json
 from .core.progress import Progress, part, silent
@@ -119,7 +120,8 @@ def update_design(
         known = Known(bone, skull, crop(masks.completed, box))
         designed = checked(implants, meshes, known, options, progress)
     return Design(
-        skull=masks.skull,
+        grid=Grid.of(masks.skull),
+        skull_part=masks.skull,
         completed_part=masks.completed,
         implant_part=mask,
         implants=designed,

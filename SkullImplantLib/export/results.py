@@ -67,7 +67,7 @@ def write_files(design: Design, folder: Path, pictures: bool = True) -> dict[str
         if pictures:
             preview = compose_preview(
                 design.background,
-                design.skull,
+                design.skull_part,
                 design.implant_part,
                 design.mesh,
                 part(progress, 0.4, 0.95),
