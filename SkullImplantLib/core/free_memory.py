@@ -99,12 +99,9 @@ def _mac_bytes() -> int | None:
     with contextlib.suppress(OSError, subprocess.SubprocessError, ValueError):
         ran = subprocess.run(["vm_stat"], capture_output=True, text=True, timeout=_ASKED_S)
         lines = dict(line.split(":", 1) for line in ran.stdout.splitlines() if ":" in line)
-        pages = [
-            int(lines[f"Pages {name}"].strip(" ."))
-            for name in _MAC_FREE
-            if f"Pages {name}" in lines
-        ]
-        return sum(pages) * os.sysconf("SC_PAGE_SIZE") if pages else None
+        counts = [lines.get(f"Pages {name}", "0") for name in _MAC_FREE]
+        free = sum(int(count.strip(" .")) for count in counts)
+        return free * os.sysconf("SC_PAGE_SIZE") if free else None
     return None
 
 
@@ -115,11 +112,11 @@ def _windows_bytes() -> int | None:
     import ctypes
 
     class Status(ctypes.Structure):
-        _fields_ = [
+        _fields_ = (
             ("length", ctypes.c_ulong),
             ("load", ctypes.c_ulong),
             *((name, ctypes.c_ulonglong) for name in _WINDOWS_FIELDS),
-        ]
+        )
 
     status = Status(length=ctypes.sizeof(Status))
     if not ctypes.windll.kernel32.GlobalMemoryStatusEx(ctypes.byref(status)):
