@@ -9,7 +9,7 @@ from ..errors import Remedy, SkullImplantError
 
 # Averaged further, a vault's tables of 1.5 mm can no longer be told from its diploe.
 COARSEST_MM = 2.0
-# Of a voxel that so much bone fills is bone: the volume stays.
+# A voxel that is filled with bone so far is bone: the volume stays, and half plates with it.
 LEAST_SHARE = 0.5
 
 
