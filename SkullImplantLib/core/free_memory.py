@@ -32,6 +32,11 @@ def resident_bytes(root: Path = Path("/")) -> int:
     return _status_bytes(root, "VmRSS") or 0
 
 
+def reserved_bytes(root: Path = Path("/")) -> int:
+    """Return how many bytes of addresses this process has; 0 where the system does not tell."""
+    return _status_bytes(root, "VmSize") or 0
+
+
 def address_bytes(root: Path = Path("/")) -> int | None:
     """Return how many bytes of addresses a limit (RLIMIT_AS) leaves; None where there is none."""
     try:

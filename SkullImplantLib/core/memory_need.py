@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from ..errors import OutOfMemory, Remedy, lacks_memory
-from .free_memory import address_bytes, free_bytes, resident_bytes
+from .free_memory import address_bytes, free_bytes, reserved_bytes, resident_bytes
 
 log = logging.getLogger(__name__)
 
@@ -28,7 +28,7 @@ LOADED_ADDRESSES, THREAD_ADDRESSES = 710e6, 84e6
 HEAD_MM = 420.0
 # Noise, metal and several holes take more than the fit; less than this share is never enough.
 SURELY = 0.7
-GB = 1e9
+GB, MB = 1e9, 1e6
 
 
 @dataclass(frozen=True)
@@ -74,15 +74,16 @@ def require_room_to_load(threads: int) -> None:
     """
     room, free = address_bytes(), free_bytes()
     addresses = LOADED_ADDRESSES + threads * THREAD_ADDRESSES
-    if room is not None and room < addresses:
-        needed, there = addresses, room
-    elif free is not None and free < SURELY * LOADED_BYTES:
-        needed, there = LOADED_BYTES, free
+    # What is loaded already is counted among what there is.
+    if room is not None and room + reserved_bytes() < addresses:
+        needed, there = addresses, room + reserved_bytes()
+    elif free is not None and free + resident_bytes() < SURELY * LOADED_BYTES:
+        needed, there = LOADED_BYTES, free + resident_bytes()
     else:
         return
     raise OutOfMemory(
-        f"The program itself needs about {in_gb(needed)} of memory, and {in_gb(there)} are free; "
-        "close other programs, or give it more."
+        f"The program itself needs about {in_words(needed)} of memory, and {in_words(there)} are "
+        "free; close other programs, or give it more."
     )
 
 
@@ -101,8 +102,8 @@ def require_memory(needed: float) -> None:
     if more > free:
         log.warning(
             "this image needs about %s of memory, and %s are free: it may not suffice",
-            in_gb(needed),
-            in_gb(free + resident_bytes()),
+            in_words(needed),
+            in_words(free + resident_bytes()),
         )
 
 
@@ -121,12 +122,12 @@ def telling_need(needed: Callable[[], float]) -> Iterator[None]:
 
 def not_enough(needed: float, free: float | None = None) -> OutOfMemory:
     """Return the error that says how many bytes are needed, and how many are free if known."""
-    are_free = "more than is free" if free is None else f"and {in_gb(free)} are free"
+    are_free = "more than is free" if free is None else f"and {in_words(free)} are free"
     return OutOfMemory(
-        f"This image needs about {in_gb(needed)} of memory, {are_free}.", Remedy.LESS_MEMORY
+        f"This image needs about {in_words(needed)} of memory, {are_free}.", Remedy.LESS_MEMORY
     )
 
 
-def in_gb(number: float) -> str:
-    """Return bytes in words: 3.1 GB."""
-    return f"{number / GB:.1f} GB"
+def in_words(number: float) -> str:
+    """Return bytes in words: 3.1 GB, or 310 MB."""
+    return f"{number / GB:.1f} GB" if number >= GB else f"{number / MB:.0f} MB"

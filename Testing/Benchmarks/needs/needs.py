@@ -138,15 +138,12 @@ def table_of(rows: list[dict[str, str]]) -> str:
             f"{peak:.2f} | {foreseen:.2f} | {foreseen / peak:.2f} |"
         )
     program, work = fitted(rows)
-    return (
-        HEAD.format(surely=SURELY)
-        + "\n".join(lines)
-        + (
-            f"\n\nFit to these rows: {program / 1e6:.0f} MB for the program, and {work:.2f} bytes for "
-            f"a voxel of the box of {HEAD_MM:.0f} mm a side that holds the head, beside those of the "
-            f"image itself. Used: {PROGRAM_BYTES / 1e6:.0f} MB and {WORK_BYTES:.2f} bytes.\n"
-        )
+    fit = (
+        f"Fit to these rows: {program / 1e6:.0f} MB for the program, and {work:.2f} bytes for a "
+        f"voxel of the box of {HEAD_MM:.0f} mm a side that holds the head, beside the image's own. "
+        f"Used: {PROGRAM_BYTES / 1e6:.0f} MB and {WORK_BYTES:.2f} bytes.\n"
     )
+    return HEAD.format(surely=SURELY) + "\n".join([*lines, "", fit])
 
 
 def main() -> None:

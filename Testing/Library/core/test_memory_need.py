@@ -137,14 +137,16 @@ def test_between_what_is_free_and_what_surely_is_not_enough_there_is_a_word(
 
 
 def test_libraries_that_will_not_load_are_not_tried(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(memory_need, "address_bytes", lambda: None)
-    monkeypatch.setattr(memory_need, "free_bytes", lambda: None)
+    for name in ("address_bytes", "free_bytes"):
+        monkeypatch.setattr(memory_need, name, lambda: None)
+    for name in ("reserved_bytes", "resident_bytes"):
+        monkeypatch.setattr(memory_need, name, lambda: int(0.01 * GB))
     require_room_to_load(4)
     monkeypatch.setattr(memory_need, "free_bytes", lambda: int(0.1 * GB))
-    with pytest.raises(OutOfMemory, match="The program itself needs about"):
+    with pytest.raises(OutOfMemory, match="The program itself needs about 250 MB of memory"):
         require_room_to_load(4)
     monkeypatch.setattr(memory_need, "address_bytes", lambda: int(0.85 * GB))
-    with pytest.raises(OutOfMemory, match="GB of memory, and"):
+    with pytest.raises(OutOfMemory, match=r"1\.0 GB of memory, and 860 MB are free"):
         require_room_to_load(4)
 
 
