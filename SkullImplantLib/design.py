@@ -25,6 +25,7 @@ from .completion import (
     no_defect,
 )
 from .core.finer_grid import by
+from .core.grid import Grid
 from .core.images import array_of, crop, image_like, resample
 from .core.progress import Progress, part
 from .core.stages import StageReport, Stages, no_report
@@ -60,6 +61,7 @@ from .skull import (
     SkullOptions,
     bright_in,
     clean_skull,
+    head_in,
     leave_out,
     loose_matter,
     segment_skull,
@@ -101,10 +103,12 @@ def design_implant(
     design = _designed(
         replace(source, image=image), own, options, report, left_out, reference, population
     )
-    skull = own.hand_back(design.skull)
+    skull = own.hand_back(design.skull_part)
+    refined = design.grid != Grid.of(image)
     return replace(
         design,
-        skull=skull,
+        grid=Grid.of(skull if refined else source.image),
+        skull_part=skull,
         completed_part=own.hand_back(design.completed_part),
         implant_part=own.hand_back(design.implant_part),
         background=source.image if source.kind == "ct" else skull,
@@ -128,12 +132,14 @@ def _designed(
     shapes = population or shipped_population()
     stages = Stages(report)
     with stages.stage("skull") as progress:
-        doubts = check_lie(source.image, source.kind, own, options.bone_threshold_hu)
+        # What is refined lies on a grid of its own, over all of the image.
+        head = source.image if refining is not None else head_in(source.image, source.kind)
+        doubts = check_lie(head, source.kind, own, options.bone_threshold_hu)
         if source.kind == "ct":
             threshold = SkullOptions(bone_threshold_hu=options.bone_threshold_hu)
-            skull = segment_skull(source.image, threshold, progress)
+            skull = segment_skull(head, threshold, progress)
         else:
-            skull = clean_skull(source.image, progress)
+            skull = clean_skull(head, progress)
         skull = replace(skull, notes=(*skull.notes, *doubts))
         if options.leave_out_metal:
             skull, left_out = with_metal(skull, left_out)
@@ -171,7 +177,7 @@ def _designed(
     with stages.stage("surface") as progress:
         meshes = meshes_of(implants, progress)
     with stages.stage("checks") as progress:
-        loose = _loose(source.image, found, skull, hole.box, left_out)
+        loose = _loose(head, found, skull, hole.box, left_out)
         known = Known(bone, skull, filled, depth, pose, loose)
         designed = checked(implants, meshes, known, options, progress)
         if reference is None or earlier is None:
@@ -186,7 +192,8 @@ def _designed(
             confidence = assess_reference(earlier, voxel_mm)
         confidence = between_slices(confidence, widest_gap_mm(source, hole.mask))
     design = Design(
-        skull=skull.mask,
+        grid=Grid.of(source.image if skull is found else skull.mask),
+        skull_part=skull.mask,
         completed_part=filled,
         implant_part=mask,
         implants=designed,

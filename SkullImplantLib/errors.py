@@ -15,6 +15,18 @@ NO_PLACE = {
 TOLD_LETTERS = 60
 # A name that is no use to read in a sentence, and what is left of it.
 _LONG_NAME = re.compile(r"(\S{80})\S{20,}(\S{80})")
+# What libraries say where the system gives them no memory: ITK and torch, the C++ library, loaders
+# of shared libraries, and threads that get no stack.
+NO_MEMORY = (
+    "allocate memory",
+    "unable to allocate",
+    "bad_alloc",
+    "bad allocation",
+    "failed to map segment",
+    "not enough memory",
+    "can't start new thread",
+    "cannot create thread",
+)
 
 
 class Remedy(StrEnum):
@@ -40,6 +52,8 @@ class Remedy(StrEnum):
     OTHER_WEIGHTS = "other-weights"
     OTHER_START = "other-start"  # weights to train on from
     USE_PRIOR = "use-prior"
+    LESS_MEMORY = "less-memory"  # a smaller image, or fewer programs beside
+    LESS_COARSE = "less-coarse"  # the image, which was to be averaged
     LEAVE_COARSE = "leave-coarse"  # the skull, which was to be refined
     USE_CPU = "use-cpu"
     USE_TORCH_ENGINE = "use-torch-engine"
@@ -83,16 +97,15 @@ def expected(error: Exception) -> SkullImplantError | None:
     """Return what a full memory or disk, or a name or place that cannot be, is to the user,
     whatever raised it; None for other errors.
 
-    ITK and torch tell of memory in words alone.
+    Libraries in C++ tell of memory in words alone.
     """
-    if isinstance(error, SkullImplantError):
-        return error
-    if isinstance(error, MemoryError) or (
-        isinstance(error, RuntimeError) and "allocate memory" in str(error).lower()
-    ):
+    # Of a file that cannot be read or written for want of memory, memory is the reason.
+    if lacks_memory(error) and not isinstance(error, OutOfMemory):
         return OutOfMemory(
             "Not enough memory for this image; close other programs or crop the CT to the head."
         )
+    if isinstance(error, SkullImplantError):
+        return error
     if isinstance(error, OSError) and error.errno in NO_SPACE:
         return DiskError(
             "There is no space left on the disk; free some, or choose another place to write to."
@@ -104,6 +117,20 @@ def expected(error: Exception) -> SkullImplantError | None:
             f"{name} cannot be reached ({error.strerror}); check its name, path and permissions."
         )
     return None
+
+
+def lacks_memory(error: BaseException) -> bool:
+    """Say whether an error, or one that led to it, says that the system gave no memory."""
+    if isinstance(error, MemoryError) or (
+        isinstance(error, OSError) and error.errno == errno.ENOMEM
+    ):
+        return True
+    if isinstance(error, (RuntimeError, ImportError, OSError)) and any(
+        words in str(error).lower() for words in NO_MEMORY
+    ):
+        return True
+    before = error.__cause__ or error.__context__
+    return before is not None and lacks_memory(before)
 
 
 class Cancelled(Exception):

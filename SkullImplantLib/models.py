@@ -4,7 +4,7 @@ import re
 from importlib.util import find_spec
 
 from .core import resources
-from .errors import OutOfMemory, Remedy, SkullImplantError
+from .errors import OutOfMemory, Remedy, SkullImplantError, lacks_memory
 
 # The completion by geometry alone: no weights, no torch.
 PRIOR = "prior"
@@ -52,7 +52,7 @@ def torch_version() -> str | None:
     try:
         import torch
     except (ImportError, OSError, MemoryError) as error:  # not there, or it does not load
-        if isinstance(error, MemoryError) or "allocate memory" in str(error).lower():
+        if lacks_memory(error):
             raise OutOfMemory(
                 "Not enough memory to load PyTorch; close other programs, or use the model 'prior'."
             ) from error

@@ -9,6 +9,7 @@ from vtkmodules.vtkCommonDataModel import vtkPolyData
 from . import __version__
 from .checks import Check
 from .completion import Confidence
+from .core.grid import Grid, pasted
 from .core.stages import Stages
 from .implant import WayIn, mesh_health, together
 from .options import DesignOptions
@@ -108,16 +109,18 @@ class DesignedImplant:
 class Design:
     """A proposal for review, made or edited: masks, implants, and what is known.
 
-    skull: uint8 mask on the input's grid or the one it was refined to, with the hole.
-    completed_part, implant_part: uint8 masks on a part of that grid, of the implants with labels 1
-    to N; beyond it the completed skull is the skull. implants: as many, the largest hole's first.
+    grid: of all masks: the input's, or the one that it was refined to.
+    skull_part: uint8 mask on a part of that grid, with the hole; beyond it is no bone.
+    completed_part, implant_part: uint8 masks on a part of it, of the implants with labels 1 to N;
+    beyond it the completed skull is the skull. implants: as many, the largest hole's first.
     background: what pictures show behind it: the CT, on its own grid, or the skull. resampled: that
     CT is no longer as it was scanned (`Input`).
     bone_threshold_hu: None for an input that was a mask. hole_area_cm2 and confidence: None where
     an edited design does not know.
     """
 
-    skull: sitk.Image
+    grid: Grid
+    skull_part: sitk.Image
     completed_part: sitk.Image
     implant_part: sitk.Image
     implants: tuple[DesignedImplant, ...]
@@ -137,16 +140,19 @@ class Design:
     resampled: bool = False
 
     @property
+    def skull(self) -> sitk.Image:
+        """The skull (uint8 0/1) on the whole grid."""
+        return self.grid.holding(self.skull_part)
+
+    @property
     def completed(self) -> sitk.Image:
-        """The completed skull (uint8 0/1) on the skull's grid, made anew at each call."""
-        return _on_grid(self.completed_part, self.skull)
+        """The completed skull (uint8 0/1) on the whole grid, made anew at each call."""
+        return pasted(self.skull, self.completed_part)
 
     @property
     def implant(self) -> sitk.Image:
-        """The implants (uint8, labels 1 to N) on the skull's grid, made anew at each call."""
-        empty = sitk.Image(self.skull.GetSize(), sitk.sitkUInt8)
-        empty.CopyInformation(self.skull)
-        return _on_grid(self.implant_part, empty)
+        """The implants (uint8, labels 1 to N) on the whole grid, made anew at each call."""
+        return self.grid.holding(self.implant_part)
 
     @property
     def mesh(self) -> vtkPolyData:
@@ -230,13 +236,6 @@ def facts_of(image: sitk.Image, kind: str, description: str, sha256: str | None)
     """Return what `design.json` says of an input with the grid of `image`."""
     spacing_mm = tuple(round(s, 6) for s in image.GetSpacing())
     return InputFacts(kind, description, sha256, tuple(image.GetSize()), spacing_mm)
-
-
-def _on_grid(part: sitk.Image, grid: sitk.Image) -> sitk.Image:
-    """Return `grid`, with the voxels of `part`, which lies on a part of it, in their place."""
-    start = grid.TransformPhysicalPointToIndex(part.GetOrigin())
-    whole: sitk.Image = sitk.Paste(grid, part, part.GetSize(), [0, 0, 0], start)
-    return whole
 
 
 def plain(facts: Any) -> dict[str, Any]:

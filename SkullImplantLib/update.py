@@ -10,6 +10,7 @@ import SimpleITK as sitk
 
 from .completion.sub_voxel import sub_voxel_depth
 from .core.finer_grid import finer_grid
+from .core.grid import Grid
 from .core.image_files import read_labels, read_mask
 from .core.images import array_of, bounding_box, crop, same_grid
 from .core.kept_json import read_json
@@ -123,7 +124,8 @@ def update_design(
         known = Known(bone, skull, crop(masks.completed, box))
         designed = checked(implants, meshes, known, options, progress)
     return Design(
-        skull=stored.skull,
+        grid=Grid.of(stored.skull),
+        skull_part=stored.skull,
         completed_part=stored.completed,
         implant_part=own.hand_back(mask),
         implants=designed,

@@ -105,6 +105,13 @@ def add_input(parser: argparse.ArgumentParser) -> None:
         help="where the voxel axes really go to, three letters such as RAS, where the file says it "
         "wrongly",
     )
+    parser.add_argument(
+        "--coarser",
+        action="count",
+        default=0,
+        help="average voxels and work at half the resolution, given twice at a quarter, to save "
+        "memory; the results lie on that grid",
+    )
     parser.add_argument("--series", metavar="UID", help="the DICOM series, where there are several")
     parser.add_argument(
         "--bone-threshold",

@@ -16,6 +16,7 @@ from ..cases.defects import USUAL_CM2, apply_to_ct, make_defect
 from ..cases.sample import SamplePatient, make_sample_patient
 from ..completion.trust import MIRRORED
 from ..core.images import voxel_volume_mm3, write_image
+from ..core.memory_need import Foresee, unforeseen
 from ..core.progress import part
 from ..core.stages import ALMOST, StageReport
 from ..core.staging import staged_folder
@@ -31,10 +32,11 @@ from ..models import PRIOR, torch_version, uses_torch
 from ..options import DesignOptions, DrillOptions
 from ..reading.input import Choices, Input, read_input
 from ..reading.reference import Reference, read_reference
-from ..skull.left_out import read_left_out
+from ..skull.left_out import LeftOut, read_left_out
 from ..skull.segmentation import SkullOptions, clean_skull, segment_skull
 from ..update import update_design
 from .devices import find_devices
+from .foreseen import Foreseen
 from .result import Result, stage_of
 
 log = logging.getLogger(__name__)
@@ -45,7 +47,15 @@ def design(options: argparse.Namespace, report: StageReport) -> Result:
     refines = options.refine_mm is not None and torch_version() is not None
     use_threads(options.threads, refines or uses_torch(options.model))
     left_out = read_left_out(options.leave_out) if options.leave_out else None
-    source = read_source(options, report)
+    foreseen = Foreseen(options.coarser)
+    with foreseen.told():
+        return _design(options, report, left_out, foreseen)
+
+
+def _design(
+    options: argparse.Namespace, report: StageReport, left_out: LeftOut | None, foreseen: Foreseen
+) -> Result:
+    source = read_source(options, report, foreseen)
     reference = read_earlier(options, report)
     settings = DesignOptions(
         bone_threshold_hu=options.bone_threshold,
@@ -147,15 +157,16 @@ def devices(options: argparse.Namespace, report: StageReport) -> Result:
     return Result(data, "\n".join([*lines, torch]))
 
 
-def read_source(options: argparse.Namespace, report: StageReport) -> Input:
-    """Read INPUT as its options say."""
+def read_source(
+    options: argparse.Namespace, report: StageReport, foresee: Foresee = unforeseen
+) -> Input:
+    """Read INPUT as its options say; `foresee` is told what its headers say."""
     progress = stage_of(report, "reading")
     # The stage ends once, with what was read.
     reading = part(progress, 0.0, ALMOST)
-    choices = Choices(options.label, options.segment, options.orientation)
-    source = read_input(
-        options.input, options.kind_of_input, options.series, reading, choices=choices
-    )
+    choices = Choices(options.label, options.segment, options.orientation, options.coarser)
+    kind, series = options.kind_of_input, options.series
+    source = read_input(options.input, kind, series, reading, choices=choices, foresee=foresee)
     progress(1.0, source.description)
     return source
 

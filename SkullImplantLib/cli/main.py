@@ -15,6 +15,7 @@ from pathlib import Path
 from types import FrameType
 
 from .. import __version__
+from ..core.memory_need import require_room_to_load
 from ..core.staging import trace_remover
 from ..core.threads import processor_count, thread_variables
 from ..errors import Cancelled, DiskError, SkullImplantError, expected
@@ -334,6 +335,7 @@ def _run(options: argparse.Namespace, show: Quiet) -> int:
     log.info("%s of version %s", options.verb, __version__)
     log.info("Python %s on %s", platform.python_version(), platform.platform())
     log.info("threads: %s; processor cores: %d", options.threads or "all", processor_count())
+    require_room_to_load(min(options.threads or processor_count(), processor_count()))
     module, function = VERBS[options.verb]
     result = getattr(import_module(module, __package__), function)(options, show)
     show.close()

@@ -22,6 +22,8 @@ WORDS = {
     Remedy.OTHER_WEIGHTS: "check the path given to --model",
     Remedy.OTHER_START: "check the path given to --start",
     Remedy.USE_PRIOR: "use --model prior",
+    Remedy.LESS_MEMORY: "use --coarser, crop it to the head, or close other programs",
+    Remedy.LESS_COARSE: "give --coarser fewer times",
     Remedy.LEAVE_COARSE: "leave out --refine-mm",
     Remedy.USE_CPU: "use --device cpu",
     Remedy.USE_TORCH_ENGINE: "use --engine torch",

@@ -5,6 +5,7 @@ what it lacks of the truth), and a slice with both outlines.
 """
 
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -16,13 +17,12 @@ from ..core.files import atomic_path
 from ..core.image_files import read_mask
 from ..core.images import array_of, bounding_box, crop, index_to_lps_mm
 from ..core.stages import StageReport, no_report
+from ..export.drawn import FULL_DISTANCE_MM, distance_colours
 from ..export.picture_mesh import picture_mesh
 from ..export.renders import (
-    FULL_DISTANCE_MM,
-    distance_colours,
+    PicturesUnavailable,
     farther_than,
     render,
-    rendering_works,
     three_quarter_view,
     with_distances,
 )
@@ -105,8 +105,9 @@ def _row_of(case: JudgedCase, row: Row, label: str, trial: Trial) -> np.ndarray:
     made = case.load()
     implant = read_mask(trial.implant_path(case))
     pictures = [_slice_of(made, implant)]
-    if rendering_works() and array_of(implant).any():
-        pictures = [*_renders_of(made, implant), *pictures]
+    if array_of(implant).any():
+        with suppress(PicturesUnavailable):
+            pictures = [*_renders_of(made, implant), *pictures]
     gap = np.full((SIDE, GAP, 3), 255, np.uint8)
     panel = np.concatenate([part for one in pictures for part in (one, gap)][:-1], axis=1)
     flagged = {True: "flagged", False: "not flagged", None: ""}[row.get("flagged")]
@@ -124,7 +125,10 @@ def _row_of(case: JudgedCase, row: Row, label: str, trial: Trial) -> np.ndarray:
 
 
 def _renders_of(case: CaseInput, implant: sitk.Image) -> list[np.ndarray]:
-    """Return the implant in the skull, and, nearer, coloured by its distance to the truth."""
+    """Return the implant in the skull, and, nearer, coloured by its distance to the truth.
+
+    Raises `PicturesUnavailable` where VTK cannot draw.
+    """
     skull, mesh = picture_mesh(case.defective), surface_of_mask(implant != 0)
     box = bounding_box(array_of(case.truth), 1)
     truth = surface_of_mask(crop(case.truth, box))

@@ -1,6 +1,7 @@
 """The preview: the implant seated in the skull above, three slices through it below."""
 
 import io
+from dataclasses import dataclass
 
 import numpy as np
 import SimpleITK as sitk
@@ -22,8 +23,6 @@ from .renders import (
 )
 from .slices import slice_panel
 
-__all__ = ["PicturesUnavailable", "compose_preview", "renders_missing"]
-
 WIDTH = 1600
 GAP = 8
 LARGE_VIEW = (1040, 780)
@@ -33,9 +32,12 @@ INK, FAINT_INK = (38, 44, 50), (110, 118, 126)
 CAPTION = "Proposal for review by a qualified person; not a medical device."
 
 
-def renders_missing() -> str | None:
-    """Return the sentence that says why previews have no renders here, None where they have."""
-    return None if rendering_works() else UNAVAILABLE
+@dataclass(frozen=True)
+class Preview:
+    """A preview as PNG, and a sentence on what it lacks."""
+
+    png: bytes
+    lacks: str | None = None
 
 
 def compose_preview(
@@ -44,16 +46,18 @@ def compose_preview(
     implant: sitk.Image,
     mesh: vtkPolyData,
     progress: Progress = silent,
-) -> bytes:
-    """Return the preview as PNG, 1600 pixels wide.
+) -> Preview:
+    """Return the preview, 1600 pixels wide.
 
     background: the CT in HU or the skull mask; skull, implant: uint8 masks; mesh: the implant's
-    mesh in LPS mm. Where VTK cannot draw, the preview has the slices alone (see `renders_missing`).
+    mesh in LPS mm. Where VTK cannot draw, the preview has the slices alone.
     """
     background, skull, implant = (as_working(image) for image in (background, skull, implant))
-    rows = []
-    if rendering_works():
+    rows, lacks = [], None
+    try:
         rows.append(_renders(skull, mesh, progress))
+    except PicturesUnavailable as error:
+        lacks = str(error)
     progress(0.8, "slices")
     rows.append(slice_panel(background, skull, implant, (WIDTH, SLICES_HEIGHT), GAP))
     rows.append(_caption(mesh))
@@ -62,11 +66,16 @@ def compose_preview(
     content = io.BytesIO()
     Image.fromarray(np.concatenate(spaced[:-1])).save(content, "PNG")
     progress(1.0)
-    return content.getvalue()
+    return Preview(content.getvalue(), lacks)
 
 
 def _renders(skull: sitk.Image, mesh: vtkPolyData, progress: Progress) -> np.ndarray:
-    """Return the upper row: the implant from outside, large, and from the front and above."""
+    """Return the upper row: the implant from outside, large, and from the front and above.
+
+    Raises `PicturesUnavailable` where VTK cannot draw.
+    """
+    if not rendering_works():
+        raise PicturesUnavailable(UNAVAILABLE)
     progress(0.05, "skull for pictures")
     bone = picture_mesh(skull)
     progress(0.4, "renders")

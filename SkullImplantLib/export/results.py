@@ -6,18 +6,22 @@ from typing import Any
 
 from ..core.files import atomic_path
 from ..core.images import write_image
-from ..core.progress import part
+from ..core.progress import Progress, part
 from ..core.stages import StageReport, Stages, no_report
 from ..core.staging import staged_folder
-from ..errors import SkullImplantError
+from ..errors import SkullImplantError, lacks_memory
 from ..implant.surface import together
 from ..proposal import Design, stl_names
 from ..update import read_account, read_masks, refined_to_mm
-from .pictures import compose_preview, renders_missing
+from .pictures import Preview, compose_preview
 from .report import write_report
 from .stl import read_stl, write_stl
 
 CT_FILE = "ct.nrrd"  # the grid of the masks, where it is not that of the slices as scanned
+NO_PICTURES = (
+    "Pictures and report were left out because memory did not suffice; make them later from this "
+    "result."
+)
 PICTURE_FILES = ("preview.png", "report.html")
 # What a report tells, beside what is told only where it is known.
 TOLD_IN_A_REPORT = (
@@ -42,8 +46,8 @@ def write_design(design: Design, folder: Path | str, pictures: bool = True) -> d
 
     The folder is made where it is missing. All files are there whole or none is; those of an
     earlier design are replaced; an edited one leaves the CT of the first there.
-    `pictures` adds `preview.png` and `report.html`; where renders cannot be drawn on this machine
-    a note says so, and everything else is written all the same.
+    `pictures` adds `preview.png` and `report.html`; where they cannot be drawn, by this machine or
+    for want of memory, a note says so, and everything else is written all the same.
     Raises `SkullImplantError` where the folder cannot be written.
     """
     belonging = [name for name in RESULT_FILES if name != CT_FILE or not design.edited]
@@ -65,20 +69,28 @@ def write_files(design: Design, folder: Path, pictures: bool = True) -> dict[str
         for implant, name in zip(design.implants, design.stl_files):
             write_stl(implant.mesh, folder / name)
         if pictures:
-            preview = compose_preview(
-                design.background,
-                design.skull,
-                design.implant_part,
-                design.mesh,
-                part(progress, 0.4, 0.95),
-            )
+            preview = _drawn(design, part(progress, 0.4, 0.95))
     data = design.as_json()
     if preview is not None:
         _write_pictures(folder, data, preview)
+    elif pictures:
+        data["notes"].append(NO_PICTURES)
     text = json.dumps(data, indent=2, allow_nan=False) + "\n"
     with atomic_path(folder / "design.json") as temporary:
         temporary.write_text(text, encoding="utf-8")
     return data
+
+
+def _drawn(design: Design, progress: Progress) -> Preview | None:
+    """Return the preview of a design; None where memory does not suffice, as nothing else does."""
+    try:
+        return compose_preview(
+            design.background, design.skull_part, design.implant_part, design.mesh, progress
+        )
+    except (MemoryError, RuntimeError) as error:
+        if not lacks_memory(error):
+            raise
+        return None
 
 
 def write_pictures(
@@ -106,11 +118,10 @@ def write_pictures(
     return data
 
 
-def _write_pictures(folder: Path, data: dict[str, Any], preview: bytes) -> None:
-    """Write preview and report; a note joins `data` where the preview has no renders."""
-    missing = renders_missing()
-    if missing and missing not in data["notes"]:
-        data["notes"].append(missing)
+def _write_pictures(folder: Path, data: dict[str, Any], preview: Preview) -> None:
+    """Write preview and report; a note joins `data` on what the preview lacks."""
+    if preview.lacks and preview.lacks not in data["notes"]:
+        data["notes"].append(preview.lacks)
     with atomic_path(folder / "preview.png") as temporary:
-        temporary.write_bytes(preview)
-    write_report(folder / "report.html", data, {"preview": preview})
+        temporary.write_bytes(preview.png)
+    write_report(folder / "report.html", data, {"preview": preview.png})

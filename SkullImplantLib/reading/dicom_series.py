@@ -14,6 +14,7 @@ import SimpleITK as sitk
 from numpy.typing import NDArray
 from pydicom.dataset import Dataset
 
+from ..core.memory_need import Extent, Foresee, unforeseen
 from ..core.progress import Progress, part, silent
 from ..errors import SkullImplantError
 from .dicom_choice import choose_series, notes_on_choice
@@ -24,7 +25,7 @@ from .dicom_stacks import is_axial, one_scan, one_stack
 from .dicom_study import UNREADABLE, find_series
 from .hounsfield import OUTSIDE_HU
 from .rescales import check_rescales
-from .slice_geometry import stacked
+from .slice_geometry import Stacking, stacked
 from .slice_resampling import restacked
 
 log = logging.getLogger(__name__)
@@ -54,6 +55,7 @@ def read_series(
     series_uid: str | None = None,
     progress: Progress = silent,
     most_voxels: int | None = None,
+    foresee: Foresee = unforeseen,
 ) -> SeriesVolume:
     """Read the largest axial primary CT series in `folder` and the folders in it, or a given one;
     `folder` may be one multi-frame file.
@@ -61,10 +63,10 @@ def read_series(
     Localizers, other modalities and files that are no DICOM images are passed over. A gantry's tilt
     and uneven or missing slices are mended by resampling (`slice_geometry`). Raises
     `SkullImplantError` where there is no CT series, the UID is unknown, or the slices do not make
-    one volume, of at most `most_voxels`.
+    one volume, of at most `most_voxels`. `foresee`: as `read_input` takes it.
     """
     with codecs() as decoding:
-        return _read(folder, _Pixels(decoding), series_uid, progress, most_voxels)
+        return _read(folder, _Pixels(decoding), series_uid, progress, most_voxels, foresee)
 
 
 def _read(
@@ -73,6 +75,7 @@ def _read(
     series_uid: str | None,
     progress: Progress,
     most_voxels: int | None,
+    foresee: Foresee,
 ) -> SeriesVolume:
     """Read a series as `read_series` does."""
     study = find_series(folder, part(progress, 0.0, 0.2))
@@ -104,6 +107,7 @@ def _read(
     )
     notes += stacking.notes
     _check_size(first, max(stacking.count, len(frames)), most_voxels)
+    foresee(_extent(first, stacking, len(frames)))
     array, sha256 = pixels.volume(frames, part(progress, 0.2, 0.8 if stacking.resampled else 1.0))
     if pixels.with_loss and WITH_LOSS not in notes:
         notes += (WITH_LOSS,)
@@ -129,6 +133,14 @@ def _check_size(first: Frame, slices: int, most_voxels: int | None) -> None:
             f"The CT series is too large ({voxels / 1e9:.1f} billion voxels); crop it to the head "
             "or resample it to 0.4 mm."
         )
+
+
+def _extent(first: Frame, stacking: Stacking, slices: int) -> Extent:
+    """Return what the headers say of the volume; for a time both are there that are resampled."""
+    size = (*first.size, max(stacking.count, slices))
+    stacks = 2 if stacking.resampled else 1
+    voxel_bytes = stacks * np.dtype(np.int16).itemsize
+    return Extent(size, (*first.spacing_mm, stacking.spacing_mm), voxel_bytes)
 
 
 class _Pixels:

@@ -5,6 +5,7 @@ handedness and spacing; the stages after work in physical space.
 """
 
 import logging
+import math
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -21,9 +22,11 @@ from ..core.header_parts import ImageHeader
 from ..core.headers import MAX_VOXELS, check_size, is_dicom, read_header
 from ..core.image_files import checked_image
 from ..core.images import straighten_axes
+from ..core.memory_need import Extent, Foresee, unforeseen
 from ..core.placement import check_place, check_voxel_size
 from ..core.progress import Progress, part, silent
 from ..errors import Remedy, SkullImplantError
+from .coarser import averaged
 from .hounsfield import in_hounsfield_units, slabs_of, value_range
 from .labels import labels_in, the_label, told, whole_numbers
 from .segments import segment_mask, segment_of
@@ -47,11 +50,13 @@ class Choices:
 
     label: the skull's, in a map of several. segment: its name or ID, in a segmentation of several.
     orientation: where the voxel axes really go to, as `core.axes` calls them (RAS, say).
+    coarser: how many times to halve the resolution (`coarser.averaged`).
     """
 
     label: int | None = None
     segment: str | None = None
     orientation: str | None = None
+    coarser: int = 0
 
 
 @dataclass(frozen=True)
@@ -62,8 +67,9 @@ class Input:
     sha256: in hex; of the file's bytes (of a header with its voxels in a second file: the header's
     bytes, then the other file's), or of the bytes of the DICOM files in slice order.
     description: what it was, without patient data. notes: warnings, a sentence each. resampled: the
-    slices of a DICOM series lay askew or unevenly, and the image is what was made of them; gaps_mm:
-    how far apart those were that each slice (third axis) was made of, nothing for other inputs.
+    slices of a DICOM series lay askew or unevenly, or the CT was averaged as `Choices` said, and
+    the image is what was made of them; gaps_mm: how far apart those slices were that each (third
+    axis) was made of, nothing for other inputs.
     """
 
     image: sitk.Image
@@ -82,12 +88,14 @@ def read_input(
     progress: Progress = silent,
     whole: bool = True,
     choices: Choices = Choices(),
+    foresee: Foresee = unforeseen,
 ) -> Input:
     """Read a DICOM folder or an NRRD, NIfTI or MetaImage file, and check it.
 
     With kind "auto" a CT and a skull mask are told apart by their values; otherwise the input is
     taken as said. `series_uid` chooses a series of a DICOM folder. `whole`: the image must be large
-    enough for a head; a bone flap's may be smaller. `choices` go before what the file says. Raises
+    enough for a head; a bone flap's may be smaller. `choices` go before what the file says.
+    `foresee` is told what the headers say before voxels are loaded, and may raise. Raises
     `SkullImplantError` for everything that is not one usable image.
     """
     if kind not in ("auto", "ct", "skull"):
@@ -98,10 +106,10 @@ def read_input(
     try:
         with _warnings_off():
             if path.is_dir():
-                found = _read_folder(path, kind, series_uid, progress, whole, choices)
+                found = _read_folder(path, kind, series_uid, progress, whole, choices, foresee)
             else:
-                found = _read_file(path, kind, series_uid, progress, whole, choices)
-            return _logged(_renamed(found, orientation))
+                found = _read_file(path, kind, series_uid, progress, whole, choices, foresee)
+            return _logged(_renamed(_averaged(found, choices.coarser), orientation))
     except FileNotFoundError as error:
         raise SkullImplantError(f"{path} does not exist; check the path.") from error
     except OSError as error:
@@ -130,6 +138,7 @@ def _read_folder(
     progress: Progress,
     whole: bool,
     choices: Choices,
+    foresee: Foresee,
 ) -> Input:
     if choices.label is not None:
         raise SkullImplantError("A DICOM folder holds no labels.", Remedy.NO_LABEL)
@@ -141,7 +150,7 @@ def _read_folder(
         )
     from .dicom_series import read_series  # pydicom, which no other input needs
 
-    series = read_series(path, series_uid, part(progress, 0.0, 0.9), MAX_VOXELS)
+    series = read_series(path, series_uid, part(progress, 0.0, 0.9), MAX_VOXELS, foresee)
     notes = series.notes + _check_geometry(series.image, None, whole)
     image, more = in_hounsfield_units(series.image, forced=kind == "ct")
     progress(1.0, "input read")
@@ -151,13 +160,6 @@ def _read_folder(
     )
 
 
-def _is_multi_frame(path: Path) -> bool:
-    """Say whether a DICOM file is a whole CT series in one."""
-    from .dicom_study import is_multi_frame_ct  # pydicom, which no other input needs
-
-    return is_multi_frame_ct(path)
-
-
 def _read_file(
     path: Path,
     kind: str,
@@ -165,11 +167,15 @@ def _read_file(
     progress: Progress,
     whole: bool,
     choices: Choices,
+    foresee: Foresee,
 ) -> Input:
     checked_file(path)
     dicom = is_dicom(path)
-    if dicom and _is_multi_frame(path):
-        return _read_folder(path, kind, series_uid, progress, whole, choices)
+    if dicom:
+        from .dicom_study import is_multi_frame_ct  # pydicom, which no other input needs
+
+        if is_multi_frame_ct(path):
+            return _read_folder(path, kind, series_uid, progress, whole, choices, foresee)
     if series_uid is not None:
         raise SkullImplantError(f"{path.name} is not a DICOM folder.", Remedy.NO_SERIES)
     if path.stat().st_size == 0:
@@ -180,6 +186,8 @@ def _read_file(
         )
     header = read_header(path)
     _check_size(header)
+    voxel_bytes = header.data_bytes / math.prod(header.size)
+    foresee(Extent(header.size, header.spacing_mm, voxel_bytes))
     segment = segment_of(header.fields or {}, choices.segment)
     if segment is None and choices.segment is not None:
         raise SkullImplantError(f"{path.name} is no segmentation with segments.", Remedy.NO_SEGMENT)
@@ -204,6 +212,14 @@ def _read_file(
     progress(1.0, "input read")
     description = f"{header.format} file, {_shape(image)}"
     return Input(image, found, sha256, description, notes + more)
+
+
+def _averaged(found: Input, halvings: int) -> Input:
+    """Return the input at a resolution that was halved so many times, with a note."""
+    if not halvings:
+        return found
+    image, note = averaged(found.image, found.kind == "skull", halvings)
+    return replace(found, image=image, notes=(*found.notes, note), resampled=found.kind == "ct")
 
 
 def _renamed(found: Input, code: str | None) -> Input:

@@ -144,7 +144,8 @@ def test_the_preview_is_a_png_with_everything():
         surface_of_mask(implant),
         lambda fraction, message="": seen.append(fraction),
     )
-    picture = Image.open(io.BytesIO(preview))
+    assert preview.lacks is None
+    picture = Image.open(io.BytesIO(preview.png))
     assert picture.format == "PNG" and picture.width == 1600 and picture.height > 1200
     assert seen == sorted(seen) and seen[-1] == 1.0
     assert teal(np.asarray(picture.convert("RGB"))).mean() > 0.02
@@ -155,12 +156,23 @@ def test_without_opengl_the_preview_has_the_slices(monkeypatch):
     monkeypatch.setattr(renders, "rendering_works", lambda: False)
     monkeypatch.setattr(pictures, "rendering_works", lambda: False)
     mesh = surface_of_mask(implant)
-    picture = Image.open(io.BytesIO(compose_preview(ct, skull, implant, mesh)))
+    preview = compose_preview(ct, skull, implant, mesh)
+    picture = Image.open(io.BytesIO(preview.png))
     assert picture.width == 1600 and picture.height < 700
-    missing = pictures.renders_missing()
-    assert missing is not None and "libgl1 libegl1 libegl-mesa0 libgl1-mesa-dri" in missing
+    assert preview.lacks is not None
+    assert "libgl1 libegl1 libegl-mesa0 libgl1-mesa-dri" in preview.lacks
     with pytest.raises(PicturesUnavailable, match="libegl1"):
         render(mesh, mesh, [(FRONT, (64, 64))])
+
+
+@pytest.mark.usefixtures("opengl")
+@pytest.mark.parametrize("ends", ["import os; os.abort()", "raise MemoryError", "print(1)"])
+def test_a_drawing_that_fails_leaves_the_slices_and_says_so(ends, monkeypatch):
+    ct, skull, implant = head()
+    monkeypatch.setattr(renders, "_DRAW", ends)
+    preview = compose_preview(ct, skull, implant, surface_of_mask(implant))
+    assert Image.open(io.BytesIO(preview.png)).height < 700
+    assert preview.lacks == renders.FAILED
 
 
 def forget_rendering() -> None:

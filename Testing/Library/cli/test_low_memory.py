@@ -1,0 +1,109 @@
+"""Whatever memory there is: a whole result, or one sentence that names the need and the ways out.
+
+A process with the imports behind it is forked for every run, and each gets so many megabytes of
+addresses more (RLIMIT_AS): from almost none to what a design needs.
+"""
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from SkullImplantLib.cases.sample import SampleOptions, make_sample_patient
+from SkullImplantLib.core.images import write_image
+from SkullImplantLib.export.results import RESULT_FILES
+
+pytestmark = pytest.mark.skipif(
+    not sys.platform.startswith("linux"), reason="limits of addresses hold on Linux"
+)
+MB = 2**20
+# What a small design takes at most lies below the last.
+ROOMS_MB = (1, 30, 60, 90, 120, 160, 200, 250, 320, 400, 600, 1200)
+RUN = """
+import json, os, resource, sys
+import SkullImplantLib.cli.commands
+from SkullImplantLib.cli.main import main
+print("ready", flush=True)
+for line in sys.stdin:
+    room, said, arguments = json.loads(line)
+    child = os.fork()
+    if child == 0:
+        file = os.open(said, os.O_CREAT | os.O_WRONLY)
+        os.dup2(file, 1)
+        os.dup2(file, 2)
+        used = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
+        resource.setrlimit(resource.RLIMIT_AS, (used + room, used + room))
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+        code = main(arguments)
+        os._exit(code)
+    print(child, flush=True)
+    print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
+"""
+
+
+@pytest.fixture(scope="module")
+def head(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The sample patient's CT, so coarse that a design takes some seconds."""
+    path = tmp_path_factory.mktemp("head") / "ct.nrrd"
+    options = SampleOptions(spacing_mm=(3.0, 3.0, 3.0))
+    write_image(make_sample_patient(3, options).ct, path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def runner() -> Iterator["subprocess.Popen[str]"]:
+    environment = {**os.environ, "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
+    process = subprocess.Popen(
+        [sys.executable, "-c", RUN],
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment,
+    )  # fmt: skip
+    assert process.stdout and process.stdout.readline() == "ready\n"
+    yield process
+    process.communicate()
+
+
+def run(process: "subprocess.Popen[str]", room: int, head: Path, folder: Path) -> tuple[int, str]:
+    """Return the exit code of a design with so many bytes of addresses more, and what it said."""
+    said = folder / "said.txt"
+    arguments = ["design", str(head), "-o", str(folder / "output"), "--threads", "1"]
+    assert process.stdin and process.stdout
+    asked = [room, str(said), [*arguments, "--progress", "none", "--model", "prior"]]
+    print(json.dumps(asked), file=process.stdin, flush=True)
+    process.stdout.readline()
+    code = int(process.stdout.readline())
+    return code, said.read_text()
+
+
+@pytest.mark.slow
+def test_with_any_room_a_design_is_whole_or_one_sentence(
+    runner: "subprocess.Popen[str]", head: Path, tmp_path: Path
+) -> None:
+    ended: Counter[str] = Counter()
+    for room_mb in ROOMS_MB:
+        folder = tmp_path / str(room_mb)
+        folder.mkdir()
+        start = time.monotonic()
+        code, said = run(runner, room_mb * MB, head, folder)
+        print(room_mb, code, f"{time.monotonic() - start:.0f} s", said[-600:])
+        assert "Traceback" not in said
+        left = {path.name for path in folder.iterdir()} - {"said.txt"}
+        if code == 0:
+            written = {path.name for path in (folder / "output").iterdir()}
+            assert {"implant.stl", "implant.nrrd", "skull.nrrd", "design.json"} <= written
+            assert written <= set(RESULT_FILES) and left == {"output"}
+            ended["whole" if "left out" not in said else "without pictures"] += 1
+        else:
+            assert code == 2, said
+            lines = said.strip().splitlines()
+            assert len(lines) == 1 and lines[0].startswith("skull-implant: "), said
+            assert " of memory" in lines[0] and "close other programs" in lines[0]
+            assert not left
+            ended["one sentence"] += 1
+    print(dict(ended))
+    assert ended["one sentence"] >= 4 and ended["whole"] >= 1
