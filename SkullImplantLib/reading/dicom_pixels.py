@@ -124,7 +124,7 @@ def stored_values(dataset: Dataset, index: int, name: str) -> NDArray[Any]:
     elif layout.syntax in STREAMS:
         values = _decompressed(dataset, index, layout, name)
     else:
-        values = _by_plugin(dataset, index, layout, name)
+        values = _by_plugin(dataset, index, name)
     if values.shape != (layout.rows, layout.columns):
         raise _other_image(layout, name)
     return values
@@ -202,7 +202,7 @@ def _decompressed(dataset: Dataset, index: int, layout: _Layout, name: str) -> N
     if (stream.rows, stream.columns, stream.components) != (layout.rows, layout.columns, 1):
         raise _other_image(layout, name)
     if stream.kind == HTJ2K and not _gdcm_has_high_throughput():
-        pixels = _by_plugin(_bare(stream, _JPEG + "203"), 0, layout, name)
+        pixels = _by_plugin(_bare(stream, _JPEG + "203"), 0, name)
     else:
         try:
             pixels = _by_gdcm(stream)
@@ -316,9 +316,9 @@ def _gdcm_has_high_throughput() -> bool:
         return False
 
 
-def _by_plugin(dataset: Dataset, index: int, layout: _Layout, name: str) -> NDArray[Any]:
+def _by_plugin(dataset: Dataset, index: int, name: str) -> NDArray[Any]:
     """Return a frame of a compression that GDCM does not know, where another decoder is there."""
-    syntax = UID(layout.syntax)
+    syntax = UID(dataset.file_meta.TransferSyntaxUID)
     try:
         decoder = get_decoder(syntax)
         known = decoder.is_available

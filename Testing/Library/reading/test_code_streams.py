@@ -266,11 +266,14 @@ def test_jpeg_of_another_process_is_named():
     refused(dataset, r"not read here \(JPEG of another process \(progressive\).*uncompressed")
 
 
-def test_high_throughput_without_decoder_is_named(monkeypatch):
-    dataset = compressed("openjph-rpcl", "u12")
-    if dicom_pixels.get_decoder(HTJ2K).is_available:
-        pytest.skip("here is another that reads it")
+@pytest.mark.parametrize("layout", ["u12", "s16"])
+def test_high_throughput_that_itk_does_not_know_is_left_to_others(monkeypatch, layout):
+    """As before SimpleITK 2.5."""
+    dataset = compressed("openjph-rpcl", layout)
     monkeypatch.setattr(dicom_pixels, "_gdcm_has_high_throughput", lambda: False)
+    if dicom_pixels.get_decoder(HTJ2K).is_available:
+        assert np.array_equal(frames_of(dataset, 1)[0], pixels(LAYOUTS[layout], 0))
+        return
     refused(dataset, "High-Throughput JPEG 2000.* pylibjpeg-openjpeg .*export it uncompressed")
 
 
