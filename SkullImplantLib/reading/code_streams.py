@@ -20,6 +20,8 @@ _OTHER_FRAMES = {0xFFC2, *range(0xFFC5, 0xFFC8), *range(0xFFC9, 0xFFCC), *range(
 _SOC, _SIZ, _CAP, _COD, _SOT, _SOD, _EOC = 0xFF4F, 0xFF51, 0xFF50, 0xFF52, 0xFF90, 0xFF93, 0xFFD9
 STARTS = (b"\xff\xd8\xff", b"\xff\x4f\xff\x51")
 END = b"\xff\xd9"
+# Fragments are of even length; writers fill them up with either.
+_PADDING = b"\0\xff"
 # A JPEG 2000 file (T.800 I.5.1), in which the stream is a box.
 _JP2 = b"\0\0\0\x0cjP  \r\n\x87\n"
 # T.814 A.2: the bit of CAP that says that parts 15 are used, counted from the most significant.
@@ -60,7 +62,7 @@ def starts_stream(fragment: bytes) -> bool:
 
 def ends_stream(fragment: bytes) -> bool:
     """Say whether bytes are the end of a stream, and padding."""
-    return fragment.rstrip(b"\0").endswith(END)
+    return fragment.rstrip(_PADDING).endswith(END)
 
 
 @functools.lru_cache(maxsize=1)  # what it is and whether with loss is asked one after the other
@@ -75,7 +77,7 @@ def code_stream(data: bytes) -> CodeStream:
             data = _of_box(data)
         if not (starts_stream(data) and ends_stream(data)):
             raise ValueError("no stream, or not the whole of one")
-        data = data.rstrip(b"\0")
+        data = data.rstrip(_PADDING)
         return _jpeg_2000(data) if data.startswith(STARTS[1]) else _jpeg(data)
     except (struct.error, IndexError) as error:
         raise ValueError("a stream's header is damaged") from error
@@ -132,21 +134,20 @@ def _jpeg(data: bytes) -> CodeStream:
     # Of what may follow FF within a scan only restarts are markers (T.81 B.1.1.5); of JPEG-LS none.
     if END in coded:
         raise ValueError("there is more than one image, or less than a whole one")
-    first, last, low = segment[-3], segment[-2], segment[-1] & 15
+    # What a sequential scan says here of its coefficients is often wrong, and means nothing.
+    near, shift = segment[-3], segment[-1] & 15
     if kind == _JPEG_LS:
-        return CodeStream(JPEG_LS, rows, columns, components, precision, None, first == 0, data)
+        return CodeStream(JPEG_LS, rows, columns, components, precision, None, near == 0, data)
     if components == 1:
         selectors = segment[2]
         scan = Scan(coded, restart, rows, columns)
         lossless = kind == _LOSSLESS
         ac = None if lossless else tables.get(0x10 | selectors & 15)
-        if not lossless and (first, last) != (0, 63):
-            raise UnreadStream("JPEG of another process")
         dc = tables.get(selectors >> 4)
         if dc is None or not (lossless or ac is not None) or not is_whole(scan, dc, ac):
             raise ValueError("there is more or less than the pixels of one image")
     name = LOSSLESS_JPEG if kind == _LOSSLESS else JPEG
-    exact = kind == _LOSSLESS and low == 0
+    exact = kind == _LOSSLESS and shift == 0
     return CodeStream(name, rows, columns, components, precision, None, exact, data)
 
 

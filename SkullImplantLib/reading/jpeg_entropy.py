@@ -16,8 +16,9 @@ _COEFFICIENTS = 64  # of a block of 8 x 8
 _BLOCK = 8
 _ZEROS = 0xF0  # the symbol of AC tables for 16 of them
 _RESTART = re.compile(rb"\xff+[\xd0-\xd7]")
-# The last byte is filled up; some writers add another.
-_PADDING_BITS = 16
+# The last byte is filled up; writers may add one, or any number of these.
+_PADDING_BYTES = 1
+_FILL = (0x00, 0xFF)
 
 
 @dataclass(frozen=True)
@@ -88,7 +89,8 @@ def _holds(
             while done < _COEFFICIENTS:
                 done += counted[at]
                 at = step_of_rest[at]
-    return at <= bits and bits - at < _PADDING_BITS
+    unread = data[(at + 7) // 8 : -3]
+    return at <= bits and (len(unread) <= _PADDING_BYTES or bool(np.isin(unread, _FILL).all()))
 
 
 def _by_window(table: bytes, values: list[int], unused: int) -> NDArray[np.int32]:

@@ -31,9 +31,6 @@ COARSE_GAP_MM = 3.0
 MAX_TILT_DEGREES = 35.0
 # The finest steps of an uneven stack give its even one; some few are chance.
 FINE_STEPS = 0.1
-# Slices that are made anew are made about so close: on slices of 2 mm masks lose a tenth of a thin
-# implant.
-MADE_MM = 1.0
 # No more slices than so many times those there are are made of them.
 MOST_MADE = 4
 
@@ -128,9 +125,9 @@ def stacked(
             f"of {len(along)}; they were interpolated"
         )
     else:
-        fine_mm = float(np.quantile(steps, FINE_STEPS))
-        fine_mm /= max(1.0, np.rint(fine_mm / MADE_MM))
-        spacing_mm = max(fine_mm, along[-1] / (MOST_MADE * len(along)))
+        spacing_mm = max(
+            float(np.quantile(steps, FINE_STEPS)), along[-1] / (MOST_MADE * len(along))
+        )
         count = int(np.rint(along[-1] / spacing_mm)) + 1
         at = np.interp(np.linspace(0.0, along[-1], count), along, np.arange(len(along)))
         said = (

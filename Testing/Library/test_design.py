@@ -1,5 +1,7 @@
 """The whole path on the sample patient, on the grids and in the frames that scanners deliver."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import SimpleITK as sitk
@@ -36,6 +38,23 @@ def prior_design(patient: SamplePatient) -> Design:
 
 def _input(image: sitk.Image, kind: str) -> Input:
     return Input(image, kind, "", "the sample patient")  # type: ignore[arg-type]
+
+
+@pytest.mark.slow
+def test_slices_far_apart_flag_the_design_where_its_hole_is(coarse_patient: SamplePatient) -> None:
+    source = _input(coarse_patient.ct, "ct")
+    truth = array_of(coarse_patient.implant).any(axis=(1, 2))
+    gaps_mm = np.where(truth, 5.0, 2.5)
+    options = DesignOptions(model=PRIOR)
+    far = design_implant(replace(source, gaps_mm=tuple(gaps_mm.tolist())), options)
+    elsewhere = np.full(len(gaps_mm), 2.5)
+    elsewhere[:5] = 5.0
+    near = design_implant(replace(source, gaps_mm=tuple(elsewhere.tolist())), options)
+    assert near.confidence is not None and far.confidence is not None
+    assert "gap_mm" not in near.confidence.features
+    assert "the slices at the defect are 5.0 mm apart" in far.notes[0]
+    assert far.confidence.flagged
+    assert far.confidence.expected_hd95_mm > near.confidence.expected_hd95_mm
 
 
 @pytest.mark.parametrize("model", [PRIOR, NETWORK])
