@@ -54,9 +54,13 @@ def unforeseen(extent: Extent) -> None:
 
 
 def reading_bytes(extent: Extent) -> float:
-    """Return about how many bytes the process has when an image has just been read."""
+    """Return about how many bytes there are at most while an image is read.
+
+    For a moment the process that decodes it has its voxels too (`core.decoding`).
+    """
     converted = 0 if extent.voxel_bytes <= KEPT_BYTES else KEPT_BYTES
-    return PROGRAM_BYTES + math.prod(extent.size) * (extent.voxel_bytes + converted)
+    a_voxel = max(2 * extent.voxel_bytes, extent.voxel_bytes + converted)
+    return PROGRAM_BYTES + math.prod(extent.size) * a_voxel
 
 
 def design_bytes(extent: Extent) -> float:
