@@ -33,7 +33,9 @@ class ImageHeader:
     data, offset, encoding, data_bytes: where the voxels lie, how they are packed ("raw", "gzip",
     "zlib", "text"), and how many bytes they must come to once unpacked.
     floats: the voxels' type where they are floats that ITK would silently set to 0 if not finite;
-    they are the last bytes of the data.
+    they are the last bytes of the data. before_voxels: bytes of the data before the first voxel.
+    as_stored: the voxels are the last bytes of the data, one value each, in the order in which they
+    are kept in an image, and nothing is to be calculated of them; their bytes may be swapped.
     """
 
     format: str
@@ -45,6 +47,8 @@ class ImageHeader:
     encoding: str
     data_bytes: int
     floats: np.dtype | None = None
+    as_stored: bool = False
+    before_voxels: int = 0
     claims: tuple[np.ndarray, ...] = ()
     fields: dict[str, str] | None = None
     notes: tuple[str, ...] = ()

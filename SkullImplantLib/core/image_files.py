@@ -9,7 +9,7 @@ from .decoding import DecodingError, decoder
 from .files import checked_file, for_native
 from .header_parts import ImageHeader
 from .headers import check_size, read_header
-from .images import straighten_axes
+from .images import array_of, straighten_axes
 from .placement import check_place, check_voxel_size
 from .progress import Progress, silent
 from .voxel_data import check_data
@@ -50,21 +50,24 @@ def checked_image(
 ) -> tuple[sitk.Image, str]:
     """Return the image of a file once its data is seen to be whole, and the data's SHA-256 in hex.
 
-    It has no metadata, which may name the patient. Raises `SkullImplantError` where the data is
-    damaged or cannot be decoded, or its voxels are complex numbers.
+    It has no metadata, which may name the patient. What a decoder returned is held against what was
+    seen in the file: some stop early and leave the rest empty. Raises `SkullImplantError` where the
+    data is damaged or cannot be decoded, or its voxels are complex numbers.
     """
+    undecodable = SkullImplantError(
+        f"{path.name} cannot be decoded as {header.format}; export the image again, best as NRRD."
+    )
     with decoder() as process:
-        sha256 = check_data(path, header, progress)
+        seen = check_data(path, header, progress)
         try:
             image = process.image(path, header.image_io, header.data_bytes)
         except DecodingError as error:
-            raise SkullImplantError(
-                f"{path.name} cannot be decoded as {header.format}; export the image again, best "
-                "as NRRD."
-            ) from error
+            raise undecodable from error
     if "complex" in image.GetPixelIDTypeAsString():
         raise SkullImplantError(f"{path.name} has complex voxels; give a CT or a mask.")
-    return image, sha256
+    if header.as_stored and not seen.is_of(array_of(image)):
+        raise undecodable
+    return image, seen.sha256
 
 
 def _as_labels(image: sitk.Image) -> sitk.Image:

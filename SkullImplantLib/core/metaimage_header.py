@@ -72,6 +72,7 @@ def read_metaimage(path: Path) -> ImageHeader:
         data_bytes=math.prod(size)
         * channels
         * bytes_of(path, _METAIMAGE_TYPE_BYTES, fields.get("elementtype", "")),
+        as_stored=encoding != "text" and channels == 1,
         claims=(_index_to_lps(spacing, turned, placed),) if dimension == 3 else (),
         notes=() if matrix else (UNORIENTED,),
     )

@@ -49,6 +49,10 @@ def read_nifti(path: Path) -> ImageHeader:
     stored = _NIFTI_BITS.get(datatype) == bits
     if not (stored and NIFTI1_BYTES <= voxel_offset <= MAX_HEADER_BYTES):
         raise unusable(path, "its header does not say how its voxels are stored")
+    slope, intercept = struct.unpack_from(order + "2f", head, 112)
+    scaled = slope not in (0.0, 1.0) or intercept != 0.0
+    if scaled and not (math.isnan(slope) or np.isfinite([slope, intercept]).all()):
+        raise unusable(path, "its header scales its values by what is no number")
     unit_mm = {1: 1000.0, 3: 0.001}.get(head[123] & 7, 1.0)
     spacing = checked_spacing(path, [p * unit_mm for p in pixdim[1 : 1 + min(len(size), 3)]])
     qform_code, sform_code = struct.unpack_from(order + "2h", head, 252)
@@ -72,7 +76,9 @@ def read_nifti(path: Path) -> ImageHeader:
         offset=0,
         encoding="gzip" if gzipped else "raw",
         data_bytes=offset + voxel_bytes,
+        before_voxels=offset,
         floats=np.dtype(f"{order}f{bits // 8}") if datatype in (16, 64) else None,
+        as_stored=not scaled and len(size) == 3 and bits in (8, 16, 32, 64) and datatype != 2304,
         claims=tuple(ras_to_lps @ claim for claim in claims),
         notes=() if claims else (UNORIENTED,),
     )

@@ -89,6 +89,7 @@ def read_nrrd(path: Path) -> ImageHeader:
         offset=offset,
         encoding=encoding,
         data_bytes=math.prod(size) * bytes_of(path, _NRRD_TYPE_BYTES, fields.get("type", "")),
+        as_stored=encoding != "text" and len(size) == 3,
         claims=() if claim is None else (claim,),
         fields=pairs,
         notes=() if names_left(fields) else (UNORIENTED,),

@@ -7,10 +7,13 @@ checksum of a compressed MetaImage.
 import hashlib
 import math
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ..errors import SkullImplantError
 from .header_parts import ImageHeader
@@ -31,12 +34,36 @@ NOT_FINITE = (
 )
 
 
-def check_data(path: Path, header: ImageHeader, progress: Progress = silent) -> str:
-    """See that all voxel data of `path` is there and undamaged, and return the SHA-256 in hex.
+@dataclass(frozen=True)
+class CheckedData:
+    """What was seen of voxel data.
 
-    The digest is of the file's bytes; where the voxels lie in a file of their own, of the
-    header file's bytes followed by that file's. Raises `SkullImplantError` where data is missing
-    or left over, a checksum of the compression fails, or there are NaNs that ITK would hide.
+    sha256: in hex, of the file's bytes; where the voxels lie in a file of their own, of the header
+    file's bytes followed by that file's. sum: Adler-32 (RFC 1950) of the voxels' own bytes, as
+    they are stored.
+    """
+
+    sha256: str
+    sum: int
+
+    def is_of(self, values: NDArray[Any]) -> bool:
+        """Say whether voxels (an array in its own order) are these, in either order of bytes."""
+        return self.sum == _sum_of(values) or self.sum == _sum_of(
+            slab.byteswap() for slab in values
+        )
+
+
+def _sum_of(slabs: Iterable[NDArray[Any]]) -> int:
+    found = 1
+    for slab in slabs:
+        found = zlib.adler32(np.ascontiguousarray(slab).view(np.uint8).data, found)
+    return found
+
+
+def check_data(path: Path, header: ImageHeader, progress: Progress = silent) -> CheckedData:
+    """See that all voxel data of `path` is there and undamaged, and return what was seen of it.
+    Raises `SkullImplantError` where data is missing
+       or left over, a checksum of the compression fails, or there are NaNs that ITK would hide.
     """
     digest = hashlib.sha256()
     if header.data != path:
@@ -73,7 +100,7 @@ def check_data(path: Path, header: ImageHeader, progress: Progress = silent) -> 
         )
     if not voxels.finite:
         raise SkullImplantError(NOT_FINITE)
-    return digest.hexdigest()
+    return CheckedData(digest.hexdigest(), voxels.sum)
 
 
 def _chunks(path: Path) -> Iterator[bytes]:
@@ -87,6 +114,7 @@ class _Voxels:
 
     def __init__(self, header: ImageHeader) -> None:
         self.bytes = 0
+        self.sum = 1
         self.finite = True
         self.legible = True
         self._word_bytes = 0  # that a number in words stands for; 0 where voxels are bytes
@@ -95,8 +123,7 @@ class _Voxels:
         self._in_word = False
         self._floats = header.floats
         self._ahead = b""
-        if header.floats is not None:
-            self._skip = header.data_bytes - math.prod(header.size) * header.floats.itemsize
+        self._skip = header.before_voxels
         bits = _WINDOW_BITS.get(header.encoding)
         self._stream = zlib.decompressobj(bits) if bits else None
 
@@ -129,13 +156,14 @@ class _Voxels:
             self._read(data)
             return
         self.bytes += len(data)
-        if self._floats is None:
-            return
-        data = self._ahead + data
         if self._skip:
             skipped = min(self._skip, len(data))
             self._skip -= skipped
             data = data[skipped:]
+        self.sum = zlib.adler32(data, self.sum)
+        if self._floats is None:
+            return
+        data = self._ahead + data
         whole = len(data) - len(data) % self._floats.itemsize
         self._ahead = data[whole:]
         self.finite &= bool(np.isfinite(np.frombuffer(data[:whole], self._floats)).all())

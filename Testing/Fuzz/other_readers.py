@@ -132,6 +132,8 @@ def _dicom(folder: Path) -> Seen:
         pydicom.dcmread(path, force=True) for path in sorted(folder.iterdir()) if path.is_file()
     ]
     slices = [s for s in slices if "PixelData" in s]
+    for one in slices:
+        one.PixelRepresentation = one.get("PixelRepresentation") or 0  # which old files leave out
     if "NumberOfFrames" in slices[0]:
         slices = _frames(slices[0])
     first = slices[0]

@@ -122,6 +122,44 @@ def test_a_mask_in_two_places_is_refused(tmp_path: Path, at: int, what: float) -
         read_labels(path)
 
 
+@pytest.mark.parametrize("stated", [0.3, 0.6, 0.99])
+def test_what_a_decoder_leaves_out_is_seen(tmp_path: Path, stated: float) -> None:
+    """ITK reads as many compressed bytes as a MetaImage says, and leaves the other voxels 0."""
+    path = tmp_path / "a.mha"
+    sitk.WriteImage(labels(), str(path), useCompression=True)
+    content = path.read_bytes()
+    size = int(content.split(b"CompressedDataSize = ")[1].split(b"\n")[0])
+    said = b"CompressedDataSize = %d"
+    path.write_bytes(content.replace(said % size, said % int(size * stated)))
+    with pytest.raises(SkullImplantError, match="cannot be decoded"):
+        read_labels(path)
+
+
+@pytest.mark.parametrize("pixel", [np.uint8, np.int16, np.float32, np.float64, np.int64])
+def test_big_endian_is_read(tmp_path: Path, pixel: type) -> None:
+    values = np.arange(64).reshape(4, 4, 4).astype(pixel)
+    name = {"uint8": "uint8", "int16": "int16", "int64": "int64", "float32": "float"}
+    kind = name.get(np.dtype(pixel).name, "double").encode()
+    header = NRRD.replace(b"uint8", kind) + b"endian: big\n\n"
+    (tmp_path / "a.nrrd").write_bytes(
+        header + values.astype(values.dtype.newbyteorder(">")).tobytes()
+    )
+    np.testing.assert_array_equal(array_of(read_labels(tmp_path / "a.nrrd")), values)
+
+
+@pytest.mark.parametrize(("slope", "intercept"), [(1.0, np.inf), (2.0, np.nan), (np.inf, 0.0)])
+def test_a_scale_that_is_no_number_is_refused(
+    tmp_path: Path, slope: float, intercept: float
+) -> None:
+    path = tmp_path / "a.nii"
+    sitk.WriteImage(labels(), str(path))
+    content = bytearray(path.read_bytes())
+    struct.pack_into("<2f", content, 112, slope, intercept)
+    path.write_bytes(bytes(content))
+    with pytest.raises(SkullImplantError, match="scales its values by what is no number"):
+        read_labels(path)
+
+
 @pytest.mark.parametrize("name", ["words.mha", "words.nrrd"])
 def test_voxels_in_words_are_read(tmp_path: Path, name: str) -> None:
     words = b" ".join(b"%d" % (k % 3) for k in range(64)) + b"\n"
