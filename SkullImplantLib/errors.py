@@ -6,13 +6,14 @@ from enum import StrEnum
 # What a write says where there is no room left, on the disk or within the user's share of it.
 NO_SPACE = {errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC)}
 # What libraries say where the system gives them no memory: ITK and torch, the C++ library, loaders
-# of shared libraries, and threads that get no stack.
+# of shared libraries (Linux, Windows), and threads that get no stack.
 NO_MEMORY = (
     "allocate memory",
     "unable to allocate",
     "bad_alloc",
     "bad allocation",
     "failed to map segment",
+    "paging file is too small",
     "not enough memory",
     "can't start new thread",
     "cannot create thread",

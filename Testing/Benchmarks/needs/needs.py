@@ -11,7 +11,6 @@ into `core/memory_need.py` by hand.
 
 import argparse
 import csv
-import os
 import subprocess
 import sys
 import tempfile
@@ -97,17 +96,25 @@ def written(case: Case, patient: tuple[sitk.Image, sitk.Image], folder: Path) ->
     return path
 
 
+# A child's peak begins with what its parent had when it was started: this one has next to nothing.
+MEASURE = """
+import resource, subprocess, sys
+code = subprocess.run(sys.argv[1:], stdout=subprocess.DEVNULL).returncode
+print(code, resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)
+"""
+
+
 def measured(path: Path, folder: Path) -> tuple[float, float]:
     """Return the seconds and the peak (bytes) of a design in a process of its own."""
     command = [sys.executable, "-m", "SkullImplantLib", "design", str(path), "-o", str(folder)]
-    begin = time.perf_counter()
     command += ["--progress", "none", "--threads", "2"]
-    run = subprocess.Popen(command, stdout=subprocess.DEVNULL)
-    _, status, usage = os.wait4(run.pid, 0)
-    run.returncode = os.waitstatus_to_exitcode(status)
-    if run.returncode:
-        raise SystemExit(f"{path.name}: the design ended with {run.returncode}")
-    return time.perf_counter() - begin, usage.ru_maxrss * 1024.0
+    begin = time.perf_counter()
+    measuring = [sys.executable, "-c", MEASURE, *command]
+    run = subprocess.run(measuring, capture_output=True, text=True, check=True)
+    code, peak_kib = map(int, run.stdout.split())
+    if code:
+        raise SystemExit(f"{path.name}: the design ended with {code}: {run.stderr}")
+    return time.perf_counter() - begin, peak_kib * 1024.0
 
 
 def fitted(rows: list[dict[str, str]]) -> tuple[float, float]:
