@@ -1,6 +1,6 @@
 # Everything a newcomer types. `make demo` and `make test` set up what they need by themselves.
 .PHONY: help setup demo panel test test-fast test-random fuzz lint map screenshots mean-skull population weights benchmark \
-	leave-one-out ablation fit superres tables minkowski clean
+	leave-one-out ablation fit superres needs tables minkowski clean
 
 PYTHON := .venv/bin/python
 STAMP := .venv/.setup-complete
@@ -97,6 +97,9 @@ fit: setup  ## how implants fit, measured from outside: 24 cases at 5 clearances
 superres: setup  ## weights for super-resolution, into training/superres (an hour and a half; needs the real skulls)
 	.venv/bin/skull-implant train $(DATA)/train -o training/superres --network superres --resume \
 		--leave-out average-19y --threads 1 --iterations 5000 --learning-rate 2e-3 --provenance "$(SOURCES)"
+
+needs: setup  ## what designs take in memory beside what is foreseen; rows that are there are kept (needs 9 GB)
+	$(PYTHON) $(PAPERS)/needs/needs.py -o $(PAPERS)/needs
 
 tables: setup  ## the papers' tables on this machine's processor; rows that are there are kept (needs the real skulls)
 	$(PYTHON) $(PAPERS)/superres/superres_table.py $(DATA) $(RESOURCES)/superres.npz

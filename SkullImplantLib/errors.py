@@ -16,13 +16,14 @@ TOLD_LETTERS = 60
 # A name that is no use to read in a sentence, and what is left of it.
 _LONG_NAME = re.compile(r"(\S{80})\S{20,}(\S{80})")
 # What libraries say where the system gives them no memory: ITK and torch, the C++ library, loaders
-# of shared libraries, and threads that get no stack.
+# of shared libraries (Linux, Windows), and threads that get no stack.
 NO_MEMORY = (
     "allocate memory",
     "unable to allocate",
     "bad_alloc",
     "bad allocation",
     "failed to map segment",
+    "paging file is too small",
     "not enough memory",
     "can't start new thread",
     "cannot create thread",

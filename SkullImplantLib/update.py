@@ -254,7 +254,7 @@ def read_masks(
     if not same_grid(grid, images[0]):
         raise SkullImplantError(
             "The CT does not lie on the grid of skull.nrrd; give the one that the design was made "
-            "for."
+            "for, which is ct.nrrd where its folder holds one."
         )
     report("reading", 1.0)
     skull, completed, implant, background = images

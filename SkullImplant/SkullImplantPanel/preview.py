@@ -106,7 +106,7 @@ def findThreshold(volumeNode: slicer.vtkMRMLScalarVolumeNode, then: Callable[[fl
 
 def _thresholdOf(image: SceneImage) -> float | None:
     from SkullImplantLib.errors import SkullImplantError
-    from SkullImplantLib.skull.thresholds import automatic_threshold_hu
+    from SkullImplantLib.skull.automatic_threshold import automatic_threshold_hu
 
     try:
         return automatic_threshold_hu(inLps(image))

@@ -17,8 +17,8 @@ log = logging.getLogger(__name__)
 
 # The fit. What every design takes: the program, its libraries, and its statistics; and a voxel
 # of the box that the head is worked in, beside its own two bytes.
-PROGRAM_BYTES = 620e6
-WORK_BYTES = 3.4
+PROGRAM_BYTES = 730e6
+WORK_BYTES = 3.2
 # Bytes of a voxel while its image is read: its own, and of another type than 16 bits also those.
 KEPT_BYTES = 2
 # What the libraries take of memory, and of addresses: in all, and for each thread of theirs.

@@ -44,8 +44,8 @@ from ..errors import DiskError, NoPlaceForDefect, OutOfMemory, SkullImplantError
 from ..geometry.shape_statistics import Population
 from ..options import DesignOptions
 from ..reading.input import Input
+from ..skull.automatic_threshold import automatic_threshold_hu
 from ..skull.segmentation import SkullOptions, segment_skull
-from ..skull.thresholds import automatic_threshold_hu
 from .evaluation_options import SuiteOptions
 from .judging import Trial, keep_row, kept_row
 from .metrics import evaluate_implant

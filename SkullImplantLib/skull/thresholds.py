@@ -41,15 +41,6 @@ class Levels:
     metal: float
 
 
-def automatic_threshold_hu(ct: sitk.Image) -> float:
-    """Return the bone threshold that a design takes where none is given, in the CT's units.
-
-    Quick, because some millions of voxels tell it; only a noisy CT is smoothed first, as a whole.
-    Other threads run meanwhile. Raises `SkullImplantError` as `levels_of` does.
-    """
-    return without_noise(ct)[1].bone
-
-
 def without_noise(
     ct: sitk.Image, fixed: float | None = None
 ) -> tuple[sitk.Image, Levels, tuple[str, ...]]:

@@ -129,7 +129,7 @@ def _frames(whole: pydicom.Dataset) -> list[pydicom.Dataset]:
 def _dicom(folder: Path) -> Seen:
     """Stack slices by their place along the normal, in HU, as any tutorial does."""
     slices = [
-        pydicom.dcmread(path, force=True) for path in sorted(folder.iterdir()) if path.is_file()
+        pydicom.dcmread(path, force=True) for path in sorted(folder.rglob("*")) if path.is_file()
     ]
     slices = [s for s in slices if "PixelData" in s]
     for one in slices:

@@ -123,8 +123,8 @@ def test_automatic_threshold_of_a_noisy_ct_is_the_one_of_the_design(
     panel, scene, wait_until, small_ct_file
 ):
     """A noisy CT is smoothed by millimetres, so that its spacing counts."""
+    from SkullImplantLib.skull.automatic_threshold import automatic_threshold_hu
     from SkullImplantLib.skull.segmentation import segment_skull
-    from SkullImplantLib.skull.thresholds import automatic_threshold_hu
 
     coarse = sitk.ReadImage(str(small_ct_file))
     extent_mm = np.multiply(coarse.GetSize(), coarse.GetSpacing())

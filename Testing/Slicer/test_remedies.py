@@ -22,6 +22,7 @@ NOT_ASKED = {
     Remedy.NO_LABEL,
     Remedy.CHOOSE_SEGMENT,
     Remedy.NO_SEGMENT,
+    Remedy.LESS_COARSE,
 }
 
 

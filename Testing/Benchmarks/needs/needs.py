@@ -4,18 +4,20 @@
 
 The sample patient's CT is brought to grids of several sizes, wide ones with much air around the
 head, and types; each is designed by the command line in a process of its own, whose peak of
-resident memory the system tells when it ends. What is foreseen to need more than `--most-gb` is
+resident memory is measured. What is foreseen to need more than `--most-gb` is
 left out. The fit of the two constants to the table's rows is printed below it: they are entered
 into `core/memory_need.py` by hand.
 """
 
 import argparse
 import csv
+import json
 import os
 import subprocess
 import sys
 import tempfile
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,6 +25,7 @@ import numpy as np
 import SimpleITK as sitk
 
 from SkullImplantLib.cases.sample import SampleOptions, make_sample_patient
+from SkullImplantLib.core.memory import BYTES_PER_GIB
 from SkullImplantLib.core.memory_need import (
     GB,
     HEAD_MM,
@@ -35,6 +38,8 @@ from SkullImplantLib.core.memory_need import (
 )
 
 AIR_HU = -1000.0
+PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
+LOOK_EVERY_S = 0.02
 HEAD = """# The memory that designs take
 
 Made by `Testing/Benchmarks/needs/needs.py` (`make needs`) with `--threads 2`: the sample patient on
@@ -98,16 +103,26 @@ def written(case: Case, patient: tuple[sitk.Image, sitk.Image], folder: Path) ->
 
 
 def measured(path: Path, folder: Path) -> tuple[float, float]:
-    """Return the seconds and the peak (bytes) of a design in a process of its own."""
+    """Return the seconds and the peak (bytes) of a design in a process of its own.
+
+    The design tells the peak of its stages, and starts the system's mark anew for each; what it has
+    before, while it reads, is looked at from here.
+    """
     command = [sys.executable, "-m", "SkullImplantLib", "design", str(path), "-o", str(folder)]
-    begin = time.perf_counter()
     command += ["--progress", "none", "--threads", "2"]
+    begin, peak = time.perf_counter(), 0
     run = subprocess.Popen(command, stdout=subprocess.DEVNULL)
-    _, status, usage = os.wait4(run.pid, 0)
-    run.returncode = os.waitstatus_to_exitcode(status)
+    memory = Path(f"/proc/{run.pid}/statm")
+    while run.poll() is None:
+        with suppress(OSError, IndexError):
+            peak = max(peak, int(memory.read_text().split()[1]) * PAGE_BYTES)
+        time.sleep(LOOK_EVERY_S)
     if run.returncode:
         raise SystemExit(f"{path.name}: the design ended with {run.returncode}")
-    return time.perf_counter() - begin, usage.ru_maxrss * 1024.0
+    seconds = time.perf_counter() - begin
+    stages = json.loads((folder / "design.json").read_text())["stages"]
+    peaks = [stage["peak_memory_gib"] * BYTES_PER_GIB for stage in stages]
+    return seconds, max(peak, *peaks)
 
 
 def fitted(rows: list[dict[str, str]]) -> tuple[float, float]:

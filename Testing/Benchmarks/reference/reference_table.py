@@ -44,8 +44,8 @@ from SkullImplantLib.geometry import complete_by_prior, estimate_pose, find_hole
 from SkullImplantLib.geometry.shape_statistics import read_population
 from SkullImplantLib.options import DesignOptions
 from SkullImplantLib.reading.reference import Reference, read_reference
+from SkullImplantLib.skull.automatic_threshold import automatic_threshold_hu
 from SkullImplantLib.skull.segmentation import SkullOptions, segment_skull
-from SkullImplantLib.skull.thresholds import automatic_threshold_hu
 
 HERE = Path(__file__).parent
 POPULATION = HERE.parent / "accuracy" / "population.npz"

@@ -375,6 +375,8 @@ def test_a_bug_is_told_as_one(
     [
         (MemoryError(), "Not enough memory"),
         (RuntimeError("ITK: Failed to allocate memory for image."), "Not enough memory"),
+        (ImportError("libvtkCommonCore.so: failed to map segment"), "Not enough memory"),
+        (ImportError("DLL load failed: The paging file is too small"), "Not enough memory"),
         (OSError(errno.ENOSPC, "No space left on device"), "There is no space left on the disk"),
     ],
 )

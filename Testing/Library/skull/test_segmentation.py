@@ -15,9 +15,9 @@ from scipy.spatial.transform import Rotation
 from SkullImplantLib.cases.sample import SamplePatient
 from SkullImplantLib.core.images import array_of, image_like, index_to_lps_mm, resample, same_grid
 from SkullImplantLib.errors import Cancelled, SkullImplantError
+from SkullImplantLib.skull.automatic_threshold import automatic_threshold_hu
 from SkullImplantLib.skull.head import find_head
 from SkullImplantLib.skull.segmentation import SkullOptions, clean_skull, segment_skull
-from SkullImplantLib.skull.thresholds import automatic_threshold_hu
 
 # The synthetic head, in its own frame: mm, +x Left, +y Posterior, +z Superior, cavity centre at 0.
 RADII = np.array([72.0, 90.0, 70.0])  # of the outer table
