@@ -15,8 +15,8 @@ from .mean_skull import MeanSkull
 from .orientation import MOST_TILT_DEG, Lie, Matrix, axis_rotations, find_lie, turn_deg
 
 LEAST_SCORE = 0.2  # less like a skull, it is left to the stages after to say what is wrong
-CLEARLY = 1.08  # by so much another rotation has to be the better one
-LEAST_SEEN = 0.6  # of the mean skull: below, a cap of vault alone fits other ways nearly as well
+CLEARLY = 1.08  # by so much another rotation has to be the better one; of upright caps, to 1.05
+LEAST_SHOWN = 0.55  # of the mean skull: less, a cap of vault, fits other ways nearly as well
 NEAR_AXES_DEG = 35.0  # farther from every naming of the axes, no other naming would help
 
 
@@ -36,7 +36,7 @@ def require_upright(
     and look forward by the image's axes, to within `MOST_TILT_DEG`.
     """
     lie = find_lie(bone, mean)
-    cap = lie.score >= LEAST_SCORE and lie.seen < LEAST_SEEN
+    cap = lie.score >= LEAST_SCORE and lie.shown < LEAST_SHOWN
     if is_upright(lie):
         return (_TOO_LITTLE,) if cap else ()
     if cap:
