@@ -36,7 +36,8 @@ GROUPS = ("axes", "turned", "scaled", "scaled and backwards", "cap")
 LESS_DICE = 0.03
 # A sentence may name any way that comes so near the true one, in degrees.
 NEAR_DEG = 15.0
-TOLD = "whether the head stands upright"  # in a note, which asks a person to look
+# In notes, which ask a person to look.
+TOLD = ("whether the head stands upright", "a design may be less exact")
 CAP_SENTENCE = "seems not to stand upright"
 OUTCOMES = (
     "right", "refused, true reason", "refused, another reason", "flagged", "told in a note",
@@ -61,7 +62,7 @@ def outcome_of(head: Head, change: Change, least_dice: Callable[[], float]) -> d
         truth = made.truth > 0
         row["dice"] = round(float(2 * (found & truth).sum() / (found.sum() + truth.sum())), 4)
         row["flagged"] = bool(design.confidence and design.confidence.flagged)
-        row["told"] = any(TOLD in note for note in design.notes)
+        row["told"] = any(words in note for note in design.notes for words in TOLD)
         row["failed"] = [check.name for check in design.checks if not check.passed]
         if row["dice"] >= least_dice():
             row["outcome"] = "right"
