@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from ..errors import SkullImplantError
 from . import radial
 from .kriging import RIM, RING, Flags, Floats, Observations, Posterior, chosen_pixels, observations
 from .radial import FLOOR_RAD, Map, distance_mm
@@ -46,7 +47,8 @@ def complete_maps(
     """Return the maps (2, SIZE, SIZE) of outer and inner radius, mm, with the `hole` and its rim
     predicted from the pixels that have `bone`, as far as they are `usable`.
 
-    Elsewhere pixels without bone take the nearest value.
+    Elsewhere pixels without bone take the nearest value. Raises `SkullImplantError` where no bone
+    is left to predict from.
     """
     complete = np.stack([radial.fill_nearest(channel, bone) for channel in maps])
     if not (hole & usable).any():
@@ -63,6 +65,11 @@ def complete_maps(
     strays, fallen = filled & inner_strays(both, from_hole_mm), fallen_ring(both)
     for posterior in (one, both):
         drop_trials(posterior, strays, fallen)
+        if not len(posterior.seen):
+            raise SkullImplantError(
+                "No sound bone of the vault is left to predict what is missing; check that the "
+                "head is upright and that the image shows all of its vault."
+            )
     missing[INNER] |= strays
     known &= ~missing
 

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from scipy import fft, ndimage, optimize
 from scipy.spatial.transform import Rotation
 
-from ..core.images import array_of, index_to_lps_mm
+from ..core.images import array_of
 from .mean_skull import GRID_MM, LOW_MM, SIZE_XYZ, MeanSkull, blurred_bone
 
 Floats = NDArray[np.floating]
@@ -26,7 +26,7 @@ Matrix = NDArray[np.float64]  # (3, 3)
 
 COARSE_STEP = 2.0  # of the grid on which all rotations are tried, in steps of the mean skull's
 COARSE_BLUR = 0.7  # of both before, in the same: nothing finer than the coarse grid is left
-ROTATIONS = 150  # about 35 degrees apart; beside the 24 that take axes to axes
+ROTATIONS = 300  # about 28 degrees apart; beside the 24 that take axes to axes
 SPIRAL = (np.sqrt(2.0), 1.533751168755204288118041)  # the constants of Alexa's two spirals
 # A voxel size may be wrong: heads of these sizes are looked for too, along the axes.
 OTHER_SIZES = (0.8, 1.25)
@@ -50,15 +50,16 @@ class Lie:
 
     rotation, centre_mm: patient_lps = rotation @ standard + centre_mm, as in `Pose`. score: how
     well the mean skull fits there, at most 1. upright_score: how well it fits at best where the
-    patient's axes are within `MOST_TILT_DEG` of the image's LPS. seen: how much of what the mean
-    skull says lies within the image, at most 1; a whole vault without base and face has a half.
+    patient's axes are within `MOST_TILT_DEG` of the image's LPS. shown: how much of the bone that
+    the mean skull has is there, at most 1; a whole vault without base and face has less than a
+    half, a head with base and face, and with a large hole, more than 0.6.
     """
 
     rotation: Matrix
     centre_mm: Vector
     score: float
     upright_score: float
-    seen: float
+    shown: float
 
     @property
     def tilt_deg(self) -> float:
@@ -108,7 +109,7 @@ def find_lie(bone: sitk.Image, mean: MeanSkull) -> Lie:
         ]
     best = max(chosen, key=lambda fit: fit.score)
     upright = max((fit.score for fit in chosen if fit.upright), default=0.0)
-    return Lie(best.rotation, best.centre_mm, best.score, upright, some.seen(best, bone))
+    return Lie(best.rotation, best.centre_mm, best.score, upright, some.shown(best))
 
 
 def _starts(image: sitk.Image, votes: NDArray[np.float32]) -> list[_Fit]:
@@ -186,13 +187,13 @@ class _Filter:
         score = -float(found.fun) / SCALE
         return _Fit(rotation, start.centre_mm + shift, score, start.log_size + log_size)
 
-    def seen(self, fit: _Fit, view: sitk.Image) -> float:
-        """Return which part of the votes lies in an image, by their squares."""
+    def shown(self, fit: _Fit) -> float:
+        """Return how much of the bone that the mean skull has is there, weighed by its votes."""
         places = self._points * np.exp(fit.log_size) @ fit.rotation.T + fit.centre_mm
-        to_index = np.linalg.inv(index_to_lps_mm(view))
-        index = places @ to_index[:3, :3].T + to_index[:3, 3]
-        within = ((index > -0.5) & (index < np.array(view.GetSize()) - 0.5)).all(axis=1)
-        return float((self._votes[within] ** 2).sum() / (self._votes**2).sum())
+        index = ((places - self._origin_mm) / GRID_MM).T[::-1]
+        value = ndimage.map_coordinates(self._values[0], index, order=1)
+        sure = np.maximum(self._votes, 0.0)
+        return float(sure @ value / sure.sum())
 
     def _loss(self, moves: Vector, start: _Fit) -> tuple[float, Vector]:
         """Return how badly a start that is turned, shifted and scaled fits, and the slopes (9,).

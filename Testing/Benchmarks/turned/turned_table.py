@@ -13,6 +13,8 @@ import json
 import sys
 import time
 from collections import Counter
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +36,8 @@ GROUPS = ("axes", "turned", "scaled", "scaled and backwards", "cap")
 LESS_DICE = 0.03
 # A sentence may name any way that comes so near the true one, in degrees.
 NEAR_DEG = 15.0
-TOLD = "whether the head stands upright"  # in a note, which asks a person to look
+# In notes, which ask a person to look.
+TOLD = ("whether the head stands upright", "a design may be less exact")
 CAP_SENTENCE = "seems not to stand upright"
 OUTCOMES = (
     "right", "refused, true reason", "refused, another reason", "flagged", "told in a note",
@@ -42,8 +45,8 @@ OUTCOMES = (
 )  # fmt: skip
 
 
-def outcome_of(head: Head, change: Change, least_dice: float | None) -> dict[str, Any]:
-    """Return what came of a changed head."""
+def outcome_of(head: Head, change: Change, least_dice: Callable[[], float]) -> dict[str, Any]:
+    """Return what came of a changed head; `least_dice` is asked for only if there is a design."""
     made = change.made(head)
     source = Input(made.as_image(made.image), "ct" if made.kind == "ct" else "skull", "", "turned")
     row: dict[str, Any] = {"group": change.group}
@@ -59,9 +62,9 @@ def outcome_of(head: Head, change: Change, least_dice: float | None) -> dict[str
         truth = made.truth > 0
         row["dice"] = round(float(2 * (found & truth).sum() / (found.sum() + truth.sum())), 4)
         row["flagged"] = bool(design.confidence and design.confidence.flagged)
-        row["told"] = any(TOLD in note for note in design.notes)
+        row["told"] = any(words in note for note in design.notes for words in TOLD)
         row["failed"] = [check.name for check in design.checks if not check.passed]
-        if least_dice is None or row["dice"] >= least_dice:
+        if row["dice"] >= least_dice():
             row["outcome"] = "right"
         elif row["flagged"]:
             row["outcome"] = "flagged"
@@ -98,7 +101,7 @@ def _degrees(rotation: np.ndarray) -> float:
 
 
 def run(data: Path, output: Path, heads: list[str], groups: list[str]) -> None:
-    """Make the cases that are not there, the straight ones first."""
+    """Make the cases that are not there."""
     for name in heads:
         number = HEADS.index(name) if name in HEADS else len(HEADS)
         chosen = [change for change in changes(number) if change.group in groups]
@@ -107,23 +110,24 @@ def run(data: Path, output: Path, heads: list[str], groups: list[str]) -> None:
             if path.exists():
                 continue
             head = head_in(data / f"{name}.nii.gz", number)
-            straight = _kept(_path(output, name, change.straight))
-            if straight is None and change.name != change.straight.name:
-                straight = outcome_of(head, change.straight, None)
-                _keep(_path(output, name, change.straight), straight)
-            # Where nothing was designed of the head as it was, nothing is right.
-            least = straight.get("dice", 2.0) - LESS_DICE
-            row = outcome_of(head, change, least)
+            beside = _path(output, name, change.straight)
+            row = outcome_of(head, change, partial(_least_dice, head, change, beside))
             _keep(path, row)
             print(f"{path.stem}: {row['outcome']}, {row['seconds']} s", flush=True)
 
 
+def _least_dice(head: Head, change: Change, path: Path) -> float:
+    """Return the least Dice that is right for a change, by the same part as it was, kept in a file.
+
+    Where nothing was designed of that, nothing is right.
+    """
+    if not path.exists():
+        _keep(path, outcome_of(head, change.straight, lambda: 0.0))
+    return json.loads(path.read_text()).get("dice", 2.0) - LESS_DICE
+
+
 def _path(output: Path, name: str, change: Change) -> Path:
     return output / "cases" / f"{name.split('/')[-1]}-{change.name}.json"
-
-
-def _kept(path: Path) -> dict[str, Any] | None:
-    return json.loads(path.read_text()) if path.exists() else None
 
 
 def _keep(path: Path, row: dict[str, Any]) -> None:

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from SkullImplantLib.errors import SkullImplantError
 from SkullImplantLib.geometry import radial
 from SkullImplantLib.geometry.complete_maps import (
     CALIBRATION,
@@ -152,6 +153,11 @@ def test_without_a_hole_nothing_is_predicted() -> None:
     found = completed(SKULLS[0], maps, np.zeros(radial.DISC.shape, bool))
     np.testing.assert_array_equal(found.maps[:, radial.DISC], maps[:, radial.DISC])
     assert not found.deviation_mm.any() and not found.ring_error_mm.any()
+
+
+def test_a_vault_of_which_nothing_is_left_is_refused() -> None:
+    with pytest.raises(SkullImplantError, match="No sound bone of the vault is left"):
+        completed(SKULLS[0], maps_of(SKULLS[0]), radial.DISC.copy())
 
 
 @given(error=st.floats(0.01, 5.0), expected=st.floats(0.01, 5.0), more=st.floats(1.01, 3.0))

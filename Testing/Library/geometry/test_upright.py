@@ -123,6 +123,9 @@ def test_a_head_between_the_axes_is_told_to_be_turned(shared_data: Path) -> None
     mean = shipped_mean_skull()
     nodded = Rotation.from_euler("x", 30, degrees=True).as_matrix()
     require_upright(turned(bright, nodded), mean)
+    further = Rotation.from_euler("x", 43, degrees=True).as_matrix()
+    (note,) = require_upright(turned(bright, further), mean)
+    assert "turned by about" in note and "less exact" in note
     askew = Rotation.from_rotvec(np.radians(60) * np.ones(3) / np.sqrt(3)).as_matrix()
     lie = find_lie(turned(bright, askew), mean)
     assert lie.tilt_deg == pytest.approx(60.0, abs=8.0)
