@@ -138,7 +138,10 @@ class _Layout:
         self.stored = int(dataset.get("BitsStored") or self.allocated)
         high = dataset.get("HighBit")
         self.high = self.stored - 1 if high is None else int(high)
-        self.signed = int(dataset.get("PixelRepresentation") or 0) == 1
+        representation = int(dataset.get("PixelRepresentation") or 0)
+        if representation not in (0, 1):
+            raise ValueError("neither with a sign nor without")
+        self.signed = representation == 1
         self.syntax = str(dataset.file_meta.get("TransferSyntaxUID") or "")
         if not self.syntax:  # an old file without the group that says it
             implicit, little = dataset.original_encoding

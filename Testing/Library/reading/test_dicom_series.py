@@ -331,3 +331,11 @@ def test_bits_that_lie_elsewhere_in_one_slice_are_refused(tmp_path):
 
     with pytest.raises(SkullImplantError, match=r"Slice 10.*in which bits"):
         read_series(write_series(tmp_path / "study", edit=edit))
+
+
+def test_pixels_that_are_neither_signed_nor_unsigned_are_refused(tmp_path):
+    def edit(dataset, z):
+        dataset.PixelRepresentation = 65535
+
+    with pytest.raises(SkullImplantError, match="does not say how its pixels are stored"):
+        read_series(write_series(tmp_path / "study", edit=edit))
