@@ -22,6 +22,7 @@ from .completion import (
     find_earlier,
     find_refining,
     find_weights,
+    lying_unsurely,
     no_defect,
 )
 from .core.finer_grid import by
@@ -140,7 +141,6 @@ def _designed(
             skull = segment_skull(head, threshold, progress)
         else:
             skull = clean_skull(head, progress)
-        skull = replace(skull, notes=(*skull.notes, *doubts))
         if options.leave_out_metal:
             skull, left_out = with_metal(skull, left_out)
         skull, left = _without(skull, left_out)
@@ -191,6 +191,7 @@ def _designed(
             voxel_mm = max(max(image.GetSpacing()) for image in images)
             confidence = assess_reference(earlier, voxel_mm)
         confidence = between_slices(confidence, widest_gap_mm(source, hole.mask))
+        confidence = lying_unsurely(confidence, doubts)
     design = Design(
         grid=Grid.of(source.image if skull is found else skull.mask),
         skull_part=skull.mask,

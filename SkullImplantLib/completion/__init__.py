@@ -8,7 +8,7 @@ from .no_defect import no_defect
 from .reference_depth import complete_by_reference
 from .refining import Refining, find_refining
 from .registering import find_earlier
-from .trust import Confidence, assess, assess_reference, between_slices
+from .trust import Confidence, assess, assess_reference, between_slices, lying_unsurely
 
 __all__ = [
     "Choice",
@@ -24,5 +24,6 @@ __all__ = [
     "find_earlier",
     "find_refining",
     "find_weights",
+    "lying_unsurely",
     "no_defect",
 ]

@@ -33,6 +33,9 @@ NEVER_TRIED = (
 )
 SURELY_AGREEING = 0.9  # of intact bone with a reference: copies of one skull agree in more
 LEAST_DEVIATION_MM = 0.25  # no prediction of a surface is surer than half a voxel
+# What a design's features hold beside those that the trials were fitted to, where it is so.
+GAP_MM, LIE_UNSURE = "gap_mm", "lie_unsure"
+LIE_TOLD = "How the head lies could not be told surely; check that."
 OFF_MM = 4.0  # a design whose HD95 is above this is off
 
 
@@ -139,7 +142,7 @@ class Confidence:
         if not self.flagged:
             return ()
         reason = self.reasons[0][0].lower() + self.reasons[0][1:]
-        if self.source == MIRRORED:
+        if self.source == MIRRORED or LIE_UNSURE in self.features:
             return (f"Look twice: {reason}",)
         return (f"Look twice, the error may be about {self.expected_hd95_mm:.0f} mm: {reason}",)
 
@@ -221,7 +224,23 @@ def between_slices(confidence: Confidence, gap_mm: float) -> Confidence:
         expected_hd95_mm=expected_mm,
         flagged=True,
         reasons=reasons,
-        features=confidence.features | {"gap_mm": gap_mm},
+        features=confidence.features | {GAP_MM: gap_mm},
+    )
+
+
+def lying_unsurely(confidence: Confidence, doubts: tuple[str, ...]) -> Confidence:
+    """Return what to think of a design of a head that may lie otherwise than its axes say.
+
+    doubts: on that, a sentence each. Every trial's head stood upright, and of one that does not the
+    implant may have the shape of another place: no expected error speaks of that.
+    """
+    if not doubts:
+        return confidence
+    return replace(
+        confidence,
+        flagged=True,
+        reasons=(*doubts, *confidence.reasons),
+        features=confidence.features | {LIE_UNSURE: 1.0},
     )
 
 
@@ -237,7 +256,9 @@ def judged_by(
     too_far = expected > trials.threshold_mm
     if too_far or features["cut_share"] > 0.0:
         reasons += _why(features, trials)
-    return Confidence(expected, bool(reasons), tuple(reasons), source, features)
+    found = Confidence(expected, bool(reasons), tuple(reasons), source, features)
+    found = between_slices(found, features.get(GAP_MM, 0.0))
+    return lying_unsurely(found, (LIE_TOLD,) if LIE_UNSURE in features else ())
 
 
 def is_trusted(departure: Departure, prior: Prior, trials: Trials | None = None) -> bool:

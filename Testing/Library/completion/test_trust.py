@@ -22,6 +22,7 @@ from SkullImplantLib.completion.trust import (
     between_slices,
     is_trusted,
     judged_by,
+    lying_unsurely,
     read_trials,
     shipped_trials,
 )
@@ -127,6 +128,19 @@ def test_slices_far_apart_are_told_beside_other_reasons(people, trials):
     mirrored = assess(prior_with(VERTEX), people, source=MIRRORED, trials=trials)
     reasons = between_slices(mirrored, 5.0).reasons
     assert reasons[0] == NEVER_TRIED and "5.0 mm apart" in reasons[-1]
+
+
+@pytest.mark.parametrize("source", ["prior", MIRRORED])
+def test_a_head_that_may_lie_otherwise_flags_it_before_all_else(people, trials, source):
+    design = between_slices(assess(prior_with(VERTEX), people, source=source, trials=trials), 5.0)
+    assert lying_unsurely(design, ()) == design
+    found = lying_unsurely(design, ("The head is turned.",))
+    assert found.flagged and found.warning == ("Look twice: the head is turned.",)
+    assert found.reasons == ("The head is turned.", *design.reasons)
+    # Rows of a table are judged anew from what they keep.
+    again = judged_by(found.features, source, trials)
+    assert again.flagged and "lies could not be told" in again.reasons[0]
+    assert any("5.0 mm apart" in reason for reason in again.reasons)
 
 
 def test_a_reason_tells_what_the_trials_counted(people, trials):
