@@ -28,8 +28,10 @@ class ChecksTable:
         self._onShow = onShow
         table = ui.checksTable
         table.setColumnCount(len(COLUMNS))
-        table.setWordWrap(False)  # rows are made before the section has its width
-        table.horizontalHeader().setSectionResizeMode(NAME, qt.QHeaderView.Stretch)
+        header = table.horizontalHeader()
+        header.setSectionResizeMode(NAME, qt.QHeaderView.Stretch)
+        # Rows are made before the section has its width; a name that wraps makes its row higher.
+        header.connect("sectionResized(int,int,int)", lambda column, before, after: self._fitRows())
 
     def show(self, checks: list[dict[str, Any]]) -> None:
         """Show checks as ``design.json`` has them, those to be looked at first."""
@@ -40,8 +42,12 @@ class ChecksTable:
             self._fill(row, check)
         for column in (SIGN, VALUE, SHOW):
             table.resizeColumnToContents(column)
+        self._fitRows()
+
+    def _fitRows(self) -> None:
+        table = self.ui.checksTable
         table.resizeRowsToContents()
-        height = sum(table.rowHeight(row) for row in range(min(len(checks), MOST_ROWS_SEEN)))
+        height = sum(table.rowHeight(row) for row in range(min(table.rowCount, MOST_ROWS_SEEN)))
         table.setFixedHeight(height + 2 * table.frameWidth)
         # A section with wrapped texts does not always notice that it has become higher.
         self.ui.reviewCollapsibleButton.updateGeometry()

@@ -20,6 +20,7 @@ from .run import Outcome
 from .runcontrol import RunControl
 from .rundisplay import RunDisplay
 from .widgets import Widgets
+from .wrapping import breakable
 
 if TYPE_CHECKING:
     from .logic import SkullImplantLogic
@@ -53,7 +54,6 @@ class DesignSection:
         self._arrowMoved = False  # while a run was in progress
         self.arrow = DirectionArrow(self.onArrowLetGo)
         self.holes = HolePoints(ui, update)
-        ui.problemLabel.styleSheet = f"color: {readableColor(ui.problemLabel, LOOK_COLORS)};"
         ui.generateButton.connect("clicked()", self.onGenerate)
 
     def update(self, parameters: SkullImplantParameterNode) -> None:
@@ -71,7 +71,8 @@ class DesignSection:
             button.text, button.enabled = _("Generate implant"), problem is None and not self._installing
             button.toolTip = problem or _("Find the skull, complete it, and fit an implant into each hole.")
         ui.problemLabel.visible = not running and problem is not None and inputNode(parameters) is not None
-        ui.problemLabel.text = problem or ""
+        ui.problemLabel.styleSheet = f"color: {readableColor(ui.designCollapsibleButton, LOOK_COLORS)};"
+        ui.problemLabel.text = breakable(problem or "")
         if self._arrowMoved and not running:
             qt.QTimer.singleShot(0, self._fitAfterRun)
 

@@ -21,7 +21,8 @@ def remediesInWords() -> dict[Remedy, str]:
         Remedy.LEAVE_OUT_METAL: _("mark the metal in a segmentation and choose it under 'Leave out'"),
         Remedy.OTHER_WEIGHTS: _("choose another weight file under 'Model'"),
         Remedy.USE_PRIOR: _("choose the geometric prior under 'Model', which needs none"),
-        Remedy.LESS_MEMORY: _("crop it to the head in the module Crop Volume, there also to larger voxels, or close other programs"),
+        Remedy.LESS_MEMORY: _("crop it to the head in the module Crop Volume, there also to larger voxels, or close "
+                              "other programs"),
         Remedy.LEAVE_COARSE: _("leave the skull as it came under 'Refine coarse skull'"),
         Remedy.USE_CPU: _("choose the CPU as 'Device'"),
         Remedy.GIVE_CLEARANCE: _("set the 'Clearance' and click 'Generate implant'"),

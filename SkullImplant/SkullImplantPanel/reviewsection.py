@@ -23,6 +23,7 @@ from .results import (
 from .run import Outcome
 from .runcontrol import RunControl
 from .widgets import Widgets
+from .wrapping import breakable
 
 if TYPE_CHECKING:
     from .logic import SkullImplantLogic
@@ -81,7 +82,8 @@ class ReviewSection:
             self._shownDesign = nodes.design.GetText()
             self._showDesign(designOf(nodes))
         color = readableColor(ui.implantLabel, LOOK_COLORS)
-        warnings = (f'<font color="{color}">{warning}</font>' for warning in self._warnings(parameters, nodes))
+        warnings = (f'<font color="{color}">{escape(breakable(warning))}</font>'
+                    for warning in self._warnings(parameters, nodes))
         ui.implantLabel.text = "<br>".join([self._summary, *warnings])
 
     @staticmethod
@@ -112,7 +114,7 @@ class ReviewSection:
         self._showExpectation(design.get("confidence"))
         # What the flag says stands above, with all its reasons.
         notes = [note for note in design["notes"] if not note.startswith(FLAG_WORDS)]
-        self.ui.notesLabel.text = "\n".join(notes)
+        self.ui.notesLabel.text = breakable("\n".join(notes))
         self.ui.notesLabel.visible = bool(notes)
         self._checks.show(checks)
 
@@ -124,7 +126,7 @@ class ReviewSection:
         elif confidence["flagged"]:
             head = _("⚠ {words}: the error may be about {error:.1f} mm.").format(
                 words=FLAG_WORDS, error=confidence["expected_hd95_mm"])
-            reasons = "".join(f"<br>{escape(reason)}" for reason in confidence["reasons"])
+            reasons = "".join(f"<br>{escape(breakable(reason))}" for reason in confidence["reasons"])
             colors, text = BAD_COLORS, f"<b>{escape(head)}</b>{reasons}"
         else:
             colors, text = GOOD_COLORS, _("✔ The error is expected to be about {error:.1f} mm.").format(

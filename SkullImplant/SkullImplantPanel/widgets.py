@@ -23,8 +23,8 @@ class Widgets(Protocol):
     skullSegmentationSelector: slicer.qMRMLNodeComboBox
     thresholdLabel: qt.QLabel
     automaticThresholdCheckBox: qt.QCheckBox
-    previewButton: qt.QPushButton
     boneThresholdSlider: ctk.ctkSliderWidget
+    previewButton: qt.QPushButton
     leaveOutLabel: qt.QLabel
     leaveOutSelector: slicer.qMRMLNodeComboBox
     referenceLabel: qt.QLabel
