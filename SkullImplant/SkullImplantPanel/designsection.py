@@ -156,6 +156,7 @@ class DesignSection:
         checks = designOf(outcome.value)["checks"]
         seconds = self.control.seconds
         self._update()  # the new result alone is shown before the views are centred on it
-        self._showResult()
+        if self.parameters is not None and self.parameters.resultSegmentation is outcome.value.segmentation:
+            self._showResult()
         return _("Implant designed in {seconds:.0f} s; {passed} of {count} checks passed.").format(
             seconds=seconds, passed=sum(check["passed"] for check in checks), count=len(checks))

@@ -27,6 +27,10 @@ FLIP_RAS_LPS = np.diag([-1.0, -1.0, 1.0, 1.0])
 RIGID_TOLERANCE = 1e-3
 # Matrices of one grid differ by rounding only.
 SAME_GRID = 1e-6
+# Marks a result's segmentation, with the name of its input; and its folder, so that only such are removed.
+RESULT_ATTRIBUTE = "SkullImplant.Result"
+# The completed skull in it, and the code (SNOMED CT) of its implants.
+COMPLETED_ID, IMPLANT_CODE = "CompletedSkull", "SCT^40388003^Implant"
 # Around segments that have no reference image.
 MARGIN_MM = 20.0
 
@@ -44,6 +48,9 @@ def nodeProblem(node: slicer.vtkMRMLTransformableNode) -> str | None:
     if node.IsA("vtkMRMLSegmentationNode"):
         if not visibleSegmentIds(node):
             return _("The segmentation has no visible segment; show the segment that is the skull.")
+        if not skullSegmentIds(node):
+            return _("Of the segmentation only implants and completed skulls are visible; show the segment that is "
+                     "the skull with its hole.")
     elif node.GetImageData() is None or 0 in node.GetImageData().GetDimensions():
         return _("The volume is empty; load the CT again.")
     elif node.GetImageData().GetNumberOfScalarComponents() != 1:
@@ -114,6 +121,21 @@ def visibleSegmentIds(segmentationNode: slicer.vtkMRMLSegmentationNode) -> list[
     displayNode = segmentationNode.GetDisplayNode()
     ids = segmentationNode.GetSegmentation().GetSegmentIDs()
     return [i for i in ids if displayNode is None or displayNode.GetSegmentVisibility(i)]
+
+
+def skullSegmentIds(segmentationNode: slicer.vtkMRMLSegmentationNode) -> list[str]:
+    """Return the ids of the segments that are shown and can be a skull with a hole: not the module's own implants.
+
+    These are told by their ids, as a result has them, or by their code where they were copied.
+    """
+    segmentation, found = segmentationNode.GetSegmentation(), []
+    for segmentId in visibleSegmentIds(segmentationNode):
+        value = vtk.reference("")
+        segmentation.GetSegment(segmentId).GetTag(slicer.vtkSegment.GetTerminologyEntryTagName(), value)
+        own = segmentationNode.GetAttribute(RESULT_ATTRIBUTE) is not None
+        if IMPLANT_CODE not in str(value) and not (own and segmentId == COMPLETED_ID):
+            found.append(segmentId)
+    return found
 
 
 def snapshotOfSegments(

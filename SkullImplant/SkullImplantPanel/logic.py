@@ -129,32 +129,55 @@ class SkullImplantLogic(ScriptedLoadableModuleLogic):
     ) -> None:
         from .results import readResults
 
-        self._start(request, readResults, lambda outcome: self._takeIn(outcome, request, parameters, replace),
+        # Replaced is what is under review now, whatever will be at the end.
+        earlier = self.resultNodes(parameters) if replace else None
+        self._start(request, readResults, lambda outcome: self._takeIn(outcome, request, parameters, earlier),
                     onFinished, onProgress)
 
     def _takeIn(
-        self, outcome: "Outcome", request: "Request", parameters: SkullImplantParameterNode, replace: bool
+        self,
+        outcome: "Outcome",
+        request: "Request",
+        parameters: SkullImplantParameterNode,
+        earlier: "ResultNodes | None",
     ) -> "Outcome":
-        """Put the results that were read into the scene, and make them the result under review."""
-        from .results import addResults, inputOfResult, removeResults
-        from .review import fadeSkull
+        """Put the results that were read into the scene, in the place of an earlier one of the same input.
+
+        They come under review, unless another patient was chosen meanwhile.
+        """
+        from .requests import inputNode
+        from .results import addResults, inputOfResult, nodesOfResult, removeResults
+        from .review import fadeSkull, showOnly
         from .run import Outcome
 
         node = request.node
+        assert node is not None  # a design's and an update's request have one
         if not slicer.mrmlScene.IsNodePresent(node):
             return Outcome("failed", _("The input was removed from the scene while the design ran; load it again."))
-        earlier = self.resultNodes(parameters)
         try:
             new = addResults(outcome.value, node, request.inputName)
         except Exception as error:
             logging.exception("SkullImplant: the result could not be put into the scene")
             message = _("The result could not be put into the scene; please copy the log and report it.")
             return Outcome("failed", message, [repr(error)])
+
+        def isOfSameInput(result: slicer.vtkMRMLSegmentationNode | None) -> bool:
+            if result is None or not slicer.mrmlScene.IsNodePresent(result):
+                return False
+            # An update whose input is not there any more has the result before for its node.
+            return inputOfResult(result) is node or (result is node and request.inputName is not None)
+
+        reviewed = parameters.resultSegmentation
+        showsNew = isOfSameInput(reviewed) or inputNode(parameters) in (node, None)
         # A result of another patient stays, whatever is chosen.
-        if earlier is not None and replace and node in (inputOfResult(earlier.segmentation), earlier.segmentation):
+        if earlier is not None and isOfSameInput(earlier.segmentation):
             removeResults(earlier)
-        parameters.resultSegmentation = new.segmentation
         fadeSkull(new.segmentation, parameters.skullOpacity)
+        if showsNew:
+            parameters.resultSegmentation = new.segmentation
+        else:
+            showOnly(nodesOfResult(reviewed))
+            outcome.notes.append(_("It is shown when {name} is chosen again.").format(name=node.GetName()))
         outcome.value = new
         return outcome
 

@@ -10,6 +10,7 @@ from .designsection import DesignSection
 from .exportsection import ExportSection
 from .parameters import SkullImplantParameterNode
 from .patientsection import PatientSection
+from .resultchoice import ResultChoice
 from .reviewsection import ReviewSection
 from .runcontrol import RunControl
 from .rundisplay import RunDisplay
@@ -31,6 +32,7 @@ class Panel:
         self.logic = logic
         self.parameters: SkullImplantParameterNode | None = None
         self._updating = False
+        self._results = ResultChoice()
         self.display = RunDisplay(ui)
         control = RunControl(logic, self.display, self.update)
         self.patient = PatientSection(ui, logic, control)
@@ -54,12 +56,13 @@ class Panel:
     def exit(self) -> None:
         """The user went to another module; a run goes on, the preview does not."""
         self.ui.previewButton.checked = False
+        self.skull.forget()
         self.review.hidePlace()
 
     def close(self) -> None:
         """The panel is destroyed."""
         self.display.forget()
-        self.skull.hidePreview()
+        self.skull.forget()
         self.review.hidePlace()
         self.design.forget()
         self.logic.close()
@@ -71,8 +74,10 @@ class Panel:
         self._updating = True
         try:
             if self.parameters is None:
-                self.skull.hidePreview()
+                self.skull.forget()
+                self._results.forget()
             else:
+                self._results.follow(self.parameters)
                 for section in self._sections:
                     section.update(self.parameters)
         finally:

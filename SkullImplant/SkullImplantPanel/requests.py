@@ -118,7 +118,7 @@ def designRequest(parameters: SkullImplantParameterNode) -> Request:
     if parameters.refineMm:
         arguments += ["--refine-mm", f"{parameters.refineMm:g}"]
     if parameters.skullIsSegmentation:
-        images = {INPUT: inputs.snapshotOfSegments(node, inputs.visibleSegmentIds(node))}
+        images = {INPUT: inputs.snapshotOfSegments(node, inputs.skullSegmentIds(node))}
         arguments += ["--input", "skull"]
     else:
         images = {INPUT: inputs.imageOfVolume(node)}

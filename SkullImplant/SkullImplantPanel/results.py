@@ -12,6 +12,7 @@ import vtk
 import slicer
 from slicer.i18n import tr as _
 
+from .inputs import RESULT_ATTRIBUTE
 from .resultfiles import (
     COMPLETED,
     IMPLANT,
@@ -30,6 +31,7 @@ __all__ = [
     "COMPLETED",
     "IMPLANT",
     "PIECES",
+    "RESULT_ATTRIBUTE",
     "SKULL",
     "ResultNodes",
     "Results",
@@ -81,8 +83,6 @@ class ResultNodes:
         return [node for node in nodes if node is not None]
 
 
-# Marks a result's segmentation, with the name of its input; and its folder, so that only such are removed.
-RESULT_ATTRIBUTE = "SkullImplant.Result"
 # What the implants' voxels were when their surfaces were made of them.
 FINGERPRINT_ATTRIBUTE = "SkullImplant.Fingerprint"
 ROLE = "SkullImplant.{name}"
@@ -145,7 +145,7 @@ def addResults(
     scene.SaveStateForUndo()
     before = {scene.GetNthNode(index).GetID() for index in range(scene.GetNumberOfNodes())}
     try:
-        return _add(results, inputNode, inputName or inputNode.GetName())
+        return _add(results, inputNode, inputName)
     except Exception:
         nodes = [scene.GetNthNode(index) for index in range(scene.GetNumberOfNodes())]
         for node in nodes:
@@ -154,7 +154,8 @@ def addResults(
         raise
 
 
-def _add(results: Results, inputNode: slicer.vtkMRMLTransformableNode, name: str) -> ResultNodes:
+def _add(results: Results, inputNode: slicer.vtkMRMLTransformableNode, inputName: str | None) -> ResultNodes:
+    name = inputName or inputNode.GetName()
     segmentation = _addSegmentation(results, inputNode, name)
     ids = implantIds(len(implantFiles(results.design)))
     models = tuple(
@@ -169,7 +170,7 @@ def _add(results: Results, inputNode: slicer.vtkMRMLTransformableNode, name: str
         segmentation.AddNodeReferenceID(MODEL_ROLE, model.GetID())
     for role in ("table", "design"):
         segmentation.SetNodeReferenceID(ROLE.format(name=role), getattr(nodes, role).GetID())
-    if inputNode.GetAttribute(RESULT_ATTRIBUTE) is None:
+    if inputName is None or inputNode.GetAttribute(RESULT_ATTRIBUTE) is None:
         segmentation.SetNodeReferenceID(ROLE.format(name="input"), inputNode.GetID())
     _intoFolder(nodes, inputNode, _("Skull implant of {name}").format(name=name))
     return nodes

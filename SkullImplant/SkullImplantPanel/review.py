@@ -33,10 +33,10 @@ def fadeSkull(segmentationNode: slicer.vtkMRMLSegmentationNode, opacity: float) 
         display.SetSegmentOpacity3D(SKULL.segmentId, opacity)
 
 
-def showOnly(nodes: ResultNodes) -> None:
-    """Show one result, and hide all others: two implants in one place cannot be told apart."""
+def showOnly(nodes: ResultNodes | None) -> None:
+    """Show one result, or none, and hide all others: two implants in one place cannot be told apart."""
     for segmentationNode in allResults():
-        shown = segmentationNode is nodes.segmentation
+        shown = nodes is not None and segmentationNode is nodes.segmentation
         others = nodesOfResult(segmentationNode)
         for node in (segmentationNode, *(others.models if others else ())):
             if node.GetDisplayNode() is not None:

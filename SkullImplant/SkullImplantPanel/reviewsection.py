@@ -59,17 +59,15 @@ class ReviewSection:
         for widget in (ui.centreButton, ui.editButton, ui.skullOpacitySlider):
             widget.enabled = nodes is not None
         ui.updateButton.enabled = nodes is not None and not self.control.running
-        ui.resultLabel.visible = ui.resultSelector.visible = len(allResults()) > 1
+        ui.resultLabel.visible = ui.resultSelector.visible = len(allResults()) > int(segmentation is not None)
         ui.checksTable.visible = nodes is not None
         if segmentation is not self._shownSegmentation:
             self._shownSegmentation, self._shownOpacity = segmentation, None
             ui.exportLabel.text = ""
             self.hidePlace()
-            if nodes is not None:
-                review.showOnly(nodes)
+            review.showOnly(nodes)
         if nodes is None:
-            ui.implantLabel.text = _("No implant has been designed yet.") if segmentation is None else _(
-                "A part of this result was removed from the scene; generate the implant again.")
+            ui.implantLabel.text = self._whyNone(segmentation)
             ui.notesLabel.text, ui.notesLabel.visible = "", False
             ui.expectationLabel.visible = False
             self._shownDesign = None
@@ -85,6 +83,14 @@ class ReviewSection:
         warnings = (f'<font color="{color}">{escape(breakable(warning))}</font>'
                     for warning in self._warnings(parameters, nodes))
         ui.implantLabel.text = "<br>".join([self._summary, *warnings])
+
+    @staticmethod
+    def _whyNone(segmentation: slicer.vtkMRMLSegmentationNode | None) -> str:
+        if segmentation is not None:
+            return _("A part of this result was removed from the scene; generate the implant again.")
+        if allResults():
+            return _("No implant of the chosen input is shown; those of others are hidden.")
+        return _("No implant has been designed yet.")
 
     @staticmethod
     def _warnings(parameters: SkullImplantParameterNode, nodes: ResultNodes) -> list[str]:

@@ -251,12 +251,14 @@ def test_how_far_the_design_may_be_off_stands_first(reviewed, state):
     assert order == sorted(order) and order[0] >= 0
 
 
-def test_review_says_whose_result_it_is_when_another_ct_is_chosen(reviewed, small_ct_file):
-    own, chosen = reviewed.ui.implantLabel.text, reviewed._parameterNode.inputVolume
-    other = slicer.util.loadVolume(str(small_ct_file), {"name": "Another patient"})
-    reviewed._parameterNode.inputVolume = other
+def test_review_says_whose_result_it_is_when_that_of_another_ct_is_chosen(reviewed, small_ct_file):
+    parameters = reviewed._parameterNode
+    own, result = reviewed.ui.implantLabel.text, parameters.resultSegmentation
+    chosen = parameters.inputVolume
+    parameters.inputVolume = slicer.util.loadVolume(str(small_ct_file), {"name": "Another"})
+    reviewed.ui.resultSelector.setCurrentNode(result)
     assert "the implant of small-ct, not of the chosen" in reviewed.ui.implantLabel.text
-    reviewed._parameterNode.inputVolume = chosen
+    parameters.inputVolume = chosen
     assert reviewed.ui.implantLabel.text == own
 
 
