@@ -129,7 +129,7 @@ class DesignSection:
         nodes = nodesOfResult(parameters.resultSegmentation)
         if parameters.keepResults or nodes is None or review.isOfAnother(parameters):
             return True
-        if not (review.isEdited(nodes) or designOf(nodes).get("edited")):
+        if not (review.isEdited(nodes, lookAgain=True) or designOf(nodes).get("edited")):
             return True
         return bool(slicer.util.confirmOkCancelDisplay(
             _("The implant under review was edited by hand or fitted again. The new design replaces it, unless you "

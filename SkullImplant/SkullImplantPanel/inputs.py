@@ -189,7 +189,7 @@ class SegmentsSnapshot:
         for number, (labelmap, value) in enumerate(self.labelmaps, 1):
             # Where two of them overlap the first keeps the voxel.
             np.putmask(union, (_onGrid(labelmap, self.grid) == value) & (union == 0), number if self.numbered else 1)
-        ijkToRas = _matrixOf(self.grid) @ _translation(self.grid.GetExtent()[::2])
+        ijkToRas = matrixOf(self.grid) @ _translation(self.grid.GetExtent()[::2])
         return SceneImage(union, self.toFrame @ ijkToRas)
 
 
@@ -220,7 +220,7 @@ def _onGrid(labelmap: slicer.vtkOrientedImageData, grid: slicer.vtkOrientedImage
     scalars = labelmap.GetPointData().GetScalars()
     if scalars is None:
         return np.zeros((z, y, x), np.uint8)
-    if np.abs(_matrixOf(labelmap) - _matrixOf(grid)).max() < SAME_GRID and _within(labelmap, grid):
+    if np.abs(matrixOf(labelmap) - matrixOf(grid)).max() < SAME_GRID and _within(labelmap, grid):
         # Only another extent of the same grid; copying leaves the window alive, resampling does not.
         whole = np.zeros((z, y, x), np.uint8)
         voxels = vtk_to_numpy(scalars).reshape(labelmap.GetDimensions()[::-1])
@@ -239,7 +239,8 @@ def _within(labelmap: slicer.vtkOrientedImageData, grid: slicer.vtkOrientedImage
     return all(inner[k] >= outer[k] and inner[k + 1] <= outer[k + 1] for k in (0, 2, 4))
 
 
-def _matrixOf(image: slicer.vtkOrientedImageData) -> np.ndarray:
+def matrixOf(image: slicer.vtkOrientedImageData) -> np.ndarray:
+    """Return the 4x4 matrix from an image's index (x, y, z) to its frame, RAS mm."""
     matrix = vtk.vtkMatrix4x4()
     image.GetImageToWorldMatrix(matrix)
     return slicer.util.arrayFromVTKMatrix(matrix)

@@ -70,9 +70,16 @@ class SkullImplantLogic(ScriptedLoadableModuleLogic):
         :param onProgress: called with each step of it.
         :raises ValueError: there is a ``designProblem``, or a run in progress.
         """
+        from .replacing import replaceByDesign
         from .requests import designRequest
 
-        self._startResult(designRequest(parameters), parameters, not parameters.keepResults, onFinished, onProgress)
+        earlier = None if parameters.keepResults else self.resultNodes(parameters)  # whatever is reviewed at the end
+
+        def settle(new: "ResultNodes") -> None:
+            if earlier is not None:
+                replaceByDesign(earlier, new)
+
+        self._startResult(designRequest(parameters), parameters, settle, onFinished, onProgress)
 
     def startUpdate(
         self,
@@ -82,14 +89,19 @@ class SkullImplantLogic(ScriptedLoadableModuleLogic):
     ) -> None:
         """Fit, mesh and check the implants of the result again, after a segment was edited.
 
+        The automatic design stays, as it was made, to be gone back to.
+
         :raises ValueError: there is no result, or a run in progress.
         """
+        from .replacing import replaceByUpdate
         from .requests import updateRequest
 
         nodes = self.resultNodes(parameters)
         if nodes is None:
             raise ValueError(_("There is no result to update; generate an implant first."))
-        self._startResult(updateRequest(nodes), parameters, True, onFinished, onProgress)
+        keep = parameters.keepResults
+        self._startResult(updateRequest(nodes), parameters, lambda new: replaceByUpdate(nodes, new, keep),
+                          onFinished, onProgress)
 
     def startRefit(
         self,
@@ -101,6 +113,7 @@ class SkullImplantLogic(ScriptedLoadableModuleLogic):
 
         :raises ValueError: there is no result or no arrow, or a run in progress.
         """
+        from .replacing import replaceByRefit
         from .requests import implantsAsTheyAre, refitRequest
         from .review import isEdited
 
@@ -108,7 +121,7 @@ class SkullImplantLogic(ScriptedLoadableModuleLogic):
         if nodes is None or parameters.directionArrow is None:
             raise ValueError(_("There is no result with an arrow; generate an implant first."))
         # What the way in has cut off in an earlier try must be there again in the next.
-        fitted = None if isEdited(nodes) else self._fittedFrom.get(nodes.segmentation.GetID())
+        fitted = None if isEdited(nodes, lookAgain=True) else self._fittedFrom.get(nodes.segmentation.GetID())
         implants = fitted or implantsAsTheyAre(nodes)
 
         def finished(outcome: "Outcome") -> None:
@@ -117,21 +130,19 @@ class SkullImplantLogic(ScriptedLoadableModuleLogic):
             onFinished(outcome)
 
         request = refitRequest(nodes, parameters.directionArrow, implants)
-        self._startResult(request, parameters, True, finished, onProgress)
+        self._startResult(request, parameters, lambda new: replaceByRefit(nodes, new), finished, onProgress)
 
     def _startResult(
         self,
         request: "Request",
         parameters: SkullImplantParameterNode,
-        replace: bool,
+        settle: "Callable[[ResultNodes], None]",
         onFinished: "OnFinished",
         onProgress: "OnProgress | None",
     ) -> None:
         from .results import readResults
 
-        # Replaced is what is under review now, whatever will be at the end.
-        earlier = self.resultNodes(parameters) if replace else None
-        self._start(request, readResults, lambda outcome: self._takeIn(outcome, request, parameters, earlier),
+        self._start(request, readResults, lambda outcome: self._takeIn(outcome, request, parameters, settle),
                     onFinished, onProgress)
 
     def _takeIn(
@@ -139,14 +150,14 @@ class SkullImplantLogic(ScriptedLoadableModuleLogic):
         outcome: "Outcome",
         request: "Request",
         parameters: SkullImplantParameterNode,
-        earlier: "ResultNodes | None",
+        settle: "Callable[[ResultNodes], None]",
     ) -> "Outcome":
-        """Put the results that were read into the scene, in the place of an earlier one of the same input.
+        """Put the results that were read into the scene; they come under review, unless another patient was chosen.
 
-        They come under review, unless another patient was chosen meanwhile.
+        :param settle: called with their nodes; does away with what they replace.
         """
         from .requests import inputNode
-        from .results import addResults, inputOfResult, nodesOfResult, removeResults
+        from .results import addResults, inputOfResult
         from .review import fadeSkull, showOnly
         from .run import Outcome
 
@@ -161,22 +172,16 @@ class SkullImplantLogic(ScriptedLoadableModuleLogic):
             message = _("The result could not be put into the scene; please copy the log and report it.")
             return Outcome("failed", message, [repr(error)])
 
-        def isOfSameInput(result: slicer.vtkMRMLSegmentationNode | None) -> bool:
-            if result is None or not slicer.mrmlScene.IsNodePresent(result):
-                return False
-            # An update whose input is not there any more has the result before for its node.
-            return inputOfResult(result) is node or (result is node and request.inputName is not None)
-
         reviewed = parameters.resultSegmentation
-        showsNew = isOfSameInput(reviewed) or inputNode(parameters) in (node, None)
-        # A result of another patient stays, whatever is chosen.
-        if earlier is not None and isOfSameInput(earlier.segmentation):
-            removeResults(earlier)
+        # An update whose input is not there any more has the result before for its node.
+        isOfReviewed = reviewed is not None and node in (inputOfResult(reviewed), reviewed)
+        showsNew = isOfReviewed or inputNode(parameters) in (node, None)
+        settle(new)
         fadeSkull(new.segmentation, parameters.skullOpacity)
         if showsNew:
             parameters.resultSegmentation = new.segmentation
         else:
-            showOnly(nodesOfResult(reviewed))
+            showOnly(self.resultNodes(parameters))
             outcome.notes.append(_("It is shown when {name} is chosen again.").format(name=node.GetName()))
         outcome.value = new
         return outcome

@@ -51,6 +51,7 @@ class Panel:
 
     def enter(self) -> None:
         """The user opened the module."""
+        self.review.enter()
         self.update()
 
     def exit(self) -> None:
@@ -63,7 +64,7 @@ class Panel:
         """The panel is destroyed."""
         self.display.forget()
         self.skull.forget()
-        self.review.hidePlace()
+        self.review.forget()
         self.design.forget()
         self.logic.close()
 
@@ -94,7 +95,7 @@ class Panel:
         self.display.forget()
         self.export.forgetRun()
         self.design.forget()
-        self.review.hidePlace()
+        self.review.forget()
 
     def _showResult(self) -> None:
         """Open what follows a design, with all views on the implant."""

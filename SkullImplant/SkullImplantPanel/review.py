@@ -1,10 +1,9 @@
-"""Looking at a result: views on the implant, the skull faded, the implant in the Segment Editor."""
+"""Looking at a result: views on the implant, the skull faded, and whether the implant was edited."""
 
 import numpy as np
 from vtk.util.numpy_support import vtk_to_numpy
 
 import slicer
-from slicer.i18n import tr as _
 
 from .parameters import SkullImplantParameterNode
 from .requests import inputNode
@@ -51,8 +50,11 @@ def isOfAnother(parameters: SkullImplantParameterNode) -> bool:
     return chosen is not None and source is not chosen
 
 
-def isEdited(nodes: ResultNodes) -> bool:
-    """Say whether an implant's segment is not what its surface was made of."""
+def isEdited(nodes: ResultNodes, lookAgain: bool = False) -> bool:
+    """Say whether an implant's segment is not what its surface was made of.
+
+    :param lookAgain: also where MRML tells of no change since the last look, as a script may have changed voxels.
+    """
     segmentationNode, ids = nodes.segmentation, implantIdsOf(nodes)
     images = [segmentationNode.GetBinaryLabelmapInternalRepresentation(segmentId) for segmentId in ids]
     if any(image is None or image.GetPointData().GetScalars() is None for image in images):
@@ -60,7 +62,7 @@ def isEdited(nodes: ResultNodes) -> bool:
     # Looked at again only after a change.
     state = (tuple(image.GetMTime() for image in images), segmentationNode.GetAttribute(FINGERPRINT_ATTRIBUTE))
     looked = _looked.get(segmentationNode.GetID())
-    if looked is None or looked[0] != state:
+    if lookAgain or looked is None or looked[0] != state:
         prints = []
         for segmentId, image in zip(ids, images):
             # The labelmap alone, which is small after a design: the whole grid would block the window.
@@ -105,35 +107,3 @@ def lookFrom(place: np.ndarray, outward: np.ndarray, distanceMm: float) -> None:
         camera.SetPosition(place + distanceMm * outward)
         camera.SetViewUp(up)
         node.ResetClippingRange()
-
-
-def editInSegmentEditor(
-    nodes: ResultNodes,
-    volumeNode: slicer.vtkMRMLScalarVolumeNode | None,
-) -> None:
-    """Open the implants in the Segment Editor, the first one chosen, shown in 3D as they are edited.
-
-    :raises RuntimeError: there is no Segment Editor, or no main window.
-    """
-    if not hasattr(slicer.modules, "segmenteditor"):
-        raise RuntimeError(_("This application has no Segment Editor; edit the segment 'Implant' by other means, "
-                             "then click 'Update from edit'."))
-    showDuringEdit(nodes)
-    slicer.util.selectModule("SegmentEditor")
-    editor = slicer.modules.segmenteditor.widgetRepresentation().self().editor
-    editor.setSegmentationNode(nodes.segmentation)
-    if volumeNode is not None:
-        editor.setSourceVolumeNode(volumeNode)
-    # The implant lies within the completed skull, which an edit must not take away.
-    editor.mrmlSegmentEditorNode().SetOverwriteMode(slicer.vtkMRMLSegmentEditorNode.OverwriteNone)
-    editor.setCurrentSegmentID(implantIdsOf(nodes)[0])
-
-
-def showDuringEdit(nodes: ResultNodes) -> None:
-    """Let 3D show the segments, which follow every edit, instead of the surfaces made before it."""
-    for segmentId, modelNode in zip(implantIdsOf(nodes), nodes.models):
-        nodes.segmentation.GetDisplayNode().SetSegmentVisibility3D(segmentId, True)
-        if modelNode.GetDisplayNode() is not None:
-            modelNode.GetDisplayNode().SetVisibility(False)
-
-

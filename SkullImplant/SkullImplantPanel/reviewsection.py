@@ -9,6 +9,7 @@ from slicer.i18n import tr as _
 from . import review
 from .checkstable import ChecksTable
 from .colors import BAD_COLORS, GOOD_COLORS, LOOK_COLORS, readableColor
+from .editing import EditVisit, restoreImplants, undoTarget
 from .parameters import SkullImplantParameterNode
 from .placemarker import PlaceMarker
 from .results import (
@@ -19,6 +20,7 @@ from .results import (
     inputNameOfResult,
     inputOfResult,
     nodesOfResult,
+    originOf,
 )
 from .run import Outcome
 from .runcontrol import RunControl
@@ -45,11 +47,13 @@ class ReviewSection:
         self._shownOpacity: float | None = None
         self._summary = ""
         self._marker = PlaceMarker()
+        self._visit = EditVisit()
         self._checks = ChecksTable(ui, self.onShow)
         ui.resultSelector.addAttribute("vtkMRMLSegmentationNode", RESULT_ATTRIBUTE)
         ui.centreButton.connect("clicked()", self.onCentre)
         ui.editButton.connect("clicked()", self.onEdit)
         ui.updateButton.connect("clicked()", self.onUpdateFromEdit)
+        ui.undoButton.connect("clicked()", self.onUndo)
 
     def update(self, parameters: SkullImplantParameterNode) -> None:
         """Show what the parameters and the scene say."""
@@ -59,6 +63,8 @@ class ReviewSection:
         for widget in (ui.centreButton, ui.editButton, ui.skullOpacitySlider):
             widget.enabled = nodes is not None
         ui.updateButton.enabled = nodes is not None and not self.control.running
+        ui.undoButton.enabled = (
+            nodes is not None and not self.control.running and undoTarget(nodes) is not None)
         ui.resultLabel.visible = ui.resultSelector.visible = len(allResults()) > int(segmentation is not None)
         ui.checksTable.visible = nodes is not None
         if segmentation is not self._shownSegmentation:
@@ -147,6 +153,27 @@ class ReviewSection:
             with slicer.util.tryWithErrorDisplay(_("The place could not be shown.")):
                 self._marker.show(nodes, check)
 
+    def onUndo(self) -> None:
+        """Go back to the implant as it was made; where it was updated since the edit, to the automatic design."""
+        parameters, nodes = self.parameters, self._nodes()
+        if parameters is None or nodes is None:
+            return
+        target = undoTarget(nodes)
+        if target == "made":
+            restoreImplants(nodes)
+        elif target == "origin":
+            parameters.resultSegmentation = originOf(nodes.segmentation)
+        self.update(parameters)
+
+    def enter(self) -> None:
+        """The user opened the module, perhaps on the way back from the Segment Editor."""
+        self._visit.end()
+
+    def forget(self) -> None:
+        """The scene is closed."""
+        self._visit.forget()
+        self.hidePlace()
+
     def hidePlace(self) -> None:
         """Take the mark of a place out of the views."""
         self._marker.hide()
@@ -169,15 +196,18 @@ class ReviewSection:
         source = inputOfResult(nodes.segmentation)
         volumeNode = source if source is not None and source.IsA("vtkMRMLScalarVolumeNode") else None
         with slicer.util.tryWithErrorDisplay(_("The implant could not be opened for editing.")):
-            review.editInSegmentEditor(nodes, volumeNode)
+            self._visit.begin(nodes, volumeNode)
 
     def onUpdateFromEdit(self) -> None:
         """Mesh and check the edited implant."""
         parameters, nodes = self.parameters, self._nodes()
         if parameters is None or nodes is None:
             return
-        if not review.isEdited(nodes):
-            self.ui.progressLabel.text = _("The implant was not edited; surface and checks are up to date.")
+        if not review.isEdited(nodes, lookAgain=True):
+            text = _("The implant was not edited; surface and checks are up to date.")
+            if designOf(nodes).get("edited"):
+                text = _("The implant was not edited since the last update; surface and checks are up to date.")
+            self.ui.progressLabel.text = text
             self.ui.progressLabel.visible = True
             return
         self.control.begin(

@@ -71,6 +71,7 @@ class Widgets(Protocol):
     centreButton: qt.QPushButton
     editButton: qt.QPushButton
     updateButton: qt.QPushButton
+    undoButton: qt.QPushButton
     exportCollapsibleButton: ctk.ctkCollapsibleButton
     exportFolderLabel: qt.QLabel
     exportFolderEdit: ctk.ctkPathLineEdit

@@ -1,5 +1,7 @@
 """Nothing of another patient, nothing stale of the input, and no input that is none."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 import slicer
@@ -49,6 +51,7 @@ def test_design_that_ends_after_another_ct_was_chosen_stays_hidden(
 ):
     """What is read at the end of the run goes into the scene as the run's own end has it."""
     from SkullImplantPanel import requests, results
+    from SkullImplantPanel.replacing import replaceByDesign
     from SkullImplantPanel.run import Outcome
 
     logic, parameters = reviewed.logic, reviewed._parameterNode
@@ -56,7 +59,9 @@ def test_design_that_ends_after_another_ct_was_chosen_stays_hidden(
     request = requests.designRequest(parameters)
     parameters.inputVolume = other_ct
     read = results.readResults(small_result)
-    outcome = logic._takeIn(Outcome("done", value=read), request, parameters, before)
+    outcome = logic._takeIn(
+        Outcome("done", value=read), request, parameters, partial(replaceByDesign, before)
+    )
     assert parameters.resultSegmentation is None
     assert shown(outcome.value) == (False, False)
     assert "small-ct" in outcome.notes[0]
@@ -123,13 +128,16 @@ def test_result_that_is_the_input_is_not_replaced_by_its_design(
     reviewed, result_as_skull, small_result
 ):
     from SkullImplantPanel import requests, results
+    from SkullImplantPanel.replacing import replaceByDesign
     from SkullImplantPanel.run import Outcome
 
     logic, parameters = reviewed.logic, reviewed._parameterNode
     parameters.resultSegmentation = result_as_skull
     request, earlier = requests.designRequest(parameters), logic.resultNodes(parameters)
     read = results.readResults(small_result)
-    outcome = logic._takeIn(Outcome("done", value=read), request, parameters, earlier)
+    outcome = logic._takeIn(
+        Outcome("done", value=read), request, parameters, partial(replaceByDesign, earlier)
+    )
     assert slicer.mrmlScene.IsNodePresent(result_as_skull)
     assert results.inputOfResult(outcome.value.segmentation) is result_as_skull
     assert parameters.resultSegmentation is outcome.value.segmentation

@@ -138,6 +138,7 @@ def of_another(panel, result):
     done(panel, result)
     volume, logic = slicer.util.getNode(LONG_NAME), slicer.modules.volumes.logic()
     panel._parameterNode.inputVolume = logic.CloneVolume(slicer.mrmlScene, volume, "Other")
+    panel._parameterNode.resultSegmentation = result.segmentation
 
 
 def exported(panel, result):
