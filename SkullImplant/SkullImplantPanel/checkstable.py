@@ -8,7 +8,7 @@ import qt
 
 from slicer.i18n import tr as _
 
-from .colors import GOOD_COLORS, LOOK_COLORS, readableColor
+from .colors import GOOD_COLORS, LOOK_COLORS, grayOf, readableColor
 from .results import checkRow
 from .widgets import Widgets
 
@@ -26,6 +26,7 @@ class ChecksTable:
     def __init__(self, ui: Widgets, onShow: Callable[[dict[str, Any]], None]) -> None:
         self.ui = ui
         self._onShow = onShow
+        self._isStale = False
         table = ui.checksTable
         table.setColumnCount(len(COLUMNS))
         header = table.horizontalHeader()
@@ -33,8 +34,12 @@ class ChecksTable:
         # Rows are made before the section has its width; a name that wraps makes its row higher.
         header.connect("sectionResized(int,int,int)", lambda column, before, after: self._fitRows())
 
-    def show(self, checks: list[dict[str, Any]]) -> None:
-        """Show checks as ``design.json`` has them, those to be looked at first."""
+    def show(self, checks: list[dict[str, Any]], isStale: bool = False) -> None:
+        """Show checks as ``design.json`` has them, those to be looked at first.
+
+        :param isStale: they tell of something else than what is set or edited now; they are grayed out.
+        """
+        self._isStale = isStale
         table = self.ui.checksTable
         table.setRowCount(0)  # with the buttons of the checks before
         table.setRowCount(len(checks))
@@ -64,7 +69,9 @@ class ChecksTable:
             item = qt.QTableWidgetItem(text)
             item.setToolTip(tip)
             item.setFlags(qt.Qt.ItemIsEnabled)
-            if column == SIGN:
+            if self._isStale:
+                item.setForeground(qt.QBrush(qt.QColor(grayOf(self.ui.implantLabel))))
+            elif column == SIGN:
                 item.setForeground(qt.QBrush(qt.QColor(readableColor(self.ui.implantLabel, colors))))
             table.setItem(row, column, item)
         if check.get("place_mm"):

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from .export import Export
     from .inputs import SegmentsSnapshot
+    from .madewith import InputStates
     from .requests import Request
     from .results import ResultNodes
     from .run import LibraryRun, Outcome
@@ -42,9 +43,19 @@ class SkullImplantLogic(ScriptedLoadableModuleLogic):
         self._search: LibraryRun | None = None
         # What a result that was fitted again was fitted from, by the id of its segmentation.
         self._fittedFrom: dict[str, SegmentsSnapshot] = {}
+        self._inputStates: InputStates | None = None
 
     def getParameterNode(self) -> SkullImplantParameterNode:
         return SkullImplantParameterNode(super().getParameterNode())
+
+    @property
+    def inputStates(self) -> "InputStates":
+        """Of which voxels of their input the results of this session were made."""
+        from .madewith import InputStates
+
+        if self._inputStates is None:
+            self._inputStates = InputStates()
+        return self._inputStates
 
     @property
     def run(self) -> "LibraryRun | None":
@@ -74,12 +85,15 @@ class SkullImplantLogic(ScriptedLoadableModuleLogic):
         from .requests import designRequest
 
         earlier = None if parameters.keepResults else self.resultNodes(parameters)  # whatever is reviewed at the end
+        request = designRequest(parameters)
+        state = self.inputStates.of(request.node)
 
         def settle(new: "ResultNodes") -> None:
+            self.inputStates.keep(new, state)
             if earlier is not None:
                 replaceByDesign(earlier, new)
 
-        self._startResult(designRequest(parameters), parameters, settle, onFinished, onProgress)
+        self._startResult(request, parameters, settle, onFinished, onProgress)
 
     def startUpdate(
         self,
@@ -100,8 +114,12 @@ class SkullImplantLogic(ScriptedLoadableModuleLogic):
         if nodes is None:
             raise ValueError(_("There is no result to update; generate an implant first."))
         keep = parameters.keepResults
-        self._startResult(updateRequest(nodes), parameters, lambda new: replaceByUpdate(nodes, new, keep),
-                          onFinished, onProgress)
+
+        def settle(new: "ResultNodes") -> None:
+            self.inputStates.passOn(nodes, new)
+            replaceByUpdate(nodes, new, keep)
+
+        self._startResult(updateRequest(nodes), parameters, settle, onFinished, onProgress)
 
     def startRefit(
         self,
@@ -130,7 +148,11 @@ class SkullImplantLogic(ScriptedLoadableModuleLogic):
             onFinished(outcome)
 
         request = refitRequest(nodes, parameters.directionArrow, implants)
-        self._startResult(request, parameters, lambda new: replaceByRefit(nodes, new), finished, onProgress)
+        def settle(new: "ResultNodes") -> None:
+            self.inputStates.passOn(nodes, new)
+            replaceByRefit(nodes, new)
+
+        self._startResult(request, parameters, settle, finished, onProgress)
 
     def _startResult(
         self,

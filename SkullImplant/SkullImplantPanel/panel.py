@@ -38,7 +38,7 @@ class Panel:
         self.patient = PatientSection(ui, logic, control)
         self.skull = SkullSection(ui, self.update)
         self.design = DesignSection(ui, logic, control, self.display, self.update, self._showResult)
-        self.review = ReviewSection(ui, logic, control)
+        self.review = ReviewSection(ui, logic, control, self.skull.automaticHu)
         self.export = ExportSection(ui, logic, control)
         self._sections = (self.patient, self.skull, self.design, self.review, self.export)
 

@@ -1,5 +1,6 @@
 """The section Review: the numbers, checks and notes of a result, and what can be done with it."""
 
+from collections.abc import Callable
 from html import escape
 from typing import TYPE_CHECKING, Any
 
@@ -8,8 +9,9 @@ from slicer.i18n import tr as _
 
 from . import review
 from .checkstable import ChecksTable
-from .colors import BAD_COLORS, GOOD_COLORS, LOOK_COLORS, readableColor
+from .colors import BAD_COLORS, GOOD_COLORS, LOOK_COLORS, grayOf, readableColor
 from .editing import EditVisit, restoreImplants, undoTarget
+from .madewith import differences
 from .parameters import SkullImplantParameterNode
 from .placemarker import PlaceMarker
 from .results import (
@@ -37,13 +39,20 @@ FLAG_WORDS = "Look twice"
 class ReviewSection:
     """What the section shows and does; ``parameters`` are those of the scene, None while there are none."""
 
-    def __init__(self, ui: Widgets, logic: "SkullImplantLogic", control: RunControl) -> None:
+    def __init__(
+        self,
+        ui: Widgets,
+        logic: "SkullImplantLogic",
+        control: RunControl,
+        automaticHu: Callable[[], float | None],
+    ) -> None:
         self.ui = ui
         self.logic = logic
         self.control = control
         self.parameters: SkullImplantParameterNode | None = None
         self._shownSegmentation: slicer.vtkMRMLSegmentationNode | None = None
-        self._shownDesign: str | None = None
+        self._automaticHu = automaticHu
+        self._shownDesign: tuple[str, bool] | None = None  # and whether it is stale
         self._shownOpacity: float | None = None
         self._summary = ""
         self._marker = PlaceMarker()
@@ -82,13 +91,14 @@ class ReviewSection:
         if parameters.skullOpacity != self._shownOpacity:
             self._shownOpacity = parameters.skullOpacity
             review.fadeSkull(nodes.segmentation, self._shownOpacity)
-        if nodes.design.GetText() != self._shownDesign:
-            self._shownDesign = nodes.design.GetText()
-            self._showDesign(designOf(nodes))
+        warnings = self._warnings(parameters, nodes)
+        state = (nodes.design.GetText(), bool(warnings))
+        if state != self._shownDesign:
+            self._shownDesign = state
+            self._showDesign(designOf(nodes), isStale=bool(warnings))
         color = readableColor(ui.implantLabel, LOOK_COLORS)
-        warnings = (f'<font color="{color}">{escape(breakable(warning))}</font>'
-                    for warning in self._warnings(parameters, nodes))
-        ui.implantLabel.text = "<br>".join([self._summary, *warnings])
+        texts = (f'<font color="{color}">{escape(breakable(warning))}</font>' for warning in warnings)
+        ui.implantLabel.text = "<br>".join([self._summary, *texts])
 
     @staticmethod
     def _whyNone(segmentation: slicer.vtkMRMLSegmentationNode | None) -> str:
@@ -98,17 +108,22 @@ class ReviewSection:
             return _("No implant of the chosen input is shown; those of others are hidden.")
         return _("No implant has been designed yet.")
 
-    @staticmethod
-    def _warnings(parameters: SkullImplantParameterNode, nodes: ResultNodes) -> list[str]:
+    def _warnings(self, parameters: SkullImplantParameterNode, nodes: ResultNodes) -> list[str]:
+        """Return why the checks do not tell of what is chosen, set or edited now."""
         warnings = []
         if review.isOfAnother(parameters):
             warnings.append(_("This is the implant of {name}, not of the chosen input.").format(
                 name=inputNameOfResult(nodes.segmentation)))
+        else:
+            made = differences(parameters, nodes, self._automaticHu(), self.logic.inputStates.hasChanged)
+            if made:
+                warnings.append(_("Made with {what}; click 'Generate implant' for what is set now.").format(
+                    what=", ".join(made)))
         if review.isEdited(nodes):
             warnings.append(_("The implant was edited: click 'Update from edit'."))
         return warnings
 
-    def _showDesign(self, design: dict[str, Any]) -> None:
+    def _showDesign(self, design: dict[str, Any], isStale: bool = False) -> None:
         implant, implants, checks = design["implant"], design.get("implants", []), design["checks"]
         passed = sum(check["passed"] for check in checks)
         self._summary = _(
@@ -123,18 +138,19 @@ class ReviewSection:
                 way = _("It comes out {angle:.0f}° off its normal; the way in costs {lost:.1f} %")
             self._summary += "<br>" + way.format(
                 number=told["label"], angle=told["insertion_off_normal_deg"], lost=told["insertion_lost_percent"])
-        self._showExpectation(design.get("confidence"))
+        self._showExpectation(design.get("confidence"), isStale)
         # What the flag says stands above, with all its reasons.
         notes = [note for note in design["notes"] if not note.startswith(FLAG_WORDS)]
         self.ui.notesLabel.text = breakable("\n".join(notes))
         self.ui.notesLabel.visible = bool(notes)
-        self._checks.show(checks)
+        self._checks.show(checks, isStale)
 
-    def _showExpectation(self, confidence: dict[str, Any] | None) -> None:
+    def _showExpectation(self, confidence: dict[str, Any] | None, isStale: bool) -> None:
         """Show how far the design may be off, as ``design.json`` has it; an edited implant's is not known."""
         label = self.ui.expectationLabel
         if confidence is None:
-            colors, text = LOOK_COLORS, _("⚠ The implant was edited by hand: how far it may be off is not known.")
+            colors = LOOK_COLORS
+            text = _("⚠ The implant was edited or fitted again: how far it may be off is not known.")
         elif confidence["flagged"]:
             head = _("⚠ {words}: the error may be about {error:.1f} mm.").format(
                 words=FLAG_WORDS, error=confidence["expected_hd95_mm"])
@@ -143,7 +159,8 @@ class ReviewSection:
         else:
             colors, text = GOOD_COLORS, _("✔ The error is expected to be about {error:.1f} mm.").format(
                 error=confidence["expected_hd95_mm"])
-        label.text = f'<font color="{readableColor(label, colors)}">{text}</font>'
+        color = grayOf(label) if isStale else readableColor(label, colors)
+        label.text = f'<font color="{color}">{text}</font>'
         label.visible = True
 
     def onShow(self, check: dict[str, Any]) -> None:

@@ -52,6 +52,10 @@ class SkullSection:
         self._updateAutomaticThreshold(parameters)
         self._updatePreview()
 
+    def automaticHu(self) -> float | None:
+        """Return the automatic threshold of the chosen CT, None where there is none, or none yet."""
+        return self._automaticHu
+
     def forget(self) -> None:
         """Show no preview and follow no volume, until the next update; the preview's button stays as it is."""
         self._watch(None)
