@@ -130,7 +130,7 @@ class Choices:
         self._lookedForDevices = True
         try:
             self.logic.findDevices(self._onDevices)
-        except SkullImplantError as error:
+        except (SkullImplantError, RuntimeError) as error:  # also where no thread can be started
             self._showError(Outcome("failed", sentenceOf(error)))
 
     def _onDevices(self, devices: dict[str, Any] | None) -> None:

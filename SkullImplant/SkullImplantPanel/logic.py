@@ -3,6 +3,7 @@
 import json
 import logging
 import time
+import traceback
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -187,12 +188,7 @@ class SkullImplantLogic(ScriptedLoadableModuleLogic):
         assert node is not None  # a design's and an update's request have one
         if not slicer.mrmlScene.IsNodePresent(node):
             return Outcome("failed", _("The input was removed from the scene while the design ran; load it again."))
-        try:
-            new = addResults(outcome.value, node, request.inputName)
-        except Exception as error:
-            logging.exception("SkullImplant: the result could not be put into the scene")
-            message = _("The result could not be put into the scene; please copy the log and report it.")
-            return Outcome("failed", message, [repr(error)])
+        new = addResults(outcome.value, node, request.inputName)
 
         reviewed = parameters.resultSegmentation
         # An update whose input is not there any more has the result before for its node.
@@ -253,8 +249,12 @@ class SkullImplantLogic(ScriptedLoadableModuleLogic):
     ) -> None:
         """Start the run of a request: ``collect`` reads its result folder, ``takeIn`` goes on with its value."""
         from .requests import RESULT
-        from .run import LibraryRun
+        from .run import LibraryRun, Outcome
+        from .slicerversion import versionProblem
 
+        tooOld = versionProblem()
+        if tooOld:
+            raise ValueError(tooOld)
         if self._run:
             raise ValueError(_("A run is in progress; wait for its end, or cancel it."))
         folder = self._workFolder()
@@ -262,7 +262,14 @@ class SkullImplantLogic(ScriptedLoadableModuleLogic):
 
         def finished(outcome: "Outcome") -> None:
             self._run = None
-            onFinished(takeIn(outcome) if outcome.state == "done" else outcome)
+            if outcome.state == "done":
+                try:
+                    outcome = takeIn(outcome)
+                except Exception as error:
+                    logging.exception("SkullImplant: what a run made could not be taken in")
+                    message = _("The result could not be put into the scene; please copy the log and report it.")
+                    outcome = Outcome("failed", message, traceback.format_exception(error))
+            onFinished(outcome)
 
         self._run = LibraryRun(
             request.verb, arguments, folder, finished, onProgress,
@@ -270,7 +277,11 @@ class SkullImplantLogic(ScriptedLoadableModuleLogic):
             collect=lambda: collect(folder / RESULT),
             cpuArguments=[*arguments, "--device", "cpu"] if request.mayUseGpu else None,
         )
-        self._run.start()
+        try:
+            self._run.start()
+        except Exception:
+            self._run = None
+            raise
 
     def findDevices(self, then: Callable[[dict[str, Any] | None], None]) -> None:
         """Find the processors that a network can run on; ``then`` is called with the library's answer, or None.

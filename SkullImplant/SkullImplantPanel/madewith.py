@@ -91,10 +91,10 @@ def _ofSkull(
     model = made.get("model")
     if model and parameters.model != models.AUTO and model not in (models.AUTO, parameters.model):
         yield _("the model {name}").format(name=model)
-    threshold = made.get("bone_threshold_hu")
+    threshold: Any = made.get("bone_threshold_hu")
     setHu = automaticHu if parameters.automaticThreshold else parameters.boneThresholdHu
-    isFromCt = not parameters.skullIsSegmentation and threshold is not None and setHu is not None
-    if isFromCt and abs(threshold - setHu) > SAME_HU:
+    isTold = not parameters.skullIsSegmentation and threshold is not None
+    if isTold and setHu is not None and abs(float(threshold) - setHu) > SAME_HU:
         yield _("a bone threshold of {value:.0f} HU").format(value=threshold)
     if (made.get("leave_out") is None) != (parameters.leaveOut is None):
         yield _("nothing left out") if made.get("leave_out") is None else _("bone left out")
