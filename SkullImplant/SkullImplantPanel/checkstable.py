@@ -78,6 +78,7 @@ class ChecksTable:
             button = qt.QToolButton()
             button.text = _("Show")
             button.toolTip = _("Go to the place of the worst value in all views.")
+            button.accessibleName = _("Show the place of: {check}").format(check=name)
             button.autoRaise = True
             button.connect("clicked()", partial(self._onShow, check))
             table.setCellWidget(row, SHOW, button)

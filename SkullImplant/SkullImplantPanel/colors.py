@@ -1,4 +1,4 @@
-"""Colours of texts that tell good from bad, readable on the panel as it is."""
+"""Colors of texts that tell good from bad, readable on the panel as it is."""
 
 import qt
 
@@ -10,7 +10,7 @@ HALF = 128
 
 
 def readableColor(widget: qt.QWidget, colors: tuple[str, str]) -> str:
-    """Return the one of two colours, for a light and for a dark window, that is readable on a widget."""
+    """Return the one of two colors, for a light and for a dark window, that is readable on a widget."""
     onLight, onDark = colors
     return onDark if widget.palette.color(qt.QPalette.Window).lightness() < HALF else onLight
 

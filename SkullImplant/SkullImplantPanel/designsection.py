@@ -155,7 +155,7 @@ class DesignSection:
             return ""
         checks = designOf(outcome.value)["checks"]
         seconds = self.control.seconds
-        self._update()  # the new result alone is shown before the views are centred on it
+        self._update()  # the new result alone is shown before the views are centered on it
         if self.parameters is not None and self.parameters.resultSegmentation is outcome.value.segmentation:
             self._showResult()
         return _("Implant designed in {seconds:.0f} s; {passed} of {count} checks passed.").format(

@@ -54,7 +54,7 @@ def nodeProblem(node: slicer.vtkMRMLTransformableNode) -> str | None:
     elif node.GetImageData() is None or 0 in node.GetImageData().GetDimensions():
         return _("The volume is empty; load the CT again.")
     elif node.GetImageData().GetNumberOfScalarComponents() != 1:
-        return _("The volume has several values per voxel (colour or vectors); choose a CT.")
+        return _("The volume has several values per voxel (color or vectors); choose a CT.")
     matrix = matrixToWorld(node)
     if matrix is None or np.abs(matrix[:3, :3].T @ matrix[:3, :3] - np.eye(3)).max() > RIGID_TOLERANCE:
         return _("The input is under a transform that scales or bends it; harden that transform first "

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 class Panel:
-    """The panel's behaviour.
+    """The panel's behavior.
 
     :param ui: the widgets of ``SkullImplant.ui`` as attributes.
     """
@@ -32,6 +32,7 @@ class Panel:
         self.logic = logic
         self.parameters: SkullImplantParameterNode | None = None
         self._updating = False
+        self._isEntered = self._hasNewResult = False
         self._results = ResultChoice()
         self.display = RunDisplay(ui)
         control = RunControl(logic, self.display, self.update)
@@ -51,11 +52,15 @@ class Panel:
 
     def enter(self) -> None:
         """The user opened the module."""
+        self._isEntered = True
         self.review.enter()
         self.update()
+        if self._hasNewResult:
+            self._showResult()
 
     def exit(self) -> None:
         """The user went to another module; a run goes on, the preview does not."""
+        self._isEntered = False
         self.ui.previewButton.checked = False
         self.skull.forget()
         self.review.hidePlace()
@@ -92,13 +97,17 @@ class Panel:
 
     def forgetRun(self) -> None:
         """The scene is closed, and with it ends what is shown of a run."""
+        self._hasNewResult = False
         self.display.forget()
         self.export.forgetRun()
         self.design.forget()
         self.review.forget()
 
     def _showResult(self) -> None:
-        """Open what follows a design, with all views on the implant."""
+        """Open what follows a design, with all views on the implant; when the user is here."""
+        self._hasNewResult = not self._isEntered
+        if self._hasNewResult:
+            return  # whoever works in another module keeps the views
         self.ui.reviewCollapsibleButton.collapsed = False
         self.ui.exportCollapsibleButton.collapsed = False
-        self.review.onCentre()
+        self.review.onCenter()

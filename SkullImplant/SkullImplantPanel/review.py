@@ -73,7 +73,7 @@ def isEdited(nodes: ResultNodes, lookAgain: bool = False) -> bool:
     return looked[1]
 
 
-def centreViews(nodes: ResultNodes) -> None:
+def centerViews(nodes: ResultNodes) -> None:
     """Put the slices through the first implant's middle, and look at it from outside of the head.
 
     The slices show the volume that the implant was made for.
@@ -99,6 +99,7 @@ def lookFrom(place: np.ndarray, outward: np.ndarray, distanceMm: float) -> None:
     outward = outward * [1.0, 1.0, float(outward[2] > 0.0)]
     length = np.linalg.norm(outward)
     outward = outward / length if length > 0 else np.array([0.0, 1.0, 0.0])
+    viewIds = {node.GetLayoutName(): node.GetID() for node in slicer.util.getNodesByClass("vtkMRMLViewNode")}
     for node in slicer.util.getNodesByClass("vtkMRMLCameraNode"):
         camera = node.GetCamera()
         # Seen straight from above, the face is up.
@@ -106,4 +107,10 @@ def lookFrom(place: np.ndarray, outward: np.ndarray, distanceMm: float) -> None:
         camera.SetFocalPoint(place)
         camera.SetPosition(place + distanceMm * outward)
         camera.SetViewUp(up)
+        # In parallel projection it is the scale, not the distance, that decides how much is seen.
+        scale = distanceMm * float(np.tan(np.radians(camera.GetViewAngle() / 2.0)))
+        camera.SetParallelScale(scale)
+        viewNode = slicer.mrmlScene.GetNodeByID(viewIds.get(node.GetLayoutName(), ""))
+        if viewNode is not None:
+            viewNode.SetFieldOfView(scale)  # Slicer takes it for the camera's scale when projections change
         node.ResetClippingRange()

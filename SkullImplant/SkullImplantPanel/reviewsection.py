@@ -59,7 +59,7 @@ class ReviewSection:
         self._visit = EditVisit()
         self._checks = ChecksTable(ui, self.onShow)
         ui.resultSelector.addAttribute("vtkMRMLSegmentationNode", RESULT_ATTRIBUTE)
-        ui.centreButton.connect("clicked()", self.onCentre)
+        ui.centerButton.connect("clicked()", self.onCenter)
         ui.editButton.connect("clicked()", self.onEdit)
         ui.updateButton.connect("clicked()", self.onUpdateFromEdit)
         ui.undoButton.connect("clicked()", self.onUndo)
@@ -69,7 +69,7 @@ class ReviewSection:
         ui = self.ui
         segmentation = parameters.resultSegmentation
         nodes = nodesOfResult(segmentation)
-        for widget in (ui.centreButton, ui.editButton, ui.skullOpacitySlider):
+        for widget in (ui.centerButton, ui.editButton, ui.skullOpacitySlider):
             widget.enabled = nodes is not None
         ui.updateButton.enabled = nodes is not None and not self.control.running
         ui.undoButton.enabled = (
@@ -198,12 +198,12 @@ class ReviewSection:
     def _nodes(self) -> ResultNodes | None:
         return None if self.parameters is None else nodesOfResult(self.parameters.resultSegmentation)
 
-    def onCentre(self) -> None:
-        """Centre all views on the implant."""
+    def onCenter(self) -> None:
+        """Center all views on the implant."""
         nodes = self._nodes()
         if nodes is not None:
-            with slicer.util.tryWithErrorDisplay(_("The views could not be centred.")):
-                review.centreViews(nodes)
+            with slicer.util.tryWithErrorDisplay(_("The views could not be centered.")):
+                review.centerViews(nodes)
 
     def onEdit(self) -> None:
         """Open the implant in the Segment Editor."""

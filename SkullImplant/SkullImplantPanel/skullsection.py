@@ -97,6 +97,7 @@ class SkullSection:
         elif self._hasNone:
             text = _("Automatic: not in HU")
         self.ui.automaticThresholdCheckBox.text = text
+        self.ui.automaticThresholdCheckBox.accessibleName = _("Bone threshold: {how}").format(how=text)
 
     def _onThreshold(self, state: State, thresholdHu: float | None) -> None:
         if state == self._thresholdOf and self.parameters is not None:

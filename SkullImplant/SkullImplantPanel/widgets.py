@@ -68,7 +68,7 @@ class Widgets(Protocol):
     notesLabel: qt.QLabel
     skullOpacityLabel: qt.QLabel
     skullOpacitySlider: ctk.ctkSliderWidget
-    centreButton: qt.QPushButton
+    centerButton: qt.QPushButton
     editButton: qt.QPushButton
     updateButton: qt.QPushButton
     undoButton: qt.QPushButton

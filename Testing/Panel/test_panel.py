@@ -308,7 +308,7 @@ def test_result_that_is_deleted_by_the_user_is_no_longer_offered(host, reviewed,
     scene.RemoveNode(nodes.model)
     host.process_events()
     assert not reviewed.ui.exportButton.enabled
-    assert not reviewed.ui.centreButton.enabled
+    assert not reviewed.ui.centerButton.enabled
     assert "removed from the scene" in reviewed.ui.implantLabel.text
     scene.RemoveNode(nodes.segmentation)
     host.process_events()
