@@ -199,8 +199,8 @@ class SkullImplantLogic(ScriptedLoadableModuleLogic):
         if showsNew:
             parameters.resultSegmentation = new.segmentation
         else:
-            showOnly(self.resultNodes(parameters))
             outcome.notes.append(_("It is shown when {name} is chosen again.").format(name=node.GetName()))
+        showOnly(self.resultNodes(parameters))
         outcome.value = new
         return outcome
 

@@ -126,10 +126,11 @@ class ReviewSection:
     def _showDesign(self, design: dict[str, Any], isStale: bool = False) -> None:
         implant, implants, checks = design["implant"], design.get("implants", []), design["checks"]
         passed = sum(check["passed"] for check in checks)
-        self._summary = _(
-            "<b>{volume:.1f} cm³</b>, {area:.0f} cm², {thickness:.1f} mm thick; {passed} of {count} checks passed"
-        ).format(volume=implant["volume_cm3"], area=implant["area_cm2"], thickness=implant["thickness_mm"],
-                 passed=passed, count=len(checks))
+        count = _("{passed} of {count} checks passed").format(passed=passed, count=len(checks))
+        if isStale:
+            count = f'<font color="{grayOf(self.ui.implantLabel)}">{count}</font>'
+        self._summary = _("<b>{volume:.1f} cm³</b>, {area:.0f} cm², {thickness:.1f} mm thick; {checks}").format(
+            volume=implant["volume_cm3"], area=implant["area_cm2"], thickness=implant["thickness_mm"], checks=count)
         if len(implants) > 1:
             self._summary = _("{count} implants: {summary}").format(count=len(implants), summary=self._summary)
         for told in implants:
@@ -159,7 +160,8 @@ class ReviewSection:
         else:
             colors, text = GOOD_COLORS, _("✔ The error is expected to be about {error:.1f} mm.").format(
                 error=confidence["expected_hd95_mm"])
-        color = grayOf(label) if isStale else readableColor(label, colors)
+        # A flag stays in force, whatever was changed since.
+        color = grayOf(label) if isStale and colors is not BAD_COLORS else readableColor(label, colors)
         label.text = f'<font color="{color}">{text}</font>'
         label.visible = True
 

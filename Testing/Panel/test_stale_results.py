@@ -112,6 +112,19 @@ def test_voxels_that_changed_after_the_design_are_told(settled, small_ct, wait_u
     assert is_gray(settled)
 
 
+def test_flag_stays_in_its_color(settled):
+    from SkullImplantPanel.colors import BAD_COLORS, readableColor
+
+    nodes = settled.logic.resultNodes(settled._parameterNode)
+    design = json.loads(nodes.design.GetText())
+    design["confidence"] |= {"flagged": True, "reasons": ["The hole is large."]}
+    nodes.design.SetText(json.dumps(design))
+    settled._parameterNode.clearanceMm = 0.8
+    label = settled.ui.expectationLabel
+    assert "Made with" in settled.ui.implantLabel.text
+    assert readableColor(label, BAD_COLORS) in label.text and "Look twice" in label.text
+
+
 def test_edit_grays_the_checks(settled, small_ct):
     nodes = settled.logic.resultNodes(settled._parameterNode)
     implant = slicer.util.arrayFromSegmentBinaryLabelmap(nodes.segmentation, "Implant", small_ct)
