@@ -91,6 +91,25 @@ def test_mr_has_no_automatic_threshold(panel, wait_until):
     assert panel._parameterNode.boneThresholdHu == 300
 
 
+def test_labelmap_of_a_skull_has_no_threshold(panel, small_result, wait_until):
+    skull = slicer.util.loadVolume(str(small_result / "skull.nrrd"), {"labelmap": True})
+    wait_until(lambda: panel._parameterNode.inputVolume is skull, 5)
+    assert panel.ui.generateButton.enabled
+    assert not panel.ui.previewButton.enabled and not panel.ui.automaticThresholdCheckBox.enabled
+    assert panel.ui.automaticThresholdCheckBox.text == "Automatic"
+
+
+def test_review_says_whose_result_it_is_when_that_of_another_ct_is_chosen(reviewed, small_ct_file):
+    parameters = reviewed._parameterNode
+    own, result = reviewed.ui.implantLabel.text, parameters.resultSegmentation
+    chosen = parameters.inputVolume
+    parameters.inputVolume = slicer.util.loadVolume(str(small_ct_file), {"name": "Another"})
+    reviewed.ui.resultSelector.setCurrentNode(result)
+    assert "the implant of small-ct, not of the chosen" in reviewed.ui.implantLabel.text
+    parameters.inputVolume = chosen
+    assert reviewed.ui.implantLabel.text == own
+
+
 # --- a segmentation as the skull ------------------------------------------------------------------
 
 
