@@ -8,7 +8,7 @@ import qt
 
 from slicer.i18n import tr as _
 
-from .colors import GOOD_COLORS, LOOK_COLORS, readableColor
+from .colors import GOOD_COLORS, LOOK_COLORS, grayOf, readableColor
 from .results import checkRow
 from .widgets import Widgets
 
@@ -26,13 +26,20 @@ class ChecksTable:
     def __init__(self, ui: Widgets, onShow: Callable[[dict[str, Any]], None]) -> None:
         self.ui = ui
         self._onShow = onShow
+        self._isStale = False
         table = ui.checksTable
         table.setColumnCount(len(COLUMNS))
-        table.setWordWrap(False)  # rows are made before the section has its width
-        table.horizontalHeader().setSectionResizeMode(NAME, qt.QHeaderView.Stretch)
+        header = table.horizontalHeader()
+        header.setSectionResizeMode(NAME, qt.QHeaderView.Stretch)
+        # Rows are made before the section has its width; a name that wraps makes its row higher.
+        header.connect("sectionResized(int,int,int)", lambda column, before, after: self._fitRows())
 
-    def show(self, checks: list[dict[str, Any]]) -> None:
-        """Show checks as ``design.json`` has them, those to be looked at first."""
+    def show(self, checks: list[dict[str, Any]], isStale: bool = False) -> None:
+        """Show checks as ``design.json`` has them, those to be looked at first.
+
+        :param isStale: they tell of something else than what is set or edited now; they are grayed out.
+        """
+        self._isStale = isStale
         table = self.ui.checksTable
         table.setRowCount(0)  # with the buttons of the checks before
         table.setRowCount(len(checks))
@@ -40,8 +47,12 @@ class ChecksTable:
             self._fill(row, check)
         for column in (SIGN, VALUE, SHOW):
             table.resizeColumnToContents(column)
+        self._fitRows()
+
+    def _fitRows(self) -> None:
+        table = self.ui.checksTable
         table.resizeRowsToContents()
-        height = sum(table.rowHeight(row) for row in range(min(len(checks), MOST_ROWS_SEEN)))
+        height = sum(table.rowHeight(row) for row in range(min(table.rowCount, MOST_ROWS_SEEN)))
         table.setFixedHeight(height + 2 * table.frameWidth)
         # A section with wrapped texts does not always notice that it has become higher.
         self.ui.reviewCollapsibleButton.updateGeometry()
@@ -58,13 +69,16 @@ class ChecksTable:
             item = qt.QTableWidgetItem(text)
             item.setToolTip(tip)
             item.setFlags(qt.Qt.ItemIsEnabled)
-            if column == SIGN:
+            if self._isStale:
+                item.setForeground(qt.QBrush(qt.QColor(grayOf(self.ui.implantLabel))))
+            elif column == SIGN:
                 item.setForeground(qt.QBrush(qt.QColor(readableColor(self.ui.implantLabel, colors))))
             table.setItem(row, column, item)
         if check.get("place_mm"):
             button = qt.QToolButton()
             button.text = _("Show")
             button.toolTip = _("Go to the place of the worst value in all views.")
+            button.accessibleName = _("Show the place of: {check}").format(check=name)
             button.autoRaise = True
             button.connect("clicked()", partial(self._onShow, check))
             table.setCellWidget(row, SHOW, button)

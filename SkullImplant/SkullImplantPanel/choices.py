@@ -15,6 +15,7 @@ from .parameters import SkullImplantParameterNode
 from .remedies import sentenceOf
 from .run import Outcome
 from .widgets import Widgets
+from .wrapping import shortened
 
 if TYPE_CHECKING:
     from .logic import SkullImplantLogic
@@ -62,7 +63,8 @@ class Choices:
         index = ui.modelComboBox.findData(parameters.model)
         if index < 0:  # a weight file
             index = ui.modelComboBox.count - 1
-            ui.modelComboBox.insertItem(index, Path(parameters.model).name, parameters.model)
+            ui.modelComboBox.insertItem(index, shortened(Path(parameters.model).name), parameters.model)
+            ui.modelComboBox.setItemData(index, parameters.model, qt.Qt.ToolTipRole)
         ui.modelComboBox.currentIndex = index
         ui.smootherComboBox.currentIndex = max(ui.smootherComboBox.findData(parameters.smoother), 0)
         # A scene from another computer may ask for a GPU that this one does not have.
@@ -103,11 +105,17 @@ class Choices:
         found = {device["id"]: device for device in (self._devices or {}).get("devices", [])}
         gpu = found.get("cuda")
         best = gpu["name"] if gpu else _("CPU")
-        box.addItem(_("Automatic: {device}").format(device=best) if found else _("Automatic"), "auto")
+        self._addDevice(_("Automatic: {device}").format(device=best) if found else _("Automatic"), "auto")
         threads = _("{count} threads").format(count=found["cpu"]["threads"]) if "cpu" in found else ""
-        box.addItem(_("CPU") + (f" ({threads})" if threads else ""), "cpu")
+        self._addDevice(_("CPU") + (f" ({threads})" if threads else ""), "cpu")
         if gpu:
-            box.addItem(_("GPU: {name} ({memory:.0f} GiB)").format(name=gpu["name"], memory=gpu["memory_gib"]), "cuda")
+            self._addDevice(
+                _("GPU: {name} ({memory:.0f} GiB)").format(name=gpu["name"], memory=gpu["memory_gib"]), "cuda")
+
+    def _addDevice(self, text: str, device: str) -> None:
+        box = self.ui.deviceComboBox
+        box.addItem(shortened(text), device)
+        box.setItemData(box.count - 1, text, qt.Qt.ToolTipRole)
 
     def _onAdvancedCollapsed(self, collapsed: bool) -> None:
         if not collapsed:
@@ -122,7 +130,7 @@ class Choices:
         self._lookedForDevices = True
         try:
             self.logic.findDevices(self._onDevices)
-        except SkullImplantError as error:
+        except (SkullImplantError, RuntimeError) as error:  # also where no thread can be started
             self._showError(Outcome("failed", sentenceOf(error)))
 
     def _onDevices(self, devices: dict[str, Any] | None) -> None:

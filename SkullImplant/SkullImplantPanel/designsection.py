@@ -20,6 +20,7 @@ from .run import Outcome
 from .runcontrol import RunControl
 from .rundisplay import RunDisplay
 from .widgets import Widgets
+from .wrapping import breakable
 
 if TYPE_CHECKING:
     from .logic import SkullImplantLogic
@@ -53,7 +54,6 @@ class DesignSection:
         self._arrowMoved = False  # while a run was in progress
         self.arrow = DirectionArrow(self.onArrowLetGo)
         self.holes = HolePoints(ui, update)
-        ui.problemLabel.styleSheet = f"color: {readableColor(ui.problemLabel, LOOK_COLORS)};"
         ui.generateButton.connect("clicked()", self.onGenerate)
 
     def update(self, parameters: SkullImplantParameterNode) -> None:
@@ -71,7 +71,8 @@ class DesignSection:
             button.text, button.enabled = _("Generate implant"), problem is None and not self._installing
             button.toolTip = problem or _("Find the skull, complete it, and fit an implant into each hole.")
         ui.problemLabel.visible = not running and problem is not None and inputNode(parameters) is not None
-        ui.problemLabel.text = problem or ""
+        ui.problemLabel.styleSheet = f"color: {readableColor(ui.designCollapsibleButton, LOOK_COLORS)};"
+        ui.problemLabel.text = breakable(problem or "")
         if self._arrowMoved and not running:
             qt.QTimer.singleShot(0, self._fitAfterRun)
 
@@ -128,7 +129,7 @@ class DesignSection:
         nodes = nodesOfResult(parameters.resultSegmentation)
         if parameters.keepResults or nodes is None or review.isOfAnother(parameters):
             return True
-        if not (review.isEdited(nodes) or designOf(nodes).get("edited")):
+        if not (review.isEdited(nodes, lookAgain=True) or designOf(nodes).get("edited")):
             return True
         return bool(slicer.util.confirmOkCancelDisplay(
             _("The implant under review was edited by hand or fitted again. The new design replaces it, unless you "
@@ -154,7 +155,8 @@ class DesignSection:
             return ""
         checks = designOf(outcome.value)["checks"]
         seconds = self.control.seconds
-        self._update()  # the new result alone is shown before the views are centred on it
-        self._showResult()
+        self._update()  # the new result alone is shown before the views are centered on it
+        if self.parameters is not None and self.parameters.resultSegmentation is outcome.value.segmentation:
+            self._showResult()
         return _("Implant designed in {seconds:.0f} s; {passed} of {count} checks passed.").format(
             seconds=seconds, passed=sum(check["passed"] for check in checks), count=len(checks))

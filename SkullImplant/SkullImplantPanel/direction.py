@@ -13,7 +13,7 @@ from .requests import inputNode
 from .results import ResultNodes, designOf, nodesOfResult
 
 LENGTH_MM = 60.0
-COLOR = (0.0, 0.45, 0.7)  # told apart from the implant's orange by colour-blind people as well
+COLOR = (0.0, 0.45, 0.7)  # told apart from the implant's orange by color-blind people as well
 UP_RAS = (0.0, 0.0, 1.0)
 
 

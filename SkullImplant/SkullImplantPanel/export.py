@@ -71,7 +71,7 @@ def exportOf(nodes: ResultNodes, folder: Path, formats: list[str]) -> Export:
     :raises SkullImplantError: the implant was edited after its surface was made; or masks are asked
         for, and a transform bends them.
     """
-    if isEdited(nodes):
+    if isEdited(nodes, lookAgain=True):
         raise SkullImplantError(_("The implant was edited, and its surface and checks are those of before; click "
                                   "'Update from edit' first."))
     surfaces, images, texts = {}, {}, {}

@@ -20,6 +20,7 @@ from .results import inputNameOfResult
 from .run import Outcome
 from .runcontrol import RunControl
 from .widgets import Widgets
+from .wrapping import breakable
 
 if TYPE_CHECKING:
     from .logic import SkullImplantLogic
@@ -100,7 +101,7 @@ class ExportSection:
         if outcome.state == "done":
             self._write(export.withReport(outcome.value))
         else:
-            self.ui.exportLabel.text = _("No file was written. {reason}").format(reason=outcome.message)
+            self.ui.exportLabel.text = breakable(_("No file was written. {reason}").format(reason=outcome.message))
         return _("The report is made.")
 
     def _write(self, export: Export) -> None:
@@ -111,8 +112,8 @@ class ExportSection:
 
     def _onWritten(self, files: list[Path]) -> None:
         self._writing = False
-        self.ui.exportLabel.text = _("Written to {folder}: {files}").format(
-            folder=files[0].parent, files=", ".join(file.name for file in files))
+        self.ui.exportLabel.text = breakable(_("Written to {folder}: {files}").format(
+            folder=files[0].parent, files=", ".join(file.name for file in files)))
         self._updateAgain()
 
     def _onFailed(self, error: Exception) -> None:

@@ -27,6 +27,10 @@ FLIP_RAS_LPS = np.diag([-1.0, -1.0, 1.0, 1.0])
 RIGID_TOLERANCE = 1e-3
 # Matrices of one grid differ by rounding only.
 SAME_GRID = 1e-6
+# Marks a result's segmentation, with the name of its input; and its folder, so that only such are removed.
+RESULT_ATTRIBUTE = "SkullImplant.Result"
+# The completed skull in it, and the code (SNOMED CT) of its implants.
+COMPLETED_ID, IMPLANT_CODE = "CompletedSkull", "SCT^40388003^Implant"
 # Around segments that have no reference image.
 MARGIN_MM = 20.0
 
@@ -44,10 +48,13 @@ def nodeProblem(node: slicer.vtkMRMLTransformableNode) -> str | None:
     if node.IsA("vtkMRMLSegmentationNode"):
         if not visibleSegmentIds(node):
             return _("The segmentation has no visible segment; show the segment that is the skull.")
+        if not skullSegmentIds(node):
+            return _("Of the segmentation only implants and completed skulls are visible; show the segment that is "
+                     "the skull with its hole.")
     elif node.GetImageData() is None or 0 in node.GetImageData().GetDimensions():
         return _("The volume is empty; load the CT again.")
     elif node.GetImageData().GetNumberOfScalarComponents() != 1:
-        return _("The volume has several values per voxel (colour or vectors); choose a CT.")
+        return _("The volume has several values per voxel (color or vectors); choose a CT.")
     matrix = matrixToWorld(node)
     if matrix is None or np.abs(matrix[:3, :3].T @ matrix[:3, :3] - np.eye(3)).max() > RIGID_TOLERANCE:
         return _("The input is under a transform that scales or bends it; harden that transform first "
@@ -116,6 +123,21 @@ def visibleSegmentIds(segmentationNode: slicer.vtkMRMLSegmentationNode) -> list[
     return [i for i in ids if displayNode is None or displayNode.GetSegmentVisibility(i)]
 
 
+def skullSegmentIds(segmentationNode: slicer.vtkMRMLSegmentationNode) -> list[str]:
+    """Return the ids of the segments that are shown and can be a skull with a hole: not the module's own implants.
+
+    These are told by their ids, as a result has them, or by their code where they were copied.
+    """
+    segmentation, found = segmentationNode.GetSegmentation(), []
+    for segmentId in visibleSegmentIds(segmentationNode):
+        value = vtk.reference("")
+        segmentation.GetSegment(segmentId).GetTag(slicer.vtkSegment.GetTerminologyEntryTagName(), value)
+        own = segmentationNode.GetAttribute(RESULT_ATTRIBUTE) is not None
+        if IMPLANT_CODE not in str(value) and not (own and segmentId == COMPLETED_ID):
+            found.append(segmentId)
+    return found
+
+
 def snapshotOfSegments(
     segmentationNode: slicer.vtkMRMLSegmentationNode,
     segmentIds: list[str],
@@ -167,7 +189,7 @@ class SegmentsSnapshot:
         for number, (labelmap, value) in enumerate(self.labelmaps, 1):
             # Where two of them overlap the first keeps the voxel.
             np.putmask(union, (_onGrid(labelmap, self.grid) == value) & (union == 0), number if self.numbered else 1)
-        ijkToRas = _matrixOf(self.grid) @ _translation(self.grid.GetExtent()[::2])
+        ijkToRas = matrixOf(self.grid) @ _translation(self.grid.GetExtent()[::2])
         return SceneImage(union, self.toFrame @ ijkToRas)
 
 
@@ -198,7 +220,7 @@ def _onGrid(labelmap: slicer.vtkOrientedImageData, grid: slicer.vtkOrientedImage
     scalars = labelmap.GetPointData().GetScalars()
     if scalars is None:
         return np.zeros((z, y, x), np.uint8)
-    if np.abs(_matrixOf(labelmap) - _matrixOf(grid)).max() < SAME_GRID and _within(labelmap, grid):
+    if np.abs(matrixOf(labelmap) - matrixOf(grid)).max() < SAME_GRID and _within(labelmap, grid):
         # Only another extent of the same grid; copying leaves the window alive, resampling does not.
         whole = np.zeros((z, y, x), np.uint8)
         voxels = vtk_to_numpy(scalars).reshape(labelmap.GetDimensions()[::-1])
@@ -217,7 +239,8 @@ def _within(labelmap: slicer.vtkOrientedImageData, grid: slicer.vtkOrientedImage
     return all(inner[k] >= outer[k] and inner[k + 1] <= outer[k + 1] for k in (0, 2, 4))
 
 
-def _matrixOf(image: slicer.vtkOrientedImageData) -> np.ndarray:
+def matrixOf(image: slicer.vtkOrientedImageData) -> np.ndarray:
+    """Return the 4x4 matrix from an image's index (x, y, z) to its frame, RAS mm."""
     matrix = vtk.vtkMatrix4x4()
     image.GetImageToWorldMatrix(matrix)
     return slicer.util.arrayFromVTKMatrix(matrix)

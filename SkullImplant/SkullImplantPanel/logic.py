@@ -3,6 +3,7 @@
 import json
 import logging
 import time
+import traceback
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
     from .export import Export
     from .inputs import SegmentsSnapshot
+    from .madewith import InputStates
     from .requests import Request
     from .results import ResultNodes
     from .run import LibraryRun, Outcome
@@ -42,9 +44,19 @@ class SkullImplantLogic(ScriptedLoadableModuleLogic):
         self._search: LibraryRun | None = None
         # What a result that was fitted again was fitted from, by the id of its segmentation.
         self._fittedFrom: dict[str, SegmentsSnapshot] = {}
+        self._inputStates: InputStates | None = None
 
     def getParameterNode(self) -> SkullImplantParameterNode:
         return SkullImplantParameterNode(super().getParameterNode())
+
+    @property
+    def inputStates(self) -> "InputStates":
+        """Of which voxels of their input the results of this session were made."""
+        from .madewith import InputStates
+
+        if self._inputStates is None:
+            self._inputStates = InputStates()
+        return self._inputStates
 
     @property
     def run(self) -> "LibraryRun | None":
@@ -70,9 +82,19 @@ class SkullImplantLogic(ScriptedLoadableModuleLogic):
         :param onProgress: called with each step of it.
         :raises ValueError: there is a ``designProblem``, or a run in progress.
         """
+        from .replacing import replaceByDesign
         from .requests import designRequest
 
-        self._startResult(designRequest(parameters), parameters, not parameters.keepResults, onFinished, onProgress)
+        earlier = None if parameters.keepResults else self.resultNodes(parameters)  # whatever is reviewed at the end
+        request = designRequest(parameters)
+        state = self.inputStates.of(request.node)
+
+        def settle(new: "ResultNodes") -> None:
+            self.inputStates.keep(new, state)
+            if earlier is not None:
+                replaceByDesign(earlier, new)
+
+        self._startResult(request, parameters, settle, onFinished, onProgress)
 
     def startUpdate(
         self,
@@ -82,14 +104,23 @@ class SkullImplantLogic(ScriptedLoadableModuleLogic):
     ) -> None:
         """Fit, mesh and check the implants of the result again, after a segment was edited.
 
+        The automatic design stays, as it was made, to be gone back to.
+
         :raises ValueError: there is no result, or a run in progress.
         """
+        from .replacing import replaceByUpdate
         from .requests import updateRequest
 
         nodes = self.resultNodes(parameters)
         if nodes is None:
             raise ValueError(_("There is no result to update; generate an implant first."))
-        self._startResult(updateRequest(nodes), parameters, True, onFinished, onProgress)
+        keep = parameters.keepResults
+
+        def settle(new: "ResultNodes") -> None:
+            self.inputStates.passOn(nodes, new)
+            replaceByUpdate(nodes, new, keep)
+
+        self._startResult(updateRequest(nodes), parameters, settle, onFinished, onProgress)
 
     def startRefit(
         self,
@@ -101,6 +132,7 @@ class SkullImplantLogic(ScriptedLoadableModuleLogic):
 
         :raises ValueError: there is no result or no arrow, or a run in progress.
         """
+        from .replacing import replaceByRefit
         from .requests import implantsAsTheyAre, refitRequest
         from .review import isEdited
 
@@ -108,7 +140,7 @@ class SkullImplantLogic(ScriptedLoadableModuleLogic):
         if nodes is None or parameters.directionArrow is None:
             raise ValueError(_("There is no result with an arrow; generate an implant first."))
         # What the way in has cut off in an earlier try must be there again in the next.
-        fitted = None if isEdited(nodes) else self._fittedFrom.get(nodes.segmentation.GetID())
+        fitted = None if isEdited(nodes, lookAgain=True) else self._fittedFrom.get(nodes.segmentation.GetID())
         implants = fitted or implantsAsTheyAre(nodes)
 
         def finished(outcome: "Outcome") -> None:
@@ -117,44 +149,58 @@ class SkullImplantLogic(ScriptedLoadableModuleLogic):
             onFinished(outcome)
 
         request = refitRequest(nodes, parameters.directionArrow, implants)
-        self._startResult(request, parameters, True, finished, onProgress)
+        def settle(new: "ResultNodes") -> None:
+            self.inputStates.passOn(nodes, new)
+            replaceByRefit(nodes, new)
+
+        self._startResult(request, parameters, settle, finished, onProgress)
 
     def _startResult(
         self,
         request: "Request",
         parameters: SkullImplantParameterNode,
-        replace: bool,
+        settle: "Callable[[ResultNodes], None]",
         onFinished: "OnFinished",
         onProgress: "OnProgress | None",
     ) -> None:
         from .results import readResults
 
-        self._start(request, readResults, lambda outcome: self._takeIn(outcome, request, parameters, replace),
+        self._start(request, readResults, lambda outcome: self._takeIn(outcome, request, parameters, settle),
                     onFinished, onProgress)
 
     def _takeIn(
-        self, outcome: "Outcome", request: "Request", parameters: SkullImplantParameterNode, replace: bool
+        self,
+        outcome: "Outcome",
+        request: "Request",
+        parameters: SkullImplantParameterNode,
+        settle: "Callable[[ResultNodes], None]",
     ) -> "Outcome":
-        """Put the results that were read into the scene, and make them the result under review."""
-        from .results import addResults, inputOfResult, removeResults
-        from .review import fadeSkull
+        """Put the results that were read into the scene; they come under review, unless another patient was chosen.
+
+        :param settle: called with their nodes; does away with what they replace.
+        """
+        from .requests import inputNode
+        from .results import addResults, inputOfResult
+        from .review import fadeSkull, showOnly
         from .run import Outcome
 
         node = request.node
+        assert node is not None  # a design's and an update's request have one
         if not slicer.mrmlScene.IsNodePresent(node):
             return Outcome("failed", _("The input was removed from the scene while the design ran; load it again."))
-        earlier = self.resultNodes(parameters)
-        try:
-            new = addResults(outcome.value, node, request.inputName)
-        except Exception as error:
-            logging.exception("SkullImplant: the result could not be put into the scene")
-            message = _("The result could not be put into the scene; please copy the log and report it.")
-            return Outcome("failed", message, [repr(error)])
-        # A result of another patient stays, whatever is chosen.
-        if earlier is not None and replace and node in (inputOfResult(earlier.segmentation), earlier.segmentation):
-            removeResults(earlier)
-        parameters.resultSegmentation = new.segmentation
+        new = addResults(outcome.value, node, request.inputName)
+
+        reviewed = parameters.resultSegmentation
+        # An update whose input is not there any more has the result before for its node.
+        isOfReviewed = reviewed is not None and node in (inputOfResult(reviewed), reviewed)
+        showsNew = isOfReviewed or inputNode(parameters) in (node, None)
+        settle(new)
         fadeSkull(new.segmentation, parameters.skullOpacity)
+        if showsNew:
+            parameters.resultSegmentation = new.segmentation
+        else:
+            outcome.notes.append(_("It is shown when {name} is chosen again.").format(name=node.GetName()))
+        showOnly(self.resultNodes(parameters))
         outcome.value = new
         return outcome
 
@@ -203,8 +249,12 @@ class SkullImplantLogic(ScriptedLoadableModuleLogic):
     ) -> None:
         """Start the run of a request: ``collect`` reads its result folder, ``takeIn`` goes on with its value."""
         from .requests import RESULT
-        from .run import LibraryRun
+        from .run import LibraryRun, Outcome
+        from .slicerversion import versionProblem
 
+        tooOld = versionProblem()
+        if tooOld:
+            raise ValueError(tooOld)
         if self._run:
             raise ValueError(_("A run is in progress; wait for its end, or cancel it."))
         folder = self._workFolder()
@@ -212,7 +262,14 @@ class SkullImplantLogic(ScriptedLoadableModuleLogic):
 
         def finished(outcome: "Outcome") -> None:
             self._run = None
-            onFinished(takeIn(outcome) if outcome.state == "done" else outcome)
+            if outcome.state == "done":
+                try:
+                    outcome = takeIn(outcome)
+                except Exception as error:
+                    logging.exception("SkullImplant: what a run made could not be taken in")
+                    message = _("The result could not be put into the scene; please copy the log and report it.")
+                    outcome = Outcome("failed", message, traceback.format_exception(error))
+            onFinished(outcome)
 
         self._run = LibraryRun(
             request.verb, arguments, folder, finished, onProgress,
@@ -220,7 +277,11 @@ class SkullImplantLogic(ScriptedLoadableModuleLogic):
             collect=lambda: collect(folder / RESULT),
             cpuArguments=[*arguments, "--device", "cpu"] if request.mayUseGpu else None,
         )
-        self._run.start()
+        try:
+            self._run.start()
+        except Exception:
+            self._run = None
+            raise
 
     def findDevices(self, then: Callable[[dict[str, Any] | None], None]) -> None:
         """Find the processors that a network can run on; ``then`` is called with the library's answer, or None.

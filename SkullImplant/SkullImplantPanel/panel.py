@@ -10,6 +10,7 @@ from .designsection import DesignSection
 from .exportsection import ExportSection
 from .parameters import SkullImplantParameterNode
 from .patientsection import PatientSection
+from .resultchoice import ResultChoice
 from .reviewsection import ReviewSection
 from .runcontrol import RunControl
 from .rundisplay import RunDisplay
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
 
 class Panel:
-    """The panel's behaviour.
+    """The panel's behavior.
 
     :param ui: the widgets of ``SkullImplant.ui`` as attributes.
     """
@@ -31,12 +32,14 @@ class Panel:
         self.logic = logic
         self.parameters: SkullImplantParameterNode | None = None
         self._updating = False
+        self._isEntered = self._hasNewResult = False
+        self._results = ResultChoice()
         self.display = RunDisplay(ui)
         control = RunControl(logic, self.display, self.update)
         self.patient = PatientSection(ui, logic, control)
         self.skull = SkullSection(ui, self.update)
         self.design = DesignSection(ui, logic, control, self.display, self.update, self._showResult)
-        self.review = ReviewSection(ui, logic, control)
+        self.review = ReviewSection(ui, logic, control, self.skull.automaticHu)
         self.export = ExportSection(ui, logic, control)
         self._sections = (self.patient, self.skull, self.design, self.review, self.export)
 
@@ -49,18 +52,24 @@ class Panel:
 
     def enter(self) -> None:
         """The user opened the module."""
+        self._isEntered = True
+        self.review.enter()
         self.update()
+        if self._hasNewResult:
+            self._showResult()
 
     def exit(self) -> None:
         """The user went to another module; a run goes on, the preview does not."""
+        self._isEntered = False
         self.ui.previewButton.checked = False
+        self.skull.forget()
         self.review.hidePlace()
 
     def close(self) -> None:
         """The panel is destroyed."""
         self.display.forget()
-        self.skull.hidePreview()
-        self.review.hidePlace()
+        self.skull.forget()
+        self.review.forget()
         self.design.forget()
         self.logic.close()
 
@@ -71,8 +80,10 @@ class Panel:
         self._updating = True
         try:
             if self.parameters is None:
-                self.skull.hidePreview()
+                self.skull.forget()
+                self._results.forget()
             else:
+                self._results.follow(self.parameters)
                 for section in self._sections:
                     section.update(self.parameters)
         finally:
@@ -86,13 +97,17 @@ class Panel:
 
     def forgetRun(self) -> None:
         """The scene is closed, and with it ends what is shown of a run."""
+        self._hasNewResult = False
         self.display.forget()
         self.export.forgetRun()
         self.design.forget()
-        self.review.hidePlace()
+        self.review.forget()
 
     def _showResult(self) -> None:
-        """Open what follows a design, with all views on the implant."""
+        """Open what follows a design, with all views on the implant; when the user is here."""
+        self._hasNewResult = not self._isEntered
+        if self._hasNewResult:
+            return  # whoever works in another module keeps the views
         self.ui.reviewCollapsibleButton.collapsed = False
         self.ui.exportCollapsibleButton.collapsed = False
-        self.review.onCentre()
+        self.review.onCenter()

@@ -98,7 +98,7 @@ def _above(image: vtk.vtkImageData, ijkToRas: vtk.vtkMatrix4x4, thresholdHu: flo
 def findThreshold(volumeNode: slicer.vtkMRMLScalarVolumeNode, then: Callable[[float | None], None]) -> None:
     """Find the bone threshold that a design finds in a CT, in a thread, then call back with it in HU.
 
-    None where there is none to be found; why, the design says.
+    None where there is none: in an MR, a mask, or whatever else is not in HU; why, the design says.
     """
     image = imageOfVolume(volumeNode)
     inBackground(lambda: _thresholdOf(image), then)
@@ -106,9 +106,11 @@ def findThreshold(volumeNode: slicer.vtkMRMLScalarVolumeNode, then: Callable[[fl
 
 def _thresholdOf(image: SceneImage) -> float | None:
     from SkullImplantLib.errors import SkullImplantError
+    from SkullImplantLib.reading.hounsfield import in_hounsfield_units
     from SkullImplantLib.skull.automatic_threshold import automatic_threshold_hu
 
     try:
-        return automatic_threshold_hu(inLps(image))
+        inHu, _notes = in_hounsfield_units(inLps(image), forced=False)
+        return automatic_threshold_hu(inHu)
     except SkullImplantError:
         return None

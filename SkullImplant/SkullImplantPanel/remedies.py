@@ -8,7 +8,7 @@ from SkullImplantLib.errors import Remedy, SkullImplantError, with_remedy
 def remediesInWords() -> dict[Remedy, str]:
     """Return how the panel words each remedy that one of its runs can need.
 
-    Widgets are named in quotes as they are labelled.
+    Widgets are named in quotes as they are labeled.
     """
     return {
         Remedy.LOWER_THRESHOLD: _("choose a lower 'Bone threshold'"),

@@ -19,6 +19,7 @@ from . import inputs
 from .parameters import SkullImplantParameterNode
 from .resultfiles import COMPLETED, IMPLANT, SKULL, implantFiles
 from .results import ResultNodes, designOf, implantIdsOf, inputNameOfResult, inputOfResult
+from .slicerversion import versionProblem
 
 # The files of a run, within its work folder.
 INPUT, LEFT_OUT, REFERENCE = "input.nrrd", "leave-out.nrrd", "reference.nrrd"
@@ -69,7 +70,9 @@ def inputNode(parameters: SkullImplantParameterNode) -> slicer.vtkMRMLTransforma
 
 def designProblem(parameters: SkullImplantParameterNode) -> str | None:
     """Return what keeps a design from being made, in one sentence, or None."""
-    node = inputNode(parameters)
+    node, tooOld = inputNode(parameters), versionProblem()
+    if tooOld:
+        return tooOld
     if node is None:
         if parameters.skullIsSegmentation:
             return _("Choose the segmentation of the skull.")
@@ -118,7 +121,7 @@ def designRequest(parameters: SkullImplantParameterNode) -> Request:
     if parameters.refineMm:
         arguments += ["--refine-mm", f"{parameters.refineMm:g}"]
     if parameters.skullIsSegmentation:
-        images = {INPUT: inputs.snapshotOfSegments(node, inputs.visibleSegmentIds(node))}
+        images = {INPUT: inputs.snapshotOfSegments(node, inputs.skullSegmentIds(node))}
         arguments += ["--input", "skull"]
     else:
         images = {INPUT: inputs.imageOfVolume(node)}

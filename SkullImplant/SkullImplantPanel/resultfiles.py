@@ -19,12 +19,12 @@ import slicer
 
 from SkullImplantLib.core.images import array_of, index_to_lps_mm
 
-from .inputs import FLIP_RAS_LPS
+from .inputs import COMPLETED_ID, FLIP_RAS_LPS, IMPLANT_CODE
 
 
 @dataclass(frozen=True)
 class Piece:
-    """One of the three masks: its segment id, file, codes (SNOMED CT) and colour.
+    """One of the three masks: its segment id, file, codes (SNOMED CT) and color.
 
     Codes are those of Slicer's own terminology "Segmentation category and type": an
     anatomical structure, or a physical object.
@@ -40,10 +40,10 @@ class Piece:
 ANATOMY = "SCT^123037004^Anatomical Structure"
 OBJECT = "SCT^260787004^Physical object"
 SKULL_CODE = "SCT^89546000^Skull"
-# Slicer's own colour of the skull; blue and orange are told apart by colour-blind people as well.
+# Slicer's own color of the skull; blue and orange are told apart by color-blind people as well.
 SKULL = Piece("Skull", "skull.nrrd", ANATOMY, SKULL_CODE, (0.945, 0.835, 0.565))
-COMPLETED = Piece("CompletedSkull", "completed.nrrd", ANATOMY, SKULL_CODE, (0.45, 0.65, 0.85))
-IMPLANT = Piece("Implant", "implant.nrrd", OBJECT, "SCT^40388003^Implant", (0.90, 0.40, 0.10))
+COMPLETED = Piece(COMPLETED_ID, "completed.nrrd", ANATOMY, SKULL_CODE, (0.45, 0.65, 0.85))
+IMPLANT = Piece("Implant", "implant.nrrd", OBJECT, IMPLANT_CODE, (0.90, 0.40, 0.10))
 PIECES = (SKULL, COMPLETED, IMPLANT)
 TERMINOLOGY = ("Segmentation category and type - DICOM master list~{category}~{type}~^^"
                "~Anatomic codes - DICOM master list~^^~^^")

@@ -12,6 +12,7 @@ import vtk
 import slicer
 from slicer.i18n import tr as _
 
+from .inputs import RESULT_ATTRIBUTE
 from .resultfiles import (
     COMPLETED,
     IMPLANT,
@@ -30,6 +31,7 @@ __all__ = [
     "COMPLETED",
     "IMPLANT",
     "PIECES",
+    "RESULT_ATTRIBUTE",
     "SKULL",
     "ResultNodes",
     "Results",
@@ -46,8 +48,10 @@ __all__ = [
     "inputNameOfResult",
     "inputOfResult",
     "nodesOfResult",
+    "originOf",
     "readResults",
     "removeResults",
+    "setOrigin",
     "together",
 ]
 
@@ -61,6 +65,7 @@ class ResultNodes:
 
     The segmentation refers to all others and to the input, so that a result is chosen by it alone. ``models`` are
     the surfaces of the implants, the largest hole's first. The report is there once an export has asked for it.
+    ``made`` is hidden and keeps the implants' voxels as they were made; results of earlier versions have none.
     """
 
     segmentation: slicer.vtkMRMLSegmentationNode
@@ -68,6 +73,7 @@ class ResultNodes:
     table: slicer.vtkMRMLTableNode
     design: slicer.vtkMRMLTextNode
     report: slicer.vtkMRMLTextNode | None
+    made: slicer.vtkMRMLSegmentationNode | None = None
 
     @property
     def model(self) -> slicer.vtkMRMLModelNode:
@@ -76,17 +82,16 @@ class ResultNodes:
 
     @property
     def all(self) -> list[slicer.vtkMRMLTransformableNode]:
-        """All nodes that are there."""
+        """All nodes that are there and seen."""
         nodes = (self.segmentation, *self.models, self.table, self.design, self.report)
         return [node for node in nodes if node is not None]
 
 
-# Marks a result's segmentation, with the name of its input; and its folder, so that only such are removed.
-RESULT_ATTRIBUTE = "SkullImplant.Result"
 # What the implants' voxels were when their surfaces were made of them.
 FINGERPRINT_ATTRIBUTE = "SkullImplant.Fingerprint"
 ROLE = "SkullImplant.{name}"
 MODEL_ROLE = ROLE.format(name="model")
+ORIGIN_ROLE = ROLE.format(name="origin")
 
 
 def nodesOfResult(segmentation: slicer.vtkMRMLSegmentationNode | None) -> ResultNodes | None:
@@ -98,7 +103,8 @@ def nodesOfResult(segmentation: slicer.vtkMRMLSegmentationNode | None) -> Result
         return None
     count = segmentation.GetNumberOfNodeReferences(MODEL_ROLE)
     models = tuple(segmentation.GetNthNodeReference(MODEL_ROLE, number) for number in range(count))
-    others = {name: segmentation.GetNodeReference(ROLE.format(name=name)) for name in ("table", "design", "report")}
+    names = ("table", "design", "report", "made")
+    others = {name: segmentation.GetNodeReference(ROLE.format(name=name)) for name in names}
     nodes = ResultNodes(segmentation, models, **others)
     if None in (*models, nodes.table, nodes.design) or not nodes.design.GetText():
         return None
@@ -118,6 +124,18 @@ def implantIdsOf(nodes: ResultNodes) -> list[str]:
 def inputOfResult(segmentation: slicer.vtkMRMLSegmentationNode) -> slicer.vtkMRMLTransformableNode | None:
     """Return the volume or segmentation that a result was made from, or None where it was removed."""
     return segmentation.GetNodeReference(ROLE.format(name="input"))
+
+
+def originOf(segmentation: slicer.vtkMRMLSegmentationNode) -> slicer.vtkMRMLSegmentationNode | None:
+    """Return the result of the automatic design that an edited one goes back to, or None."""
+    return segmentation.GetNodeReference(ORIGIN_ROLE)
+
+
+def setOrigin(
+    segmentation: slicer.vtkMRMLSegmentationNode, origin: slicer.vtkMRMLSegmentationNode | None
+) -> None:
+    """Keep which automatic design an edited result goes back to."""
+    segmentation.SetNodeReferenceID(ORIGIN_ROLE, None if origin is None else origin.GetID())
 
 
 def inputNameOfResult(segmentation: slicer.vtkMRMLSegmentationNode) -> str:
@@ -145,7 +163,7 @@ def addResults(
     scene.SaveStateForUndo()
     before = {scene.GetNthNode(index).GetID() for index in range(scene.GetNumberOfNodes())}
     try:
-        return _add(results, inputNode, inputName or inputNode.GetName())
+        return _add(results, inputNode, inputName)
     except Exception:
         nodes = [scene.GetNthNode(index) for index in range(scene.GetNumberOfNodes())]
         for node in nodes:
@@ -154,7 +172,8 @@ def addResults(
         raise
 
 
-def _add(results: Results, inputNode: slicer.vtkMRMLTransformableNode, name: str) -> ResultNodes:
+def _add(results: Results, inputNode: slicer.vtkMRMLTransformableNode, inputName: str | None) -> ResultNodes:
+    name = inputName or inputNode.GetName()
     segmentation = _addSegmentation(results, inputNode, name)
     ids = implantIds(len(implantFiles(results.design)))
     models = tuple(
@@ -163,13 +182,13 @@ def _add(results: Results, inputNode: slicer.vtkMRMLTransformableNode, name: str
         for number, segmentId in enumerate(ids, 1))
     table = _addTable(results.design["checks"])
     design = _addText(_("Design data"), json.dumps(results.design, indent=2), "json")
-    nodes = ResultNodes(segmentation, models, table, design, None)
+    nodes = ResultNodes(segmentation, models, table, design, None, _addMade(results, ids))
     segmentation.SetAttribute(FINGERPRINT_ATTRIBUTE, results.fingerprint)
     for model in models:
         segmentation.AddNodeReferenceID(MODEL_ROLE, model.GetID())
-    for role in ("table", "design"):
+    for role in ("table", "design", "made"):
         segmentation.SetNodeReferenceID(ROLE.format(name=role), getattr(nodes, role).GetID())
-    if inputNode.GetAttribute(RESULT_ATTRIBUTE) is None:
+    if inputName is None or inputNode.GetAttribute(RESULT_ATTRIBUTE) is None:
         segmentation.SetNodeReferenceID(ROLE.format(name="input"), inputNode.GetID())
     _intoFolder(nodes, inputNode, _("Skull implant of {name}").format(name=name))
     return nodes
@@ -203,7 +222,8 @@ def _addSegmentation(
     scene = slicer.mrmlScene
     node = scene.CreateNodeByClass("vtkMRMLSegmentationNode")
     node.UnRegister(None)  # Python's variable owns it
-    node.SetName(scene.GenerateUniqueName(_("Implant design of {name}").format(name=name)))
+    title = _("Edited implant of {name}") if results.design.get("edited") else _("Implant design of {name}")
+    node.SetName(scene.GenerateUniqueName(title.format(name=name)))
     node.SetAttribute(RESULT_ATTRIBUTE, name)  # before selectors see the node, which look at it
     scene.AddNode(node)
     node.SetSourceRepresentationToBinaryLabelmap()
@@ -241,6 +261,25 @@ def _addSegmentation(
     display.SetSegmentOpacity2DFill(SKULL.segmentId, 0.25)
     for segmentId in ids:
         display.SetSegmentVisibility3D(segmentId, False)  # in 3D the model shows the implant
+    return node
+
+
+def _addMade(results: Results, ids: list[str]) -> slicer.vtkMRMLSegmentationNode:
+    """Keep the implants' voxels where no edit reaches them."""
+    scene = slicer.mrmlScene
+    node = scene.CreateNodeByClass("vtkMRMLSegmentationNode")
+    node.UnRegister(None)  # Python's variable owns it
+    node.SetName(scene.GenerateUniqueName(_("Implants as made")))
+    node.SetHideFromEditors(True)
+    scene.AddNode(node)
+    node.SetSourceRepresentationToBinaryLabelmap()
+    for segmentId in ids:
+        labelmap = slicer.vtkOrientedImageData()
+        labelmap.DeepCopy(results.labelmaps[segmentId])
+        segment = slicer.vtkSegment()
+        segment.SetName(segmentId)
+        segment.AddRepresentation(slicer.vtkSegmentationConverter.GetBinaryLabelmapRepresentationName(), labelmap)
+        node.GetSegmentation().AddSegment(segment, segmentId)
     return node
 
 
@@ -303,10 +342,11 @@ def removeResults(result: ResultNodes) -> None:
     """Remove the nodes of an earlier result, and their folder where nothing else is in it."""
     hierarchy = slicer.mrmlScene.GetSubjectHierarchyNode()
     nodes = result.all
+    hidden = [] if result.made is None else [result.made]
     folders = {hierarchy.GetItemParent(hierarchy.GetItemByDataNode(node)) for node in nodes}
     # MRML removes display nodes with their node, but leaves storage nodes behind.
-    storages = [node.GetStorageNode() for node in nodes]
-    for node in [*nodes, *filter(None, storages)]:
+    storages = [node.GetStorageNode() for node in [*nodes, *hidden]]
+    for node in [*nodes, *hidden, *filter(None, storages)]:
         slicer.mrmlScene.RemoveNode(node)
     for folder in folders:
         empty = hierarchy.GetNumberOfItemChildren(folder) == 0

@@ -1,10 +1,9 @@
-"""Looking at a result: views on the implant, the skull faded, the implant in the Segment Editor."""
+"""Looking at a result: views on the implant, the skull faded, and whether the implant was edited."""
 
 import numpy as np
 from vtk.util.numpy_support import vtk_to_numpy
 
 import slicer
-from slicer.i18n import tr as _
 
 from .parameters import SkullImplantParameterNode
 from .requests import inputNode
@@ -33,10 +32,10 @@ def fadeSkull(segmentationNode: slicer.vtkMRMLSegmentationNode, opacity: float) 
         display.SetSegmentOpacity3D(SKULL.segmentId, opacity)
 
 
-def showOnly(nodes: ResultNodes) -> None:
-    """Show one result, and hide all others: two implants in one place cannot be told apart."""
+def showOnly(nodes: ResultNodes | None) -> None:
+    """Show one result, or none, and hide all others: two implants in one place cannot be told apart."""
     for segmentationNode in allResults():
-        shown = segmentationNode is nodes.segmentation
+        shown = nodes is not None and segmentationNode is nodes.segmentation
         others = nodesOfResult(segmentationNode)
         for node in (segmentationNode, *(others.models if others else ())):
             if node.GetDisplayNode() is not None:
@@ -51,8 +50,11 @@ def isOfAnother(parameters: SkullImplantParameterNode) -> bool:
     return chosen is not None and source is not chosen
 
 
-def isEdited(nodes: ResultNodes) -> bool:
-    """Say whether an implant's segment is not what its surface was made of."""
+def isEdited(nodes: ResultNodes, lookAgain: bool = False) -> bool:
+    """Say whether an implant's segment is not what its surface was made of.
+
+    :param lookAgain: also where MRML tells of no change since the last look, as a script may have changed voxels.
+    """
     segmentationNode, ids = nodes.segmentation, implantIdsOf(nodes)
     images = [segmentationNode.GetBinaryLabelmapInternalRepresentation(segmentId) for segmentId in ids]
     if any(image is None or image.GetPointData().GetScalars() is None for image in images):
@@ -60,7 +62,7 @@ def isEdited(nodes: ResultNodes) -> bool:
     # Looked at again only after a change.
     state = (tuple(image.GetMTime() for image in images), segmentationNode.GetAttribute(FINGERPRINT_ATTRIBUTE))
     looked = _looked.get(segmentationNode.GetID())
-    if looked is None or looked[0] != state:
+    if lookAgain or looked is None or looked[0] != state:
         prints = []
         for segmentId, image in zip(ids, images):
             # The labelmap alone, which is small after a design: the whole grid would block the window.
@@ -71,7 +73,7 @@ def isEdited(nodes: ResultNodes) -> bool:
     return looked[1]
 
 
-def centreViews(nodes: ResultNodes) -> None:
+def centerViews(nodes: ResultNodes) -> None:
     """Put the slices through the first implant's middle, and look at it from outside of the head.
 
     The slices show the volume that the implant was made for.
@@ -97,6 +99,7 @@ def lookFrom(place: np.ndarray, outward: np.ndarray, distanceMm: float) -> None:
     outward = outward * [1.0, 1.0, float(outward[2] > 0.0)]
     length = np.linalg.norm(outward)
     outward = outward / length if length > 0 else np.array([0.0, 1.0, 0.0])
+    viewIds = {node.GetLayoutName(): node.GetID() for node in slicer.util.getNodesByClass("vtkMRMLViewNode")}
     for node in slicer.util.getNodesByClass("vtkMRMLCameraNode"):
         camera = node.GetCamera()
         # Seen straight from above, the face is up.
@@ -104,36 +107,10 @@ def lookFrom(place: np.ndarray, outward: np.ndarray, distanceMm: float) -> None:
         camera.SetFocalPoint(place)
         camera.SetPosition(place + distanceMm * outward)
         camera.SetViewUp(up)
+        # In parallel projection it is the scale, not the distance, that decides how much is seen.
+        scale = distanceMm * float(np.tan(np.radians(camera.GetViewAngle() / 2.0)))
+        camera.SetParallelScale(scale)
+        viewNode = slicer.mrmlScene.GetNodeByID(viewIds.get(node.GetLayoutName(), ""))
+        if viewNode is not None:
+            viewNode.SetFieldOfView(scale)  # Slicer takes it for the camera's scale when projections change
         node.ResetClippingRange()
-
-
-def editInSegmentEditor(
-    nodes: ResultNodes,
-    volumeNode: slicer.vtkMRMLScalarVolumeNode | None,
-) -> None:
-    """Open the implants in the Segment Editor, the first one chosen, shown in 3D as they are edited.
-
-    :raises RuntimeError: there is no Segment Editor, or no main window.
-    """
-    if not hasattr(slicer.modules, "segmenteditor"):
-        raise RuntimeError(_("This application has no Segment Editor; edit the segment 'Implant' by other means, "
-                             "then click 'Update from edit'."))
-    showDuringEdit(nodes)
-    slicer.util.selectModule("SegmentEditor")
-    editor = slicer.modules.segmenteditor.widgetRepresentation().self().editor
-    editor.setSegmentationNode(nodes.segmentation)
-    if volumeNode is not None:
-        editor.setSourceVolumeNode(volumeNode)
-    # The implant lies within the completed skull, which an edit must not take away.
-    editor.mrmlSegmentEditorNode().SetOverwriteMode(slicer.vtkMRMLSegmentEditorNode.OverwriteNone)
-    editor.setCurrentSegmentID(implantIdsOf(nodes)[0])
-
-
-def showDuringEdit(nodes: ResultNodes) -> None:
-    """Let 3D show the segments, which follow every edit, instead of the surfaces made before it."""
-    for segmentId, modelNode in zip(implantIdsOf(nodes), nodes.models):
-        nodes.segmentation.GetDisplayNode().SetSegmentVisibility3D(segmentId, True)
-        if modelNode.GetDisplayNode() is not None:
-            modelNode.GetDisplayNode().SetVisibility(False)
-
-

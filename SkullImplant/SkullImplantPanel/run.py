@@ -6,6 +6,7 @@ everything that is called back runs in the GUI's thread.
 """
 
 import errno
+import logging
 import shutil
 import sys
 import traceback
@@ -13,6 +14,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+import qt
 
 import slicer
 from slicer.i18n import tr as _
@@ -24,9 +27,12 @@ from SkullImplantLib.job.process_tree import end_process_tree
 
 from .background import inBackground
 from .remedies import remediesInWords, sentenceOf
+from .slicerversion import versionProblem
 
 # How the library's progress names a GPU that a network runs on.
 GPU = "cuda"
+# A run that was cancelled has ended for its user after so long, together less than a second.
+CANCEL_MS, REMOVAL_MS = 600, 200
 
 
 @dataclass
@@ -89,11 +95,16 @@ class LibraryRun:
         self._inThread(self._prepare, lambda _value: self._launch())
 
     def cancel(self) -> None:
-        """End the process and all that it has started; ``onFinished`` follows within a second."""
+        """End the process and all that it has started; ``onFinished`` follows within a second, whatever hangs."""
         self._cancelled = True
-        # What has ended already may have given its number to another process.
-        if self._process is not None and self._process.poll() is None:
-            end_process_tree(self._process.pid)
+        try:
+            # What has ended already may have given its number to another process.
+            if self._process is not None and self._process.poll() is None:
+                end_process_tree(self._process.pid)
+        except Exception:
+            logging.exception("SkullImplant: a process could not be ended")
+        # A thread may be writing to a disk that does not answer, a process may hold on to its output.
+        qt.QTimer.singleShot(CANCEL_MS, lambda: self._finish(Outcome("cancelled", _("Cancelled."))))
 
     def abandon(self) -> None:
         """Cancel without calling anything back, when whoever asked is gone."""
@@ -126,15 +137,20 @@ class LibraryRun:
         log = traceback.format_exception(error)[-job.LOG_LINES:]
         if isinstance(error, (OSError, RuntimeError)):
             # SimpleITK and numpy say no more than that writing or reading did not succeed.
-            message = _("The working files could not be written to or read from {folder} ({free:.1f} GB free); free "
-                        "some disk space, then try again.")
-            folder = self._workFolder.parent
-            return Outcome("failed", message.format(folder=folder, free=self._freeBytes() / 1e9), log)
+            free = self._freeBytes()
+            message = _("The working files could not be written to or read from {folder}{free}; free some disk space, "
+                        "then try again.")
+            left = "" if free is None else _(" ({gigabytes:.1f} GB free)").format(gigabytes=free / 1e9)
+            return Outcome("failed", message.format(folder=self._workFolder.parent, free=left), log)
         return Outcome("failed", _("The module failed because of an error in the program; please copy the "
                                    "log and report it."), log)
 
-    def _freeBytes(self) -> int:
-        return shutil.disk_usage(self._workFolder.parent).free
+    def _freeBytes(self) -> int | None:
+        """Return what is left on the working folder's disk; None where that cannot be told."""
+        try:
+            return shutil.disk_usage(self._workFolder.parent).free
+        except OSError:
+            return None
 
     def _launch(self) -> None:
         self._progress, self.output = job.JobProgress(self.verb), []
@@ -147,9 +163,9 @@ class LibraryRun:
                 logCallback=self._guarded(self._onLine),
                 completedCallback=self._guarded(self._onCompleted),
             )
-        except OSError as error:
-            message = _("Slicer's Python could not be started ({reason}); install Slicer again.")
-            self._finish(Outcome("failed", message.format(reason=error.strerror)))
+        except Exception as error:
+            logging.exception("SkullImplant: a process could not be started")
+            self._finish(Outcome("failed", _whyNotStarted(error), traceback.format_exception(error)[-job.LOG_LINES:]))
 
     def _guarded(self, callback: Callable[[Any], None]) -> Callable[[Any], None]:
         """Return a callback after whose failure the run has ended, and is not waited for for ever."""
@@ -194,9 +210,30 @@ class LibraryRun:
 
     def _finish(self, outcome: Outcome) -> None:
         """Remove the working files, which can be large, and tell of the end, once."""
-        if not self._finished:
-            self._finished = True
-            inBackground(lambda: remove_folder(self._workFolder), lambda gone: self._onFinished(outcome))
+        if self._finished:
+            return
+        self._finished = True
+        told: list[Outcome] = []
+
+        def tell(_gone: object = None) -> None:
+            if not told:
+                told.append(outcome)
+                self._onFinished(outcome)
+
+        inBackground(lambda: remove_folder(self._workFolder), tell, tell)
+        if outcome.state == "cancelled":
+            qt.QTimer.singleShot(REMOVAL_MS, tell)
+
+
+def _whyNotStarted(error: Exception) -> str:
+    """Return in one sentence why no process was started."""
+    tooOld = versionProblem()
+    if tooOld:  # it does not know the arguments
+        return tooOld
+    reason = (error.strerror if isinstance(error, OSError) else None) or str(error) or type(error).__name__
+    message = _("Slicer's Python could not be started ({reason}); install Slicer again, or copy the log and report "
+                "it.")
+    return message.format(reason=reason.rstrip("."))
 
 
 def _python() -> str:

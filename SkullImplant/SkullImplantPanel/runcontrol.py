@@ -90,5 +90,5 @@ class RunControl:
         if self._display.seconds < DOUBLE_CLICK_S:
             return
         self._display.cancel()
-        self._update()
         self._logic.cancel()
+        self._update()

@@ -12,6 +12,7 @@ from SkullImplantLib.job.protocol import Step
 from .colors import BAD_COLORS, readableColor
 from .run import Outcome
 from .widgets import Widgets
+from .wrapping import breakable
 
 TICK_MS = 500
 PROGRESS_STEPS = 1000
@@ -28,11 +29,11 @@ class RunDisplay:
         self._cancelling = False
         self._startTime = 0.0
         self._stage = ""
+        self._message = ""  # of the failure that is shown
         self._timer = qt.QTimer()
         self._timer.setInterval(TICK_MS)
         self._timer.connect("timeout()", self._showTime)
         ui.progressBar.setRange(0, PROGRESS_STEPS)
-        ui.errorLabel.styleSheet = f"color: {readableColor(ui.errorLabel, BAD_COLORS)};"
         ui.copyLogButton.connect("clicked()", self.onCopyLog)
         self.forget()
 
@@ -80,7 +81,7 @@ class RunDisplay:
         failed = outcome.state == "failed"
         text = " ".join([success, *outcome.notes]) if outcome.state == "done" else outcome.message
         self.ui.progressBar.visible = False
-        self.ui.progressLabel.text = "" if failed else text
+        self.ui.progressLabel.text = "" if failed else breakable(text)
         self.ui.progressLabel.visible = not failed
         self.showError(outcome if failed else None)
 
@@ -95,17 +96,20 @@ class RunDisplay:
         """Show why there is no result, or nothing."""
         self.ui.errorFrame.visible = outcome is not None
         if outcome is not None:
-            self.ui.errorLabel.text = outcome.message
+            self._message = outcome.message
+            # Now, as the desktop may have become dark.
+            self.ui.errorLabel.styleSheet = f"color: {readableColor(self.ui.errorFrame, BAD_COLORS)};"
+            self.ui.errorLabel.text = breakable(outcome.message)
             self.ui.logText.plainText = "\n".join(outcome.log)
             self.ui.logText.visible = self.ui.copyLogButton.visible = bool(outcome.log)
 
     def onCopyLog(self) -> None:
         """Put the message and the log into the clipboard, to be mailed or posted."""
-        slicer.app.clipboard().setText(f"{self.ui.errorLabel.text}\n\n{self.ui.logText.plainText}")
+        slicer.app.clipboard().setText(f"{self._message}\n\n{self.ui.logText.plainText}")
 
     def _show(self, shown: bool) -> None:
         self.ui.progressBar.visible = self.ui.progressLabel.visible = shown
 
     def _showTime(self) -> None:
         if not self._cancelling:
-            self.ui.progressLabel.text = f"{self._stage} · {self.seconds:.0f} s"
+            self.ui.progressLabel.text = f"{breakable(self._stage)} · {self.seconds:.0f} s"

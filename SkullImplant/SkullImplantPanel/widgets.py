@@ -23,8 +23,8 @@ class Widgets(Protocol):
     skullSegmentationSelector: slicer.qMRMLNodeComboBox
     thresholdLabel: qt.QLabel
     automaticThresholdCheckBox: qt.QCheckBox
-    previewButton: qt.QPushButton
     boneThresholdSlider: ctk.ctkSliderWidget
+    previewButton: qt.QPushButton
     leaveOutLabel: qt.QLabel
     leaveOutSelector: slicer.qMRMLNodeComboBox
     referenceLabel: qt.QLabel
@@ -68,9 +68,10 @@ class Widgets(Protocol):
     notesLabel: qt.QLabel
     skullOpacityLabel: qt.QLabel
     skullOpacitySlider: ctk.ctkSliderWidget
-    centreButton: qt.QPushButton
+    centerButton: qt.QPushButton
     editButton: qt.QPushButton
     updateButton: qt.QPushButton
+    undoButton: qt.QPushButton
     exportCollapsibleButton: ctk.ctkCollapsibleButton
     exportFolderLabel: qt.QLabel
     exportFolderEdit: ctk.ctkPathLineEdit

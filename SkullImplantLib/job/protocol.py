@@ -25,6 +25,17 @@ LEAST_FREE_BYTES = 16 * 2**20
 # What `--verbose` tells of a design is some dozens of lines; what others print may be any number.
 LOG_LINES = 200
 
+# As which signal or code a system ends a process: POSIX, and Windows with its NTSTATUS.
+KILLED_SIGNAL = 9  # the kernel's own killer of what takes too much memory uses it, too
+CRASH_SIGNALS = {4, 7, 8, 10, 11}  # SIGILL, SIGBUS, SIGFPE, SIGBUS (macOS), SIGSEGV
+ENDING_SIGNALS = {1, 2, 15}  # SIGHUP, SIGINT, SIGTERM
+# Illegal instruction, access violation, division by 0, stack overflow, heap and stack corruption.
+CRASH_STATUSES = {0xC000001D, 0xC0000005, 0xC0000094, 0xC00000FD, 0xC0000374, 0xC0000409}
+NO_MEMORY_STATUSES = {0xC0000017, 0xC000012D}  # no memory, commit limit
+# What libraries and Python's faulthandler print.
+NO_MEMORY_WORDS = ("bad_alloc", "memoryerror", "out of memory", "cannot allocate memory")
+CRASH_WORDS = ("fatal python error", "segmentation fault", "access violation")
+
 # What a verb's run is called in a sentence, where it is not the verb itself.
 NOUNS = {
     "sample": "making of the sample patient",
@@ -55,6 +66,8 @@ def environment() -> dict[str, str]:
         "PYTHONUNBUFFERED": "1",
         # Packages that another Python put into the user's home would shadow the application's own.
         "PYTHONNOUSERSITE": "1",
+        # A crash is then told in the output, whatever a launcher makes of its code.
+        "PYTHONFAULTHANDLER": "1",
         WATCHED_PROCESS_VARIABLE: str(os.getpid()),
     }
 
@@ -179,9 +192,40 @@ def explain_exit(
             f"The {noun} was started in a way that this version of the program does not know; "
             "please install the extension again."
         )
-    # POSIX: a signal (-9, or 137 from a shell). Windows: 0xC0000005 and its like. All are what is
-    # seen where a system runs out of memory, from its own killer to a library's failed allocation.
+    match _kind_of_end(code, progress.log):
+        case "crash":
+            return (
+                f"The {noun} ended in a crash of the program or of a library of it; please copy "
+                "the log and report it."
+            )
+        case "ended":
+            return f"The {noun} was ended by another program or by the system; please try again."
+        case "memory":
+            return (
+                f"The {noun} was ended by the system, most likely because memory ran out; close "
+                "other programs or crop the CT to the head, then try again."
+            )
     return (
-        f"The {noun} was ended by the system, most likely because memory ran out; close other "
-        "programs or crop the CT to the head, then try again."
+        f"The {noun} was ended by the system, because memory ran out or because of a crash; close "
+        "other programs or crop the CT to the head and try again, or copy the log and report it."
     )
+
+
+def _kind_of_end(code: int, log: Sequence[str]) -> str | None:
+    """Return how the system ended a process: "memory", "crash" or "ended"; None where it is open.
+
+    POSIX tells a signal (-9, or 137 from a shell), Windows a status (0xC0000005 and its like); a
+    launcher may have made 1 of either. What was printed before tells more than a code.
+    """
+    words = "\n".join(log).lower()
+    status = code % 2**32
+    number = -code if -64 <= code < 0 else code - 128 if 128 < code < 192 else None
+    if any(word in words for word in NO_MEMORY_WORDS):
+        return "memory"
+    if any(word in words for word in CRASH_WORDS):
+        return "crash"
+    if number == KILLED_SIGNAL or status in NO_MEMORY_STATUSES:
+        return "memory"
+    if number in CRASH_SIGNALS or status in CRASH_STATUSES:
+        return "crash"
+    return "ended" if number in ENDING_SIGNALS else None

@@ -141,7 +141,7 @@ def test_an_end_dragged_with_the_mouse_in_3d_starts_the_fit(window, reviewed_in_
     """Where the end lies in the view it is taken, moved and let go."""
     panel = reviewed_in_window
     panel.ui.automaticDirectionCheckBox.checked = False
-    panel.panel.review.onCentre()
+    panel.panel.review.onCenter()
     slicer.app.processEvents()
     view = three_d_view(window)
     view.grab()  # drawn, so that the manager knows where its points are

@@ -94,7 +94,7 @@ def test_loaded_scene_shows_its_implant_where_it_was(
     nodes = results.addResults(results.readResults(small_result), small_ct)
     slicer.util.setSliceViewerLayers(background=small_ct, fit=True)
     panel._parameterNode.resultSegmentation = nodes.segmentation
-    review.centreViews(nodes)
+    review.centerViews(nodes)
     window.screenshot(tmp_path / "before.png")
     assert slicer.util.saveScene(str(tmp_path / "case.mrb"))
     scene.Clear()

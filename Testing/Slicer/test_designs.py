@@ -179,7 +179,11 @@ def test_update_meshes_and_checks_the_edited_segment(logic, scene, small_ct):
     logic.wait()
     assert outcomes[0].state == "done", outcomes[0].message
     new = logic.resultNodes(parameters)
-    assert not scene.IsNodePresent(nodes.model)
+    # The automatic design stays, hidden, with the voxels that it had.
+    kept = slicer.util.arrayFromSegmentBinaryLabelmap(nodes.segmentation, "Implant", small_ct)
+    assert np.array_equal(kept, implant)
+    assert not nodes.model.GetDisplayNode().GetVisibility()
+    assert new.model.GetDisplayNode().GetVisibility()
     found = slicer.util.arrayFromSegmentBinaryLabelmap(new.segmentation, "Implant", small_ct)
     # It is made smooth and fitted again, so that voxels at its edge may change.
     both, all_of_them = np.count_nonzero(found & edited), np.count_nonzero(found | edited)

@@ -18,6 +18,7 @@ from slicer_host.real_api import (
     real_signatures,
     stands_for_real,
 )
+from slicer_host.ui_loader import BUDDY
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 PANEL_FORM = REPOSITORY / "SkullImplant" / "Resources" / "UI" / "SkullImplant.ui"
@@ -161,11 +162,16 @@ def qt_meta(class_name):
 
 @needs_form
 def test_properties_in_the_form_are_real():
-    for widget in ET.parse(PANEL_FORM).getroot().iter("widget"):
+    form = ET.parse(PANEL_FORM).getroot()
+    names = {widget.get("name") for widget in form.iter("widget")}
+    for widget in form.iter("widget"):
         class_name = widget.get("class")
         for property_ in widget.findall("property"):
             name = property_.get("name")
-            if property_.get("stdset") != "0" and class_name != "Line":
+            # Qt's builder makes a call of a buddy, QLabel::setBuddy.
+            if (class_name, name) == BUDDY:
+                assert property_.findtext("cstring") in names
+            elif property_.get("stdset") != "0" and class_name != "Line":
                 assert (
                     name in real_names(class_name, "properties")
                     or qt_meta(class_name).indexOfProperty(name) >= 0

@@ -114,9 +114,16 @@ def _ended(line: str = "") -> JobProgress:
         (130, '{"error": "Cancelled.", "code": 130}', None, "The design was cancelled."),
         (-9, "", None, "memory ran out"),
         (137, "", 10**12, "memory ran out"),
-        (-11, "", None, "ended by the system"),
-        (0xC0000005, "", None, "ended by the system"),
-        (0xC0000005 - 2**32, "", None, "ended by the system"),
+        (-11, "", None, "ended in a crash"),
+        (139, "", None, "ended in a crash"),
+        (-7, "", None, "ended in a crash"),
+        (0xC0000005, "", None, "ended in a crash"),
+        (0xC0000005 - 2**32, "", None, "ended in a crash"),
+        (0xC0000017, "", None, "memory ran out"),
+        (-6, "terminate called after throwing 'std::bad_alloc'", None, "memory ran out"),
+        (-6, "Fatal Python error: Aborted", None, "ended in a crash"),
+        (-6, "", None, "memory ran out or because of a crash"),
+        (-15, "", None, "by another program"),
         (1, "Traceback ...", None, "copy the log and report it"),
         (1, '{"error": "Internal error: KeyError: 3", "code": 1}', None, "error in the program"),
         (1, "", 0, "disk is full"),
@@ -138,3 +145,16 @@ def test_a_crash_behind_slicers_launcher_is_told_as_a_crash() -> None:
     progress.feed('{"pid": 4321}')
     progress.feed("error: [python-real] exit abnormally - Report the problem.")
     assert "ended by the system" in explain_exit(1, progress)
+    progress.feed("Fatal Python error: Segmentation fault")
+    assert "ended in a crash" in explain_exit(1, progress)
+
+
+def test_a_real_crash_is_told_in_the_output_and_as_no_lack_of_memory() -> None:
+    code = "import ctypes; ctypes.string_at(0)"
+    environment = {**os.environ, **job.environment()}
+    run = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True)
+    progress = JobProgress()
+    for line in run.stderr.decode().splitlines():
+        progress.feed(line)
+    said = explain_exit(run.returncode, progress)
+    assert "crash" in said and "memory" not in said

@@ -118,12 +118,18 @@ class UiLoader:
         return to_python(root)
 
 
+# A property of forms alone, which Qt's builder makes a call of.
+BUDDY = ("QLabel", "buddy")
+
+
 def _check_properties(form: ET.Element) -> None:
     for element in form.iter("widget"):
         cls = widget_class(_class_name(element))
         for declared in element.findall("property"):
             name = declared.get("name", "")
             if declared.get("stdset") == "0" or name in properties_of(cls):
+                continue
+            if (cls.__name__, name) == BUDDY:
                 continue
             if not (_class_name(element) == "QFrame" and element.get("class") == "Line"):
                 raise UiError(
