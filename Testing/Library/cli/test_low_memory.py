@@ -20,7 +20,8 @@ from dicom_files import write_series
 from SkullImplantLib.cases.sample import SampleOptions, make_sample_patient
 from SkullImplantLib.cli.main import main
 from SkullImplantLib.core import memory_need
-from SkullImplantLib.core.images import read_mask, same_grid, write_image
+from SkullImplantLib.core.image_files import read_mask
+from SkullImplantLib.core.images import same_grid, write_image
 from SkullImplantLib.core.memory_need import Extent
 from SkullImplantLib.export.results import NO_PICTURES, RESULT_FILES
 from SkullImplantLib.reading.input import Choices, read_input
@@ -94,7 +95,7 @@ def no_voxels(*arguments: object) -> None:
 def test_what_surely_does_not_fit_is_told_before_any_work(
     head: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr("SkullImplantLib.reading.input._pixels", no_voxels)
+    monkeypatch.setattr("SkullImplantLib.reading.input.checked_image", no_voxels)
     monkeypatch.setattr(memory_need, "free_bytes", lambda: 60 * MB)
     monkeypatch.setattr(memory_need, "resident_bytes", lambda: 200 * MB)
     arguments = ["design", str(head), "-o", str(tmp_path / "output"), "--progress", "json"]
