@@ -249,8 +249,14 @@ def test_edit_and_update(host, ready, scene, wait_until):
         parameters.resultSegmentation, "Implant", volume
     )
     assert np.count_nonzero(found) < before
-    models = slicer.util.getNodesByClass("vtkMRMLModelNode")
-    assert len([m for m in models if m.GetName().startswith("Implant surface")]) == 1
+    surfaces = [
+        model
+        for model in slicer.util.getNodesByClass("vtkMRMLModelNode")
+        if model.GetName().startswith("Implant surface")
+    ]
+    # The automatic design stays, hidden, to go back to.
+    assert len(surfaces) == 2
+    assert sum(bool(model.GetDisplayVisibility()) for model in surfaces) == 1
 
 
 @pytest.mark.slow
