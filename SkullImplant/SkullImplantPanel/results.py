@@ -280,6 +280,9 @@ def _addMade(results: Results, ids: list[str]) -> slicer.vtkMRMLSegmentationNode
         segment.SetName(segmentId)
         segment.AddRepresentation(slicer.vtkSegmentationConverter.GetBinaryLabelmapRepresentationName(), labelmap)
         node.GetSegmentation().AddSegment(segment, segmentId)
+    # A scene that is loaded gives a display to whatever has none.
+    node.CreateDefaultDisplayNodes()
+    node.GetDisplayNode().SetVisibility(False)
     return node
 
 

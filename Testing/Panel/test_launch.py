@@ -1,9 +1,11 @@
 """A run that cannot be started, or does not end by itself, ends all the same, with a sentence."""
 
 import os
+import shutil
 import signal
 import sys
 import time
+from pathlib import Path
 
 import pytest
 import slicer
@@ -29,6 +31,14 @@ def generate(panel, wait_until) -> None:
     panel._parameterNode.model = "prior"
     panel.ui.generateButton.click()
     wait_until(lambda: panel.logic.run is None)
+
+
+@pytest.fixture(autouse=True)
+def no_work_folder_stays(host):
+    """What these tests keep the panel from removing is removed after them."""
+    yield
+    for folder in Path(slicer.app.temporaryPath).glob("si*"):
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 @pytest.mark.parametrize(
