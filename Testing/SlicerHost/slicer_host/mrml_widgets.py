@@ -15,7 +15,8 @@ from .adapter_properties import stored
 from .ctk_buttons import ctkCollapsibleButton
 from .ctk_numbers import ctkDoubleSpinBox, ctkSliderWidget
 from .ctk_ranges import ctkRangeWidget
-from .mrml_node_selectors import qMRMLCheckableNodeComboBox, qMRMLNodeComboBox
+from .mrml_checkable_selector import qMRMLCheckableNodeComboBox
+from .mrml_node_selector import qMRMLNodeComboBox
 from .pythonqt import install_qt
 from .pythonqt_objects import emit_overload
 from .real_api import stands_for_real
