@@ -26,7 +26,7 @@ help:  ## list what can be made
 
 setup: $(STAMP)  ## create .venv with everything for use and tests
 
-$(STAMP): pyproject.toml .ci/setup
+$(STAMP): pyproject.toml Testing/SlicerHost/pyproject.toml .ci/setup
 	@sh .ci/setup
 	@touch $(STAMP)
 

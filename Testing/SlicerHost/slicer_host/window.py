@@ -11,7 +11,7 @@ from PySide6 import QtCore, QtGui
 from .layout import qSlicerLayoutManager
 from .module_selector import qSlicerModuleSelectorToolBar
 
-TITLE = "SkullImplant development host"
+TITLE = "Slicer module development host"
 DISCLOSURE = "Development host: real MRML, Qt and VTK; not the Slicer application"
 DEFAULT_SIZE = QtCore.QSize(1440, 900)
 PANEL_WIDTH = 430
