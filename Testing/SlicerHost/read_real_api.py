@@ -54,6 +54,7 @@ SLICER_CLASSES = [
     "qMRMLSubjectHierarchyComboBox",
     "qMRMLSubjectHierarchyTreeView",
     "qMRMLWidget",
+    "qSlicerModulePanel",
     "qSlicerModuleSelectorToolBar",
 ]
 
@@ -89,7 +90,8 @@ def class_definition(text: str, class_name: str) -> tuple[list[str], str]:
     head = re.search(rf"\bclass\s+(?:\w+\s+)?{class_name}\s*:\s*([^{{;]*)\{{", text)
     if head is None:
         raise ValueError(f"No definition of class {class_name}")
-    bases = re.findall(r"\bpublic\s+(\w+)", head.group(1))
+    # Slicer's virtual bases (qSlicerObject) are no QObjects: PythonQt shows nothing of them.
+    bases = re.findall(r"\bpublic\s+(?!virtual\b)(\w+)", head.group(1))
     depth, end = 1, head.end()
     while depth:
         depth += {"{": 1, "}": -1}.get(text[end], 0)
