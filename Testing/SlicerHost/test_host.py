@@ -1,5 +1,6 @@
 """The host itself: the application, errors in slots, dialogs, settings."""
 
+import importlib.metadata
 import json
 import os
 import subprocess
@@ -122,11 +123,13 @@ def test_what_the_host_has_not_is_an_error(host, name):
 
 
 def test_application_knows_what_it_is(host):
-    assert (slicer.app.majorVersion, slicer.app.minorVersion) == (5, 12)
+    # The version of what is installed, a release or a preview.
+    major, minor = importlib.metadata.version("slicer-core").split(".")[:2]
+    assert (slicer.app.majorVersion, slicer.app.minorVersion) == (int(major), int(minor))
     assert slicer.app.applicationName == "Slicer"
     assert slicer.app.mainApplicationName == "Slicer"
     assert not slicer.app.isCustomMainApplication
-    assert slicer.app.documentationBaseUrl == "https://slicer.readthedocs.io/en/5.12"
+    assert slicer.app.documentationBaseUrl == f"https://slicer.readthedocs.io/en/{major}.{minor}"
     assert slicer.app.moduleDocumentationUrl("Data").endswith("/user_guide/modules/data.html")
     assert slicer.app.translate("context", "text") == "text"
     assert slicer.app.testingEnabled()
