@@ -36,7 +36,7 @@ def run_slicer_host(*arguments, **environment):
 def test_without_a_display_it_says_what_to_do():
     run = run_slicer_host()
     assert run.returncode == 2
-    assert "xvfb-run make panel" in run.stderr
+    assert "xvfb-run slicer-host MODULE.py" in run.stderr
     assert len(run.stderr.splitlines()) == 1
 
 
@@ -44,6 +44,12 @@ def test_a_missing_file_is_named():
     run = run_slicer_host("--open", "nowhere.nrrd", "--screenshot", "unused.png")
     assert run.returncode == 2
     assert "nowhere.nrrd does not exist" in run.stderr
+
+
+def test_sample_data_that_no_module_registered_are_named():
+    run = run_slicer_host("--sample", "Nobody's", "--screenshot", "unused.png")
+    assert run.returncode == 2
+    assert "Nobody's" in run.stderr.splitlines()[-1]
 
 
 @pytest.mark.slow
