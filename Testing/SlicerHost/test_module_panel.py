@@ -16,6 +16,7 @@ class {name}(ScriptedLoadableModule):
     def __init__(self, parent):
         ScriptedLoadableModule.__init__(self, parent)
         parent.title, parent.helpText = "{name}", "{help}"
+        parent.acknowledgementText = "Thanks."
         parent.contributors = ["A. Author", "B. Author"]
 
 class {name}Widget(ScriptedLoadableModuleWidget):
@@ -144,8 +145,9 @@ def test_help_is_shown_where_there_is_some(load, column):
     column.setModule("Helpful")
     assert help_button.visible and help_button.collapsed
     shown = help_button.findChildren("ctkFittedTextBrowser")
-    acknowledged, told = sorted(text.toPlainText().strip() for text in shown)
-    assert told == "What it is for." and acknowledged == "Contributors: A. Author, B. Author"
+    acknowledged, told = sorted(text.toPlainText().split() for text in shown)
+    assert told == ["What", "it", "is", "for."]
+    assert acknowledged == ["Thanks.", "Contributors:", "A.", "Author,", "B.", "Author"]
     column.setModule("Curt")
     assert not help_button.visible
     column.helpAndAcknowledgmentVisible = False
