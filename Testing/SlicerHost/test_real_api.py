@@ -79,9 +79,9 @@ def test_public_python_methods_are_real_or_override_qt(name):
 
 def test_a_class_with_an_unreal_name_is_refused():
     qt = sys.modules["qt"]
-    body = {"searchIcn": QtCore.Property(str, lambda self: "")}
-    cls = type(qt.QLineEdit)("ctkSearchBox", (qt.QLineEdit,), body)
-    with pytest.raises(TypeError, match="The real ctkSearchBox has no searchIcn"):
+    body = {"indicatorIcn": QtCore.Property(str, lambda self: "")}
+    cls = type(qt.QCheckBox)("ctkCheckBox", (qt.QCheckBox,), body)
+    with pytest.raises(TypeError, match="The real ctkCheckBox has no indicatorIcn"):
         stands_for_real(cls)
 
 

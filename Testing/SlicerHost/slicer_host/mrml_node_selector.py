@@ -49,7 +49,6 @@ class qMRMLNodeComboBox(qt.QWidget):
     _filling = False
     _filter: NodeFilter
     _base_names: dict
-    _type_labels: dict
     _none_enabled = False
     _none_display = "None"
     _add_enabled = True
@@ -57,7 +56,6 @@ class qMRMLNodeComboBox(qt.QWidget):
     _edit_enabled = False
     _rename_enabled = False
     _select_upon_creation = True
-    _interaction_tag = "Singleton"
 
     currentNodeChanged = Signal((object,), (bool,))
     currentNodeIDChanged = Signal(str)
@@ -72,7 +70,7 @@ class qMRMLNodeComboBox(qt.QWidget):
     def __init__(self, parent: Any = None) -> None:
         super().__init__(parent)
         self._nodes, self._filter = [], NodeFilter()
-        self._base_names, self._type_labels = {}, {}
+        self._base_names = {}
         self._observers, self._node_observers = Observers(self), Observers(self)
         self._combo_box = qt.QComboBox()
         self._combo_box.setSizePolicy(qt.QSizePolicy.Expanding, qt.QSizePolicy.Fixed)
@@ -304,10 +302,6 @@ class qMRMLNodeComboBox(qt.QWidget):
         node = self._scene.GetNodeByID(node_id) if node_id else None
         self._set_current(node if node in self._nodes else None)
 
-    @Slot(int)
-    def setCurrentNodeIndex(self, index: int) -> None:
-        self._set_current(self.nodeFromIndex(index))
-
     def nodeCount(self) -> int:
         return len(self._nodes)
 
@@ -372,11 +366,7 @@ class qMRMLNodeComboBox(qt.QWidget):
             self._refilter()
 
     def nodeTypeLabel(self, node_type: str) -> str:
-        return self._type_labels.get(node_type) or type_label(node_type)
-
-    def setNodeTypeLabel(self, label: str, node_type: str) -> None:
-        self._type_labels[node_type] = label
-        self._fill()
+        return type_label(node_type)
 
     def _set_node_types(self, node_types: list[str]) -> None:
         self._filter.node_types = [node_type for node_type in node_types if node_type]
@@ -402,4 +392,3 @@ class qMRMLNodeComboBox(qt.QWidget):
     editEnabled = stored(bool, "_edit_enabled", _fill)
     renameEnabled = stored(bool, "_rename_enabled", _fill)
     selectNodeUponCreation = stored(bool, "_select_upon_creation")
-    interactionNodeSingletonTag = stored(str, "_interaction_tag")
