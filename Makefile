@@ -1,5 +1,5 @@
 # Everything a newcomer types. `make demo` and `make test` set up what they need by themselves.
-.PHONY: help setup demo panel test test-fast test-random fuzz lint map screenshots mean-skull population weights benchmark \
+.PHONY: help setup demo panel panel-preview test test-fast test-random fuzz lint map screenshots mean-skull population weights benchmark \
 	leave-one-out ablation fit superres needs tables minkowski clean
 
 PYTHON := .venv/bin/python
@@ -26,7 +26,7 @@ help:  ## list what can be made
 
 setup: $(STAMP)  ## create .venv with everything for use and tests
 
-$(STAMP): pyproject.toml .ci/setup
+$(STAMP): pyproject.toml Testing/SlicerHost/pyproject.toml .ci/setup
 	@sh .ci/setup
 	@touch $(STAMP)
 
@@ -34,7 +34,11 @@ demo: setup  ## design an implant for the built-in sample patient into demo-outp
 	.venv/bin/skull-implant demo -o demo-output
 
 panel: setup  ## open the Slicer panel beside real MRML views, with the sample patient (needs a display)
-	PYTHONPATH=Testing/SlicerHost $(PYTHON) -m slicer_host SkullImplant/SkullImplant.py --sample
+	.venv/bin/slicer-host SkullImplant/SkullImplant.py --sample
+
+panel-preview: setup  ## the tests of panel and host on the newest preview of slicer-core, in build/preview (20 minutes)
+	@sh .ci/setup-preview
+	QT_QPA_PLATFORM=offscreen build/preview/bin/python -m pytest Testing/SlicerHost Testing/Slicer Testing/Panel
 
 test: setup lint  ## check style and types, then run every test
 	$(PYTEST) Testing

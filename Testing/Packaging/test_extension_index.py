@@ -10,15 +10,16 @@ import SkullImplantLib
 ENTRY_FILE = EXTENSION / "SkullImplant.json"
 SCHEMA = (
     "https://raw.githubusercontent.com/Slicer/Slicer/main/Schemas/"
-    "slicer-extension-catalog-entry-schema-v1.0.1.json#"
+    "slicer-extension-catalog-entry-schema-v1.0.2.json#"
 )
 REQUIRED = {"$schema", "category", "scm_url"}
-# The keys that version 1.0.1 of the schema knows, and the type of each; it allows no others.
+# The keys that version 1.0.2 of the schema knows, and the type of each; it allows no others.
 KEYS = {
     "$schema": str,
     "build_dependencies": list,
     "build_subdirectory": str,
     "category": str,
+    "dicom_support_rule": str,
     "enabled": bool,
     "scm_revision": str,
     "scm_type": str,
@@ -39,6 +40,7 @@ def test_the_entry_fits_the_schema():
         assert type(value) is KEYS[key], key
     assert all(isinstance(name, str) for name in content["build_dependencies"])
     assert 1 <= content["tier"] <= 5
+    assert content.get("scm_type", "git") in ("git", "local")
 
 
 def test_the_entry_follows_the_rules_of_the_index():
@@ -49,7 +51,11 @@ def test_the_entry_follows_the_rules_of_the_index():
     repository = re.fullmatch(r"https://github\.com/\w+/(\w+)\.git", entry()["scm_url"])
     assert repository and repository[1] == f"Slicer{project}"
     assert entry()["category"] == "Planning"
-    assert (EXTENSION / "LICENSE.txt").is_file()
+    # Of the addresses, its checks take git:// and https:// ones.
+    assert entry()["scm_url"].startswith("https://")
+    licence = (EXTENSION / "LICENSE.txt").read_text(encoding="utf-8")
+    home_page = (EXTENSION / "README.md").read_text(encoding="utf-8")
+    assert "Apache License" in licence and "Apache-2.0" in home_page
 
 
 def test_entry_home_page_and_citation_name_one_repository():

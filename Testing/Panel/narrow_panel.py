@@ -3,6 +3,7 @@
 from typing import Any
 
 import qt
+import slicer
 
 # As narrow as the panel is dragged beside large views.
 PANEL_PIXELS, HEIGHT = 350, 768
@@ -10,24 +11,27 @@ MARGINS_PIXELS, ARROW_PIXELS = 10, 24
 
 
 class NarrowColumn:
-    """Shows a module's panel as Slicer does: as wide as the column, scrolled up and down only."""
+    """Shows the module as Slicer's own module panel does, in a column of that width."""
 
     def __init__(self, host: Any, panel: Any) -> None:
-        self._host, self._widget = host, panel.parent
-        self.area = qt.QScrollArea()
-        self.area.setWidgetResizable(True)
-        self.area.setFrameShape(qt.QFrame.NoFrame)
-        # Slicer keeps room for the bar.
+        self._host, self._panel, self._widget = host, panel, panel.parent
+        # The panel shows the module anew: it is entered there, as by the user.
+        host.exit(panel)
+        self._column = slicer.qSlicerModulePanel()
+        self._column.setModuleManager(slicer.app.moduleManager())
+        self._column.setModule(panel.moduleName)
+        self._column.resize(PANEL_PIXELS, HEIGHT)
+        self.area = self._column.findChild(qt.QScrollArea, "ScrollArea")
+        # What is below the screen is reached by the bar, for which there is room from the start.
         self.area.setVerticalScrollBarPolicy(qt.Qt.ScrollBarAlwaysOn)
-        self.area.setWidget(self._widget)
-        self.area.resize(PANEL_PIXELS, HEIGHT)
-        self.area.show()
+        self._column.show()
 
     def close(self) -> None:
         """Let the panel go."""
         self._widget.setPalette(qt.QPalette())
-        self.area.takeWidget().setParent(None)
-        self.area.close()
+        self._column.setModule("")
+        self._column.close()
+        self._host.enter(self._panel)
 
     def picture(self, path: Any) -> None:
         """Save all of the panel, scrolled or not."""
@@ -44,6 +48,8 @@ class NarrowColumn:
         self.settle()
         available = self.area.viewport().width
         found = []
+        if _least(self._column).width() > PANEL_PIXELS:
+            found.append(f"Slicer's column becomes {_least(self._column).width()} wide")
         if _least(self._widget).width() > available:
             found.append(f"the panel is {_least(self._widget).width()} wide, not {available}")
         for widget in self._widget.findChildren(qt.QWidget):

@@ -38,22 +38,16 @@ CTK_CLASSES = [
     "ctkMessageBox",
     "ctkPathLineEdit",
     "ctkRangeWidget",
-    "ctkSearchBox",
     "ctkSliderWidget",
 ]
 SLICER_CLASSES = [
-    "qMRMLCheckableNodeComboBox",
-    "qMRMLCollapsibleButton",
     "qMRMLNodeComboBox",
     "qMRMLRangeWidget",
     "qMRMLSegmentEditorWidget",
-    "qMRMLSegmentationShow3DButton",
-    "qMRMLSegmentSelectorWidget",
     "qMRMLSliderWidget",
     "qMRMLSpinBox",
-    "qMRMLSubjectHierarchyComboBox",
-    "qMRMLSubjectHierarchyTreeView",
     "qMRMLWidget",
+    "qSlicerModulePanel",
     "qSlicerModuleSelectorToolBar",
 ]
 
@@ -89,7 +83,8 @@ def class_definition(text: str, class_name: str) -> tuple[list[str], str]:
     head = re.search(rf"\bclass\s+(?:\w+\s+)?{class_name}\s*:\s*([^{{;]*)\{{", text)
     if head is None:
         raise ValueError(f"No definition of class {class_name}")
-    bases = re.findall(r"\bpublic\s+(\w+)", head.group(1))
+    # Slicer's virtual bases (qSlicerObject) are no QObjects: PythonQt shows nothing of them.
+    bases = re.findall(r"\bpublic\s+(?!virtual\b)(\w+)", head.group(1))
     depth, end = 1, head.end()
     while depth:
         depth += {"{": 1, "}": -1}.get(text[end], 0)

@@ -1,10 +1,8 @@
-"""CTK and MRML widgets and Designer forms: what they do, and what they refuse as Slicer would."""
+"""CTK widgets and Designer forms: what they do, and what they refuse as Slicer would."""
 
 from pathlib import Path
 
-import numpy as np
 import pytest
-import shiboken6
 import slicer
 import slicer.util
 
@@ -183,209 +181,6 @@ def test_smaller_ctk_widgets(host):
     assert box.exec_() == qt.QMessageBox.No
 
 
-# --- MRML widgets ---------------------------------------------------------------------------------
-
-
-def volume(name="CT"):
-    return slicer.mrmlScene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", name)
-
-
-@pytest.fixture
-def selector(host):
-    """A selector of volumes without actions, before it has a scene."""
-    box = slicer.qMRMLNodeComboBox()
-    box.nodeTypes = ["vtkMRMLScalarVolumeNode"]
-    box.addEnabled = box.removeEnabled = False
-    return box
-
-
-def test_selector_without_a_scene_is_disabled_and_empty(selector):
-    volume()
-    assert (selector.currentNode(), selector.nodeCount(), selector.enabled) == (None, 0, False)
-    selector.setMRMLScene(slicer.mrmlScene)
-    assert (selector.nodeCount(), selector.enabled) == (1, True)
-    selector.setMRMLScene(None)
-    assert (selector.currentNode(), selector.nodeCount(), selector.enabled) == (None, 0, False)
-
-
-def test_selector_starts_at_none_or_at_the_first_node(selector):
-    first = volume()
-    selector.noneEnabled = True
-    selector.setMRMLScene(slicer.mrmlScene)
-    assert selector.currentNode() is None
-    without_none = slicer.qMRMLNodeComboBox()
-    without_none.nodeTypes = ["vtkMRMLScalarVolumeNode"]
-    without_none.setMRMLScene(slicer.mrmlScene)
-    assert without_none.currentNode() is first
-
-
-def test_selector_follows_the_scene(selector):
-    nodes, ids, valid, added = Calls(), Calls(), Calls(), Calls()
-    selector.noneEnabled = True
-    selector.setMRMLScene(slicer.mrmlScene)
-    selector.connect("currentNodeChanged(vtkMRMLNode*)", nodes)
-    selector.connect("currentNodeIDChanged(QString)", ids)
-    selector.connect("currentNodeChanged(bool)", valid)
-    selector.connect("nodeAdded(vtkMRMLNode*)", added)
-    first, second = volume("A"), volume("B")
-    assert (selector.nodeCount(), selector.currentNode(), nodes) == (2, None, [])
-    assert added == [(first,), (second,)]
-    selector.setCurrentNode(second)
-    selector.setCurrentNode(second)
-    assert (nodes, ids, valid) == ([(second,)], [(second.GetID(),)], [(True,)])
-    slicer.mrmlScene.RemoveNode(second)
-    assert selector.currentNode() is first  # the row before it, as in Qt's combo box
-    slicer.mrmlScene.Clear(False)
-    assert (selector.currentNode(), selector.currentNodeID) == (None, "")
-    assert (nodes[-1], valid[-1]) == ((None,), (False,))
-
-
-def test_selector_shows_the_types_asked_for(selector):
-    label_map = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLLabelMapVolumeNode")
-    slicer.mrmlScene.AddNewNodeByClass("vtkMRMLModelNode")
-    plain = volume()
-    selector.setMRMLScene(slicer.mrmlScene)
-    assert selector.nodeCount() == 2
-    selector.showChildNodeTypes = False
-    assert [selector.nodeFromIndex(0), selector.nodeCount()] == [plain, 1]
-    selector.showChildNodeTypes = True
-    selector.hideChildNodeTypes = ["vtkMRMLLabelMapVolumeNode"]
-    assert selector.nodeCount() == 1
-    selector.nodeTypes = ["vtkMRMLLabelMapVolumeNode", "vtkMRMLModelNode"]
-    assert selector.nodeTypes == ("vtkMRMLLabelMapVolumeNode", "vtkMRMLModelNode")
-    selector.hideChildNodeTypes = []
-    assert selector.nodeFromIndex(0) is label_map
-
-
-def test_selector_with_attribute(selector):
-    matching, other = volume("A"), volume("B")
-    matching.SetAttribute("role", "skull")
-    selector.addAttribute("vtkMRMLScalarVolumeNode", "role", "skull")
-    selector.setMRMLScene(slicer.mrmlScene)
-    assert (selector.nodeCount(), selector.nodeFromIndex(0)) == (1, matching)
-    other.SetAttribute("role", "skull")
-    assert selector.nodeCount() == 2
-    selector.removeAttribute("vtkMRMLScalarVolumeNode", "role")
-    other.SetAttribute("role", "ct")
-    assert selector.nodeCount() == 2
-
-
-def test_selector_follows_names_and_hiding(selector):
-    node = volume("A")
-    selector.noneEnabled = True
-    selector.setMRMLScene(slicer.mrmlScene)
-    selector.setCurrentNodeID(node.GetID())
-    node.SetName("B")
-    assert selector.findChild(qt.QComboBox).currentText == "B"
-    node.SetHideFromEditors(True)
-    assert (selector.currentNode(), selector.nodeCount()) == (None, 0)
-    selector.showHidden = True
-    assert selector.nodeCount() == 1
-
-
-def test_selector_remembers_a_node_asked_for_before_the_scene(selector):
-    volume("A")
-    second = volume("B")
-    selector.noneEnabled = True
-    selector.setCurrentNode(second)
-    selector.setMRMLScene(slicer.mrmlScene)
-    assert selector.currentNode() is second
-    selector.setCurrentNodeID("vtkMRMLScalarVolumeNode99")
-    assert selector.currentNode() is None
-
-
-def test_selector_creates_renames_and_deletes(host):
-    box, added, by_user = slicer.qMRMLNodeComboBox(), Calls(), Calls()
-    box.nodeTypes = ["vtkMRMLModelNode"]
-    box.baseName = "Implant"
-    box.noneEnabled = True
-    box.setMRMLScene(slicer.mrmlScene)
-    box.connect("nodeAddedByUser(vtkMRMLNode*)", added)
-    box.connect("nodeAddedByUserAction(vtkMRMLNode*)", by_user)
-    rows = box.findChild(qt.QComboBox)
-    assert [rows.itemText(row) for row in range(rows.count)] == [
-        "None",
-        "",
-        "Create new Model",
-        "Delete current Model",
-    ]
-    node = box.addNode()
-    assert (node.GetName(), box.currentNode()) == ("Implant", node)
-    assert box.addNode("vtkMRMLScalarVolumeNode") is None
-    rows.currentIndex = rows.findText("Create new Model")
-    rows.activated.emit(rows.currentIndex)
-    assert (box.currentNode().GetName(), len(added), len(by_user)) == ("Implant_1", 2, 1)
-    rows.activated.emit(rows.findText("Delete current Model"))
-    assert box.currentNode() is node and box.nodeCount() == 1
-
-
-def test_a_deleted_selector_lets_the_scene_go_on(selector):
-    selector.setMRMLScene(slicer.mrmlScene)
-    shiboken6.delete(selector)
-    assert volume() is not None
-
-
-def test_checkable_selector(host):
-    box, changed = slicer.qMRMLCheckableNodeComboBox(), Calls()
-    box.nodeTypes = ["vtkMRMLScalarVolumeNode"]
-    box.setMRMLScene(slicer.mrmlScene)
-    box.connect("checkedNodesChanged()", changed)
-    first, second = volume("A"), volume("B")
-    box.check(first)
-    assert (box.checkedNodes(), box.uncheckedNodes()) == ((first,), (second,))
-    box.setCheckState(second, qt.Qt.Checked)
-    assert box.allChecked() and not box.noneChecked() and len(changed) == 2
-
-
-def segmentation_of_a_cube():
-    node = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLSegmentationNode", "Result")
-    node.CreateDefaultDisplayNodes()
-    ct = slicer.util.addVolumeFromArray(np.zeros((8, 8, 8), np.int16))
-    node.SetReferenceImageGeometryParameterFromVolumeNode(ct)
-    mask = np.zeros((8, 8, 8), np.uint8)
-    mask[2:6, 2:6, 2:6] = 1
-    segment_id = node.GetSegmentation().AddEmptySegment("implant", "Implant")
-    slicer.util.updateSegmentBinaryLabelmapFromArray(mask, node, segment_id, ct)
-    return node, segment_id
-
-
-def test_segment_selector(host):
-    widget, segments = slicer.qMRMLSegmentSelectorWidget(), Calls()
-    widget.connect("currentSegmentChanged(QString)", segments)
-    widget.setMRMLScene(slicer.mrmlScene)
-    node, segment_id = segmentation_of_a_cube()
-    widget.setCurrentNode(node)
-    assert (widget.currentNode(), widget.currentSegmentID()) == (node, segment_id)
-    node.GetSegmentation().AddEmptySegment("skull", "Skull")
-    assert widget.segmentIDs() == ("implant", "skull")
-    widget.setCurrentSegmentID("skull")
-    node.GetSegmentation().RemoveSegment("skull")
-    assert widget.currentSegmentID() == "implant"
-    assert segments == [("implant",), ("skull",), ("implant",)]
-
-
-def test_show_3d_button(host):
-    button = slicer.qMRMLSegmentationShow3DButton()
-    assert not button.enabled
-    node, _ = segmentation_of_a_cube()
-    button.setSegmentationNode(node)
-    assert (button.enabled, button.checked) == (True, False)
-    button.checked = True
-    surface = "Closed surface"
-    assert node.GetSegmentation().ContainsRepresentation(surface)
-    button.checked = False
-    assert not node.GetSegmentation().ContainsRepresentation(surface)
-
-
-def test_scene_widgets_hand_the_scene_on(host):
-    for cls in (slicer.qMRMLWidget, slicer.qMRMLCollapsibleButton):
-        widget, scenes = cls(), Calls()
-        widget.connect("mrmlSceneChanged(vtkMRMLScene*)", scenes)
-        widget.setMRMLScene(slicer.mrmlScene)
-        widget.setMRMLScene(slicer.mrmlScene)
-        assert scenes == [(slicer.mrmlScene,)]
-
-
 # --- forms ----------------------------------------------------------------------------------------
 
 
@@ -423,7 +218,7 @@ def test_form(load_form):
 
 
 def test_only_declared_connections_are_made(load_form):
-    volume()
+    slicer.mrmlScene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", "CT")
     panel = load_form()
     ui = slicer.util.childWidgetVariables(panel)
     panel.setMRMLScene(slicer.mrmlScene)

@@ -1,18 +1,11 @@
 """The development host's views show the scene: real pixels, in the right places, real events."""
 
-import json
-import os
-import subprocess
-import sys
-from pathlib import Path
-
 import numpy as np
 import pytest
 import slicer
 import slicer.util
-from PySide6 import QtCore, QtGui
+from PySide6 import QtCore
 
-import slicer_host
 from phantom_views import (
     BALL_RADIUS_MM,
     BALL_RAS,
@@ -22,8 +15,6 @@ from phantom_views import (
     ORIGIN_RAS,
     SHAPE_KJI,
     SPACING_MM,
-    WINDOW_SIZE,
-    Phantom,
     bright,
     drag,
     green,
@@ -32,16 +23,11 @@ from phantom_views import (
     middle,
     pixels,
     ras_of_pixel,
-    rgb_of,
     slice_view,
     three_d_view,
     wheel,
 )
 
-VIEW_API_FILE = Path(slicer_host.__file__).parent / "view_api.json"
-HERE = Path(__file__).parent
-TEMPLATE_MODULE = HERE / "fixtures" / "TemplateModule" / "TemplateModule.py"
-NAMES_OF_DISPLAYS = ("DISPLAY", "WAYLAND_DISPLAY", "QT_QPA_PLATFORM")
 # --- the slices -----------------------------------------------------------------------------------
 
 
@@ -281,232 +267,3 @@ def test_a_pause_holds_rendering_back(window, renders):
         assert renders[red] == 0
     settle()
     assert renders[red] == 1
-
-
-# --- the layout -----------------------------------------------------------------------------------
-
-
-def test_four_up_has_the_views_of_slicer(window, phantom):
-    manager = slicer.app.layoutManager()
-    assert manager.layout == slicer.vtkMRMLLayoutNode.SlicerLayoutFourUpView
-    assert set(manager.sliceViewNames()) == {"Red", "Yellow", "Green"}
-    assert manager.threeDViewCount == 1
-    assert (manager.tableViewCount, manager.plotViewCount) == (0, 0)
-    orientations = {
-        name: manager.sliceWidget(name).mrmlSliceNode().GetOrientation()
-        for name in manager.sliceViewNames()
-    }
-    assert orientations == {"Red": "Axial", "Green": "Coronal", "Yellow": "Sagittal"}
-    red = manager.sliceWidget("Red")
-    assert red.sliceLogic().GetSliceNode() is red.mrmlSliceNode()
-    assert red.sliceController().mrmlSliceNode() is red.mrmlSliceNode()
-    assert manager.mrmlSliceLogics().GetNumberOfItems() == 3
-    assert slicer.app.applicationLogic().GetSliceLogic(red.mrmlSliceNode()) is red.sliceLogic()
-    assert manager.sliceWidget("Blue") is None
-    assert manager.threeDWidget(1) is None
-
-
-def test_other_layouts_show_their_views(window, phantom):
-    manager = slicer.app.layoutManager()
-    nodes = slicer.vtkMRMLLayoutNode
-    manager.setLayout(nodes.SlicerLayoutOneUp3DView)
-    slicer.app.processEvents()
-    assert three_d_view(window).isVisible()
-    assert not slice_view(window, "Red").isVisible()
-    manager.setLayout(nodes.SlicerLayoutTwoOverTwoView)
-    slicer.app.processEvents()
-    assert len(manager.sliceViewNames()) == 4
-    manager.layout = nodes.SlicerLayoutFourUpView
-    slicer.app.processEvents()
-    assert slice_view(window, "Red").isVisible()
-    assert manager.threeDWidget(0).isVisible()
-
-
-def test_views_survive_closing_the_scene(window, phantom):
-    slicer.mrmlScene.Clear(0)
-    slicer.app.processEvents()
-    assert not bright(pixels(slice_view(window, "Red"))).any()
-    again = Phantom()
-    slicer.util.setSliceViewerLayers(background=again.volume, fit=True)
-    jump(BOX_RAS)
-    assert bright(pixels(slice_view(window, "Red"))).any()
-    slicer.util.resetThreeDViews()
-    assert green(pixels(three_d_view(window))).any()
-
-
-def test_views_show_a_saved_scene_as_it_was(window, phantom, tmp_path):
-    jump(BALL_RAS)
-    three_d_view(window).rotateToViewAxis("P")
-    names = window.layout_manager.sliceViewNames()
-    before = {name: pixels(slice_view(window, name)) for name in names}
-    before_in_3d = pixels(three_d_view(window))
-    bundle = tmp_path / "scene.mrb"
-    assert slicer.util.saveScene(str(bundle))
-    slicer.mrmlScene.Clear(0)
-    slicer.app.processEvents()
-    slicer.util.loadScene(str(bundle))
-    slicer.app.processEvents()
-    for name in names:
-        assert (np.abs(pixels(slice_view(window, name)) - before[name]) > 20).mean() < 0.01
-    assert (np.abs(pixels(three_d_view(window)) - before_in_3d) > 20).mean() < 0.01
-
-
-# --- the window -----------------------------------------------------------------------------------
-
-
-def test_window_is_slicers_main_window_and_says_what_it_is(window):
-    from slicer_host.window import DISCLOSURE
-
-    assert slicer.util.mainWindow() is window
-    assert window.disclosure.text == DISCLOSURE
-    assert window.disclosure.isVisible()
-
-
-PANEL_SOURCE = """
-from slicer.ScriptedLoadableModule import *
-class {name}(ScriptedLoadableModule):
-    def __init__(self, parent):
-        ScriptedLoadableModule.__init__(self, parent)
-        parent.title, parent.hidden = "Panel {name}", "{name}" == "Hidden"
-class {name}Widget(ScriptedLoadableModuleWidget):
-    log = []
-    def enter(self): self.log.append("enter")
-    def exit(self): self.log.append("exit")
-"""
-
-
-def test_user_and_code_switch_modules_by_the_selector(host, window, tmp_path):
-    selector = window.moduleSelector()
-    assert slicer.util.moduleSelector() is selector
-    box = selector.findChild("QComboBox")
-    widgets = {}
-    for name in ("Second", "First", "Hidden"):
-        (tmp_path / f"{name}.py").write_text(PANEL_SOURCE.format(name=name))
-        widgets[name] = host.make_widget(host.load_module(tmp_path / f"{name}.py"))
-    titles = [box.itemText(index) for index in range(box.count)]
-    assert titles == sorted(titles)
-    assert {"Panel First", "Panel Second", "Segment Editor"} <= set(titles)
-    # Hidden, without a panel, without a panel here.
-    assert not {"Panel Hidden", "PyTorch Util", "Volumes"} & set(titles)
-
-    slicer.util.selectModule("First")
-    assert slicer.util.selectedModule() == "First" and box.currentText == "Panel First"
-    assert widgets["First"].parent.isVisible()
-    box.currentIndex = box.findText("Panel Second")
-    box.activated.emit(box.currentIndex)  # as a click does
-    assert slicer.util.selectedModule() == "Second"
-    assert widgets["First"].log == ["enter", "exit"] and widgets["Second"].log == ["enter"]
-    assert not widgets["First"].parent.isVisible() and widgets["Second"].parent.isVisible()
-    slicer.util.selectModule(slicer.modules.second)
-    assert widgets["Second"].log == ["enter"]
-    with pytest.raises(ValueError, match="Hidden"):
-        slicer.util.selectModule("Hidden")
-
-    for name in widgets:
-        host.unload(name)
-    assert widgets["Second"].log == ["enter", "exit"]
-    assert slicer.util.selectedModule() == "" and box.findText("Panel Second") < 0
-
-
-def test_closed_window_gives_its_panel_back(host, window):
-    from slicer_host.window import HostWindow
-
-    other = HostWindow(host)
-    panel = host.make_widget("SegmentEditor").parent
-    other.moduleSelector().selectModule("SegmentEditor")
-    assert panel.isEntered
-    other.close()
-    assert not panel.isEntered and panel.parent() is None
-    assert slicer.util.mainWindow() is window
-    slicer.app.setLayoutManager(window.layout_manager)
-
-
-def test_screenshot_shows_panel_and_views(window, phantom, tmp_path):
-    jump(BALL_RAS)
-    path = tmp_path / "Ansicht für den Chirurgen.png"
-    window.screenshot(path, (1000, 700))
-    image = QtGui.QImage(str(path))
-    assert (image.width(), image.height()) == (1000, 700)
-    rgb = rgb_of(image)
-    for manager_widget in window.layout_manager.viewWidgets():
-        view = manager_widget.viewWidget()
-        corner = view.mapTo(window, QtCore.QPoint(0, 0))
-        part = rgb[corner.y() : corner.y() + view.height, corner.x() : corner.x() + view.width]
-        assert green(part).sum() > 50
-    window.resize(*WINDOW_SIZE)
-
-
-# --- the command line -----------------------------------------------------------------------------
-
-
-def run_slicer_host(*arguments, **environment):
-    """Run `python -m slicer_host` on the template module as a user without a display does."""
-    kept = {k: v for k, v in os.environ.items() if k not in NAMES_OF_DISPLAYS}
-    path = os.pathsep.join([str(HERE), *filter(None, [os.environ.get("PYTHONPATH")])])
-    return subprocess.run(
-        [sys.executable, "-m", "slicer_host", str(TEMPLATE_MODULE), *map(str, arguments)],
-        env={**kept, "PYTHONPATH": path, **environment},
-        capture_output=True,
-        text=True,
-        timeout=120,
-    )
-
-
-def test_without_a_display_it_says_what_to_do():
-    run = run_slicer_host()
-    assert run.returncode == 2
-    assert "xvfb-run make panel" in run.stderr
-    assert len(run.stderr.splitlines()) == 1
-
-
-def test_a_missing_file_is_named():
-    run = run_slicer_host("--open", "nowhere.nrrd", "--screenshot", "unused.png")
-    assert run.returncode == 2
-    assert "nowhere.nrrd does not exist" in run.stderr
-
-
-@pytest.mark.slow
-def test_command_opens_module_and_file_and_makes_a_picture(phantom, tmp_path):
-    volume_file, picture = tmp_path / "phantom.nrrd", tmp_path / "window.png"
-    assert slicer.util.saveNode(phantom.volume, str(volume_file))
-    run = run_slicer_host("--open", volume_file, "--screenshot", picture, "--size", "1000x700")
-    assert run.returncode == 0, run.stderr
-    image = QtGui.QImage(str(picture))
-    assert (image.width(), image.height()) == (1000, 700)
-    rgb = rgb_of(image)
-    panel, slices = rgb[100:, :400], rgb[100:, 450:]
-    assert len(np.unique(panel.reshape(-1, 3), axis=0)) > 50  # text and widgets
-    assert (np.ptp(slices, axis=-1) == 0).mean() > 0.3  # grey volume on black
-    assert len(np.unique(slices.reshape(-1, 3), axis=0)) > 50
-
-
-# --- honesty --------------------------------------------------------------------------------------
-
-
-def real_names(class_name):
-    """What the real class offers to Python, with its bases up to Qt's."""
-    entry = json.loads(VIEW_API_FILE.read_text(encoding="utf-8"))["classes"].get(class_name)
-    if entry is None:
-        return set()
-    kinds = ("properties", "signals", "slots", "invokables")
-    own = {name.split("(")[0] for kind in kinds for name in entry[kind]}
-    return own.union(*map(real_names, entry["bases"]))
-
-
-@pytest.mark.parametrize(
-    "class_name",
-    [
-        *("qMRMLSliceView", "qMRMLSliceWidget", "qMRMLSliceControllerWidget"),
-        *("qMRMLThreeDView", "qMRMLThreeDWidget", "qMRMLThreeDViewControllerWidget"),
-        "qSlicerLayoutManager",
-    ],
-)
-def test_views_have_no_name_that_the_real_ones_lack(host, class_name):
-    import qt
-
-    from slicer_host import layout, view_bars, views
-
-    (cls,) = {getattr(m, class_name) for m in (layout, view_bars, views) if hasattr(m, class_name)}
-    of_qt = dir(qt.QMainWindow)
-    names = {name for name in dir(cls) if not name.startswith("_")}.difference(of_qt)
-    assert names <= real_names(class_name), sorted(names - real_names(class_name))

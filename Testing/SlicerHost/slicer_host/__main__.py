@@ -1,26 +1,24 @@
-"""Open a scripted module in the development host: `python -m slicer_host MODULE.py`."""
+"""Open a scripted module in the development host: `slicer-host MODULE.py`."""
 
 from __future__ import annotations
 
 import argparse
 import os
 import sys
-import tempfile
-import time
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
-from .host import start
+from .host import Host, start
 
 NO_DISPLAY = (
-    "slicer_host: there is no display to open a window on: connect one, prefix the command with"
-    " xvfb-run (as in `xvfb-run make panel`), or give --screenshot FILE.png for a picture instead."
+    "slicer-host: there is no display to open a window on: connect one, prefix the command with"
+    " xvfb-run (as in `xvfb-run slicer-host MODULE.py`), or give --screenshot FILE.png for a"
+    " picture instead."
 )
+NO_SAMPLE = "slicer-host: no module registered the sample data set {!r}: see its Sample Data names."
 EXIT_OK = 0
 EXIT_SLOT_ERROR = 1  # its traceback is on standard error
 EXIT_USAGE = 2
-SAMPLE_NAME = "SamplePatient"
-EVENT_PAUSE_S = 0.02
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -41,10 +39,12 @@ def main(arguments: list[str] | None = None) -> int:
     host.emit_startup_completed()
     window.show()
     host.process_events()
-    if options.sample:
-        window.statusBar().showMessage("Making the sample patient ...")
-        _load_sample_patient(host)
-        window.statusBar().hide()
+    if options.sample is not None:
+        source = _sample(options.sample)
+        if source is None:
+            print(NO_SAMPLE.format(options.sample), file=sys.stderr)
+            return EXIT_USAGE
+        _load_sample(host, source)
     for file in options.open:
         _load(file)
     # Entered last, as by a user who loads the patient and then opens the module.
@@ -58,11 +58,17 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _parse(arguments: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
-        prog="slicer_host",
+        prog="slicer-host",
         description="Show a scripted module beside real MRML views, without Slicer itself.",
     )
     parser.add_argument("module", type=Path, metavar="MODULE.py", help="the module's file")
-    parser.add_argument("--sample", action="store_true", help="load SkullImplant's sample patient")
+    parser.add_argument(
+        "--sample",
+        nargs="?",
+        const="",
+        metavar="NAME",
+        help="load a data set that the module registers with Sample Data; its first, if not named",
+    )
     parser.add_argument(
         "--open", type=Path, nargs="+", default=[], metavar="FILE", help="load these files"
     )
@@ -91,31 +97,32 @@ def _has_display() -> bool:
     return bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))
 
 
-def _load(file: Path, name: str | None = None) -> None:
+def _load(file: Path) -> None:
     """Load a file as one dropped onto Slicer's window: a volume becomes the one that is shown."""
     import slicer
 
     file_type = slicer.app.coreIOManager().fileType(str(file))
-    properties = {} if name is None else {"name": name}
-    slicer.util.loadNodeFromFile(str(file.resolve()), file_type, properties)
+    slicer.util.loadNodeFromFile(str(file.resolve()), file_type, {})
     slicer.util.resetThreeDViews()
 
 
-def _load_sample_patient(host) -> None:
-    """Make the sample patient, with the window alive meanwhile, and load its CT."""
-    import SimpleITK
+def _sample(name: str) -> Any | None:
+    """The sample of that name that a module registered, any module's first for ""; or None."""
+    import SampleData
 
-    from SkullImplantLib.cases.sample import make_sample_patient
+    categories = SampleData.SampleDataLogic.sampleDataSourcesByCategory().values()
+    samples = [source for category in categories for source in category]
+    return next((source for source in samples if name in ("", source.sampleName)), None)
 
-    with ThreadPoolExecutor(max_workers=1) as executor:
-        patient = executor.submit(make_sample_patient)
-        while not patient.done():
-            host.process_events()
-            time.sleep(EVENT_PAUSE_S)
-    with tempfile.TemporaryDirectory() as folder:
-        file = Path(folder) / f"{SAMPLE_NAME}.nrrd"
-        SimpleITK.WriteImage(patient.result().ct, file)
-        _load(file, SAMPLE_NAME)
+
+def _load_sample(host: Host, source: Any) -> None:
+    """Load the sample as its button in the Sample Data module does."""
+    import SampleData
+    import slicer
+
+    load = source.customDownloader or SampleData.SampleDataLogic().downloadFromSource
+    host.call_in_event_loop(lambda: load(source))
+    slicer.util.resetThreeDViews()
 
 
 if __name__ == "__main__":

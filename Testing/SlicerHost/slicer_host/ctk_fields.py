@@ -273,11 +273,3 @@ class ctkComboBox(qt.QComboBox):
 @stands_for_real
 class ctkCheckBox(qt.QCheckBox):
     """A check box; CTK adds an icon for the indicator, which the host does not."""
-
-
-@stands_for_real
-class ctkSearchBox(qt.QLineEdit):
-    def __init__(self, parent: Any = None) -> None:
-        super().__init__(parent)
-        self.placeholderText = "Search..."
-        self.clearButtonEnabled = True

@@ -72,7 +72,6 @@ class Host:
         # Exceptions that left a slot, an event handler or a VTK observer; oldest first.
         self.slot_errors = pythonqt.slot_errors
         self.messages: list[Message] = []
-        self._entered: Any = None
 
     # Modules
 
@@ -106,19 +105,22 @@ class Host:
 
     def enter(self, widget: Any) -> None:
         """Show the panel: the one shown before is left, as in the module selector."""
-        if self._entered is widget.parent:
-            return
-        if self._entered is not None:
-            self._entered.exit()
-        self._entered = widget.parent
-        self._entered.enter()
+        if not widget.parent.isEntered:
+            self.leave()
+            widget.parent.enter()
 
     def exit(self, widget: Any) -> None:
         """Leave the panel, as if another module were selected."""
-        if self._entered is not widget.parent:
-            raise RuntimeError(f"{widget.moduleName} is not entered")
-        self._entered = None
         widget.parent.exit()
+
+    def leave(self) -> None:
+        """Leave the panel that is shown, if there is one."""
+        manager = self.application.moduleManager()
+        for module in map(manager.module, manager.modulesNames()):
+            # Core modules have no panel here.
+            representation = getattr(module, "_widget", None)
+            if representation is not None and representation.isEntered:
+                representation.exit()
 
     def reload(self, name: str) -> Any:
         """Reload the module's source and build its panel anew; returns the new widget."""
@@ -129,8 +131,8 @@ class Host:
         """Take the module out, as the application does when it ends, and its parameter nodes."""
         module = self.application.moduleManager().module(name)
         representation = module._widget
-        if representation is not None and self._entered is representation:
-            self.exit(representation.self())
+        if representation is not None and representation.isEntered:
+            representation.exit()
         self.application.moduleManager()._remove(name)
         if representation is not None:
             representation.hide()
@@ -270,9 +272,11 @@ def _start(base_python: Path | None, testing: bool, display: bool) -> Host:
     install_ctk()
     install_mrml_widgets()
     # Made of those.
+    from slicer_host.module_panel import qSlicerModulePanel
     from slicer_host.module_selector import qSlicerModuleSelectorToolBar
     from slicer_host.segment_editor_widget import qMRMLSegmentEditorWidget
 
+    slicer.qSlicerModulePanel = qSlicerModulePanel
     slicer.qSlicerModuleSelectorToolBar = qSlicerModuleSelectorToolBar
     slicer.qMRMLSegmentEditorWidget = qMRMLSegmentEditorWidget
     from slicer_host.io_manager import CoreIOManager

@@ -8,8 +8,6 @@ wants PySide6's own manners subclasses PySide6's classes; their instances are le
 
 import contextlib
 import functools
-import inspect
-import re
 import traceback
 import types
 from collections.abc import Callable, Iterator
@@ -18,19 +16,23 @@ from typing import Any
 import shiboken6
 from PySide6 import QtCore
 
-from .pythonqt_values import property_value
+from .pythonqt_meta import (
+    accepted_arguments,
+    existing_signal,
+    has_dynamic_property,
+    is_destroyed,
+    meta_object,
+    meta_signature,
+    native_base,
+    newer_than_qt5,
+    properties_of,
+    signal_signatures,
+    write_property,
+)
 
 #: Exceptions raised by Python callables that a signal or a timer called, oldest first.
 slot_errors: list[BaseException] = []
 
-# Names that came with Qt 6 and that might tempt a module: Slicer is also built on Qt 5.15.
-_NOT_IN_QT5 = {
-    "QAction": ("checkableChanged", "enabledChanged", "visibleChanged"),
-    "QCheckBox": ("checkStateChanged",),
-    "QComboBox": ("labelDrawingMode",),
-    "QMessageBox": ("options", "setOption", "setOptions", "testOption"),
-    "QWidget": ("accessibleIdentifier",),
-}
 #: What single adapter classes have besides their PySide6 class: name -> members.
 class_members: dict[str, dict[str, Any]] = {}
 # Properties being read: Qt may look the same name up again, as a virtual method.
@@ -79,29 +81,13 @@ def unwrapped(value: Any) -> Any:
 # --- signals --------------------------------------------------------------------------------------
 
 
-def meta_signature(signature: str) -> str:
-    """A C++ signature as the meta-object of the adapter spells it: pointers to VTK are PyObject."""
-    if "PyObject" in signature:
-        raise ValueError(f"'{signature}' is no C++ signature")
-    normal = QtCore.QMetaObject.normalizedSignature(signature.lstrip("012345")).data().decode()
-    return re.sub(r"\bvtk(?:\w+\*|IdType)", "PyObject", normal)
-
-
-def _accepted_arguments(function: Callable) -> int | None:
-    """How many of a signal's arguments PythonQt passes to the callable; None: all of them."""
-    code = getattr(getattr(function, "__func__", function), "__code__", None)
-    if code is None or code.co_flags & inspect.CO_VARARGS:
-        return None
-    return code.co_argcount - int(inspect.ismethod(function))
-
-
 def connect_callable(sender: QtCore.QObject, signature: str, function: Callable) -> bool:
     """Connect; raises AttributeError where PythonQt would warn that there is no such signal."""
     if not callable(function):
         raise TypeError(f"{function!r} is not callable")
     sender = unwrapped(sender)
-    signal = _existing_signal(sender, meta_signature(signature))
-    accepted = _accepted_arguments(function)
+    signal = existing_signal(sender, meta_signature(signature))
+    accepted = accepted_arguments(function)
 
     def relay(*arguments: Any) -> None:
         guarded_call(function, *map(to_python, arguments[:accepted]))
@@ -115,7 +101,7 @@ def disconnect_callable(
     sender: QtCore.QObject, signature: str, function: Callable | None = None
 ) -> bool:
     """Take away one connection to the callable, or all that were made here; False if none was."""
-    signal = _existing_signal(sender, meta_signature(signature))
+    signal = existing_signal(sender, meta_signature(signature))
     made = _connections(sender)
     matching = [
         entry for entry in made if entry[0] == signal and (function is None or entry[1] == function)
@@ -129,7 +115,7 @@ def disconnect_callable(
 def connect_slot(sender: QtCore.QObject, signal: str, receiver: QtCore.QObject, slot: str) -> bool:
     """Connect to a receiver's slot (or signal) named by signature; both must exist."""
     method = meta_signature(slot)
-    if _meta_object(unwrapped(receiver)).indexOfMethod(method) < 0:
+    if meta_object(unwrapped(receiver)).indexOfMethod(method) < 0:
         raise AttributeError(f"slot '{slot}' does not exist on {type(receiver).__name__}")
     accepted = 0 if method.endswith("()") else method.count(",") + 1
     function = getattr(receiver, method.split("(")[0])
@@ -138,27 +124,6 @@ def connect_slot(sender: QtCore.QObject, signal: str, receiver: QtCore.QObject, 
 
 def _connections(sender: QtCore.QObject) -> list[tuple[str, Callable, Any]]:
     return object.__getattribute__(sender, "__dict__").setdefault("_pythonqt_connections", [])
-
-
-def _existing_signal(sender: QtCore.QObject, signal: str) -> str:
-    is_new = _newer_than_qt5(type(sender), signal.split("(")[0])
-    if is_new or _meta_object(sender).indexOfSignal(signal) < 0:
-        overloads = _signal_signatures(sender, signal.split("(")[0])
-        raise AttributeError(
-            f"signal '{signal}' does not exist on {type(sender).__name__}"
-            f" (it has {', '.join(overloads) or 'none of that name'})"
-        )
-    return signal
-
-
-def _signal_signatures(sender: QtCore.QObject, name: str) -> list[str]:
-    meta = _meta_object(sender)
-    methods = [meta.method(index) for index in range(meta.methodCount())]
-    return [
-        method.methodSignature().data().decode()
-        for method in methods
-        if method.methodType() == QtCore.QMetaMethod.Signal and method.name() == name.encode()
-    ]
 
 
 class BoundSignal:
@@ -171,7 +136,7 @@ class BoundSignal:
 
     def _signature(self) -> str:
         # PythonQt takes the first declared overload, with all of its arguments.
-        first = _signal_signatures(self._sender, self._name)[0]
+        first = signal_signatures(self._sender, self._name)[0]
         return first.replace("PyObject", "vtkObject*")
 
     def connect(self, function: Callable) -> bool:
@@ -188,7 +153,7 @@ class BoundSignal:
 
 def emit_overload(sender: QtCore.QObject, name: str, kind: type, value: Any) -> None:
     """Emit the overload of a signal whose one argument is of that Python type."""
-    _native_base(type(sender)).__getattribute__(sender, name)[kind].emit(value)
+    native_base(type(sender)).__getattribute__(sender, name)[kind].emit(value)
 
 
 # --- objects --------------------------------------------------------------------------------------
@@ -223,38 +188,6 @@ def isinstance_by_native_class(cls: type, instance: object) -> bool:
     )
 
 
-def _meta_object(instance: QtCore.QObject) -> QtCore.QMetaObject:
-    # Not the object's own `metaObject()`: when the object goes, PySide6 takes the class's from all.
-    return type(instance).staticMetaObject
-
-
-def _is_destroyed(instance: QtCore.QObject) -> bool:
-    try:
-        QtCore.QObject.signalsBlocked(instance)
-    except RuntimeError:
-        return True
-    return False
-
-
-@functools.cache
-def properties_of(adapter_class: type) -> dict[str, QtCore.QMetaProperty]:
-    """The class's Qt properties by the name under which PythonQt shows them."""
-    meta = adapter_class.staticMetaObject
-    found = {meta.property(i).name(): meta.property(i) for i in range(meta.propertyCount())}
-    if issubclass(adapter_class, QtCore.QTimer):
-        del found["singleShot"]  # PythonQt leaves the name to the static function.
-    if "name" not in found:
-        found["name"] = found["objectName"]
-    return {
-        name: value for name, value in found.items() if not _newer_than_qt5(adapter_class, name)
-    }
-
-
-@functools.cache
-def _newer_than_qt5(cls: type, name: str) -> bool:
-    return any(name in _NOT_IN_QT5.get(base.__name__, ()) for base in cls.__mro__)
-
-
 def _python_classes(adapter_class: type) -> list[type]:
     """The adapter classes among the class and its bases, and what the user derived from them."""
     return [
@@ -262,12 +195,6 @@ def _python_classes(adapter_class: type) -> list[type]:
         for owner in adapter_class.__mro__
         if issubclass(owner, PythonQtObject) and owner is not PythonQtObject
     ]
-
-
-@functools.cache
-def _native_base(cls: type) -> type:
-    """The PySide6 class that an adapter class (or PySide6 class) stands on."""
-    return next(base for base in cls.__mro__ if base.__module__.startswith("PySide6."))
 
 
 @functools.cache
@@ -310,17 +237,17 @@ class PythonQtManners:
         property_ = properties_of(cls).get(name)
         key = (id(native), name)
         if property_ and name not in _python_functions(cls) and key not in _being_read:
-            if _is_destroyed(native):
+            if is_destroyed(native):
                 raise ValueError(f"Trying to read property '{name}' from a destroyed object")
             _being_read.add(key)
             try:
                 return to_python(property_.read(native))
             finally:
                 _being_read.discard(key)
-        if _newer_than_qt5(cls, name):
+        if newer_than_qt5(cls, name):
             raise AttributeError(f"{cls.__name__}.{name} is not in Qt 5")
         # The PySide6 class's own lookup binds methods that are static, too (`QFile.exists`).
-        value = _native_base(cls).__getattribute__(native, name)
+        value = native_base(cls).__getattribute__(native, name)
         if isinstance(value, QtCore.SignalInstance):
             return BoundSignal(native, name, value)
         if isinstance(value, types.BuiltinMethodType) and not name.startswith("_"):
@@ -332,7 +259,7 @@ class PythonQtManners:
         native = unwrapped(self)
         cls = type(native)
         if not name.startswith("_"):
-            if _has_dynamic_property(native, name):
+            if has_dynamic_property(native, name):
                 return to_python(QtCore.QObject.property(native, name))
             if name.endswith("_") and hasattr(cls, name[:-1]):
                 return getattr(self, name[:-1])
@@ -349,8 +276,8 @@ class PythonQtManners:
         native = unwrapped(self)
         cls = type(native)
         if property_ := properties_of(cls).get(name):
-            _write_property(native, name, property_, value)
-        elif _has_dynamic_property(native, name):
+            write_property(native, name, property_, unwrapped(value))
+        elif has_dynamic_property(native, name):
             QtCore.QObject.setProperty(native, name, value)
         elif _is_host_class(cls) and name not in _declared_state(cls):
             if not _ignoring_new_attributes:
@@ -377,7 +304,7 @@ class PythonQtManners:
         return self.metaObject().className()
 
     def metaObject(self) -> QtCore.QMetaObject:
-        return _meta_object(unwrapped(self))
+        return meta_object(unwrapped(self))
 
     def inherits(self, class_name: str) -> bool:
         native = unwrapped(self)
@@ -448,28 +375,6 @@ def _qt_members(cls: type) -> frozenset[str]:
     """Signals, methods and enumerations that a user's class has from Qt or from the host."""
     base = next(base for base in cls.__mro__ if _is_host_class(base))
     return frozenset(name for name in dir(base) if not name.startswith("_"))
-
-
-def _has_dynamic_property(native: QtCore.QObject, name: str) -> bool:
-    return any(found.data() == name.encode() for found in native.dynamicPropertyNames())
-
-
-def _write_property(
-    native: QtCore.QObject, name: str, property_: QtCore.QMetaProperty, value: Any
-) -> None:
-    if _is_destroyed(native):
-        raise AttributeError(f"Trying to set property '{name}' on a destroyed object")
-    if not property_.isWritable():
-        raise AttributeError(f"Property '{name}' of {type(native).__name__} is not writable")
-    try:
-        written = property_.write(native, property_value(unwrapped(value), property_))
-    except (TypeError, ValueError, OverflowError):
-        written = False
-    if not written:
-        raise AttributeError(
-            f"Property '{name}' of type '{property_.typeName()}' does not accept an object of"
-            f" type {type(value).__name__} ({value!r})"
-        )
 
 
 @functools.cache

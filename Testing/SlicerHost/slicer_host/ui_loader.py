@@ -11,7 +11,8 @@ from typing import Any
 
 from PySide6 import QtCore, QtUiTools
 
-from .pythonqt_objects import connect_slot, new_attributes_ignored, properties_of, to_python
+from .pythonqt_meta import properties_of
+from .pythonqt_objects import connect_slot, new_attributes_ignored, to_python
 from .real_api import real_classes
 
 # Modules in which the classes named in a form are looked for.

@@ -9,13 +9,14 @@ import slicer
 from PySide6 import QtCore, QtGui
 
 from .layout import qSlicerLayoutManager
+from .module_panel import qSlicerModulePanel
 from .module_selector import qSlicerModuleSelectorToolBar
 
-TITLE = "SkullImplant development host"
+TITLE = "Slicer module development host"
 DISCLOSURE = "Development host: real MRML, Qt and VTK; not the Slicer application"
 DEFAULT_SIZE = QtCore.QSize(1440, 900)
 PANEL_WIDTH = 430
-PANEL_MARGIN = 4
+PANEL_GAP = 2
 # Showing and laying out take a few turns of the event loop before every view has its final size.
 SETTLE_MS = 200
 
@@ -32,7 +33,6 @@ class HostWindow(qt.QMainWindow):
     def __init__(self, host) -> None:
         super().__init__()
         self._host = host
-        self._panel = None
         # slicer.util.mainWindow() finds the application's window by this name.
         self.setObjectName("qSlicerMainWindow")
         self.setWindowTitle(TITLE)
@@ -48,14 +48,13 @@ class HostWindow(qt.QMainWindow):
         column.addWidget(splitter, 1)
         self.setCentralWidget(central)
 
+        self.module_panel = qSlicerModulePanel()
+        self.module_panel.setModuleManager(slicer.app.moduleManager())
         self._module_selector = qSlicerModuleSelectorToolBar()
         self._module_selector.connect("moduleSelected(QString)", self._show_panel)
         self._module_selector.setModuleManager(slicer.app.moduleManager())
-        self._scroll_area = qt.QScrollArea()
-        self._scroll_area.setWidgetResizable(True)
-        self._scroll_area.setFrameShape(qt.QFrame.Shape.NoFrame)
-        self._scroll_area.setHorizontalScrollBarPolicy(QtCore.Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        splitter.addWidget(_column(self._module_selector, self._scroll_area))
+        splitter.addWidget(_column(self._module_selector, self.module_panel))
+        splitter.setCollapsible(0, False)
 
         viewport = qt.QWidget()
         viewport.setObjectName("CentralWidgetLayoutFrame")
@@ -74,22 +73,9 @@ class HostWindow(qt.QMainWindow):
         self._module_selector.selectModule(module_widget.moduleName)
 
     def _show_panel(self, module_name: str) -> None:
-        """Leave the panel that is shown, if any, and enter the module's."""
-        self._leave_panel()
-        if module_name:
-            self._panel = slicer.app.moduleManager().module(module_name).widgetRepresentation()
-            self._scroll_area.setWidget(self._panel)
-            self._panel.show()
-            self._host.enter(self._panel.self())
-
-    def _leave_panel(self) -> None:
-        if self._panel is None:
-            return
-        if self._panel.isEntered:
-            self._host.exit(self._panel.self())
-        # The panel belongs to its module, not to the window.
-        self._scroll_area.takeWidget().setParent(None)
-        self._panel = None
+        """Leave the panel that is shown, wherever, and enter the module's."""
+        self._host.leave()
+        self.module_panel.setModule(module_name)
 
     def screenshot(self, path: Path | str, size: tuple[int, int] | None = None) -> None:
         """Save the window as a PNG, every view rendered to its current state."""
@@ -103,7 +89,7 @@ class HostWindow(qt.QMainWindow):
 
     def closeEvent(self, event: QtGui.QCloseEvent) -> None:
         self._module_selector.setModuleManager(None)
-        self._leave_panel()
+        self.module_panel.setModule("")
         # A closed window is not the one that slicer.util.mainWindow() looks for.
         self.setObjectName("")
         if slicer.app.layoutManager() is self.layout_manager:
@@ -119,14 +105,15 @@ def _disclosure() -> qt.QLabel:
     return line
 
 
-def _column(module_selector: qt.QWidget, scroll_area: qt.QScrollArea) -> qt.QWidget:
-    """The left column: the selector above the scrolling panel."""
+def _column(module_selector: qt.QWidget, module_panel: qt.QWidget) -> qt.QWidget:
+    """The left column: the selector above the panel, with the margins of Slicer's dock widget."""
     widget = qt.QWidget()
-    widget.setMinimumWidth(PANEL_WIDTH)
+    widget.setSizePolicy(qt.QSizePolicy.Minimum, qt.QSizePolicy.Preferred)
     column = qt.QVBoxLayout(widget)
-    column.setContentsMargins(PANEL_MARGIN, PANEL_MARGIN, PANEL_MARGIN, PANEL_MARGIN)
+    column.setSpacing(PANEL_GAP)
+    column.setContentsMargins(0, PANEL_GAP, 0, 0)
     column.addWidget(module_selector)
-    column.addWidget(scroll_area, 1)
+    column.addWidget(module_panel, 1)
     return widget
 
 

@@ -1,4 +1,4 @@
-"""Slicer's selectors of MRML nodes, on real Qt and the real scene.
+"""Slicer's selector of one MRML node, on real Qt and the real scene.
 
 Names and behaviour follow Slicer's public headers and sources (see `real_api.json`). A name that
 Slicer has and the host has not raises NotImplementedError.
@@ -7,12 +7,12 @@ Slicer has and the host has not raises NotImplementedError.
 from collections.abc import Callable
 from typing import Any
 
-import slicer
 import vtk
-from PySide6.QtCore import Property, Qt, Signal, Slot
+from PySide6.QtCore import Property, Signal, Slot
 from PySide6.QtWidgets import QComboBox
 
 from .adapter_properties import stored
+from .node_filter import NodeFilter, type_label
 from .pythonqt import install_qt
 from .pythonqt_objects import emit_overload
 from .real_api import stands_for_real
@@ -21,11 +21,14 @@ from .vtk_observers import Observers
 qt = install_qt()
 
 
-def _type_label(node_type: str) -> str:
-    """What Slicer calls a node type in a selector."""
-    cls = getattr(slicer, node_type, None)
-    node = cls() if cls is not None else None
-    return node.GetTypeDisplayName() if node is not None else node_type.removeprefix("vtkMRML")
+def _filtered(kind: Any, name: str) -> Property:
+    """A property that is a rule of the filter."""
+
+    def write(self: Any, value: Any) -> None:
+        setattr(self._filter, name, value)
+        self._refilter()
+
+    return Property(kind, lambda self: getattr(self._filter, name), write)
 
 
 @stands_for_real
@@ -44,21 +47,15 @@ class qMRMLNodeComboBox(qt.QWidget):
     _nodes: list
     _current: Any = None
     _filling = False
-    _node_types: list
-    _hide_child_node_types: list
-    _attributes: dict
+    _filter: NodeFilter
     _base_names: dict
-    _type_labels: dict
     _none_enabled = False
     _none_display = "None"
     _add_enabled = True
     _remove_enabled = True
     _edit_enabled = False
     _rename_enabled = False
-    _show_hidden = False
-    _show_child_node_types = True
     _select_upon_creation = True
-    _interaction_tag = "Singleton"
 
     currentNodeChanged = Signal((object,), (bool,))
     currentNodeIDChanged = Signal(str)
@@ -72,8 +69,8 @@ class qMRMLNodeComboBox(qt.QWidget):
 
     def __init__(self, parent: Any = None) -> None:
         super().__init__(parent)
-        self._nodes, self._node_types, self._hide_child_node_types = [], [], []
-        self._attributes, self._base_names, self._type_labels = {}, {}, {}
+        self._nodes, self._filter = [], NodeFilter()
+        self._base_names = {}
         self._observers, self._node_observers = Observers(self), Observers(self)
         self._combo_box = qt.QComboBox()
         self._combo_box.setSizePolicy(qt.QSizePolicy.Expanding, qt.QSizePolicy.Fixed)
@@ -90,40 +87,16 @@ class qMRMLNodeComboBox(qt.QWidget):
 
     # --- which nodes ---
 
-    def _may_be_accepted(self, node: Any) -> bool:
-        """Whether the node has one of the types: then a change of it can bring it into the list."""
-        return not self._node_types or any(node.IsA(name) for name in self._node_types)
-
-    def _accepts(self, node: Any) -> bool:
-        if node.GetHideFromEditors() and not self._show_hidden:
-            return False
-        for node_type in self._node_types:
-            if not node.IsA(node_type):
-                continue
-            if not self._show_child_node_types:
-                if node.GetClassName() != node_type:
-                    continue
-            elif any(node.IsA(hidden) for hidden in self._hide_child_node_types):
-                return False
-            return self._has_attribute(node, node_type)
-        return not self._node_types
-
-    def _has_attribute(self, node: Any, node_type: str) -> bool:
-        if node_type not in self._attributes:
-            return True
-        name, wanted = self._attributes[node_type]
-        value = node.GetAttribute(name)
-        return value is not None and wanted in (None, value)
-
     def _scene_nodes(self) -> list:
+        """The scene's nodes that are, or by a change can become, one of the list."""
         if self._scene is None:
             return []
         count = self._scene.GetNumberOfNodes()
         nodes = [self._scene.GetNthNode(index) for index in range(count)]
-        return [node for node in nodes if self._may_be_accepted(node)]
+        return [node for node in nodes if self._filter.may_accept(node)]
 
     def _read_nodes(self) -> None:
-        self._nodes = [node for node in self._scene_nodes() if self._accepts(node)]
+        self._nodes = [node for node in self._scene_nodes() if self._filter.accepts(node)]
 
     # --- following the scene ---
 
@@ -160,10 +133,10 @@ class qMRMLNodeComboBox(qt.QWidget):
         self._node_observers.add(node, vtk.vtkCommand.ModifiedEvent, modified)
 
     def _on_node_added(self, _scene: Any, node: Any) -> None:
-        if not self._may_be_accepted(node):
+        if not self._filter.may_accept(node):
             return
         self._observe_node(node)
-        if not self._accepts(node):
+        if not self._filter.accepts(node):
             return
         was_empty = not self._nodes
         self._read_nodes()
@@ -197,7 +170,7 @@ class qMRMLNodeComboBox(qt.QWidget):
         self._set_current(current)
 
     def _on_node_modified(self, node: Any, _node: Any) -> None:
-        accepted = self._accepts(node)
+        accepted = self._filter.accepts(node)
         if node not in self._nodes:
             if accepted:
                 self._refilter()
@@ -221,7 +194,7 @@ class qMRMLNodeComboBox(qt.QWidget):
 
     def _actions(self) -> list[tuple[str, Callable]]:
         """The rows after the nodes: (text, what choosing it does)."""
-        types = self._node_types
+        types = self._filter.node_types
         current = self.nodeTypeLabel(types[0]) if len(types) == 1 else "Node"
         actions: list[tuple[str, Callable]] = []
         if self._rename_enabled:
@@ -254,7 +227,8 @@ class qMRMLNodeComboBox(qt.QWidget):
             if actions:
                 box.insertSeparator(box.count)
                 box.addItems([text for text, _ in actions])
-        label = self.nodeTypeLabel(self._node_types[0]) if self._node_types else "Node"
+        types = self._filter.node_types
+        label = self.nodeTypeLabel(types[0]) if types else "Node"
         box.placeholderText = f"Select a {label}"
         box.currentIndex = self._current_row()
         self._filling = False
@@ -328,10 +302,6 @@ class qMRMLNodeComboBox(qt.QWidget):
         node = self._scene.GetNodeByID(node_id) if node_id else None
         self._set_current(node if node in self._nodes else None)
 
-    @Slot(int)
-    def setCurrentNodeIndex(self, index: int) -> None:
-        self._set_current(self.nodeFromIndex(index))
-
     def nodeCount(self) -> int:
         return len(self._nodes)
 
@@ -341,16 +311,16 @@ class qMRMLNodeComboBox(qt.QWidget):
     @Slot(result=object)
     @Slot(str, result=object)
     def addNode(self, node_type: str | None = None) -> Any:
-        if node_type is None and self._node_types:
-            node_type = self._node_types[0]
-        if node_type not in self._node_types or self._scene is None:
+        if node_type is None and self._filter.node_types:
+            node_type = self._filter.node_types[0]
+        if node_type not in self._filter.node_types or self._scene is None:
             return None
         node = self._scene.CreateNodeByClass(node_type)
         node.UnRegister(None)
         base_name = self._base_names.get(node_type) or node.GetNodeTagName()
         node.SetName(self._scene.GenerateUniqueName(base_name))
-        if node_type in self._attributes:
-            name, value = self._attributes[node_type]
+        if node_type in self._filter.attributes:
+            name, value = self._filter.attributes[node_type]
             node.SetAttribute(name, "" if value is None else value)
         node = self._scene.AddNode(node)
         if self._select_upon_creation:
@@ -387,37 +357,33 @@ class qMRMLNodeComboBox(qt.QWidget):
             self.nodeAboutToBeEdited.emit(self._current)
 
     def addAttribute(self, node_type: str, name: str, value: Any = None) -> None:
-        self._attributes[node_type] = (name, None if value is None else str(value))
+        self._filter.attributes[node_type] = (name, None if value is None else str(value))
         self._refilter()
 
     def removeAttribute(self, node_type: str, name: str) -> None:
-        if self._attributes.get(node_type, (None,))[0] == name:
-            del self._attributes[node_type]
+        if self._filter.attributes.get(node_type, (None,))[0] == name:
+            del self._filter.attributes[node_type]
             self._refilter()
 
     def nodeTypeLabel(self, node_type: str) -> str:
-        return self._type_labels.get(node_type) or _type_label(node_type)
-
-    def setNodeTypeLabel(self, label: str, node_type: str) -> None:
-        self._type_labels[node_type] = label
-        self._fill()
+        return type_label(node_type)
 
     def _set_node_types(self, node_types: list[str]) -> None:
-        self._node_types = [node_type for node_type in node_types if node_type]
+        self._filter.node_types = [node_type for node_type in node_types if node_type]
         self._observe_nodes()
         self._refilter()
 
     def _base_name(self) -> str:
-        return self._base_names.get(self._node_types[0], "") if self._node_types else ""
+        return self._base_names.get(next(iter(self._filter.node_types), ""), "")
 
     def _set_base_name(self, base_name: str) -> None:
-        self._base_names.update(dict.fromkeys(self._node_types, base_name))
+        self._base_names.update(dict.fromkeys(self._filter.node_types, base_name))
 
     currentNodeID = Property(str, _current_node_id, setCurrentNodeID)
-    nodeTypes = Property("QStringList", lambda self: self._node_types, _set_node_types)
-    hideChildNodeTypes = stored("QStringList", "_hide_child_node_types", _refilter)
-    showHidden = stored(bool, "_show_hidden", _refilter)
-    showChildNodeTypes = stored(bool, "_show_child_node_types", _refilter)
+    nodeTypes = Property("QStringList", lambda self: self._filter.node_types, _set_node_types)
+    hideChildNodeTypes = _filtered("QStringList", "hide_child_node_types")
+    showHidden = _filtered(bool, "show_hidden")
+    showChildNodeTypes = _filtered(bool, "show_child_node_types")
     baseName = Property(str, _base_name, _set_base_name)
     noneEnabled = stored(bool, "_none_enabled", _fill)
     noneDisplay = stored(str, "_none_display", _fill)
@@ -426,56 +392,3 @@ class qMRMLNodeComboBox(qt.QWidget):
     editEnabled = stored(bool, "_edit_enabled", _fill)
     renameEnabled = stored(bool, "_rename_enabled", _fill)
     selectNodeUponCreation = stored(bool, "_select_upon_creation")
-    interactionNodeSingletonTag = stored(str, "_interaction_tag")
-
-
-@stands_for_real
-class qMRMLCheckableNodeComboBox(qMRMLNodeComboBox):
-    """A selector in which any number of nodes can be checked."""
-
-    _checked: frozenset[str] = frozenset()  # IDs
-
-    checkedNodesChanged = Signal()
-
-    def _fill(self) -> None:
-        super()._fill()
-        for node in self._nodes:
-            row = self._nodes.index(node) + int(self._none_enabled)
-            self._combo_box.setItemData(row, self.checkState(node), Qt.CheckStateRole)
-
-    def _on_activated(self, row: int) -> None:
-        node = self._node_at_row(row)
-        if node is not None:
-            checked = self.checkState(node) == Qt.Checked
-            self.setCheckState(node, Qt.Unchecked if checked else Qt.Checked)
-        super()._on_activated(row)
-
-    def checkState(self, node: Any) -> Qt.CheckState:
-        return Qt.Checked if node.GetID() in self._checked else Qt.Unchecked
-
-    def setCheckState(self, node: Any, state: Qt.CheckState) -> None:
-        before, changed = self._checked, {node.GetID()}
-        self._checked = before | changed if state == Qt.Checked else before - changed
-        if before != self._checked:
-            self._fill()
-            self.checkedNodesChanged.emit()
-
-    @Slot(object)
-    def check(self, node: Any) -> None:
-        self.setCheckState(node, Qt.Checked)
-
-    @Slot(object)
-    def uncheck(self, node: Any) -> None:
-        self.setCheckState(node, Qt.Unchecked)
-
-    def checkedNodes(self) -> tuple:
-        return tuple(node for node in self._nodes if node.GetID() in self._checked)
-
-    def uncheckedNodes(self) -> tuple:
-        return tuple(node for node in self._nodes if node.GetID() not in self._checked)
-
-    def allChecked(self) -> bool:
-        return not self.uncheckedNodes()
-
-    def noneChecked(self) -> bool:
-        return not self.checkedNodes()
