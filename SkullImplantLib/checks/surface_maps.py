@@ -24,6 +24,8 @@ Values = NDArray[np.float32]
 
 # So far off the surface that was checked, a point is of a hole that was drilled since.
 DRILLED_MM = 0.02
+# A gap is shown so far on the faces as well, as a wall is not seen from outside.
+BAND_MM = 3.0
 # A face's step is shown as far in as it is measured, where a site that knows one is so near.
 STEP_MM, SITE_REACH_MM = FACE_MM, 10.0
 # Straight in is the mean way of so many points of the same face, over which facets' ways waver.
@@ -47,9 +49,10 @@ class Measured:
 class SurfaceMaps:
     """Values at the points of an implant's mesh, float32 (p,), not a number where there is none.
 
-    gap_mm: to the bone, on the rim's walls where bone is opposite, less than 0 in bone. step_mm: on
-    the outer and the inner face within 5 mm of such walls, how far the face stands out of the
-    bone's, positive out of the head. thickness_mm: everywhere. inner: bool (p,), the inner face.
+    gap_mm: to the bone, on the rim's walls where bone is opposite, less than 0 in bone; and that of
+    the nearest of these within 3 mm of them. step_mm: on the outer and the inner face within 5 mm of
+    such walls, how far the face stands out of the bone's, positive out of the head. thickness_mm:
+    everywhere. inner: bool (p,), the inner face.
     """
 
     gap_mm: Values
@@ -100,7 +103,9 @@ def _at_points(points: Floats, triangles: NDArray[np.int64], plate: PlateSurface
 
 
 def _gaps(points: Floats, measured: Measured) -> Values:
-    """Return the gap at the points next to the checked places that have bone opposite, (p,)."""
+    """Return the gap at the points next to the checked places that have bone opposite, and in a
+    band around them that of the nearest, (p,).
+    """
     gap = np.full(len(points), np.nan, np.float32)
     plate, rim = measured.plate, measured.rim
     if len(rim.walls) == 0:
@@ -112,6 +117,13 @@ def _gaps(points: Floats, measured: Measured) -> Values:
     chosen[cKDTree(points).query(plate.places_mm[rim.walls], workers=-1)[1]] = True
     mm = measured.bone.signed_mm(points[chosen], OPPOSITE_MM)
     gap[chosen] = np.where(np.isfinite(mm), np.maximum(mm, -OPPOSITE_MM), np.nan)
+    known, others = np.flatnonzero(np.isfinite(gap)), np.flatnonzero(np.isnan(gap))
+    if len(known):
+        away, nearest = cKDTree(points[known]).query(
+            points[others], distance_upper_bound=BAND_MM, workers=-1
+        )
+        beside = np.isfinite(away)
+        gap[others[beside]] = gap[known[nearest[beside]]]
     return gap
 
 
