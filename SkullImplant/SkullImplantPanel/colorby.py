@@ -80,7 +80,7 @@ class ColorBy:
             STEP: _("How far outer and inner face stand out of the bone's beside them, positive outward; gray "
                     "elsewhere."),
             THICKNESS: _("Through the implant, straight in."),
-            UNCERTAINTY: _("How far the surface may be off: about two in three places are nearer to the truth."),
+            UNCERTAINTY: _("How far the surface may be off: about three in four places are nearer to the truth."),
         }[name]
 
     def _onChosen(self, index: int) -> None:

@@ -16,7 +16,7 @@ from ..implant.meshes import arrays_of, facet_vectors, mesh_of
 from .near_bone import NearBone
 from .plate_surface import PlateSurface
 from .rim_gap import OPPOSITE_MM, RimGap
-from .rim_profile import FACE_MM, RimProfile
+from .rim_profile import FACE_MM, MIDDLE_MM, RimProfile
 
 Floats = NDArray[np.floating]
 Flags = NDArray[np.bool_]
@@ -49,8 +49,8 @@ class Measured:
 class SurfaceMaps:
     """Values at the points of an implant's mesh, float32 (p,), not a number where there is none.
 
-    gap_mm: to the bone, on the rim's walls where bone is opposite, less than 0 in bone; and that of
-    the nearest of these within 3 mm of them. step_mm: on the outer and the inner face within 5 mm of
+    gap_mm: to the bone, on the rim's walls where bone is opposite, less than 0 in bone; and within
+    3 mm of them that of the wall's middle. step_mm: on the outer and the inner face within 5 mm of
     such walls, how far the face stands out of the bone's, positive out of the head. thickness_mm:
     everywhere. inner: bool (p,), the inner face.
     """
@@ -104,7 +104,7 @@ def _at_points(points: Floats, triangles: NDArray[np.int64], plate: PlateSurface
 
 def _gaps(points: Floats, measured: Measured) -> Values:
     """Return the gap at the points next to the checked places that have bone opposite, and in a
-    band around them that of the nearest, (p,).
+    band around them that of the wall's middle, (p,).
     """
     gap = np.full(len(points), np.nan, np.float32)
     plate, rim = measured.plate, measured.rim
@@ -117,13 +117,14 @@ def _gaps(points: Floats, measured: Measured) -> Values:
     chosen[cKDTree(points).query(plate.places_mm[rim.walls], workers=-1)[1]] = True
     mm = measured.bone.signed_mm(points[chosen], OPPOSITE_MM)
     gap[chosen] = np.where(np.isfinite(mm), np.maximum(mm, -OPPOSITE_MM), np.nan)
-    known, others = np.flatnonzero(np.isfinite(gap)), np.flatnonzero(np.isnan(gap))
-    if len(known):
-        away, nearest = cKDTree(points[known]).query(
-            points[others], distance_upper_bound=BAND_MM, workers=-1
-        )
-        beside = np.isfinite(away)
-        gap[others[beside]] = gap[known[nearest[beside]]]
+    others = np.flatnonzero(~chosen)
+    walls = plate.places_mm[rim.walls]
+    away = cKDTree(walls).query(points[others], distance_upper_bound=BAND_MM, workers=-1)[0]
+    others = others[np.isfinite(away)]
+    # Of the wall's middle: at its edges the surface is rounded, and bone farther.
+    height = np.abs(plate.heights_mm[rim.walls])
+    middle = height < max(MIDDLE_MM, float(height.min()) + TINY)
+    gap[others] = rim.gap_mm[middle][cKDTree(walls[middle]).query(points[others], workers=-1)[1]]
     return gap
 
 

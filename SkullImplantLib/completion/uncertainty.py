@@ -21,6 +21,8 @@ from .trust import GEOMETRY, NETWORK
 Floats = NDArray[np.floating]
 
 TINY = 1e-6
+# Where bone is known to the rim, its surface is seen to about this.
+SEEN_MM = 0.2
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,7 +55,7 @@ class Uncertainty:
             surface = np.where(within, left, own)
         # What was heard tells of the inner surface as of the outer.
         share = np.clip(surface / np.maximum(own, TINY), 0.0, 1.0)
-        variance = surface**2 + np.where(inner, (share * thickness) ** 2, 0.0)
+        variance = SEEN_MM**2 + surface**2 + np.where(inner, (share * thickness) ** 2, 0.0)
         return np.sqrt(variance).astype(np.float32)
 
 
