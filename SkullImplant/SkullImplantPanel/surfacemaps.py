@@ -1,7 +1,7 @@
 """Maps on an implant's surface: gap, step, thickness and uncertainty as colors, with Slicer's own color legend."""
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING
 
 import vtk
 
@@ -10,22 +10,12 @@ from slicer.i18n import tr as _
 
 from .results import ResultNodes, designOf
 
+if TYPE_CHECKING:
+    from SkullImplantLib.export.map_colours import MapScale
+
 NONE, GAP, STEP, THICKNESS, UNCERTAINTY = "none", "gap", "step", "thickness", "uncertainty"
 
-# Viridis (Smith and van der Walt 2015, CC0), in tenths: even to the eye, and without red against green.
-VIRIDIS = (
-    "#440154", "#482878", "#3e4a89", "#31688e", "#26828e", "#1f9e89", "#35b779", "#6dcd59", "#b4de2c", "#fde725",
-)
-# The ends of a map that diverges from its middle (Moreland 2009), which VTK fills in.
-COOL, WARM = (0.230, 0.299, 0.754), (0.706, 0.016, 0.150)
-COUNT = 256
-# Where a map does not apply.
-NOWHERE = (0.62, 0.62, 0.62)
 MAP_ATTRIBUTE = "SkullImplant.Map"
-# A step's limit is 0.8 mm outside and 1 mm inside, and more where the bone itself is uneven.
-STEP_LIMIT_MM = 0.8
-# Designs are flagged from about this error on; two deviations are as much.
-MOST_UNCERTAIN_MM = 2.0
 # In the lower left corner, clear of the implant that views are centered on and of the letters for the directions;
 # shares of the view. Texts are as large as the width lets them be.
 LEGEND_POSITION, LEGEND_SIZE = (0.02, 0.02), (0.06, 0.36)
@@ -36,45 +26,24 @@ LINE_PIXELS = 4  # of the outline in slices
 
 @dataclass(frozen=True)
 class SurfaceMap:
-    """A map: its name as a parameter, its array, and whether its colors part at 0."""
+    """A map: its name as a parameter, and its array."""
 
     name: str
     array: str
-    diverges: bool = False
 
 
-MAPS = (
-    SurfaceMap(GAP, "gap_mm"),
-    SurfaceMap(STEP, "step_mm", diverges=True),
-    SurfaceMap(THICKNESS, "thickness_mm"),
-    SurfaceMap(UNCERTAINTY, "uncertainty_mm"),
-)
+MAPS = tuple(SurfaceMap(name, f"{name}_mm") for name in (GAP, STEP, THICKNESS, UNCERTAINTY))
 
 
-@dataclass(frozen=True)
-class Scale:
-    """What the colors of a map mean: its title with the unit, the values at the ends, and how many are labeled."""
-
-    title: str
-    low: float
-    high: float
-    labels: int
-
-
-def scaleOf(surfaceMap: SurfaceMap, design: dict[str, Any]) -> Scale:
-    """Return the scale of a map, whose labels meet the limit that the result was checked against."""
-    asked = design.get("parameters", {})
-    if surfaceMap.name == GAP:
-        found = [check["limit"] for check in design["checks"] if check["name"] == "rim gap"]
-        limit = float(found[0]) if found else 1.0
-        return Scale(_("Gap (mm)\nlimit {limit:g}").format(limit=limit), 0.0, 2.0 * limit, 5)
-    if surfaceMap.name == STEP:
-        title = _("Step (mm)\nlimit ±{limit:g}").format(limit=STEP_LIMIT_MM)
-        return Scale(title, -2.0 * STEP_LIMIT_MM, 2.0 * STEP_LIMIT_MM, 5)
-    if surfaceMap.name == THICKNESS:
-        least = float(asked.get("least_wall_mm") or 2.0)
-        return Scale(_("Thickness (mm)\nleast {limit:g}").format(limit=least), 0.0, 5.0 * least, 6)
-    return Scale(_("Uncertainty\n(mm)"), 0.0, MOST_UNCERTAIN_MM, 5)
+def titleOf(surfaceMap: SurfaceMap, scale: "MapScale") -> str:
+    """Return the title of a legend, with the unit and the limit."""
+    titles = {
+        GAP: _("Gap (mm)\nlimit {limit:g}"),
+        STEP: _("Step (mm)\nlimit ±{limit:g}"),
+        THICKNESS: _("Thickness (mm)\nleast {limit:g}"),
+        UNCERTAINTY: _("Uncertainty\n(mm)"),
+    }
+    return titles[surfaceMap.name].format(limit=scale.limit_mm or 0.0)
 
 
 def hasMap(nodes: ResultNodes, surfaceMap: SurfaceMap) -> bool:
@@ -85,8 +54,10 @@ def hasMap(nodes: ResultNodes, surfaceMap: SurfaceMap) -> bool:
 
 def paint(nodes: ResultNodes, surfaceMap: SurfaceMap) -> None:
     """Color a result's surfaces, in 3D and where slices cut them, and show the legend in 3D."""
-    scale = scaleOf(surfaceMap, designOf(nodes))
-    colors = _colorNode(surfaceMap)
+    from SkullImplantLib.export.map_colours import scale_of
+
+    scale = scale_of(surfaceMap.array, designOf(nodes))
+    colors = _colorNode(scale.diverges)
     for model in nodes.models:
         display = model.GetDisplayNode()
         if display is None:
@@ -95,13 +66,14 @@ def paint(nodes: ResultNodes, surfaceMap: SurfaceMap) -> None:
             display.SetActiveScalar(surfaceMap.array, vtk.vtkAssignAttribute.POINT_DATA)
             display.SetAndObserveColorNodeID(colors.GetID())
             display.SetScalarRangeFlag(slicer.vtkMRMLDisplayNode.UseManualScalarRange)
-            display.SetScalarRange(scale.low, scale.high)
+            display.SetScalarRange(scale.low_mm, scale.high_mm)
             display.SetScalarVisibility(True)
             display.SetSliceIntersectionThickness(LINE_PIXELS)
             display.SetVisibility2D(True)
     display = nodes.model.GetDisplayNode()
     if display is not None:
-        _setUpLegend(slicer.modules.colors.logic().AddDefaultColorLegendDisplayNode(display), scale)
+        legend = slicer.modules.colors.logic().AddDefaultColorLegendDisplayNode(display)
+        _setUpLegend(legend, titleOf(surfaceMap, scale), scale.labels)
 
 
 def unpaint(models: tuple[slicer.vtkMRMLModelNode, ...]) -> None:
@@ -119,11 +91,11 @@ def unpaint(models: tuple[slicer.vtkMRMLModelNode, ...]) -> None:
             slicer.mrmlScene.RemoveNode(legend)
 
 
-def _setUpLegend(legend: slicer.vtkMRMLColorLegendDisplayNode, scale: Scale) -> None:
+def _setUpLegend(legend: slicer.vtkMRMLColorLegendDisplayNode, title: str, labels: int) -> None:
     with slicer.util.NodeModify(legend):
-        legend.SetTitleText(scale.title)
+        legend.SetTitleText(title)
         legend.SetLabelFormat("%.1f")
-        legend.SetNumberOfLabels(scale.labels)
+        legend.SetNumberOfLabels(labels)
         legend.SetPosition(*LEGEND_POSITION)
         legend.SetSize(*LEGEND_SIZE)
         for text in (legend.GetTitleTextProperty(), legend.GetLabelTextProperty()):
@@ -144,9 +116,11 @@ def _inkOnViews() -> tuple[float, float, float]:
     return (1.0, 1.0, 1.0) if isDark else (0.0, 0.0, 0.0)
 
 
-def _colorNode(surfaceMap: SurfaceMap) -> slicer.vtkMRMLColorTableNode:
+def _colorNode(diverges: bool) -> slicer.vtkMRMLColorTableNode:
     """Return the colors of a map; one node for all results, which a saved scene keeps."""
-    name = "diverging" if surfaceMap.diverges else "even"
+    from SkullImplantLib.export.map_colours import NOWHERE, colour_table
+
+    name = "diverging" if diverges else "even"
     nodes = slicer.util.getNodesByClass("vtkMRMLColorTableNode")
     node = next((node for node in nodes if node.GetAttribute(MAP_ATTRIBUTE) == name), None)
     if node is None:
@@ -156,28 +130,10 @@ def _colorNode(surfaceMap: SurfaceMap) -> slicer.vtkMRMLColorTableNode:
         node.SetAttribute(MAP_ATTRIBUTE, name)
         node.SetHideFromEditors(True)
         node.SetTypeToUser()
-        node.SetNumberOfColors(COUNT)
-        function = _diverging() if surfaceMap.diverges else _even()
-        for index in range(COUNT):
-            color = function.GetColor(index / (COUNT - 1.0))
-            node.SetColor(index, f"{index}", *color, 1.0)
+        table = colour_table(diverges)
+        node.SetNumberOfColors(len(table))
+        for index, color in enumerate(table):
+            node.SetColor(index, f"{index}", *map(float, color), 1.0)
         slicer.mrmlScene.AddNode(node)
     node.GetLookupTable().SetNanColor(*NOWHERE, 1.0)  # no file keeps it
     return node
-
-
-def _even() -> vtk.vtkColorTransferFunction:
-    function = vtk.vtkColorTransferFunction()
-    function.SetColorSpaceToLab()
-    for index, color in enumerate(VIRIDIS):
-        rgb = (int(color[start:start + 2], 16) / 255.0 for start in (1, 3, 5))
-        function.AddRGBPoint(index / (len(VIRIDIS) - 1.0), *rgb)
-    return function
-
-
-def _diverging() -> vtk.vtkColorTransferFunction:
-    function = vtk.vtkColorTransferFunction()
-    function.SetColorSpaceToDiverging()
-    function.AddRGBPoint(0.0, *COOL)
-    function.AddRGBPoint(1.0, *WARM)
-    return function
