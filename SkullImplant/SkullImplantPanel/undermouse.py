@@ -60,8 +60,9 @@ class UnderMouse:
             values = self._valuesAt(model, place)
             if values:
                 text = _inWords(values)
-                several = len(nodes.models) > 1
-                self._say(_("Implant {number}: {values}").format(number=number, values=text) if several else text)
+                if len(nodes.models) > 1:
+                    text = _("implant {number}: {values}").format(number=number, values=text)
+                self._say(text[:1].upper() + text[1:])
                 return
         self._say("")
 
@@ -108,5 +109,4 @@ def _inWords(values: dict[str, float]) -> str:
         STEP: _("step {value:+.1f} mm"),
         UNCERTAINTY: _("uncertainty {value:.1f} mm"),
     }
-    text = ", ".join(word.format(value=values[name]) for name, word in words.items() if name in values)
-    return text[:1].upper() + text[1:]
+    return ", ".join(word.format(value=values[name]) for name, word in words.items() if name in values)

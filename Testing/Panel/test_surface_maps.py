@@ -297,6 +297,41 @@ def test_the_mouse_over_a_view_reads_the_implant(reviewed_in_window, window, hos
     assert panel.ui.underMouseLabel.text == ""
 
 
+def test_texts_of_the_legend_are_read_on_a_dark_view_too(
+    reviewed_in_window, window, host, pictures
+):
+    import qt
+    from SkullImplantPanel import review
+    from test_width import DARK
+
+    panel = reviewed_in_window
+    choose(panel, "gap")
+    assert legends()[0].GetLabelTextProperty().GetColor() == (0.0, 0.0, 0.0)
+    choose(panel, "none")
+    palette = qt.QPalette()
+    for role, color in DARK.items():
+        palette.setColor(getattr(qt.QPalette, role), qt.QColor(color))
+    panel.parent.setPalette(palette)
+    for view in slicer.util.getNodesByClass("vtkMRMLViewNode"):
+        view.SetBackgroundColor(0.0, 0.0, 0.0)
+        view.SetBackgroundColor2(0.0, 0.0, 0.0)
+    try:
+        review.centerViews(nodes_of(panel))
+        choose(panel, "step")
+        assert legends()[0].GetLabelTextProperty().GetColor() == (1.0, 1.0, 1.0)
+        place, _ = point_and_outward(panel, 10)
+        point_at(place)
+        host.process_events()
+        bar = window._scroll_area.verticalScrollBar()
+        bar.setValue(bar.maximum)
+        window.screenshot(pictures / "panel-step-dark.png")
+        picture = three_d_of(pictures / "panel-step-dark.png")
+        height, width = picture.shape[:2]
+        assert (picture[height // 2 :, : width // 6].min(axis=2) > 200).sum() > 50, "white texts"
+    finally:
+        panel.parent.setPalette(qt.QPalette())
+
+
 def test_pictures_of_the_maps(reviewed_in_window, window, pictures):
     from SkullImplantPanel import review
 

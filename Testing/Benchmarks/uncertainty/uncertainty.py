@@ -10,6 +10,7 @@ completed surface in the hole with the truth: its distance to the truth's surfac
 
 import argparse
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -95,9 +96,9 @@ def table(rows: list[Row]) -> str:
     lines = [
         "# The uncertainty of a completed surface, against the truth",
         "",
-        "Made by `python Testing/Benchmarks/uncertainty/uncertainty.py DATA`; what is compared stands "
-        "in that file. Millimetres; *rank* is Spearman's correlation of what is said and how far it "
-        "was off, of all places of a case, and for several the mean of theirs.",
+        "Made by `python Testing/Benchmarks/uncertainty/uncertainty.py DATA`; what is compared "
+        "stands in that file. Millimetres; *rank* is Spearman's correlation of what is said and "
+        "how far it was off, of all places of a case, and for several the mean of theirs.",
         "",
         "| | said, median | off, median | off, 95 % | less than said | less than twice | rank |",
         "|---|---|---|---|---|---|---|",
@@ -121,7 +122,7 @@ def table(rows: list[Row]) -> str:
         "|---|---|---|---|",
     ]
     ends = np.quantile(said, FIFTHS)
-    for number, (low, high) in enumerate(zip(ends, ends[1:]), 1):
+    for number, (low, high) in enumerate(pairwise(ends), 1):
         there = (said >= low) & (said <= high)
         lines.append(
             f"| fifth {number} | {low:.2f} to {high:.2f} | {np.median(off[there]):.2f} "
