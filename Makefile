@@ -63,7 +63,7 @@ map: setup  ## draw the packages and their imports anew: docs/reference/architec
 
 screenshots: setup  ## the pictures of the panel in Resources/Screenshots, made anew
 	SKULL_IMPLANT_SCREENSHOTS=Resources/Screenshots QT_QPA_PLATFORM=offscreen \
-		$(PYTHON) -m pytest Testing/Panel/test_screenshots.py
+		$(PYTHON) -m pytest Testing/Panel/test_screenshots.py Testing/Panel/test_surface_maps.py::test_pictures_of_the_maps
 
 mean-skull: setup  ## what tells which way a head lies
 	$(PYTHON) -m SkullImplantLib.training.mean_skull_maker $(DATA)/train --whole visible-human-male vismale \
