@@ -2,6 +2,7 @@
 
 import json
 import logging
+import shutil
 import time
 import traceback
 from collections.abc import Callable
@@ -220,6 +221,16 @@ class SkullImplantLogic(ScriptedLoadableModuleLogic):
 
         self._start(sampleRequest(), lambda folder: readImage(folder / "sample-ct.nrrd"), takeIn,
                     onFinished, onProgress)
+
+    def startSampleFile(self, path: Path, onFinished: "OnFinished") -> None:
+        """Make the sample patient; the file of its CT is kept under a path, and nothing comes into the scene."""
+        from .requests import sampleRequest
+
+        def keep(folder: Path) -> Path:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            return Path(shutil.move(folder / "sample-ct.nrrd", path))
+
+        self._start(sampleRequest(), keep, lambda outcome: outcome, onFinished, None)
 
     def startReport(
         self, nodes: "ResultNodes", onFinished: "OnFinished", onProgress: "OnProgress | None" = None

@@ -88,3 +88,6 @@ class Widgets(Protocol):
     openReportButton: qt.QPushButton
     exportLabel: qt.QLabel
     disclaimerLabel: qt.QLabel
+    helpButton: qt.QPushButton
+    sampleDataButton: qt.QPushButton
+    problemButton: qt.QPushButton
