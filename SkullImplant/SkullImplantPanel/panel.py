@@ -6,15 +6,20 @@ the sections do the rest.
 
 from typing import TYPE_CHECKING
 
+import qt
+
 from .designsection import DesignSection
 from .exportsection import ExportSection
+from .helpsection import HelpSection
 from .parameters import SkullImplantParameterNode
 from .patientsection import PatientSection
 from .resultchoice import ResultChoice
 from .reviewsection import ReviewSection
 from .runcontrol import RunControl
 from .rundisplay import RunDisplay
+from .scrolling import scrollTo
 from .skullsection import SkullSection
+from .theme import ThemeWatch
 from .widgets import Widgets
 
 if TYPE_CHECKING:
@@ -41,6 +46,8 @@ class Panel:
         self.design = DesignSection(ui, logic, control, self.display, self.update, self._showResult)
         self.review = ReviewSection(ui, logic, control, self.skull.automaticHu)
         self.export = ExportSection(ui, logic, control)
+        self.help = HelpSection(ui, lambda: self.display.lastOutcome, lambda: self.design.choices.devices)
+        self._theme = ThemeWatch(ui.patientCollapsibleButton.parentWidget(), self.onThemeChanged)
         self._sections = (self.patient, self.skull, self.design, self.review, self.export)
 
     def setParameterNode(self, parameters: SkullImplantParameterNode | None) -> None:
@@ -67,10 +74,13 @@ class Panel:
 
     def close(self) -> None:
         """The panel is destroyed."""
+        self._theme.forget()
+        self.help.close()
         self.display.forget()
         self.skull.forget()
         self.review.forget()
         self.design.forget()
+        self.export.close()
         self.logic.close()
 
     def update(self) -> None:
@@ -95,6 +105,12 @@ class Panel:
             self.patient.chooseFirst()
             self.update()
 
+    def onThemeChanged(self) -> None:
+        """The window has become dark or light."""
+        self.display.recolor()
+        self.review.recolor()
+        self.update()
+
     def forgetRun(self) -> None:
         """The scene is closed, and with it ends what is shown of a run."""
         self._hasNewResult = False
@@ -111,3 +127,9 @@ class Panel:
         self.ui.reviewCollapsibleButton.collapsed = False
         self.ui.exportCollapsibleButton.collapsed = False
         self.review.onCenter()
+        # Once what was opened has its place.
+        qt.QTimer.singleShot(0, lambda: qt.QTimer.singleShot(0, self._scrollToReview))
+
+    def _scrollToReview(self) -> None:
+        if self._isEntered:
+            scrollTo(self.ui.reviewCollapsibleButton)

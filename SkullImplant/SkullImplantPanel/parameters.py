@@ -40,7 +40,7 @@ class SkullImplantParameterNode:
     colorBy - Which map colors the implant: none, gap, step, thickness or uncertainty.
     skullOpacity - How opaque the skull is in the 3D view.
     exportFolder - Where the files go.
-    exportStl, exportMasks, exportReport - Which files.
+    exportFormats - Which files: formats of SkullImplantLib.export.formats, with commas between them.
     """
 
     inputVolume: vtkMRMLScalarVolumeNode
@@ -66,9 +66,7 @@ class SkullImplantParameterNode:
     colorBy: str = "none"
     skullOpacity: Annotated[float, WithinRange(0, 1)] = 0.35
     exportFolder: Path
-    exportStl: bool = True
-    exportMasks: bool = False
-    exportReport: bool = True
+    exportFormats: str = "stl,report,json"
 
     if TYPE_CHECKING:  # what the decorator adds
 

@@ -203,6 +203,10 @@ class ReviewSection:
         self._colorBy.forget()
         self.hidePlace()
 
+    def recolor(self) -> None:
+        """The window has become dark or light: show all anew at the next update."""
+        self._shownDesign = None
+
     def hidePlace(self) -> None:
         """Take the mark of a place out of the views."""
         self._marker.hide()
