@@ -57,7 +57,7 @@ class Why(StrEnum):
 
 SENTENCES = {
     Why.SMALL: f"It has {SMALLEST_HOLE_CM2:g} cm² or less and gets no implant unless it is chosen.",
-    Why.LOW: "It goes on below the vault, into base or face, where it is not filled.",
+    Why.LOW: "It reaches down to the vault's lower end; below, in base or face, nothing is filled.",
     Why.EDGE: "It lies along the vault's lower edge and is taken for the head's own edge.",
     Why.METAL: "Metal covers it, which counts as bone; it is open once the metal is left out.",
     Why.METAL_NEAR: "Metal lies at its rim, whose streaks may blur the bone.",
@@ -259,7 +259,7 @@ def _told(openings: Sequence[Opening], lattice: sitk.Image, head: SeenHead) -> l
     frame = index_to_lps_mm(lattice)
     holes = []
     for number, opening in enumerate(openings, 1):
-        index = np.argwhere(opening.missing)
+        index = np.argwhere(opening.core)  # the completion goes on beyond its rim
         places = head.pose.to_standard(index[:, ::-1] @ frame[:3, :3].T + frame[:3, 3])
         by_default = opening.by_default or number == 1
         why = [] if by_default else [Why.SMALL]

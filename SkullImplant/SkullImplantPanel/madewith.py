@@ -1,7 +1,7 @@
 """What a result was made with where that is not what the panel says now: its checks then tell of something else."""
 
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -14,6 +14,9 @@ from . import inputs
 from .parameters import SkullImplantParameterNode
 from .requests import inputNode
 from .results import ResultNodes, designOf
+
+if TYPE_CHECKING:
+    from .found import FoundNodes
 
 # Numbers of the panel have fewer decimals than that.
 SAME = 1e-6
@@ -34,11 +37,13 @@ class InputStates:
         image = node.GetImageData() if node is not None and node.IsA("vtkMRMLVolumeNode") else None
         return (node, image, 0 if image is None else image.GetMTime())
 
-    def keep(self, nodes: ResultNodes, state: tuple[object, ...]) -> None:
+    def keep(self, nodes: "ResultNodes | FoundNodes", state: tuple[object, ...]) -> None:
         """Keep of which state of its input a result was made."""
         self._states[nodes.segmentation.GetID()] = state
 
-    def hasChanged(self, nodes: ResultNodes, node: slicer.vtkMRMLTransformableNode | None) -> bool:
+    def hasChanged(
+        self, nodes: "ResultNodes | FoundNodes", node: slicer.vtkMRMLTransformableNode | None
+    ) -> bool:
         """Say whether the input's voxels were changed since; False where that is not known."""
         state = self._states.get(nodes.segmentation.GetID())
         return state is not None and state[0] is node and state != self.of(node)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from .designsection import DesignSection
 from .exportsection import ExportSection
+from .holessection import HolesSection
 from .parameters import SkullImplantParameterNode
 from .patientsection import PatientSection
 from .resultchoice import ResultChoice
@@ -38,10 +39,11 @@ class Panel:
         control = RunControl(logic, self.display, self.update)
         self.patient = PatientSection(ui, logic, control)
         self.skull = SkullSection(ui, self.update)
+        self.holes = HolesSection(ui, logic, control, self.update)
         self.design = DesignSection(ui, logic, control, self.display, self.update, self._showResult)
         self.review = ReviewSection(ui, logic, control, self.skull.automaticHu)
         self.export = ExportSection(ui, logic, control)
-        self._sections = (self.patient, self.skull, self.design, self.review, self.export)
+        self._sections = (self.patient, self.skull, self.holes, self.design, self.review, self.export)
 
     def setParameterNode(self, parameters: SkullImplantParameterNode | None) -> None:
         """Follow other parameters; None while there are none."""
@@ -71,6 +73,7 @@ class Panel:
         self.skull.forget()
         self.review.forget()
         self.design.forget()
+        self.holes.forget()
         self.logic.close()
 
     def update(self) -> None:
@@ -101,6 +104,7 @@ class Panel:
         self.display.forget()
         self.export.forgetRun()
         self.design.forget()
+        self.holes.forget()
         self.review.forget()
 
     def _showResult(self) -> None:

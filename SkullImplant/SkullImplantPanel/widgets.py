@@ -29,6 +29,12 @@ class Widgets(Protocol):
     leaveOutSelector: slicer.qMRMLNodeComboBox
     referenceLabel: qt.QLabel
     referenceSelector: slicer.qMRMLNodeComboBox
+    addHoleButton: qt.QPushButton
+    limitButton: qt.QPushButton
+    findSkullButton: qt.QPushButton
+    holesTable: qt.QTableWidget
+    foundLabel: qt.QLabel
+    showHolesCheckBox: qt.QCheckBox
     designCollapsibleButton: ctk.ctkCollapsibleButton
     clearanceLabel: qt.QLabel
     clearanceSpinBox: qt.QDoubleSpinBox

@@ -21,9 +21,7 @@ from . import radial
 from .frame import Pose
 from .radial import FLOOR_RAD, Map
 
-# The curve is followed in so many steps from point to point: on a vault less than 0.1 mm each where
-# points are 2 cm apart.
-STEPS = 200
+STEPS = 2000  # in which a curve is followed; around the largest hole less than 0.2 mm each
 MOST_CORNERS = 400  # of the outline by which a direction is told inside from outside
 LEAST_CM2 = 0.5  # less is a slip of the mouse
 # Bone within the curve counts from the head's outermost bone so far inwards: the vault, whose
@@ -106,7 +104,7 @@ def region_within(curves: Iterable[Points], pose: Pose) -> CurveRegion:
 
 
 def drawn_curve(points_mm: Points) -> Points:
-    """Return a closed curve through points (n, 3) as many points more, mm.
+    """Return a closed curve through points (n, 3) as `STEPS` points or more, mm.
 
     It is the one that Slicer draws: a closed cardinal spline (`vtkCurveGenerator`, whose splines
     are those of `vtkParametricSpline`, each point one step of the parameter from the next).
@@ -117,7 +115,7 @@ def drawn_curve(points_mm: Points) -> Points:
     spline.SetPoints(given)
     spline.ClosedOn()
     spline.ParameterizeByLengthOff()
-    drawn, slope = np.zeros((STEPS * len(points_mm), 3)), [0.0] * 9
+    drawn, slope = np.zeros((max(STEPS, 2 * len(points_mm)), 3)), [0.0] * 9
     for row, along in zip(drawn, np.arange(len(drawn)) / len(drawn)):
         place = [0.0, 0.0, 0.0]
         spline.Evaluate([float(along), 0.0, 0.0], place, slope)
