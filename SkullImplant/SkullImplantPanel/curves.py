@@ -156,7 +156,8 @@ def curvePoints(
     if toWorld is None:
         raise ValueError(_("The input is under a transform that bends it; harden that transform first."))
     points = curve.GetCurvePointsWorld()
-    world = np.array([points.GetPoint(index) for index in range(points.GetNumberOfPoints())]).reshape(-1, 3)
+    count = 0 if points is None else points.GetNumberOfPoints()  # before the first point there are none
+    world = np.array([points.GetPoint(index) for index in range(count)]).reshape(-1, 3)
     # A closed curve ends where it begins.
     if len(world) > 1 and np.allclose(world[0], world[-1]):
         world = world[:-1]

@@ -1,4 +1,4 @@
-"""The skull and its holes before a design: found, shown, chosen, limited, added, and out of date."""
+"""The skull and its holes before a design: found, shown, chosen, limited, added, out of date."""
 
 import json
 import subprocess
@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 import slicer
 
-from module_fixtures import PROJECT
 from kept_folders import made_once
+from module_fixtures import PROJECT
 
 
 @pytest.fixture(scope="session")
@@ -113,7 +113,7 @@ def test_without_a_search_nothing_of_it_is_seen(ready):
 
 
 @pytest.mark.slow
-def test_button_finds_the_holes_that_are_designed(panel, two_holes_ct, two_holes_result, wait_until):
+def test_button_finds_the_designed_holes(panel, two_holes_ct, two_holes_result, wait_until):
     panel._parameterNode.inputVolume = two_holes_ct
     panel._parameterNode.model = "prior"
     ui = panel.ui
@@ -191,7 +191,7 @@ def test_check_boxes_all_and_points_are_one_truth(found):
     assert ticks(found) == [True, False], "the point that was put last is still there"
 
 
-def test_row_takes_the_views_to_its_hole(found):
+def test_row_takes_the_views_to_its_hole(window, found):
     red = slicer.mrmlScene.GetNodeByID("vtkMRMLSliceNodeRed")
     holes = json.loads(found_nodes(found).data.GetText())["holes"]
     for row in (1, 0):
@@ -249,6 +249,7 @@ def test_holes_are_no_bone_where_the_segmentation_is_the_skull(found):
 
 def test_curves_go_along_with_the_design_and_can_be_removed(found, two_holes_ct):
     from SkullImplantPanel import requests
+
     from SkullImplantLib.reading.curve import read_curve
 
     ui = found.ui
@@ -276,8 +277,9 @@ def test_curve_of_two_points_is_told(found):
 
 
 def test_library_draws_the_curve_that_slicer_draws(found):
-    from SkullImplantLib.geometry.curve_region import drawn_curve
     from SkullImplantPanel.curves import curvePoints
+
+    from SkullImplantLib.geometry.curve_region import drawn_curve
 
     ring = around(found, 1, 25.0)[[0, 1, 3, 4, 7]]
     draw(found, found.ui.limitButton, ring)
