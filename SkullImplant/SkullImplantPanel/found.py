@@ -21,6 +21,7 @@ from .results import ROLE, SURFACE_NETS, addText
 # Told apart by color-blind people as well, and from the implants' orange and the skull (Okabe and Ito 2008).
 HOLE_COLORS = ((0.0, 0.62, 0.45), (0.80, 0.47, 0.65), (0.34, 0.71, 0.91), (0.94, 0.89, 0.26), (0.0, 0.45, 0.70))
 NUMBER_COLOR, NUMBER_SIZE = (1.0, 1.0, 1.0), 5.0
+NUMBER_BEFORE_MM = 12.0  # from the middle of the missing bone, whose thickest has 15 mm
 # So many places of a hole tell to which one a point is nearest.
 MOST_PLACES = 3000
 
@@ -70,7 +71,7 @@ def addFound(found: Found, node: slicer.vtkMRMLTransformableNode, madeWith: str)
     if before is not None:
         removeFound(before)
     segmentation = _addSegmentation(found, node)
-    numbers = _addNumbers(found.data["holes"], node)
+    numbers = _addNumbers(found.data["holes"], node, segmentation)
     data = addText(_("Holes found"), json.dumps(found.data), "json")
     segmentation.SetAttribute(FOUND_ATTRIBUTE, madeWith)
     for name, other in (("numbers", numbers), ("data", data), ("input", node)):
@@ -158,18 +159,25 @@ def _addSegmentation(
 
 
 def _addNumbers(
-    holes: list[dict[str, Any]], inputNode: slicer.vtkMRMLTransformableNode
+    holes: list[dict[str, Any]],
+    inputNode: slicer.vtkMRMLTransformableNode,
+    segmentation: slicer.vtkMRMLSegmentationNode,
 ) -> slicer.vtkMRMLMarkupsFiducialNode:
+    """Put the numbers before the holes, so that those of the head's other side are hidden by it."""
     scene = slicer.mrmlScene
     name = scene.GenerateUniqueName(_("Numbers of the holes of {name}").format(name=inputNode.GetName()))
     node = scene.AddNewNodeByClass("vtkMRMLMarkupsFiducialNode", name)
     node.SetAndObserveTransformNodeID(inputNode.GetTransformNodeID())
+    bounds = np.zeros(6)
+    segmentation.GetBounds(bounds)
     for hole in holes:
-        node.AddControlPoint(FLIP_RAS_LPS[:3, :3] @ hole["centre_mm_xyz"], str(hole["number"]))
+        middle = FLIP_RAS_LPS[:3, :3] @ hole["centre_mm_xyz"]
+        out = middle - bounds.reshape(3, 2).mean(axis=1)
+        before = middle + NUMBER_BEFORE_MM * out / max(float(np.linalg.norm(out)), 1.0)
+        node.AddControlPoint(before, str(hole["number"]))
     node.SetLocked(True)
     node.CreateDefaultDisplayNodes()
     display = node.GetDisplayNode()
     display.SetSelectedColor(NUMBER_COLOR)
     display.SetTextScale(NUMBER_SIZE)
-    display.SetOccludedVisibility(True)
     return node

@@ -102,7 +102,7 @@ class HolesSection:
         if stale:
             text = _("What was found is out of date: the CT, the threshold, a curve or another setting was changed. "
                      "Click 'Find the skull' again.")
-        ui.foundLabel.styleSheet = f"color: {readableColor(ui.foundLabel, LOOK_COLORS)};" if stale else ""
+        ui.foundLabel.styleSheet = f"color: {readableColor(ui.skullCollapsibleButton, LOOK_COLORS)};" if stale else ""
         ui.foundLabel.text = breakable(text)
 
     def forget(self) -> None:
@@ -211,7 +211,8 @@ class HolesSection:
                     points.RemoveNthControlPoint(index)
             there = set() if parameters.allHoles else set(numbers)
             for number in sorted(chosen - there):
-                points.AddControlPointWorld(self._middle(nodes, holes[number]), str(number))
+                index = points.AddControlPointWorld(self._middle(nodes, holes[number]))
+                points.SetNthControlPointLabel(index, "")  # the number is there already
         parameters.allHoles = False
 
     def _middle(self, nodes: found.FoundNodes, hole: dict[str, Any]) -> np.ndarray:

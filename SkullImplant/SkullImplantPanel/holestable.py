@@ -68,7 +68,7 @@ class HolesTable:
         where = "\n".join([whereOf(hole), *(f"⚠ {remark}" for remark in remarks)])
         tip = "\n".join([*hole["remarks"], _("Click to go there in all views.")])
         texts = {NUMBER: str(hole["number"]), AREA: _("{area:.1f} cm²").format(area=hole["area_cm2"]), WHERE: where}
-        table = self.ui.holesTable
+        table, section = self.ui.holesTable, self.ui.skullCollapsibleButton
         for column, text in texts.items():
             item = qt.QTableWidgetItem(text)
             item.setToolTip(tip)
@@ -77,8 +77,8 @@ class HolesTable:
                 flags |= qt.Qt.ItemIsUserCheckable if enabled else qt.Qt.NoItemFlags
                 item.setCheckState(qt.Qt.Checked if isChosen else qt.Qt.Unchecked)
             item.setFlags(flags)
-            color = readableColor(table, LOOK_COLORS) if column == WHERE and remarks else None
-            color = grayOf(table) if isStale or not hole["fillable"] else color
+            color = readableColor(section, LOOK_COLORS) if column == WHERE and remarks else None
+            color = grayOf(section) if isStale or not hole["fillable"] else color
             if color is not None:
                 item.setForeground(qt.QBrush(qt.QColor(color)))
             table.setItem(row, column, item)
@@ -106,8 +106,10 @@ class HolesTable:
 def whereOf(hole: dict[str, Any]) -> str:
     """Return where on the head a hole is, in words."""
     sides = {"left": _("left"), "right": _("right"), "midline": _("midline")}
-    parts = {"front": _("front"), "side": _("side"), "back": _("back"), "top": _("top")}
-    return _("{side}, {part}").format(side=sides[hole["side"]], part=parts[hole["part"]]).capitalize()
+    parts = {"front": _("front"), "back": _("back"), "top": _("top")}
+    side, part = sides[hole["side"]], hole["part"]
+    words = _("{side} side").format(side=side) if part == "side" else f"{parts[part]}, {side}"
+    return words.capitalize()
 
 
 def remarkOf(hole: dict[str, Any], why: str) -> str:

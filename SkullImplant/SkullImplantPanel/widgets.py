@@ -29,11 +29,11 @@ class Widgets(Protocol):
     leaveOutSelector: slicer.qMRMLNodeComboBox
     referenceLabel: qt.QLabel
     referenceSelector: slicer.qMRMLNodeComboBox
-    addHoleButton: qt.QPushButton
-    limitButton: qt.QPushButton
     findSkullButton: qt.QPushButton
     holesTable: qt.QTableWidget
     foundLabel: qt.QLabel
+    addHoleButton: qt.QPushButton
+    limitButton: qt.QPushButton
     showHolesCheckBox: qt.QCheckBox
     designCollapsibleButton: ctk.ctkCollapsibleButton
     clearanceLabel: qt.QLabel

@@ -7,9 +7,11 @@ import sys
 import numpy as np
 import pytest
 import slicer
+from PySide6 import QtCore
 
 from kept_folders import made_once
 from module_fixtures import PROJECT
+from phantom_views import drag, slice_view
 
 
 @pytest.fixture(scope="session")
@@ -160,7 +162,7 @@ def test_segments_and_numbers_lie_where_the_holes_are(found, found_folder, two_h
         label = np.zeros(3)
         nodes.numbers.GetNthControlPointPositionWorld(number - 1, label)
         assert nodes.numbers.GetNthControlPointLabel(number - 1) == str(number)
-        assert np.linalg.norm(middle * [-1, -1, 1] - label) < 10.0
+        assert np.linalg.norm(middle * [-1, -1, 1] - label) < 20.0, "before the hole"
     assert "cm²" in found.ui.holesTable.item(0, 1).text()
 
 
@@ -213,7 +215,7 @@ def test_row_takes_the_views_to_its_hole(window, found):
 def test_what_was_found_goes_out_of_date(found, change):
     from SkullImplantPanel.colors import grayOf
 
-    table, gray = found.ui.holesTable, grayOf(found.ui.holesTable)
+    table, gray = found.ui.holesTable, grayOf(found.ui.implantLabel)
     assert table.item(0, 1).foreground().color().name() != gray
     change(found)
     assert table.item(0, 1).foreground().color().name() == gray
@@ -305,3 +307,22 @@ def test_all_of_it_survives_a_saved_scene(found, scene, tmp_path):
     found.ui.limitButton.click()
     assert "out of date" not in found.ui.foundLabel.text
     assert found_nodes(found).numbers.GetNthControlPointLabel(1) == "2"
+
+
+def test_clicks_into_a_view_draw_the_curve_until_the_right_click(window, found):
+    """In real views: all clicks belong to one curve, whose end lets the views be used again."""
+    slicer.util.setSliceViewerLayers(background=found._parameterNode.inputVolume, fit=True)
+    slicer.app.processEvents()
+    view, button = slice_view(window, "Red"), found.ui.limitButton
+    button.click()
+    assert button.text == "End drawing"
+    for place in ((0.4, 0.4), (0.6, 0.4), (0.6, 0.6), (0.4, 0.6)):
+        drag(view, QtCore.Qt.MouseButton.LeftButton, place, place, steps=1)
+    curve = found._parameterNode.limitCurve
+    assert curve.GetNumberOfDefinedControlPoints() == 4
+    count = len(slicer.util.getNodesByClass("vtkMRMLMarkupsClosedCurveNode"))
+    button.click()
+    assert button.text == "Remove the limit" and count == 1
+    interaction = slicer.app.applicationLogic().GetInteractionNode()
+    assert interaction.GetCurrentInteractionMode() == interaction.ViewTransform
+    assert curve.GetNumberOfControlPoints() == curve.GetNumberOfDefinedControlPoints() == 4
