@@ -98,9 +98,9 @@ class DrawnCurve:
         curve = _makeCurve(self._texts[3], self._color)
         setattr(parameters, self._name, curve)
         self._follow(curve)
-        logic = slicer.modules.markups.logic()
-        logic.SetActiveList(curve)
-        logic.StartPlaceMode(True)  # click after click, until the right or the double click
+        # StartPlaceMode would place points instead of the curve's.
+        slicer.modules.markups.logic().SetActiveList(curve)
+        interaction.SwitchToPersistentPlaceMode()  # click after click
 
     def _remove(
         self, parameters: SkullImplantParameterNode, curve: slicer.vtkMRMLMarkupsClosedCurveNode

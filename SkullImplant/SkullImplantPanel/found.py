@@ -22,6 +22,7 @@ from .results import ROLE, SURFACE_NETS, addText
 HOLE_COLORS = ((0.0, 0.62, 0.45), (0.80, 0.47, 0.65), (0.34, 0.71, 0.91), (0.94, 0.89, 0.26), (0.0, 0.45, 0.70))
 NUMBER_COLOR, NUMBER_SIZE = (1.0, 1.0, 1.0), 5.0
 NUMBER_BEFORE_MM = 12.0  # from the middle of the missing bone, whose thickest has 15 mm
+NAMES = ("numbers", "numbers3D", "data")
 # So many places of a hole tell to which one a point is nearest.
 MOST_PLACES = 3000
 
@@ -32,6 +33,7 @@ class FoundNodes:
 
     segmentation: slicer.vtkMRMLSegmentationNode
     numbers: slicer.vtkMRMLMarkupsFiducialNode
+    numbers3D: slicer.vtkMRMLMarkupsFiducialNode
     data: slicer.vtkMRMLTextNode
 
 
@@ -45,9 +47,9 @@ def foundOf(node: slicer.vtkMRMLTransformableNode | None) -> FoundNodes | None:
     """Return what was found in an input, the last if there are several; None where a part of it was removed."""
     for segmentation in reversed(allFound()):
         if node is not None and segmentation.GetNodeReference(ROLE.format(name="input")) is node:
-            numbers, data = (segmentation.GetNodeReference(ROLE.format(name=name)) for name in ("numbers", "data"))
-            if numbers is not None and data is not None and data.GetText():
-                return FoundNodes(segmentation, numbers, data)
+            others = {name: segmentation.GetNodeReference(ROLE.format(name=name)) for name in NAMES}
+            if None not in others.values() and others["data"].GetText():
+                return FoundNodes(segmentation, **others)
     return None
 
 
@@ -58,7 +60,7 @@ def dataOf(nodes: FoundNodes) -> dict[str, Any]:
 
 def removeFound(nodes: FoundNodes) -> None:
     """Take what was found out of the scene."""
-    for node in (nodes.numbers, nodes.data, nodes.segmentation):
+    for node in (nodes.numbers, nodes.numbers3D, nodes.data, nodes.segmentation):
         slicer.mrmlScene.RemoveNode(node)
 
 
@@ -71,18 +73,23 @@ def addFound(found: Found, node: slicer.vtkMRMLTransformableNode, madeWith: str)
     if before is not None:
         removeFound(before)
     segmentation = _addSegmentation(found, node)
-    numbers = _addNumbers(found.data["holes"], node, segmentation)
+    places = [FLIP_RAS_LPS[:3, :3] @ hole["centre_mm_xyz"] for hole in found.data["holes"]]
+    numbers = _addNumbers(found.data["holes"], places, node)
+    numbers.GetDisplayNode().SetVisibility3D(False)
+    # Before the holes, so that the head hides those of its other side; slices through the holes would miss these.
+    numbers3D = _addNumbers(found.data["holes"], [_before(place, segmentation) for place in places], node)
+    numbers3D.GetDisplayNode().SetVisibility2D(False)
     data = addText(_("Holes found"), json.dumps(found.data), "json")
     segmentation.SetAttribute(FOUND_ATTRIBUTE, madeWith)
-    for name, other in (("numbers", numbers), ("data", data), ("input", node)):
+    for name, other in zip((*NAMES, "input"), (numbers, numbers3D, data, node)):
         segmentation.SetNodeReferenceID(ROLE.format(name=name), other.GetID())
     hierarchy = slicer.mrmlScene.GetSubjectHierarchyNode()
     parent = hierarchy.GetItemParent(hierarchy.GetItemByDataNode(node)) or hierarchy.GetSceneItemID()
     name = hierarchy.GenerateUniqueItemName(_("Holes of {name}").format(name=node.GetName()))
     folder = hierarchy.CreateFolderItem(parent, name)
-    for other in (segmentation, numbers, data):
+    for other in (segmentation, numbers, numbers3D, data):
         hierarchy.SetItemParent(hierarchy.GetItemByDataNode(other), folder)
-    return FoundNodes(segmentation, numbers, data)
+    return FoundNodes(segmentation, numbers, numbers3D, data)
 
 
 def show(nodes: FoundNodes | None, withSkull: bool = True) -> None:
@@ -92,8 +99,8 @@ def show(nodes: FoundNodes | None, withSkull: bool = True) -> None:
     """
     for segmentation in allFound():
         shown = nodes is not None and segmentation is nodes.segmentation
-        numbers = segmentation.GetNodeReference(ROLE.format(name="numbers"))
-        for node in (segmentation, numbers):
+        numbers = [segmentation.GetNodeReference(ROLE.format(name=name)) for name in NAMES[:2]]
+        for node in (segmentation, *numbers):
             if node is not None and node.GetDisplayNode() is not None:
                 node.GetDisplayNode().SetVisibility(shown)
         if shown and segmentation.GetDisplayNode() is not None:
@@ -159,25 +166,25 @@ def _addSegmentation(
 
 
 def _addNumbers(
-    holes: list[dict[str, Any]],
-    inputNode: slicer.vtkMRMLTransformableNode,
-    segmentation: slicer.vtkMRMLSegmentationNode,
+    holes: list[dict[str, Any]], places: list[np.ndarray], inputNode: slicer.vtkMRMLTransformableNode
 ) -> slicer.vtkMRMLMarkupsFiducialNode:
-    """Put the numbers before the holes, so that those of the head's other side are hidden by it."""
     scene = slicer.mrmlScene
     name = scene.GenerateUniqueName(_("Numbers of the holes of {name}").format(name=inputNode.GetName()))
     node = scene.AddNewNodeByClass("vtkMRMLMarkupsFiducialNode", name)
     node.SetAndObserveTransformNodeID(inputNode.GetTransformNodeID())
-    bounds = np.zeros(6)
-    segmentation.GetBounds(bounds)
-    for hole in holes:
-        middle = FLIP_RAS_LPS[:3, :3] @ hole["centre_mm_xyz"]
-        out = middle - bounds.reshape(3, 2).mean(axis=1)
-        before = middle + NUMBER_BEFORE_MM * out / max(float(np.linalg.norm(out)), 1.0)
-        node.AddControlPoint(before, str(hole["number"]))
+    for hole, place in zip(holes, places):
+        node.AddControlPoint(place, str(hole["number"]))
     node.SetLocked(True)
     node.CreateDefaultDisplayNodes()
     display = node.GetDisplayNode()
     display.SetSelectedColor(NUMBER_COLOR)
     display.SetTextScale(NUMBER_SIZE)
     return node
+
+
+def _before(place: np.ndarray, segmentation: slicer.vtkMRMLSegmentationNode) -> np.ndarray:
+    """Return a place before a hole, seen from outside, in the segmentation's frame, RAS mm."""
+    bounds = np.zeros(6)
+    segmentation.GetBounds(bounds)
+    out = place - bounds.reshape(3, 2).mean(axis=1)
+    return np.asarray(place + NUMBER_BEFORE_MM * out / max(float(np.linalg.norm(out)), 1.0))

@@ -162,7 +162,7 @@ def test_segments_and_numbers_lie_where_the_holes_are(found, found_folder, two_h
         label = np.zeros(3)
         nodes.numbers.GetNthControlPointPositionWorld(number - 1, label)
         assert nodes.numbers.GetNthControlPointLabel(number - 1) == str(number)
-        assert np.linalg.norm(middle * [-1, -1, 1] - label) < 20.0, "before the hole"
+        assert np.linalg.norm(middle * [-1, -1, 1] - label) < 10.0
     assert "cm²" in found.ui.holesTable.item(0, 1).text()
 
 
