@@ -14,6 +14,7 @@ from .inputs import FLIP_RAS_LPS, definedPoints, matrixToWorld
 from .parameters import SkullImplantParameterNode
 
 LEAST_POINTS = 3
+DECIMALS = 2  # of a place in mm: what a saved scene keeps, and finer than a hand draws
 # What changes a curve.
 EVENTS = ("PointModifiedEvent", "PointPositionDefinedEvent", "PointPositionUndefinedEvent", "PointRemovedEvent")
 SETTLE_MS = 100
@@ -167,7 +168,7 @@ def curvePoints(
 
 def curveText(curve: slicer.vtkMRMLMarkupsClosedCurveNode, node: slicer.vtkMRMLTransformableNode) -> str:
     """Return a curve in the frame of a node as a markups file has it, with all points along it."""
-    controlPoints = [{"position": [round(float(along), 4) for along in point], "positionStatus": "defined"}
+    controlPoints = [{"position": [round(float(along), DECIMALS) for along in point], "positionStatus": "defined"}
                      for point in curvePoints(curve, node)]
     markup = {"type": "ClosedCurve", "coordinateSystem": "LPS", "coordinateUnits": "mm",
               "controlPoints": controlPoints}
