@@ -54,6 +54,43 @@ class LeftOutFacts:
 
 
 @dataclass(frozen=True)
+class DrawnFacts:
+    """What was drawn on the head: the SHA-256 of the curves' files, the area within them (cm², on a
+    usual vault; None without any), and how much bone was cut out (cm³).
+    """
+
+    limit_to: tuple[str, ...] = ()
+    limit_cm2: float | None = None
+    cut_out: tuple[str, ...] = ()
+    cut_cm2: float | None = None
+    cut_cm3: float = 0.0
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What a person must know of it."""
+        if self.limit_cm2 is None:
+            return ()
+        return (
+            f"Limited to the inside of the curve ({self.limit_cm2:.0f} cm²): what is missing "
+            "beyond it stays open, and there the implant ends in a free edge.",
+        )
+
+    def as_json(self) -> dict[str, Any]:
+        """Return what `design.json` says of it, beside the parameters."""
+        limit: dict[str, Any] | None = None
+        cut: dict[str, Any] | None = None
+        if self.limit_cm2 is not None:
+            limit = {"sha256": list(self.limit_to), "area_cm2": round(self.limit_cm2, 1)}
+        if self.cut_cm2 is not None:
+            cut = {
+                "sha256": list(self.cut_out),
+                "area_cm2": round(self.cut_cm2, 1),
+                "volume_cm3": round(self.cut_cm3, 2),
+            }
+        return {"limit_to": limit, "cut_out": cut}
+
+
+@dataclass(frozen=True)
 class ReferenceFacts:
     """The patient's own earlier bone that completed the skull: its SHA-256, what it shows (`skull`
     or `flap`), how its registration left it on intact bone (half and 95 % of it less, mm; the share
@@ -139,6 +176,7 @@ class Design:
     bone_threshold_hu: float | None
     hole_area_cm2: float | None
     left_out: LeftOutFacts | None
+    drawn: DrawnFacts
     reference: ReferenceFacts | None
     model: ModelFacts
     device: str
@@ -199,6 +237,7 @@ class Design:
                 **plain(self.options),
                 "bone_threshold_hu": self.bone_threshold_hu,
                 "leave_out": None if self.left_out is None else plain(self.left_out),
+                **self.drawn.as_json(),
             },
             **({} if self.reference is None else {"reference": plain(self.reference)}),
             "model": plain(self.model),

@@ -31,6 +31,8 @@ SAME_GRID = 1e-6
 RESULT_ATTRIBUTE = "SkullImplant.Result"
 # The completed skull in it, and the code (SNOMED CT) of its implants.
 COMPLETED_ID, IMPLANT_CODE = "CompletedSkull", "SCT^40388003^Implant"
+# Marks the segmentation of a skull and its holes that were found, with the name of its input; and a hole in it.
+FOUND_ATTRIBUTE, HOLE_TAG = "SkullImplant.Found", "SkullImplant.Hole"
 # Around segments that have no reference image.
 MARGIN_MM = 20.0
 
@@ -124,7 +126,7 @@ def visibleSegmentIds(segmentationNode: slicer.vtkMRMLSegmentationNode) -> list[
 
 
 def skullSegmentIds(segmentationNode: slicer.vtkMRMLSegmentationNode) -> list[str]:
-    """Return the ids of the segments that are shown and can be a skull with a hole: not the module's own implants.
+    """Return the ids of the segments that are shown and can be a skull with a hole: no implant or hole of the module.
 
     These are told by their ids, as a result has them, or by their code where they were copied.
     """
@@ -133,6 +135,8 @@ def skullSegmentIds(segmentationNode: slicer.vtkMRMLSegmentationNode) -> list[st
         value = vtk.reference("")
         segmentation.GetSegment(segmentId).GetTag(slicer.vtkSegment.GetTerminologyEntryTagName(), value)
         own = segmentationNode.GetAttribute(RESULT_ATTRIBUTE) is not None
+        if segmentation.GetSegment(segmentId).HasTag(HOLE_TAG):
+            continue
         if IMPLANT_CODE not in str(value) and not (own and segmentId == COMPLETED_ID):
             found.append(segmentId)
     return found

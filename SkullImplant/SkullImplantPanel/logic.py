@@ -168,7 +168,7 @@ class SkullImplantLogic(ScriptedLoadableModuleLogic):
     ) -> None:
         from .results import readResults
 
-        self._start(request, readResults, lambda outcome: self._takeIn(outcome, request, parameters, settle),
+        self.startRun(request, readResults, lambda outcome: self._takeIn(outcome, request, parameters, settle),
                     onFinished, onProgress)
 
     def _takeIn(
@@ -219,7 +219,7 @@ class SkullImplantLogic(ScriptedLoadableModuleLogic):
             slicer.util.setSliceViewerLayers(background=outcome.value, fit=True)
             return outcome
 
-        self._start(sampleRequest(), lambda folder: readImage(folder / "sample-ct.nrrd"), takeIn,
+        self.startRun(sampleRequest(), lambda folder: readImage(folder / "sample-ct.nrrd"), takeIn,
                     onFinished, onProgress)
 
     def startSampleFile(self, path: Path, onFinished: "OnFinished") -> None:
@@ -249,10 +249,10 @@ class SkullImplantLogic(ScriptedLoadableModuleLogic):
             addReport(nodes, outcome.value)
             return outcome
 
-        self._start(reportRequest(nodes), lambda folder: (folder / "report.html").read_text(encoding="utf-8"),
+        self.startRun(reportRequest(nodes), lambda folder: (folder / "report.html").read_text(encoding="utf-8"),
                     takeIn, onFinished, onProgress)
 
-    def _start(
+    def startRun(
         self,
         request: "Request",
         collect: Callable[[Path], Any],

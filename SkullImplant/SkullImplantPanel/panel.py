@@ -11,6 +11,7 @@ import qt
 from .designsection import DesignSection
 from .exportsection import ExportSection
 from .helpsection import HelpSection
+from .holessection import HolesSection
 from .parameters import SkullImplantParameterNode
 from .patientsection import PatientSection
 from .resultchoice import ResultChoice
@@ -43,12 +44,13 @@ class Panel:
         control = RunControl(logic, self.display, self.update)
         self.patient = PatientSection(ui, logic, control)
         self.skull = SkullSection(ui, self.update)
+        self.holes = HolesSection(ui, logic, control, self.update)
         self.design = DesignSection(ui, logic, control, self.display, self.update, self._showResult)
         self.review = ReviewSection(ui, logic, control, self.skull.automaticHu)
         self.export = ExportSection(ui, logic, control)
         self.help = HelpSection(ui, lambda: self.display.lastOutcome, lambda: self.design.choices.devices)
         self._theme = ThemeWatch(ui.patientCollapsibleButton.parentWidget(), self.onThemeChanged)
-        self._sections = (self.patient, self.skull, self.design, self.review, self.export)
+        self._sections = (self.patient, self.skull, self.holes, self.design, self.review, self.export)
 
     def setParameterNode(self, parameters: SkullImplantParameterNode | None) -> None:
         """Follow other parameters; None while there are none."""
@@ -81,6 +83,7 @@ class Panel:
         self.review.forget()
         self.design.forget()
         self.export.close()
+        self.holes.forget()
         self.logic.close()
 
     def update(self) -> None:
@@ -117,6 +120,7 @@ class Panel:
         self.display.forget()
         self.export.forgetRun()
         self.design.forget()
+        self.holes.forget()
         self.review.forget()
 
     def _showResult(self) -> None:

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 from slicer import (
+    vtkMRMLMarkupsClosedCurveNode,
     vtkMRMLMarkupsFiducialNode,
     vtkMRMLMarkupsLineNode,
     vtkMRMLScalarVolumeNode,
@@ -23,6 +24,9 @@ class SkullImplantParameterNode:
     automaticThreshold - Whether the bone threshold is found from the CT.
     boneThresholdHu - The bone threshold where it is not automatic, in HU.
     leaveOut - A segmentation in whose visible segments bone does not count.
+    cutOutCurve - A closed curve on the skull whose inside is a hole; bone in it counts as removed.
+    limitCurve - A closed curve on the skull; only what of the missing bone is inside gets an implant.
+    showHoles - Whether the skull and the holes that were found are shown in the views.
     reference - The patient's own earlier CT, or one of the bone flap, which completes the skull.
     clearanceMm - The gap between implant and bone.
     thicknessMm - How thick the implant is; 0 for the thickness of the bone that is missing.
@@ -49,6 +53,9 @@ class SkullImplantParameterNode:
     automaticThreshold: bool = True
     boneThresholdHu: Annotated[float, WithinRange(0, 2000)] = 300
     leaveOut: vtkMRMLSegmentationNode
+    cutOutCurve: vtkMRMLMarkupsClosedCurveNode
+    limitCurve: vtkMRMLMarkupsClosedCurveNode
+    showHoles: bool = True
     reference: vtkMRMLScalarVolumeNode
     clearanceMm: Annotated[float, WithinRange(0, 5)] = 0.5
     thicknessMm: Annotated[float, WithinRange(0, 20)] = 0

@@ -37,6 +37,7 @@ __all__ = [
     "Results",
     "addReport",
     "addResults",
+    "addText",
     "allResults",
     "checkName",
     "checkRow",
@@ -188,7 +189,7 @@ def _add(results: Results, inputNode: slicer.vtkMRMLTransformableNode, inputName
                   if len(ids) > 1 else _("Implant surface"))
         for number, segmentId in enumerate(ids, 1))
     table = _addTable(results.design["checks"])
-    design = _addText(_("Design data"), json.dumps(results.design, indent=2), "json")
+    design = addText(_("Design data"), json.dumps(results.design, indent=2), "json")
     nodes = ResultNodes(segmentation, models, table, design, None, _addMade(results, ids))
     segmentation.SetAttribute(FINGERPRINT_ATTRIBUTE, results.fingerprint)
     for model in models:
@@ -216,7 +217,7 @@ def _addModel(
 
 def addReport(nodes: ResultNodes, text: str) -> None:
     """Keep the report (HTML) of a result in the scene, beside its design data."""
-    report = _addText(_("Design report"), text, "html")
+    report = addText(_("Design report"), text, "html")
     nodes.segmentation.SetNodeReferenceID(ROLE.format(name="report"), report.GetID())
     hierarchy = slicer.mrmlScene.GetSubjectHierarchyNode()
     folder = hierarchy.GetItemParent(hierarchy.GetItemByDataNode(nodes.design))
@@ -326,7 +327,8 @@ def checkName(check: dict[str, Any]) -> str:
     return _("{number}: {check}").format(number=check["implant"], check=check["name"])
 
 
-def _addText(name: str, text: str, extension: str) -> slicer.vtkMRMLTextNode:
+def addText(name: str, text: str, extension: str) -> slicer.vtkMRMLTextNode:
+    """Return a new node with a text, which the saved scene keeps in a file of its own."""
     scene = slicer.mrmlScene
     node = scene.AddNewNodeByClass("vtkMRMLTextNode", scene.GenerateUniqueName(name))
     # A file of its own in the saved scene; as an attribute of the scene file a report would be heavy.

@@ -29,6 +29,12 @@ class Widgets(Protocol):
     leaveOutSelector: slicer.qMRMLNodeComboBox
     referenceLabel: qt.QLabel
     referenceSelector: slicer.qMRMLNodeComboBox
+    findSkullButton: qt.QPushButton
+    holesTable: qt.QTableWidget
+    foundLabel: qt.QLabel
+    addHoleButton: qt.QPushButton
+    limitButton: qt.QPushButton
+    showHolesCheckBox: qt.QCheckBox
     designCollapsibleButton: ctk.ctkCollapsibleButton
     clearanceLabel: qt.QLabel
     clearanceSpinBox: qt.QDoubleSpinBox

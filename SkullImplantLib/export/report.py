@@ -37,6 +37,8 @@ LABELS = {
     "bevel_mm": "Bevel of the outer edge",
     "drill": "Drilled",
     "leave_out": "Bone left out",
+    "limit_to": "Limited to the inside of curves",
+    "cut_out": "Taken for a hole within curves",
 }
 # Of the parameters that are none, what is done instead.
 INSTEAD = {

@@ -11,6 +11,7 @@ STAGE_TITLES = {
     "prior": "Predicting the missing bone",
     "reference": "Registering the earlier anatomy",
     "completion": "Completing the skull",
+    "holes": "Looking for the holes",
     "implant": "Fitting the implant",
     "surface": "Making the surface",
     "checks": "Checking the implant",
@@ -32,6 +33,15 @@ DESIGN_SECONDS = {
 PICTURES_SECONDS = 4.0
 STAGE_SECONDS = {
     "design": DESIGN_SECONDS,
+    "holes": {
+        "reading": 1.5,
+        "skull": 3.5,
+        "pose": 0.8,
+        "prior": 1.4,
+        "completion": 2.0,
+        "holes": 0.4,
+        "export": 0.3,
+    },
     "sample": {"sample patient": 18.0},
     "demo": {
         "sample patient": 18.0,
