@@ -34,6 +34,7 @@ from .arguments import (
     three_numbers,
     with_values_joined,
 )
+from .compare_arguments import add_compare, add_mirror
 from .evaluation_arguments import add_benchmark, add_evaluate
 from .fit_arguments import add_fit
 from .printable import printable
@@ -55,6 +56,8 @@ VERBS = {
     "design": (".commands", "design"),
     "update": (".commands", "update"),
     "report": (".commands", "report"),
+    "compare": (".compare_command", "compare"),
+    "mirror": (".compare_command", "mirror"),
     "defect": (".commands", "defect"),
     "devices": (".commands", "devices"),
     "fit": (".fit_command", "fit"),
@@ -99,6 +102,8 @@ def build_parser() -> argparse.ArgumentParser:
     _add_design(verbs)
     _add_update(verbs)
     _add_report(verbs)
+    add_compare(verbs)
+    add_mirror(verbs)
     _add_defect(verbs)
     _add_devices(verbs)
     add_fit(verbs)
