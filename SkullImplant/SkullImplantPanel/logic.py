@@ -165,7 +165,7 @@ class SkullImplantLogic(ScriptedLoadableModuleLogic):
     ) -> None:
         from .results import readResults
 
-        self._start(request, readResults, lambda outcome: self._takeIn(outcome, request, parameters, settle),
+        self.startRequest(request, readResults, lambda outcome: self._takeIn(outcome, request, parameters, settle),
                     onFinished, onProgress)
 
     def _takeIn(
@@ -216,7 +216,7 @@ class SkullImplantLogic(ScriptedLoadableModuleLogic):
             slicer.util.setSliceViewerLayers(background=outcome.value, fit=True)
             return outcome
 
-        self._start(sampleRequest(), lambda folder: readImage(folder / "sample-ct.nrrd"), takeIn,
+        self.startRequest(sampleRequest(), lambda folder: readImage(folder / "sample-ct.nrrd"), takeIn,
                     onFinished, onProgress)
 
     def startReport(
@@ -236,10 +236,10 @@ class SkullImplantLogic(ScriptedLoadableModuleLogic):
             addReport(nodes, outcome.value)
             return outcome
 
-        self._start(reportRequest(nodes), lambda folder: (folder / "report.html").read_text(encoding="utf-8"),
+        self.startRequest(reportRequest(nodes), lambda folder: (folder / "report.html").read_text(encoding="utf-8"),
                     takeIn, onFinished, onProgress)
 
-    def _start(
+    def startRequest(
         self,
         request: "Request",
         collect: Callable[[Path], Any],
@@ -247,7 +247,10 @@ class SkullImplantLogic(ScriptedLoadableModuleLogic):
         onFinished: "OnFinished",
         onProgress: "OnProgress | None",
     ) -> None:
-        """Start the run of a request: ``collect`` reads its result folder, ``takeIn`` goes on with its value."""
+        """Start the run of a request: ``collect`` reads its result folder, ``takeIn`` goes on with its value.
+
+        :raises ValueError: there is a run in progress.
+        """
         from .requests import RESULT
         from .run import LibraryRun, Outcome
         from .slicerversion import versionProblem

@@ -6,6 +6,7 @@ the sections do the rest.
 
 from typing import TYPE_CHECKING
 
+from .comparesection import CompareSection
 from .designsection import DesignSection
 from .exportsection import ExportSection
 from .parameters import SkullImplantParameterNode
@@ -40,8 +41,9 @@ class Panel:
         self.skull = SkullSection(ui, self.update)
         self.design = DesignSection(ui, logic, control, self.display, self.update, self._showResult)
         self.review = ReviewSection(ui, logic, control, self.skull.automaticHu)
+        self.compare = CompareSection(ui, logic, control, self.update)
         self.export = ExportSection(ui, logic, control)
-        self._sections = (self.patient, self.skull, self.design, self.review, self.export)
+        self._sections = (self.patient, self.skull, self.design, self.review, self.compare, self.export)
 
     def setParameterNode(self, parameters: SkullImplantParameterNode | None) -> None:
         """Follow other parameters; None while there are none."""
@@ -70,6 +72,7 @@ class Panel:
         self.display.forget()
         self.skull.forget()
         self.review.forget()
+        self.compare.forget()
         self.design.forget()
         self.logic.close()
 
@@ -102,6 +105,7 @@ class Panel:
         self.export.forgetRun()
         self.design.forget()
         self.review.forget()
+        self.compare.forget()
 
     def _showResult(self) -> None:
         """Open what follows a design, with all views on the implant; when the user is here."""

@@ -38,6 +38,10 @@ class SkullImplantParameterNode:
     keepResults - Whether earlier results stay in the scene when a new design is made.
     resultSegmentation - The result under review; it refers to the result's other nodes.
     skullOpacity - How opaque the skull is in the 3D view.
+    showMirror - Whether the mirrored other side is shown beside the result.
+    mirrorOpacity - How opaque it is in the 3D view.
+    comparedSegmentation - Another result of the same input, held against the one under review.
+    proposeMirror, proposeEven, proposeNetwork - Which other proposals are made.
     exportFolder - Where the files go.
     exportStl, exportMasks, exportReport - Which files.
     """
@@ -63,6 +67,12 @@ class SkullImplantParameterNode:
     keepResults: bool = False
     resultSegmentation: vtkMRMLSegmentationNode
     skullOpacity: Annotated[float, WithinRange(0, 1)] = 0.35
+    showMirror: bool = False
+    mirrorOpacity: Annotated[float, WithinRange(0, 1)] = 0.4
+    comparedSegmentation: vtkMRMLSegmentationNode
+    proposeMirror: bool = True
+    proposeEven: bool = True
+    proposeNetwork: bool = False
     exportFolder: Path
     exportStl: bool = True
     exportMasks: bool = False

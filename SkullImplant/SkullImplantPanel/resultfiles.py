@@ -109,7 +109,7 @@ def readResults(folder: Path) -> Results:
     for number, (segmentId, name) in enumerate(zip(implantIds(len(names)), names), 1):
         start, used = _used(mask, number)
         labelmaps[segmentId] = _labelmap(used, start, mask)
-        surfaces[segmentId] = _readStl(folder / name)
+        surfaces[segmentId] = readStl(folder / name)
         prints.append(fingerprint(array_of(used), start[::-1]))
     return Results(labelmaps, surfaces, design, together(prints), _gridOf(mask))
 
@@ -170,7 +170,8 @@ def _displaySurface(mask: sitk.Image) -> vtk.vtkPolyData:
     return _inRas(smooth, FLIP_RAS_LPS @ index_to_lps_mm(shares))
 
 
-def _readStl(path: Path) -> vtk.vtkPolyData:
+def readStl(path: Path) -> vtk.vtkPolyData:
+    """Return the surface in an STL file of the library, in RAS."""
     reader = vtk.vtkSTLReader()
     reader.SetFileName(str(path))
     return _inRas(reader, FLIP_RAS_LPS)
