@@ -260,7 +260,10 @@ class SkullImplantLogic(ScriptedLoadableModuleLogic):
         onFinished: "OnFinished",
         onProgress: "OnProgress | None",
     ) -> None:
-        """Start the run of a request: ``collect`` reads its result folder, ``takeIn`` goes on with its value."""
+        """Start the run of a request: ``collect`` reads its result folder, ``takeIn`` goes on with its value.
+
+        :raises ValueError: there is a run in progress.
+        """
         from .requests import RESULT
         from .run import LibraryRun, Outcome
         from .slicerversion import versionProblem

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import qt
 
+from .comparesection import CompareSection
 from .designsection import DesignSection
 from .exportsection import ExportSection
 from .helpsection import HelpSection
@@ -47,10 +48,12 @@ class Panel:
         self.holes = HolesSection(ui, logic, control, self.update)
         self.design = DesignSection(ui, logic, control, self.display, self.update, self._showResult)
         self.review = ReviewSection(ui, logic, control, self.skull.automaticHu)
+        self.compare = CompareSection(ui, logic, control, self.update)
         self.export = ExportSection(ui, logic, control)
         self.help = HelpSection(ui, lambda: self.display.lastOutcome, lambda: self.design.choices.devices)
         self._theme = ThemeWatch(ui.patientCollapsibleButton.parentWidget(), self.onThemeChanged)
-        self._sections = (self.patient, self.skull, self.holes, self.design, self.review, self.export)
+        self._sections = (
+            self.patient, self.skull, self.holes, self.design, self.review, self.compare, self.export)
 
     def setParameterNode(self, parameters: SkullImplantParameterNode | None) -> None:
         """Follow other parameters; None while there are none."""
@@ -81,6 +84,7 @@ class Panel:
         self.display.forget()
         self.skull.forget()
         self.review.forget()
+        self.compare.forget()
         self.design.forget()
         self.export.close()
         self.holes.forget()
@@ -122,6 +126,7 @@ class Panel:
         self.design.forget()
         self.holes.forget()
         self.review.forget()
+        self.compare.forget()
 
     def _showResult(self) -> None:
         """Open what follows a design, with all views on the implant; when the user is here."""

@@ -43,6 +43,10 @@ class SkullImplantParameterNode:
     resultSegmentation - The result under review; it refers to the result's other nodes.
     colorBy - Which map colors the implant: none, gap, step, thickness or uncertainty.
     skullOpacity - How opaque the skull is in the 3D view.
+    showMirror - Whether the mirrored other side is shown beside the result.
+    mirrorOpacity - How opaque it is in the 3D view.
+    comparedSegmentation - Another result of the same input, held against the one under review.
+    proposeMirror, proposeEven, proposeNetwork - Which other proposals are made.
     exportFolder - Where the files go.
     exportFormats - Which files: formats of SkullImplantLib.export.formats, with commas between them.
     """
@@ -72,6 +76,12 @@ class SkullImplantParameterNode:
     resultSegmentation: vtkMRMLSegmentationNode
     colorBy: str = "none"
     skullOpacity: Annotated[float, WithinRange(0, 1)] = 0.35
+    showMirror: bool = False
+    mirrorOpacity: Annotated[float, WithinRange(0, 1)] = 0.4
+    comparedSegmentation: vtkMRMLSegmentationNode
+    proposeMirror: bool = True
+    proposeEven: bool = True
+    proposeNetwork: bool = False
     exportFolder: Path
     exportFormats: str = "stl,report,json"
 

@@ -174,13 +174,14 @@ def _readSurface(folder: Path, stlName: str, design: dict[str, Any]) -> vtk.vtkP
     """Return an implant's surface, with the values at its points where the result has them."""
     told = [each.get("maps", {}).get("file") for each in design.get("implants", []) if each["file"] == stlName]
     if not (told and told[0]):
-        return _readStl(folder / stlName)
+        return readStl(folder / stlName)
     reader = vtk.vtkXMLPolyDataReader()
     reader.SetFileName(str(folder / Path(told[0]).name))
     return _inRas(reader, FLIP_RAS_LPS)
 
 
-def _readStl(path: Path) -> vtk.vtkPolyData:
+def readStl(path: Path) -> vtk.vtkPolyData:
+    """Return the surface in an STL file of the library, in RAS."""
     reader = vtk.vtkSTLReader()
     reader.SetFileName(str(path))
     return _inRas(reader, FLIP_RAS_LPS)

@@ -65,8 +65,9 @@ class ResultNodes:
     """The nodes of one result; they share a folder of the subject hierarchy.
 
     The segmentation refers to all others and to the input, so that a result is chosen by it alone. ``models`` are
-    the surfaces of the implants, the largest hole's first. The report is there once an export has asked for it.
-    ``made`` is hidden and keeps the implants' voxels as they were made; results of earlier versions have none.
+    the surfaces of the implants, the largest hole's first. The report is there once an export has asked for it;
+    ``mirror``, the head's other side, once it was shown, where there is one. ``made`` is hidden and keeps the
+    implants' voxels as they were made; results of earlier versions have none.
     """
 
     segmentation: slicer.vtkMRMLSegmentationNode
@@ -75,6 +76,7 @@ class ResultNodes:
     design: slicer.vtkMRMLTextNode
     report: slicer.vtkMRMLTextNode | None
     made: slicer.vtkMRMLSegmentationNode | None = None
+    mirror: slicer.vtkMRMLModelNode | None = None
 
     @property
     def model(self) -> slicer.vtkMRMLModelNode:
@@ -84,7 +86,7 @@ class ResultNodes:
     @property
     def all(self) -> list[slicer.vtkMRMLTransformableNode]:
         """All nodes that are there and seen."""
-        nodes = (self.segmentation, *self.models, self.table, self.design, self.report)
+        nodes = (self.segmentation, *self.models, self.table, self.design, self.report, self.mirror)
         return [node for node in nodes if node is not None]
 
 
@@ -106,7 +108,7 @@ def nodesOfResult(segmentation: slicer.vtkMRMLSegmentationNode | None) -> Result
         return None
     count = segmentation.GetNumberOfNodeReferences(MODEL_ROLE)
     models = tuple(segmentation.GetNthNodeReference(MODEL_ROLE, number) for number in range(count))
-    names = ("table", "design", "report", "made")
+    names = ("table", "design", "report", "made", "mirror")
     others = {name: segmentation.GetNodeReference(ROLE.format(name=name)) for name in names}
     nodes = ResultNodes(segmentation, models, **others)
     if None in (*models, nodes.table, nodes.design) or not nodes.design.GetText():

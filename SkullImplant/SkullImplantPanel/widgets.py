@@ -83,6 +83,24 @@ class Widgets(Protocol):
     updateButton: qt.QPushButton
     undoButton: qt.QPushButton
     reviewReportButton: qt.QPushButton
+    compareCollapsibleButton: ctk.ctkCollapsibleButton
+    mirrorCheckBox: qt.QCheckBox
+    mirrorOpacityLabel: qt.QLabel
+    mirrorOpacitySlider: ctk.ctkSliderWidget
+    mirrorLabel: qt.QLabel
+    comparedLabel: qt.QLabel
+    comparedComboBox: qt.QComboBox
+    comparedTextLabel: qt.QLabel
+    comparedTable: qt.QTableWidget
+    alikeLabel: qt.QLabel
+    useOtherButton: qt.QPushButton
+    proposalsLabel: qt.QLabel
+    mirrorProposalCheckBox: qt.QCheckBox
+    evenProposalCheckBox: qt.QCheckBox
+    networkProposalCheckBox: qt.QCheckBox
+    proposalsButton: qt.QPushButton
+    proposalsTextLabel: qt.QLabel
+    proposalsTable: qt.QTableWidget
     exportCollapsibleButton: ctk.ctkCollapsibleButton
     exportFolderLabel: qt.QLabel
     exportFolderEdit: ctk.ctkPathLineEdit

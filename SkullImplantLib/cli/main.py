@@ -35,6 +35,7 @@ from .arguments import (
     three_numbers,
     with_values_joined,
 )
+from .compare_arguments import add_compare, add_mirror
 from .evaluation_arguments import add_benchmark, add_evaluate
 from .export_arguments import add_export
 from .fit_arguments import add_fit
@@ -59,6 +60,8 @@ VERBS = {
     "update": (".commands", "update"),
     "report": (".commands", "report"),
     "export": (".export_command", "export"),
+    "compare": (".compare_command", "compare"),
+    "mirror": (".compare_command", "mirror"),
     "defect": (".commands", "defect"),
     "devices": (".commands", "devices"),
     "holes": (".holes_command", "holes"),
@@ -108,6 +111,8 @@ def build_parser() -> argparse.ArgumentParser:
     _add_update(verbs)
     _add_report(verbs)
     add_export(verbs)
+    add_compare(verbs)
+    add_mirror(verbs)
     _add_defect(verbs)
     _add_devices(verbs)
     add_fit(verbs)

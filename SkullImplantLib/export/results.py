@@ -25,6 +25,8 @@ NO_PICTURES = (
     "result."
 )
 PICTURE_FILES = ("preview.png", "report.html")
+# The other side of the head, which `mirror` writes beside a design, and which goes with it.
+MIRROR_FILES = ("mirror.stl", "mirror.json")
 # What a report tells, beside what is told only where it is known.
 TOLD_IN_A_REPORT = (
     "disclaimer", "version", "input", "parameters", "model", "device", "implant", "checks", "notes",
@@ -40,6 +42,7 @@ RESULT_FILES = (
     *stl_names(MOST_IMPLANTS),
     *map(maps_name, ("implant.stl", *stl_names(MOST_IMPLANTS))),
     *PICTURE_FILES,
+    *MIRROR_FILES,
     "design.json",
 )
 

@@ -17,6 +17,8 @@ STAGE_TITLES = {
     "checks": "Checking the implant",
     "export": "Writing the results",
     "pictures": "Drawing the pictures",
+    "other side": "Bringing the other side onto the bone",
+    "comparison": "Comparing the designs",
 }
 # Typical seconds for a head CT of 0.55 mm on two processor cores, without pictures and report.
 DESIGN_SECONDS = {
@@ -52,5 +54,7 @@ STAGE_SECONDS = {
     "export": {"export": 8.0},
     "report": {"reading": 1.0, "pictures": PICTURES_SECONDS},
     "defect": {"reading": 1.5, "skull": 3.5, "pose": 0.8, "export": 4.0},
+    "mirror": {"reading": 1.0, "pose": 0.8, "prior": 1.4, "other side": 2.0},
+    "compare": {"reading": 0.3, "comparison": 2.0},
     "devices": {},
 }
