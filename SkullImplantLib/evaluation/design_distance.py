@@ -12,13 +12,13 @@ from vtkmodules.vtkCommonDataModel import vtkPolyData
 
 from ..checks.plate_surface import PlateSurface, plate_surface, solid_lattice
 from ..core.progress import Progress, part, silent
+from ..core.result_names import stl_names
 from ..core.stages import StageReport
 from ..errors import SkullImplantError
 from ..export.stl import read_stl
 from ..implant.mesh_distance import MeshDistance
 from ..implant.meshes import arrays_of
 from ..implant.surface import together
-from ..proposal import stl_names
 from ..update import read_account
 from .design_table import Row, design_table
 

@@ -21,6 +21,7 @@ from ..core.image_files import read_mask
 from ..core.images import index_to_lps_mm
 from ..core.interpolation import values_at
 from ..core.progress import Progress, part, silent
+from ..core.result_names import stl_names
 from ..core.stages import StageReport, Stages, no_report
 from ..core.working_axes import as_working
 from ..errors import SkullImplantError
@@ -44,7 +45,6 @@ from ..geometry.shape_statistics import shipped_population
 from ..implant.level_set import surface_at_zero
 from ..implant.mesh_distance import MeshDistance
 from ..implant.meshes import facet_middles, facet_vectors, mesh_of
-from ..proposal import stl_names
 from ..update import read_account
 
 Floats = NDArray[np.floating]
