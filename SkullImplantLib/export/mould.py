@@ -174,9 +174,7 @@ def _pins(parting: Parting, options: MouldOptions, manifold3d: Any) -> list[tupl
     return found
 
 
-def _channels(
-    parting: Parting, top_mm: float, options: MouldOptions, manifold3d: Any
-) -> list[Any]:
+def _channels(parting: Parting, top_mm: float, options: MouldOptions, manifold3d: Any) -> list[Any]:
     """Return the channels through the upper half: to pour where the implant is nearest to its
     middle, and vents at its highest points, not beside that.
     """
