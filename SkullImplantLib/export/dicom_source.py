@@ -13,7 +13,7 @@ from typing import Any
 from pydicom import Dataset, dcmread
 from pydicom.dataset import FileMetaDataset
 from pydicom.sr.coding import Code
-from pydicom.uid import ExplicitVRLittleEndian, generate_uid
+from pydicom.uid import UID, ExplicitVRLittleEndian, generate_uid
 
 from .. import __version__
 from ..core.files import atomic_path
@@ -84,7 +84,7 @@ def new_object(source: SourceSeries, sop_class: str, modality: str, number: int)
         if keyword not in made:
             setattr(made, keyword, "")
     now = datetime.now()
-    made.SOPClassUID, made.SOPInstanceUID = sop_class, generate_uid()
+    made.SOPClassUID, made.SOPInstanceUID = UID(sop_class), generate_uid()
     made.SeriesInstanceUID, made.SeriesNumber = generate_uid(), FIRST_SERIES_NUMBER + number
     made.InstanceNumber = 1
     made.Modality = modality
@@ -97,7 +97,7 @@ def new_object(source: SourceSeries, sop_class: str, modality: str, number: int)
     made.DeviceSerialNumber, made.SoftwareVersions = "none", __version__
     made.file_meta = FileMetaDataset()
     made.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
-    made.file_meta.MediaStorageSOPClassUID = sop_class
+    made.file_meta.MediaStorageSOPClassUID = UID(sop_class)
     made.file_meta.MediaStorageSOPInstanceUID = made.SOPInstanceUID
     return made
 

@@ -88,7 +88,7 @@ def two_piece_mould(
     if parting.undercut_mm3 > MOST_UNDERCUT * volume_mm3:
         raise SkullImplantError(
             f"A two-piece mould cannot let go of this implant: {parting.undercut_mm3 / 1000:.1f} "
-            "cm³ of it are undercut along its way in; give another insertion direction, or split it."
+            "cm³ of it are undercut along its way in; give another insertion direction or split it."
         )
     top_mm = max(float(local[:, 2].max()), float(parting.height_mm.max())) + options.wall_mm
     bottom_mm = min(float(local[:, 2].min()), float(parting.height_mm.min())) - options.wall_mm
@@ -163,7 +163,7 @@ def _pins(parting: Parting, options: MouldOptions, manifold3d: Any) -> list[tupl
     gap = options.pin_clearance_mm
     found = []
     for across in ((inset, inset), (width - inset, inset), (inset, depth - inset)):
-        column, row = (int(round(along / PIXEL_MM)) for along in across)
+        column, row = (round(float(along) / PIXEL_MM) for along in across)
         foot = parting.height_mm[row, column]
         place = [*(parting.start_mm + across), foot - length]
         pin = manifold3d.Manifold.cylinder(2.0 * length, radius, 0.7 * radius, SIDES)

@@ -54,7 +54,7 @@ def parting_of(mesh: vtkPolyData, margin_mm: float) -> Parting:
     layers = int(np.ceil((high[2] - low[2]) / STEP_MM)) + 2
     first_mm = low[2] - STEP_MM / 2.0
     filled = _filled(mesh, (*start_mm, first_mm), (columns, rows, layers))
-    inside = filled.any(axis=0)
+    inside = np.asarray(filled.any(axis=0))
     count = filled.sum(axis=0)
     lowest = np.argmax(filled, axis=0)
     highest = layers - 1 - np.argmax(filled[::-1], axis=0)

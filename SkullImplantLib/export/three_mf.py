@@ -1,4 +1,4 @@
-"""3MF: surfaces with their unit, title and frame stated, as the STL cannot (3MF Core Specification).
+"""3MF: surfaces with unit, title and frame stated, as an STL cannot (3MF Core Specification).
 
 Written by lib3mf, the 3MF Consortium's own library, which is optional.
 """

@@ -19,6 +19,8 @@ from ..implant.solids import mesh_of_solid, solid_library, solid_of
 AROUND_MM = 25.0
 # Smaller pieces are left out: the face's thin bones, cut off from what holds the implant.
 LEAST_PIECE_MM3 = 1000.0
+# Of the field's largest value, what is not zero.
+LEAST_SHARE = 1e-6
 # Facets that this moves by no more are merged away; a fortieth of the clearance.
 SLIVER_MM = 0.0125
 
@@ -35,7 +37,8 @@ def try_in_model(bone: BoneSurface) -> vtkPolyData:
     closed = np.pad(field, 1, mode="edge")
     border = np.ones(closed.shape, bool)
     border[1:-1, 1:-1, 1:-1] = False
-    closed[border] = -np.abs(closed[border])
+    # Never zero, which would be bone.
+    closed[border] = -np.maximum(np.abs(closed[border]), LEAST_SHARE * np.abs(field).max())
     index, triangles = surface_at_zero(closed)
     frame = index_to_lps_mm(bone.field)
     points = (index - 1.0) @ frame[:3, :3].T + frame[:3, 3]

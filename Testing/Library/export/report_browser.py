@@ -1,4 +1,4 @@
-"""A real browser without a window, for the report's tests: Debian's Chromium, driven by Selenium."""
+"""A real browser without a window, for the report's tests: Chromium, driven by Selenium."""
 
 import io
 import shutil

@@ -1,4 +1,4 @@
-"""A mould of two halves: closed, true to the implant and its shrinkage, and both come off straight."""
+"""A mould of two halves: closed, true to implant and shrinkage, and both come off straight."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""The report's 3-D view in a real browser: it renders, turns, cuts, colors, and asks for nothing."""
+"""The report's 3-D view in a real browser: it renders, turns, cuts, colors, fetches nothing."""
 
 import base64
 import math
