@@ -10,6 +10,7 @@ from . import __version__
 from .checks import Check
 from .completion import Confidence
 from .core.grid import Grid, pasted
+from .core.result_names import stl_names
 from .core.stages import Stages
 from .implant import WayIn, mesh_health, together
 from .options import DesignOptions
@@ -223,13 +224,6 @@ class Design:
             "triangles": sum(told["triangles"] for told in implants),
             "size_mm_xyz": [round(bounds[2 * k + 1] - bounds[2 * k], 1) for k in range(3)],
         }
-
-
-def stl_names(count: int) -> tuple[str, ...]:
-    """Return the names of the files of so many implants."""
-    if count == 1:
-        return ("implant.stl",)
-    return tuple(f"implant-{number}.stl" for number in range(1, count + 1))
 
 
 def facts_of(image: sitk.Image, kind: str, description: str, sha256: str | None) -> InputFacts:

@@ -71,6 +71,7 @@ class Panel:
         self.skull.forget()
         self.review.forget()
         self.design.forget()
+        self.export.close()
         self.logic.close()
 
     def update(self) -> None:

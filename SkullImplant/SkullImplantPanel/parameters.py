@@ -39,7 +39,7 @@ class SkullImplantParameterNode:
     resultSegmentation - The result under review; it refers to the result's other nodes.
     skullOpacity - How opaque the skull is in the 3D view.
     exportFolder - Where the files go.
-    exportStl, exportMasks, exportReport - Which files.
+    exportFormats - Which files: formats of SkullImplantLib.export.formats, with commas between them.
     """
 
     inputVolume: vtkMRMLScalarVolumeNode
@@ -64,9 +64,7 @@ class SkullImplantParameterNode:
     resultSegmentation: vtkMRMLSegmentationNode
     skullOpacity: Annotated[float, WithinRange(0, 1)] = 0.35
     exportFolder: Path
-    exportStl: bool = True
-    exportMasks: bool = False
-    exportReport: bool = True
+    exportFormats: str = "stl,report,json"
 
     if TYPE_CHECKING:  # what the decorator adds
 

@@ -30,7 +30,7 @@ Images = dict[str, inputs.SceneImage | inputs.SegmentsSnapshot]
 
 @dataclass(frozen=True)
 class Request:
-    """A run of ``skull-implant VERB ARGUMENTS -o FOLDER/result``.
+    """A run of ``skull-implant VERB ARGUMENTS -o FOLDER/result``, or into a folder ``output`` of the user's.
 
     ``{folder}`` in an argument stands for the run's work folder, in which ``images``, ``surfaces`` and
     ``texts`` are written under their names. The result belongs to ``node``, where there is one, and lies on its
@@ -46,11 +46,13 @@ class Request:
     surfaces: dict[str, vtk.vtkPolyData] = field(default_factory=dict)
     mayUseGpu: bool = False
     inputName: str | None = None
+    output: Path | None = None
 
     def argumentsIn(self, folder: Path) -> list[str]:
         """Return the arguments for a work folder."""
-        arguments = [*self.arguments, "--verbose", "-o", f"{{folder}}/{RESULT}"]
-        return [str(Path(a.replace("{folder}", str(folder)))) if "{folder}" in a else a for a in arguments]
+        place = str(folder / RESULT if self.output is None else self.output)
+        given = [str(Path(a.replace("{folder}", str(folder)))) if "{folder}" in a else a for a in self.arguments]
+        return [*given, "--verbose", "-o", place]
 
     def writeInto(self, folder: Path) -> None:
         """Write the files; may be done in any thread."""

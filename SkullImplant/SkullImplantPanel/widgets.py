@@ -72,14 +72,19 @@ class Widgets(Protocol):
     editButton: qt.QPushButton
     updateButton: qt.QPushButton
     undoButton: qt.QPushButton
+    reviewReportButton: qt.QPushButton
     exportCollapsibleButton: ctk.ctkCollapsibleButton
     exportFolderLabel: qt.QLabel
     exportFolderEdit: ctk.ctkPathLineEdit
+    exportNameLabel: qt.QLabel
+    exportNameEdit: qt.QLineEdit
+    exportNameButton: qt.QPushButton
+    exportNameNote: qt.QLabel
     exportFormatsLabel: qt.QLabel
-    exportStlCheckBox: qt.QCheckBox
-    exportMasksCheckBox: qt.QCheckBox
-    exportReportCheckBox: qt.QCheckBox
+    exportFormatsFrame: qt.QFrame
+    printSizeLabel: qt.QLabel
     exportButton: qt.QPushButton
     openFolderButton: qt.QPushButton
+    openReportButton: qt.QPushButton
     exportLabel: qt.QLabel
     disclaimerLabel: qt.QLabel

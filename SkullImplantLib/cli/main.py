@@ -35,6 +35,7 @@ from .arguments import (
     with_values_joined,
 )
 from .evaluation_arguments import add_benchmark, add_evaluate
+from .export_arguments import add_export
 from .fit_arguments import add_fit
 from .printable import printable
 from .superres_arguments import add_superres
@@ -55,6 +56,7 @@ VERBS = {
     "design": (".commands", "design"),
     "update": (".commands", "update"),
     "report": (".commands", "report"),
+    "export": (".export_command", "export"),
     "defect": (".commands", "defect"),
     "devices": (".commands", "devices"),
     "fit": (".fit_command", "fit"),
@@ -99,6 +101,7 @@ def build_parser() -> argparse.ArgumentParser:
     _add_design(verbs)
     _add_update(verbs)
     _add_report(verbs)
+    add_export(verbs)
     _add_defect(verbs)
     _add_devices(verbs)
     add_fit(verbs)

@@ -39,6 +39,7 @@ STAGE_SECONDS = {
         "export": DESIGN_SECONDS["export"] + PICTURES_SECONDS,
     },
     "update": {"reading": 1.0, "surface": 0.4, "checks": 0.7, "export": 0.5},
+    "export": {"export": 8.0},
     "report": {"reading": 1.0, "pictures": PICTURES_SECONDS},
     "defect": {"reading": 1.5, "skull": 3.5, "pose": 0.8, "export": 4.0},
     "devices": {},

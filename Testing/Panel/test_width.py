@@ -148,6 +148,12 @@ def exported(panel, result):
     panel.panel.export._onWritten(files)
 
 
+def named(panel, result):
+    """A name of one's own, with its warning, of one that no file system takes as it is."""
+    done(panel, result)
+    panel.panel.export.onNameTyped(f"{LONG_NAME}: <left>")
+
+
 STATES = [
     empty,
     chosen,
@@ -160,6 +166,7 @@ STATES = [
     edited,
     of_another,
     exported,
+    named,
 ]
 
 
