@@ -24,6 +24,7 @@ from .completion import (
     find_weights,
     lying_unsurely,
     no_defect,
+    uncertainty_of,
 )
 from .core.finer_grid import by
 from .core.grid import Grid
@@ -178,7 +179,8 @@ def _designed(
         meshes = meshes_of(implants, progress)
     with stages.stage("checks") as progress:
         loose = _loose(head, found, skull, hole.box, left_out)
-        known = Known(bone, skull, filled, depth, pose, loose)
+        unsure = uncertainty_of(prior, completed)
+        known = Known(bone, skull, filled, depth, pose, loose, unsure)
         designed = checked(implants, meshes, known, options, progress)
         if reference is None or earlier is None:
             told = None

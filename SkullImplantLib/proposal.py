@@ -1,9 +1,12 @@
 """What a design is: masks and implants, what is known of them, and how `design.json` tells it."""
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+import numpy as np
 import SimpleITK as sitk
+from numpy.typing import NDArray
 from vtkmodules.vtkCommonDataModel import vtkPolyData
 
 from . import __version__
@@ -71,7 +74,9 @@ class ReferenceFacts:
 @dataclass(frozen=True)
 class DesignedImplant:
     """One implant of a design: its mesh in LPS mm, checks, the way in, where its hole is (LPS), and
-    how far it was bent to be flush with the rim (None where an edited design does not know).
+    how far it was bent to be flush with the rim (None where an edited design does not know). maps:
+    values (float32, mm) at the points of the mesh by name (`gap_mm`, `step_mm`, `thickness_mm`, and
+    `uncertainty_mm` where it is known), not a number where there is none.
     """
 
     mesh: vtkPolyData
@@ -79,6 +84,7 @@ class DesignedImplant:
     way_in: WayIn
     centre_mm: tuple[float, float, float]
     rim_correction_mm: float | None
+    maps: Mapping[str, NDArray[np.float32]]
 
     def as_json(self, file: str, label: int) -> dict[str, Any]:
         """Return what `design.json` says of it."""
@@ -88,6 +94,7 @@ class DesignedImplant:
         return {
             "file": file,
             "label": label,
+            "maps": {"file": maps_name(file), "arrays": list(self.maps)},
             "volume_cm3": round(health.volume_cm3, 2),
             "area_cm2": round(area_cm2, 1),
             "thickness_mm": round(10.0 * health.volume_cm3 / area_cm2, 2),
@@ -224,6 +231,11 @@ class Design:
             "triangles": sum(told["triangles"] for told in implants),
             "size_mm_xyz": [round(bounds[2 * k + 1] - bounds[2 * k], 1) for k in range(3)],
         }
+
+
+def maps_name(stl_name: str) -> str:
+    """Return the name of the file with the maps of an implant, from that of its STL file."""
+    return stl_name.removesuffix(".stl") + "-maps.vtp"
 
 
 def facts_of(image: sitk.Image, kind: str, description: str, sha256: str | None) -> InputFacts:

@@ -63,7 +63,7 @@ class Panel:
         self._isEntered = False
         self.ui.previewButton.checked = False
         self.skull.forget()
-        self.review.hidePlace()
+        self.review.exit()
 
     def close(self) -> None:
         """The panel is destroyed."""

@@ -37,6 +37,7 @@ class SkullImplantParameterNode:
     device - Where a network runs: auto, cpu or cuda.
     keepResults - Whether earlier results stay in the scene when a new design is made.
     resultSegmentation - The result under review; it refers to the result's other nodes.
+    colorBy - Which map colors the implant: none, gap, step, thickness or uncertainty.
     skullOpacity - How opaque the skull is in the 3D view.
     exportFolder - Where the files go.
     exportFormats - Which files: formats of SkullImplantLib.export.formats, with commas between them.
@@ -62,6 +63,7 @@ class SkullImplantParameterNode:
     device: str = "auto"
     keepResults: bool = False
     resultSegmentation: vtkMRMLSegmentationNode
+    colorBy: str = "none"
     skullOpacity: Annotated[float, WithinRange(0, 1)] = 0.35
     exportFolder: Path
     exportFormats: str = "stl,report,json"

@@ -109,7 +109,7 @@ def readResults(folder: Path) -> Results:
     for number, (segmentId, name) in enumerate(zip(implantIds(len(names)), names), 1):
         start, used = _used(mask, number)
         labelmaps[segmentId] = _labelmap(used, start, mask)
-        surfaces[segmentId] = _readStl(folder / name)
+        surfaces[segmentId] = _readSurface(folder, name, design)
         prints.append(fingerprint(array_of(used), start[::-1]))
     return Results(labelmaps, surfaces, design, together(prints), _gridOf(mask))
 
@@ -168,6 +168,16 @@ def _displaySurface(mask: sitk.Image) -> vtk.vtkPolyData:
     smooth.SetPassBand(DISPLAY_PASS_BAND)
     smooth.NormalizeCoordinatesOn()
     return _inRas(smooth, FLIP_RAS_LPS @ index_to_lps_mm(shares))
+
+
+def _readSurface(folder: Path, stlName: str, design: dict[str, Any]) -> vtk.vtkPolyData:
+    """Return an implant's surface, with the values at its points where the result has them."""
+    told = [each.get("maps", {}).get("file") for each in design.get("implants", []) if each["file"] == stlName]
+    if not (told and told[0]):
+        return _readStl(folder / stlName)
+    reader = vtk.vtkXMLPolyDataReader()
+    reader.SetFileName(str(folder / Path(told[0]).name))
+    return _inRas(reader, FLIP_RAS_LPS)
 
 
 def _readStl(path: Path) -> vtk.vtkPolyData:

@@ -66,6 +66,10 @@ class Widgets(Protocol):
     implantLabel: qt.QLabel
     checksTable: qt.QTableWidget
     notesLabel: qt.QLabel
+    colorByLabel: qt.QLabel
+    colorByComboBox: qt.QComboBox
+    colorNoteLabel: qt.QLabel
+    underMouseLabel: qt.QLabel
     skullOpacityLabel: qt.QLabel
     skullOpacitySlider: ctk.ctkSliderWidget
     centerButton: qt.QPushButton

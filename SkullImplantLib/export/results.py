@@ -1,4 +1,4 @@
-"""What a design leaves on disk: masks, STL, pictures, report, and `design.json` on all of it."""
+"""What a design leaves on disk: masks, STL, maps, pictures, report, and `design.json` on them."""
 
 import json
 from pathlib import Path
@@ -13,8 +13,9 @@ from ..core.staging import staged_folder
 from ..core.working_axes import as_working
 from ..errors import SkullImplantError, lacks_memory
 from ..implant.surface import together
-from ..proposal import Design
+from ..proposal import Design, maps_name
 from ..update import read_account, read_masks, refined_to_mm
+from .maps_file import write_maps
 from .picture_mesh import picture_mesh
 from .pictures import Preview, compose_preview
 from .report import Scene, write_report
@@ -40,6 +41,7 @@ RESULT_FILES = (
     "implant.nrrd",
     "implant.stl",
     *stl_names(MOST_IMPLANTS),
+    *map(maps_name, ("implant.stl", *stl_names(MOST_IMPLANTS))),
     *PICTURE_FILES,
     "design.json",
 )
@@ -72,6 +74,7 @@ def write_files(design: Design, folder: Path, pictures: bool = True) -> dict[str
             write_image(design.background, folder / CT_FILE)
         for implant, name in zip(design.implants, design.stl_files):
             write_stl(implant.mesh, folder / name)
+            write_maps(implant.mesh, implant.maps, folder / maps_name(name))
         if pictures:
             drawn = _drawn(design, part(progress, 0.4, 0.95))
     data = design.as_json()
