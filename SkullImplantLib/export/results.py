@@ -15,7 +15,8 @@ from ..errors import SkullImplantError, lacks_memory
 from ..implant.surface import together
 from ..proposal import Design, maps_name
 from ..update import read_account, read_masks, refined_to_mm
-from .maps_file import write_maps
+from .map_scales import map_scales
+from .maps_file import read_maps, write_maps
 from .picture_mesh import picture_mesh
 from .pictures import Preview, compose_preview
 from .report import Scene, write_report
@@ -92,7 +93,7 @@ def _drawn(design: Design, progress: Progress) -> tuple[Preview, Scene] | None:
     """Return the preview of a design and what its report shows in 3-D; None where memory does not
     suffice, as nothing else does.
     """
-    shown = [ShownImplant(i.mesh, i.centre_mm, i.way_in.direction) for i in design.implants]
+    shown = [ShownImplant(i.mesh, i.centre_mm, i.way_in.direction, i.maps) for i in design.implants]
     try:
         preview = compose_preview(
             design.background,
@@ -102,7 +103,8 @@ def _drawn(design: Design, progress: Progress) -> tuple[Preview, Scene] | None:
             part(progress, 0.0, 0.8),
         )
         bone = preview.bone or picture_mesh(as_working(design.skull_part))
-        return preview, shown_scene(bone, shown, design.background)
+        scales = map_scales(design.as_json())
+        return preview, shown_scene(bone, shown, design.background, scales)
     except (MemoryError, RuntimeError) as error:
         if not lacks_memory(error):
             raise
@@ -135,12 +137,13 @@ def write_pictures(
             part(progress, 0.0, 0.8),
         )
         bone = preview.bone or picture_mesh(as_working(masks.skull))
-        shown = [
-            ShownImplant(mesh, told["centre_mm_xyz"], told["insertion_direction_lps"])
-            for mesh, told in zip(meshes, data.get("implants", []))
-        ]
+        shown = []
+        for mesh, name, told in zip(meshes, names, data.get("implants", [])):
+            mesh, maps = read_maps(result / maps_name(name)) or (mesh, {})
+            way = told["insertion_direction_lps"]
+            shown.append(ShownImplant(mesh, told["centre_mm_xyz"], way, maps))
         # A design from before the first version that says where its implants are has no 3-D.
-        scene = shown_scene(bone, shown, masks.background) if shown else None
+        scene = shown_scene(bone, shown, masks.background, map_scales(data)) if shown else None
         _write_pictures(staging, data, preview, scene)
     return data
 

@@ -1,7 +1,7 @@
 """What the report shows in 3-D: skull and implants as surfaces, and the image around these."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -18,6 +18,7 @@ from vtkmodules.vtkImagingStencil import vtkImageStencilToImage, vtkPolyDataToIm
 from ..core import images
 from ..core.blocks import share_per_block
 from ..implant.meshes import arrays_of, mesh_of
+from .map_scales import NOWHERE, MapScale
 from .packed_scene import PackedScene
 from .slices import MASK_GREY, WINDOW_HIGH_HU, WINDOW_LOW_HU
 
@@ -40,44 +41,29 @@ SKULL_KEY = "skull"
 
 
 @dataclass(frozen=True, eq=False)
-class SurfaceMap:
-    """A value for each point of an implant's mesh, and how it is coloured.
-
-    name: as in the result's files. values (n,): in `unit`, not a number where there is none. low,
-    high: the ends of the colours. two_sided: zero, in the middle, is as it should be.
-    """
-
-    name: str
-    title: str
-    unit: str
-    values: NDArray[np.floating]
-    low: float
-    high: float
-    two_sided: bool
-    remark: str = ""
-
-
-@dataclass(frozen=True, eq=False)
 class ShownImplant:
-    """An implant's mesh (LPS mm), where its hole is, the way out (LPS), and maps on its points."""
+    """An implant's mesh (LPS mm), where its hole is, the way out (LPS), and by name the values at
+    its points (n,), not a number where there is none.
+    """
 
     mesh: vtkPolyData
     centre_mm: Sequence[float]
     direction: Sequence[float] | NDArray[np.floating]
-    maps: tuple[SurfaceMap, ...] = ()
+    maps: Mapping[str, NDArray[np.floating]] = field(default_factory=dict)
 
 
 def shown_scene(
     bone: vtkPolyData,
     implants: Sequence[ShownImplant],
     background: sitk.Image,
+    scales: Sequence[MapScale] = (),
     start_mm: Sequence[float] | None = None,
 ) -> tuple[dict[str, Any], bytes]:
     """Return a scene's header, to be written as JSON, and its compressed bytes (`packed_scene`).
 
     bone: the skull's surface for pictures (`picture_mesh`). background: the CT in HU or the skull's
-    mask. start_mm: the place (LPS) through which slices are shown first; the middle of the first
-    implant where it is None.
+    mask. scales: how maps are coloured; one without a scale is left out. start_mm: the place (LPS)
+    through which slices are shown first; the middle of the first implant where it is None.
     """
     scene = PackedScene()
     shown, off_mm = _simplified(_without_crumbs(bone), SKULL_TOLERANCE_MM)
@@ -94,7 +80,11 @@ def shown_scene(
         furthest_mm = max(furthest_mm, moved_mm)
         color = IMPLANT_COLORS[(number - 1) % len(IMPLANT_COLORS)]
         part = _part(scene, f"implant-{number}", title, color, mesh, opacity=1.0)
-        part["maps"] = [_map(scene, of_points) for of_points in implant.maps]
+        part["maps"] = [
+            _map(scene, scale, implant.maps[scale.array])
+            for scale in scales
+            if scale.array in implant.maps
+        ]
         parts.append(part)
     header = {
         "parts": parts,
@@ -134,16 +124,17 @@ def _part(
     }
 
 
-def _map(scene: PackedScene, of_points: SurfaceMap) -> dict[str, Any]:
+def _map(scene: PackedScene, scale: MapScale, values: NDArray[np.floating]) -> dict[str, Any]:
     return {
-        "name": of_points.name,
-        "title": of_points.title,
-        "unit": of_points.unit,
-        "low": of_points.low,
-        "high": of_points.high,
-        "two_sided": of_points.two_sided,
-        "remark": of_points.remark,
-        **scene.add_values(np.asarray(of_points.values, np.float64)),
+        "name": scale.array,
+        "title": scale.title,
+        "unit": scale.unit,
+        "low": scale.low,
+        "high": scale.high,
+        "stops": scale.stops,
+        "nowhere": NOWHERE,
+        "remark": scale.remark,
+        **scene.add_values(np.asarray(values, np.float64)),
     }
 
 

@@ -20,8 +20,9 @@ from vtkmodules.vtkRenderingCore import (
     vtkWindowToImageFilter,
 )
 
+from SkullImplantLib.export.map_scales import MapScale
 from SkullImplantLib.export.report import write_report
-from SkullImplantLib.export.shown_scene import ShownImplant, SurfaceMap, shown_scene
+from SkullImplantLib.export.shown_scene import ShownImplant, shown_scene
 from SkullImplantLib.implant.meshes import arrays_of
 
 pytestmark = [needs_browser, pytest.mark.slow]
@@ -59,19 +60,21 @@ def ct() -> sitk.Image:
     return filled
 
 
-def heights() -> SurfaceMap:
+HEIGHTS = MapScale("height_mm", "Height", "mm", 0.0, IMPLANT_MM, False, "Over the middle.")
+
+
+def heights() -> np.ndarray:
     """How high each point of the implant is over its middle; the lower half has no value."""
     above = arrays_of(IMPLANT)[0][:, 2] - PLACE_MM[2]
-    values = np.where(above >= 0, above, np.nan)
-    return SurfaceMap("height_mm", "Height", "mm", values, 0.0, IMPLANT_MM, two_sided=False)
+    return np.where(above >= 0, above, np.nan)
 
 
 @pytest.fixture(scope="module")
 def report(tmp_path_factory):
     path = tmp_path_factory.mktemp("report") / "report.html"
-    shown = ShownImplant(IMPLANT, PLACE_MM, (0.9, 0.0, math.sqrt(0.19)), (heights(),))
+    shown = ShownImplant(IMPLANT, PLACE_MM, (0.9, 0.0, math.sqrt(0.19)), {"height_mm": heights()})
     told = design(checks=[check(place_mm=WORST_MM), check("pieces", unit="")])
-    write_report(path, told, {"preview": PNG}, shown_scene(BONE, [shown], ct()))
+    write_report(path, told, {"preview": PNG}, shown_scene(BONE, [shown], ct(), [HEIGHTS]))
     return path
 
 
@@ -288,14 +291,14 @@ def test_names_stay_names(browser, tmp_path):
     """What a file or a check is called cannot run, fetch, or end the page."""
     path = tmp_path / "report.html"
     values = np.linspace(0, 1, IMPLANT.GetNumberOfPoints())
-    maps = (SurfaceMap(HOSTILE, HOSTILE, HOSTILE, values, 0.0, 1.0, True, HOSTILE),)
-    shown = ShownImplant(IMPLANT, PLACE_MM, (1.0, 0.0, 0.0), maps)
+    scale = MapScale(HOSTILE, HOSTILE, HOSTILE, 0.0, 1.0, True, HOSTILE)
+    shown = ShownImplant(IMPLANT, PLACE_MM, (1.0, 0.0, 0.0), {HOSTILE: values})
     told = design(
         notes=[HOSTILE],
         checks=[check(HOSTILE, sentence=HOSTILE, place_mm=WORST_MM)],
         model={"name": HOSTILE, "sha256": HOSTILE},
     )
-    write_report(path, told, {HOSTILE: PNG}, shown_scene(BONE, [shown], ct()))
+    write_report(path, told, {HOSTILE: PNG}, shown_scene(BONE, [shown], ct(), [scale]))
     browser.open_report(path)
     assert browser.run("return document.getElementById('viewer').dataset.state") == "ready"
     choose(browser, "color-by", HOSTILE)
