@@ -15,7 +15,7 @@ from vtkmodules.vtkRenderingFreeType import vtkVectorText
 
 from ..errors import SkullImplantError
 from ..implant.meshes import arrays_of, mesh_health, mesh_of
-from ..implant.solids import axes_along, mesh_of_solid, solid_library, solid_of
+from ..implant.solids import axes_along, largest_piece, mesh_of_solid, solid_library, solid_of
 from .parting import PIXEL_MM, Parting, parting_of
 
 Floats = NDArray[np.float64]
@@ -62,11 +62,11 @@ def engraved(
     flat = outline[0] @ (turned @ np.diag([-tall, tall])).T + place
     letters = _prisms(flat, outline[1], low - 1.0, high + 1.0, manifold3d)
     layer = solid - solid.translate([0.0, 0.0, depth_mm])
-    cut = (solid - (letters ^ layer)).simplify(SLIVER_MM)
+    cut = largest_piece((solid - (letters ^ layer)).simplify(SLIVER_MM))
     turned_back = cut.transform(np.column_stack([axes, np.zeros(3)]))
     found = mesh_of_solid(turned_back)
     health = mesh_health(found)
-    if not health.watertight or health.pieces != 1:
+    if not health.watertight or health.genus != mesh_health(implant).genus:
         raise SkullImplantError(
             "The text cannot be engraved here without holes; give a shorter one, or none."
         )

@@ -16,7 +16,7 @@ from vtkmodules.vtkCommonDataModel import vtkPolyData
 
 from ..errors import SkullImplantError
 from ..implant.meshes import arrays_of, mesh_health, mesh_of
-from ..implant.solids import axes_along, mesh_of_solid, solid_library, solid_of
+from ..implant.solids import axes_along, largest_piece, mesh_of_solid, solid_library, solid_of
 from .parting import PIXEL_MM, Parting, highest_places, parting_of
 
 Floats = NDArray[np.float64]
@@ -26,7 +26,7 @@ SIDES = 48
 # Undercut of more than this share of the implant is refused: the halves would have to break.
 MOST_UNDERCUT = 0.02
 # Facets that this moves by no more are merged away; below what is printed.
-SLIVER_MM = 0.005
+SLIVER_MM = 0.01
 # A channel ends so far within the cavity, below its top: it must meet it, and not its other side.
 INTO_CAVITY_MM = 0.6
 
@@ -104,8 +104,9 @@ def two_piece_mould(
         upper -= channel
     halves = []
     for half in (upper, lower):
-        turned = half.simplify(SLIVER_MM).transform(np.column_stack([axes, np.zeros(3)]))
-        halves.append(mesh_of_solid(_largest(turned)))
+        turned = half.transform(np.column_stack([axes, np.zeros(3)]))
+        # Anew: slivers along seams of the cuts would stay, which are edges of what was cut there.
+        halves.append(mesh_of_solid(largest_piece(turned.as_original().simplify(SLIVER_MM))))
     return Mould(
         halves[0],
         halves[1],
@@ -114,12 +115,6 @@ def two_piece_mould(
         parting.undercut_mm3,
         len(channels),
     )
-
-
-def _largest(solid: Any) -> Any:
-    """Return the largest piece of a solid; what the rim cuts off the block are crumbs."""
-    pieces = solid.decompose()
-    return max(pieces, key=lambda piece: piece.volume())
 
 
 def _size_mm(parting: Parting) -> Floats:

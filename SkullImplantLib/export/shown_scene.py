@@ -66,7 +66,7 @@ def shown_scene(
     through which slices are shown first; the middle of the first implant where it is None.
     """
     scene = PackedScene()
-    shown, off_mm = _simplified(_without_crumbs(bone), SKULL_TOLERANCE_MM)
+    shown, off_mm = simplified(bone, SKULL_TOLERANCE_MM)
     parts: list[dict[str, Any]] = [
         _part(scene, SKULL_KEY, "Skull", SKULL_COLOR, shown, opacity=1.0)
     ]
@@ -76,7 +76,7 @@ def shown_scene(
         mesh, moved_mm = implant.mesh, 0.0
         # What its points have would have to be carried over; such a mesh is shown as it is.
         if mesh.GetNumberOfPolys() > FEW_TRIANGLES and not implant.maps:
-            mesh, moved_mm = _simplified(mesh, IMPLANT_TOLERANCE_MM)
+            mesh, moved_mm = simplified(mesh, IMPLANT_TOLERANCE_MM)
         furthest_mm = max(furthest_mm, moved_mm)
         color = IMPLANT_COLORS[(number - 1) % len(IMPLANT_COLORS)]
         part = _part(scene, f"implant-{number}", title, color, mesh, opacity=1.0)
@@ -152,11 +152,13 @@ def _without_crumbs(mesh: vtkPolyData) -> vtkPolyData:
     return mesh_of(points_mm[kept], number[triangles[kept[triangles[:, 0]]]])
 
 
-def _simplified(mesh: vtkPolyData, tolerance_mm: float) -> tuple[vtkPolyData, float]:
-    """Return a mesh with fewer triangles, and how far its points were at most from it, mm.
+def simplified(mesh: vtkPolyData, tolerance_mm: float) -> tuple[vtkPolyData, float]:
+    """Return a mesh without crumbs and with fewer triangles, and how far the points of the others
+    were at most from it, mm.
 
     Quadric decimation (Garland and Heckbert 1997; VTK keeps the volume), measured afterwards.
     """
+    mesh = _without_crumbs(mesh)
     for share in REDUCTIONS:
         decimation = vtkQuadricDecimation()
         decimation.SetInputData(mesh)

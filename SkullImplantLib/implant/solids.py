@@ -45,6 +45,11 @@ def mesh_of_solid(solid: Any) -> vtkPolyData:
     return mesh_of(np.asarray(result.vert_properties)[:, :3], np.asarray(result.tri_verts))
 
 
+def largest_piece(solid: Any) -> Any:
+    """Return the largest piece of a solid; a cut beside a surface leaves crumbs."""
+    return max(solid.decompose(), key=lambda piece: piece.volume())
+
+
 def axes_along(direction: NDArray[np.floating]) -> NDArray[np.float64]:
     """Return a right-handed frame (3, 3) whose third column is the direction, a unit vector."""
     aside = np.eye(3)[np.argmin(np.abs(direction))]
