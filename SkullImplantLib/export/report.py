@@ -5,7 +5,7 @@ it look like, what needs a look, how large is it, how was it made. It holds no p
 """
 
 import base64
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 from pathlib import Path
 from typing import Any
@@ -75,19 +75,24 @@ def write_report(
     design: Mapping[str, Any],
     pictures: Mapping[str, bytes],
     scene: Scene | None = None,
+    rims: Sequence[str] = (),
 ) -> None:
     """Write the report of a design, whole or not at all.
 
     design: the contents of `design.json`. pictures: PNG files by name, shown in their order; may be
-    empty. scene: what is shown in 3-D, if anything is. Raises `SkullImplantError` where the folder
+    empty. scene: what is shown in 3-D, if anything is. rims: drawings of each implant's rim, SVG.
+    Raises `SkullImplantError` where the folder
     cannot be written.
     """
     with atomic_path(Path(path)) as temporary:
-        temporary.write_text(report_html(design, pictures, scene), encoding="utf-8")
+        temporary.write_text(report_html(design, pictures, scene, rims), encoding="utf-8")
 
 
 def report_html(
-    design: Mapping[str, Any], pictures: Mapping[str, bytes], scene: Scene | None = None
+    design: Mapping[str, Any],
+    pictures: Mapping[str, bytes],
+    scene: Scene | None = None,
+    rims: Sequence[str] = (),
 ) -> str:
     """Return the report as HTML that refers to nothing outside of itself; see `write_report`."""
     disclaimer = escape(str(design["disclaimer"]))
@@ -101,6 +106,8 @@ def report_html(
         _notes(design["notes"]),
         viewer_html(*scene) if scene else "",
         *(_figure(name, content) for name, content in pictures.items()),
+        "<h2>The rim, unrolled</h2>" if rims else "",
+        *(f"<figure>{drawing}</figure>" for drawing in rims),
         "<h2>Checks</h2>",
         _checks(design["checks"]),
         '<div class="columns">',

@@ -1,6 +1,7 @@
 """What a design leaves on disk: masks, STL, maps, pictures, report, and `design.json` on them."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,13 +16,14 @@ from ..errors import SkullImplantError, lacks_memory
 from ..implant.surface import together
 from ..proposal import Design, maps_name
 from ..update import read_account, read_masks, refined_to_mm
-from .map_scales import map_scales
+from .map_scales import MapScale, map_scales
 from .maps_file import read_maps, write_maps
 from .picture_mesh import picture_mesh
 from .pictures import Preview, compose_preview
 from .report import Scene, write_report
 from .shown_scene import ShownImplant, shown_scene
 from .stl import read_stl, write_stl
+from .unrolled_rim import rim_drawing, unrolled_rim
 
 CT_FILE = "ct.nrrd"  # the grid of the masks, where it is not that of the slices as scanned
 NO_PICTURES = (
@@ -89,9 +91,9 @@ def write_files(design: Design, folder: Path, pictures: bool = True) -> dict[str
     return data
 
 
-def _drawn(design: Design, progress: Progress) -> tuple[Preview, Scene] | None:
-    """Return the preview of a design and what its report shows in 3-D; None where memory does not
-    suffice, as nothing else does.
+def _drawn(design: Design, progress: Progress) -> tuple[Preview, Scene, list[str]] | None:
+    """Return the preview of a design, what its report shows in 3-D and the drawings of its rims;
+    None where memory does not suffice, as nothing else does.
     """
     shown = [ShownImplant(i.mesh, i.centre_mm, i.way_in.direction, i.maps) for i in design.implants]
     try:
@@ -104,11 +106,23 @@ def _drawn(design: Design, progress: Progress) -> tuple[Preview, Scene] | None:
         )
         bone = preview.bone or picture_mesh(as_working(design.skull_part))
         scales = map_scales(design.as_json())
-        return preview, shown_scene(bone, shown, design.background, scales)
+        scene = shown_scene(bone, shown, design.background, scales)
+        return preview, scene, _rims(shown, scales)
     except (MemoryError, RuntimeError) as error:
         if not lacks_memory(error):
             raise
         return None
+
+
+def _rims(shown: Sequence[ShownImplant], scales: Sequence[MapScale]) -> list[str]:
+    """Return a drawing of each implant's rim, as far as it was measured."""
+    drawings = []
+    for number, implant in enumerate(shown, 1):
+        rim = unrolled_rim(implant.mesh, implant.maps, implant.direction)
+        title = "The rim" if len(shown) == 1 else f"The rim of implant {number}"
+        if rim is not None:
+            drawings.append(rim_drawing(rim, scales, title))
+    return drawings
 
 
 def write_pictures(
@@ -143,17 +157,18 @@ def write_pictures(
             way = told["insertion_direction_lps"]
             shown.append(ShownImplant(mesh, told["centre_mm_xyz"], way, maps))
         # A design from before the first version that says where its implants are has no 3-D.
-        scene = shown_scene(bone, shown, masks.background, map_scales(data)) if shown else None
-        _write_pictures(staging, data, preview, scene)
+        scales = map_scales(data)
+        scene = shown_scene(bone, shown, masks.background, scales) if shown else None
+        _write_pictures(staging, data, preview, scene, _rims(shown, scales))
     return data
 
 
 def _write_pictures(
-    folder: Path, data: dict[str, Any], preview: Preview, scene: Scene | None
+    folder: Path, data: dict[str, Any], preview: Preview, scene: Scene | None, rims: Sequence[str]
 ) -> None:
     """Write preview and report; a note joins `data` on what the preview lacks."""
     if preview.lacks and preview.lacks not in data["notes"]:
         data["notes"].append(preview.lacks)
     with atomic_path(folder / "preview.png") as temporary:
         temporary.write_bytes(preview.png)
-    write_report(folder / "report.html", data, {"preview": preview.png}, scene)
+    write_report(folder / "report.html", data, {"preview": preview.png}, scene, rims)

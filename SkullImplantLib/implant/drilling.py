@@ -127,7 +127,7 @@ def _perforations(shadow: Footprint, options: DrillOptions) -> Floats:
 def _along_the_rim(shadow: Footprint, options: DrillOptions) -> Floats:
     """Return places (n, 3), evenly along a line at the asked distance from the outline."""
     level = options.suture_from_rim_mm + options.suture_hole_mm / 2
-    line = _longest_loop(shadow.inside_mm, level)
+    line = longest_loop(shadow.inside_mm, level)
     if len(line) < 3:
         raise SkullImplantError(
             "The implant is too narrow for suture holes so far from its rim; ask for a smaller "
@@ -139,7 +139,7 @@ def _along_the_rim(shadow: Footprint, options: DrillOptions) -> Floats:
     return shadow.place(np.interp(at, gone, line[:, 1]), np.interp(at, gone, line[:, 0]))
 
 
-def _longest_loop(values: Floats, level: float) -> Floats:
+def longest_loop(values: Floats, level: float) -> Floats:
     """Return the points (n, 2; column, row) of the longest line where `values` is `level`."""
     image = vtkImageData()
     image.SetDimensions(values.shape[1], values.shape[0], 1)
