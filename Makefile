@@ -1,5 +1,5 @@
 # Everything a newcomer types. `make demo` and `make test` set up what they need by themselves.
-.PHONY: help setup demo panel panel-preview test test-fast test-random fuzz lint map screenshots mean-skull population weights benchmark \
+.PHONY: help setup demo panel panel-preview test test-fast test-random fuzz lint viewer map screenshots mean-skull population weights benchmark \
 	leave-one-out ablation fit superres needs tables minkowski clean
 
 PYTHON := .venv/bin/python
@@ -14,6 +14,7 @@ TABLES := Testing/Benchmarks/accuracy
 FIT := Testing/Benchmarks/fit
 PAPERS := Testing/Benchmarks
 RESOURCES := SkullImplantLib/resources
+VIEWER := ReportViewer
 MODELS ?= prior $(TABLES)/fine.npz
 CT_SKULLS := visible-human-male vismale unc-cthead-ct visible-human-female-ct
 RECIPE := --leave-out average-19y --areas-cm2 20 120 --flaws 0.25 --threads 1 --jobs 2
@@ -57,6 +58,10 @@ lint: setup  ## ruff, mypy, and the floors of the packages (import-linter)
 	.venv/bin/ruff format --check SkullImplantLib Testing docs
 	.venv/bin/mypy
 	.venv/bin/lint-imports
+
+viewer:  ## bundle the report's 3-D view anew, into resources/report-viewer.js (needs npm)
+	cd $(VIEWER) && npm ci --silent && npm run --silent build -- --outfile=../$(RESOURCES)/report-viewer.js
+	cd $(RESOURCES) && sha256sum report-viewer.js ../../ReportViewer/*.js ../../ReportViewer/*.json > report-viewer.js.sha256
 
 map: setup  ## draw the packages and their imports anew: docs/reference/architecture.svg
 	$(PYTHON) docs/draw_map.py -o docs/reference/architecture.svg

@@ -18,7 +18,9 @@ def add_export(verbs: Verbs) -> None:
         f"formats:\n{table}\n\n"
         "examples:\n"
         "  skull-implant export implant -o usb-stick\n"
-        "  skull-implant export implant --as stl,skull-stl,report -o print --name left-parietal",
+        "  skull-implant export implant --as stl,skull-stl,report -o print --name left-parietal\n"
+        "  skull-implant export implant --as mould,try-in --input ct-folder -o theatre\n"
+        "  skull-implant export implant --as dicom --input ct-folder -o to-archive",
     )
     parser.add_argument(
         "result", type=Path, metavar="RESULT", help="a folder that `design` or `update` wrote"
@@ -39,7 +41,16 @@ def add_export(verbs: Verbs) -> None:
         "which tells no patient); a name that is given may",
     )
     parser.add_argument(
-        "--input", type=Path, metavar="CT", help="the CT it was designed for, for the report"
+        "--input",
+        type=Path,
+        metavar="CT",
+        help="the CT it was designed for, for DICOM (its series), the try-in model and the report",
+    )
+    parser.add_argument(
+        "--engrave",
+        metavar="TEXT",
+        help="a label for the implants' inner side, in STL, 3MF, mould and DICOM (needs "
+        "manifold3d); it may tell the patient",
     )
 
 

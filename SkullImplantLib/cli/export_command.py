@@ -15,7 +15,13 @@ def export(options: argparse.Namespace, report: StageReport) -> Result:
     use_threads(options.threads)
     try_rendering()
     found = export_result(
-        options.result, options.formats, options.output, options.name, options.input, report
+        options.result,
+        options.formats,
+        options.output,
+        options.name,
+        options.input,
+        options.engrave,
+        report,
     )
     return Result(found.as_json(), _told(found, options.output))
 

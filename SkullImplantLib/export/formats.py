@@ -32,6 +32,7 @@ class Format:
     endings: Callable[[int], tuple[str, ...]]
     writer: tuple[str, str]
     needs: tuple[str, ...] = ()
+    needs_series: bool = False
 
     def files(self, case: str, implants: int) -> tuple[str, ...]:
         """Return the names of the files that it writes for a case with so many implants."""
@@ -46,6 +47,20 @@ def file_name(case: str, ending: str) -> str:
 def implants_of(account: Mapping[str, Any]) -> int:
     """Return how many implants a design has, by the contents of its `design.json`."""
     return len(account.get("implants", [])) or 1
+
+
+def mould_names(count: int) -> tuple[str, ...]:
+    """Return the names of the files of the moulds of so many implants, the upper half first."""
+    numbers = [""] if count == 1 else [f"-{number}" for number in range(1, count + 1)]
+    return tuple(f"mould{k}-{half}.stl" for k in numbers for half in ("upper", "lower"))
+
+
+def _ending_in(ending: str, *more: str) -> Callable[[int], tuple[str, ...]]:
+    return lambda count: (*(name.replace(".stl", ending) for name in stl_names(count)), *more)
+
+
+def _with_maps(*more: str) -> Callable[[int], tuple[str, ...]]:
+    return lambda count: (*(name.replace(".stl", "-maps.vtp") for name in stl_names(count)), *more)
 
 
 def _these(*names: str) -> Callable[[int], tuple[str, ...]]:
@@ -102,6 +117,60 @@ FORMATS = (
         _these(REPORT),
         _these(PICTURE),
         (".format_writers", "write_picture"),
+    ),
+    Format(
+        "3mf",
+        "3MF",
+        "All implants in one file that states its unit, turned to lie on the printer's plate.",
+        stl_names,
+        _these("implant.3mf"),
+        (".manufacturing", "write_printable"),
+        ("lib3mf",),
+    ),
+    Format(
+        "mould",
+        "Mould",
+        "A mould of two halves for each implant, to cast it of PMMA, 0.3 % larger for shrinkage.",
+        stl_names,
+        mould_names,
+        (".manufacturing", "write_mould"),
+        ("manifold3d",),
+    ),
+    Format(
+        "try-in",
+        "Try-in model",
+        "The bone within 25 mm of the implant, cut flat, to be printed to try the implant in.",
+        lambda count: (SKULL, *stl_names(count)),
+        _these("try-in.stl"),
+        (".manufacturing", "write_try_in"),
+        ("manifold3d",),
+    ),
+    Format(
+        "ply",
+        "PLY",
+        "The surface of each implant with its thickness as colors, in LPS millimetres.",
+        _with_maps(),
+        _ending_in(".ply"),
+        (".colored_files", "write_ply"),
+    ),
+    Format(
+        "glb",
+        "GLB",
+        "Skull and implants, these with their thickness as colors, for viewers of 3-D.",
+        _with_maps(SKULL),
+        _these("implant.glb"),
+        (".colored_files", "write_glb"),
+        ("trimesh",),
+    ),
+    Format(
+        "dicom",
+        "DICOM",
+        "Encapsulated STL and Segmentation for the archive, with the patient's name in them.",
+        lambda count: (*stl_names(count), *MASK_FILES),
+        _ending_in(".dcm", "segmentation.dcm"),
+        (".dicom_files", "write_dicom"),
+        ("highdicom",),
+        needs_series=True,
     ),
     Format(
         "json",

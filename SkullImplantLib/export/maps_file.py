@@ -9,13 +9,13 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from vtkmodules.util.numpy_support import numpy_to_vtk
+from vtkmodules.util.numpy_support import numpy_to_vtk, vtk_to_numpy
 from vtkmodules.vtkCommonCore import vtkStringArray
 from vtkmodules.vtkCommonDataModel import vtkPolyData
-from vtkmodules.vtkIOXML import vtkXMLPolyDataWriter
+from vtkmodules.vtkIOXML import vtkXMLPolyDataReader, vtkXMLPolyDataWriter
 
 from ..core.files import atomic_path, for_native
-from ..errors import DiskError
+from ..errors import DiskError, SkullImplantError
 
 SPACE, LPS = "SPACE", "LPS"
 
@@ -46,3 +46,25 @@ def write_maps(mesh: vtkPolyData, maps: Mapping[str, NDArray[np.float32]], path:
         writer.SetCompressorTypeToZLib()
         if not writer.Write():
             raise DiskError(f"{path.name} could not be written; free space on the disk.")
+
+
+def read_maps(path: Path) -> tuple[vtkPolyData, dict[str, NDArray[np.float32]]] | None:
+    """Return the mesh (LPS mm) and the maps in a file that `write_maps` wrote; None where there is
+    no such file, as beside a design of an earlier version.
+
+    Raises `SkullImplantError` where it is damaged.
+    """
+    if not path.is_file():
+        return None
+    reader = vtkXMLPolyDataReader()
+    if not reader.CanReadFile(for_native(path)):
+        raise SkullImplantError(f"{path.name} is damaged; design or update again.")
+    reader.SetFileName(for_native(path))
+    reader.Update()
+    mesh = reader.GetOutput()
+    data = mesh.GetPointData()
+    arrays = [data.GetArray(k) for k in range(data.GetNumberOfArrays())]
+    maps = {array.GetName(): vtk_to_numpy(array) for array in arrays}
+    if mesh.GetNumberOfPolys() == 0 or not maps:
+        raise SkullImplantError(f"{path.name} is damaged; design or update again.")
+    return mesh, maps

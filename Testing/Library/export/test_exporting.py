@@ -16,7 +16,12 @@ from SkullImplantLib.export.stl import read_stl
 from SkullImplantLib.implant.meshes import mesh_health
 from SkullImplantLib.reading.input import Input
 
-QUICK = [format.name for format in FORMATS if format.name not in ("report", "picture")]
+# What needs a DICOM series is tested with one, in `test_exports_made.py`.
+QUICK = [
+    format.name
+    for format in FORMATS
+    if format.name not in ("report", "picture") and not format.needs_series
+]
 
 
 @pytest.fixture(scope="module")
