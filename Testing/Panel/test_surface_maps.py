@@ -1,9 +1,14 @@
 """*Color by*: the maps on the implant, their legend, and what is under the mouse."""
 
+import json
 import os
 from pathlib import Path
 
+import numpy as np
 import pytest
+import slicer
+import vtk
+from PIL import Image
 
 PANEL_PIXELS = 430
 NAMES = ("gap", "step", "thickness", "uncertainty")
