@@ -13,7 +13,7 @@ from . import __version__
 from .checks import Check
 from .completion import Confidence
 from .core.grid import Grid, pasted
-from .core.result_names import stl_names
+from .core.result_names import maps_name, stl_names
 from .core.stages import Stages
 from .implant import WayIn, mesh_health, together
 from .options import DesignOptions
@@ -270,11 +270,6 @@ class Design:
             "triangles": sum(told["triangles"] for told in implants),
             "size_mm_xyz": [round(bounds[2 * k + 1] - bounds[2 * k], 1) for k in range(3)],
         }
-
-
-def maps_name(stl_name: str) -> str:
-    """Return the name of the file with the maps of an implant, from that of its STL file."""
-    return stl_name.removesuffix(".stl") + "-maps.vtp"
 
 
 def facts_of(image: sitk.Image, kind: str, description: str, sha256: str | None) -> InputFacts:

@@ -4,26 +4,30 @@ Files lie in the world's frame, as the patient lies in the views; where a transf
 they are moved with it. The scene stays as it is. The library writes them in another process.
 """
 
+import json
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
 import vtk
 
 import slicer
 from slicer.i18n import tr as _
 
-from SkullImplantLib.core.result_names import stl_names
+from SkullImplantLib.core.result_names import maps_name, stl_names
 from SkullImplantLib.errors import SkullImplantError
-from SkullImplantLib.export.formats import BY_NAME, IMPLANT, MASK_FILES, REPORT, Format
+from SkullImplantLib.export.formats import BY_NAME, FORMATS, IMPLANT, MASK_FILES, REPORT, Format
 
 from .casename import caseName
-from .inputs import matrixToWorld, snapshotOfSegments
+from .inputs import FLIP_RAS_LPS, matrixToWorld, snapshotOfSegments
 from .parameters import SkullImplantParameterNode
 from .requests import BEFORE, Images, Request
 from .resultfiles import COMPLETED, SKULL
 from .results import ResultNodes, designOf, implantIdsOf
 from .review import isEdited
 
+# What needs the DICOM series itself is the command line's: the scene holds voxels.
+OFFERED = tuple(format for format in FORMATS if not format.needs_series)
 SEGMENT_OF_MASK = {piece.fileName: piece.segmentId for piece in (SKULL, COMPLETED)}
 
 
@@ -114,11 +118,27 @@ def exportOf(nodes: ResultNodes, folder: Path, formats: tuple[Format, ...]) -> E
                       for name, segmentId in SEGMENT_OF_MASK.items() if name in needed}
     if IMPLANT in needed:
         images[IMPLANT] = snapshotOfSegments(nodes.segmentation, implantIdsOf(nodes), inWorld=True, numbered=True)
-    texts = {"design.json": nodes.design.GetText()}
+    for name, model in zip(stl_names(count), nodes.models):
+        if maps_name(name) in needed:
+            surfaces[maps_name(name)] = _surfaceInWorld(model)
+    texts = {"design.json": _accountInWorld(nodes)}
     lacksReport = REPORT in needed and nodes.report is None
     if REPORT in needed and nodes.report is not None:
         texts[REPORT] = nodes.report.GetText()
     return Export(nodes, folder, caseName(nodes, designOf(nodes)), formats, surfaces, images, texts, lacksReport)
+
+
+def _accountInWorld(nodes: ResultNodes) -> str:
+    """Return ``design.json`` with the ways out and the middles of the implants as they lie in the world."""
+    matrix, design = matrixToWorld(nodes.segmentation), designOf(nodes)
+    if matrix is None or np.array_equal(matrix, np.eye(4)):
+        return str(nodes.design.GetText())
+    moved = FLIP_RAS_LPS @ matrix @ FLIP_RAS_LPS
+    for told in design.get("implants", []):
+        way = moved[:3, :3] @ told["insertion_direction_lps"]
+        told["insertion_direction_lps"] = (way / np.linalg.norm(way)).tolist()
+        told["centre_mm_xyz"] = (moved @ [*told["centre_mm_xyz"], 1.0])[:3].tolist()
+    return json.dumps(design)
 
 
 def _surfaceInWorld(modelNode: slicer.vtkMRMLModelNode) -> vtk.vtkPolyData:

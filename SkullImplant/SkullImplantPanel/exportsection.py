@@ -10,12 +10,11 @@ import slicer
 from slicer.i18n import tr as _
 
 from SkullImplantLib.errors import SkullImplantError
-from SkullImplantLib.export.formats import FORMATS
 from SkullImplantLib.job.protocol import Step
 
 from . import casename, review
 from .colors import LOOK_COLORS, readableColor
-from .export import Export
+from .export import OFFERED, Export
 from .formatwords import titleAndSentence
 from .openreport import ReportOpener
 from .parameters import SkullImplantParameterNode
@@ -57,7 +56,7 @@ class ExportSection:
         """Offer each format of the library's table."""
         frame, before, boxes = self.ui.exportFormatsFrame, self.ui.exportNameButton, {}
         layout = frame.layout()
-        for number, format in enumerate(FORMATS):
+        for number, format in enumerate(OFFERED):
             title, sentence = titleAndSentence(format)
             box = boxes[format.name] = qt.QCheckBox(title)
             box.toolTip = sentence
@@ -67,7 +66,7 @@ class ExportSection:
             qt.QWidget.setTabOrder(before, box)
             before = box
         qt.QWidget.setTabOrder(before, self.ui.exportButton)
-        self.ui.exportFormatsLabel.setBuddy(boxes[FORMATS[0].name])
+        self.ui.exportFormatsLabel.setBuddy(boxes[OFFERED[0].name])
         return boxes
 
     def update(self, parameters: SkullImplantParameterNode) -> None:

@@ -19,6 +19,7 @@ import slicer
 from slicer.i18n import tr as _
 
 from SkullImplantLib.core.images import index_to_lps_mm
+from SkullImplantLib.export.maps_file import write_maps
 from SkullImplantLib.export.stl import write_stl
 
 # From RAS, which MRML uses, to LPS, which files and the library use; and back.
@@ -280,14 +281,20 @@ def writeImages(images: "Mapping[str, SceneImage | SegmentsSnapshot]", folder: P
 
 
 def writeSurface(surface: vtk.vtkPolyData, path: Path) -> None:
-    """Write a surface in RAS as an STL file in LPS."""
+    """Write a surface in RAS as a file in LPS: STL, or the library's file of maps (``.vtp``) with its values."""
     toLps = vtk.vtkTransform()
     toLps.SetMatrix(slicer.util.vtkMatrixFromArray(FLIP_RAS_LPS))
     lps = vtk.vtkTransformPolyDataFilter()
     lps.SetInputData(surface)
     lps.SetTransform(toLps)
     lps.Update()
-    write_stl(lps.GetOutput(), path)
+    if path.suffix != ".vtp":
+        write_stl(lps.GetOutput(), path)
+        return
+    data = lps.GetOutput().GetPointData()
+    arrays = [data.GetArray(k) for k in range(data.GetNumberOfArrays())]
+    maps = {array.GetName(): vtk_to_numpy(array) for array in arrays if array.GetNumberOfComponents() == 1}
+    write_maps(lps.GetOutput(), maps, path)
 
 
 def readImage(path: Path) -> SceneImage:

@@ -6,3 +6,8 @@ def stl_names(count: int) -> tuple[str, ...]:
     if count == 1:
         return ("implant.stl",)
     return tuple(f"implant-{number}.stl" for number in range(1, count + 1))
+
+
+def maps_name(stl_name: str) -> str:
+    """Return the name of the file with the maps of an implant, from that of its STL file."""
+    return stl_name.removesuffix(".stl") + "-maps.vtp"

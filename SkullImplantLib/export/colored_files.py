@@ -15,11 +15,10 @@ from vtkmodules.vtkIOPLY import vtkPLYWriter
 from ..core.files import atomic_path, for_native
 from ..core.image_files import read_mask
 from ..core.progress import Progress
-from ..core.result_names import stl_names
+from ..core.result_names import maps_name, stl_names
 from ..core.working_axes import as_working
 from ..errors import DiskError, SkullImplantError
 from ..implant.meshes import arrays_of
-from ..proposal import maps_name
 from .format_writers import Exported
 from .formats import SKULL, implants_of
 from .map_scales import map_scales

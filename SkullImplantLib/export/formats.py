@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from ..core.result_names import stl_names
+from ..core.result_names import maps_name, stl_names
 
 REPORT, PICTURE, ACCOUNT = "report.html", "preview.png", "design.json"
 SKULL, COMPLETED, IMPLANT = MASK_FILES = ("skull.nrrd", "completed.nrrd", "implant.nrrd")
@@ -60,7 +60,7 @@ def _ending_in(ending: str, *more: str) -> Callable[[int], tuple[str, ...]]:
 
 
 def _with_maps(*more: str) -> Callable[[int], tuple[str, ...]]:
-    return lambda count: (*(name.replace(".stl", "-maps.vtp") for name in stl_names(count)), *more)
+    return lambda count: (*map(maps_name, stl_names(count)), *more)
 
 
 def _these(*names: str) -> Callable[[int], tuple[str, ...]]:

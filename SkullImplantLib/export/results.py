@@ -8,13 +8,13 @@ from typing import Any
 from ..core.files import atomic_path
 from ..core.images import write_image
 from ..core.progress import Progress, part
-from ..core.result_names import stl_names
+from ..core.result_names import maps_name, stl_names
 from ..core.stages import StageReport, Stages, no_report
 from ..core.staging import staged_folder
 from ..core.working_axes import as_working
 from ..errors import SkullImplantError, lacks_memory
 from ..implant.surface import together
-from ..proposal import Design, maps_name
+from ..proposal import Design
 from ..update import read_account, read_masks, refined_to_mm
 from .map_scales import MapScale, map_scales
 from .maps_file import read_maps, write_maps
