@@ -1,5 +1,5 @@
 # Everything a newcomer types. `make demo` and `make test` set up what they need by themselves.
-.PHONY: help setup demo panel panel-preview test test-fast test-random fuzz lint viewer map screenshots mean-skull population weights benchmark \
+.PHONY: help setup demo panel panel-preview test test-fast test-random fuzz lint viewer map screenshots tutorial mean-skull population weights benchmark \
 	leave-one-out ablation fit superres needs tables minkowski clean
 
 PYTHON := .venv/bin/python
@@ -69,6 +69,9 @@ map: setup  ## draw the packages and their imports anew: docs/reference/architec
 screenshots: setup  ## the pictures of the panel in Resources/Screenshots, made anew
 	SKULL_IMPLANT_SCREENSHOTS=Resources/Screenshots QT_QPA_PLATFORM=offscreen \
 		$(PYTHON) -m pytest Testing/Panel/test_screenshots.py Testing/Panel/test_surface_maps.py::test_pictures_of_the_maps
+
+tutorial: setup  ## the pictures of docs/tutorial.md, made anew (needs the real CT)
+	SKULL_IMPLANT_TUTORIAL=Resources/Tutorial QT_QPA_PLATFORM=offscreen $(PYTHON) -m pytest Testing/Panel/test_tutorial.py
 
 mean-skull: setup  ## what tells which way a head lies
 	$(PYTHON) -m SkullImplantLib.training.mean_skull_maker $(DATA)/train --whole visible-human-male vismale \
