@@ -1,4 +1,4 @@
-"""The tutorial (`docs/tutorial.md`): a real head CT with two holes, from the first click to the files.
+"""The tutorial (`docs/tutorial.md`): a real CT with two holes, from the first click to the files.
 
 With SKULL_IMPLANT_TUTORIAL its pictures are written into that folder (`make tutorial` keeps them in
 Resources/Tutorial), otherwise into a temporary one.
