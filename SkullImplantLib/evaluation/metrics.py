@@ -47,6 +47,7 @@ class Metrics:
     border_dice_10mm: float  # Dice of the voxels at most 10 mm from the defective skull
     border_dice_10vox: float  # the same with 10 voxels of the grid, whatever their spacing
     hd95_mm: float  # 95th percentile of the surface distances of both directions, pooled
+    hd95_vox: float  # the same in voxels of the grid, whatever their spacing
     hd_mm: float  # the largest of them
     volume_ratio: float  # implant / truth
     surface_distance_mm: float  # the mean of the surface distances of both directions, pooled
@@ -94,6 +95,7 @@ def evaluate_implant(
         border_dice_10mm=border_dice(made, true, skull, spacing_mm),
         border_dice_10vox=border_dice(made, true, skull, (1.0, 1.0, 1.0)),
         hd95_mm=_percentile(pooled, 95),
+        hd95_vox=_hd95_voxels(made, true, spacing_mm, pooled),
         hd_mm=float(pooled.max()),
         surface_distance_mm=float(pooled.mean()),
         volume_ratio=int(made.sum()) / int(true.sum()),
@@ -102,6 +104,13 @@ def evaluate_implant(
         outer_error_mm=outer and outer[0],
         outer_error95_mm=outer and outer[1],
     )
+
+
+def _hd95_voxels(made: Mask, true: Mask, spacing_mm: tuple[float, ...], pooled_mm: Floats) -> float:
+    """Return the 95th percentile of the surface distances in voxels."""
+    if max(spacing_mm) - min(spacing_mm) < ROUNDING:
+        return _percentile(pooled_mm, 95) / spacing_mm[0]
+    return _percentile(np.concatenate(surface_distances_mm(made, true, (1.0, 1.0, 1.0))), 95)
 
 
 def border_dice(made: Mask, true: Mask, skull: Mask, unit: tuple[float, float, float]) -> float:
