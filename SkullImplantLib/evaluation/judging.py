@@ -116,13 +116,19 @@ class Trial:
             why = "not_made" if isinstance(error, NoPlaceForDefect) else "not_read"
             self._keep(case, {**case.facts, why: str(error)})
             return
-        row, implant = judge(made, self.options, self.known_shapes(case), report)
+        row, implant = self.judged(case, made, report)
         if implant is not None and made.truth is None:
             write_image(implant, self.implant_path(case))
         elif implant is not None:
             box = bounding_box(array_of(implant), 1) if array_of(implant).any() else None
             write_image(crop(implant, box) if box else implant, self.implant_path(case))
         self._keep(case, row)
+
+    def judged(
+        self, case: JudgedCase, made: CaseInput, report: StageReport
+    ) -> tuple[dict[str, Any], sitk.Image | None]:
+        """Return the row of a case that was loaded, and the implant that was designed for it."""
+        return judge(made, self.options, self.known_shapes(case), report)
 
     def _keep(self, case: JudgedCase, row: dict[str, Any]) -> None:
         row = {**row, "code": code_fingerprint()}

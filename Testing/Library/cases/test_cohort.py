@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+
 from data_set_layouts import (
     KINDS,
     lay_out_mug500,
@@ -11,7 +12,6 @@ from data_set_layouts import (
     lay_out_skullfix,
     write_mask,
 )
-
 from SkullImplantLib.cases.cohort import read_cohort, skulls_to_learn_from
 from SkullImplantLib.cases.data_sets import MUG500, SCIDATA, SKULLBREAK, SKULLFIX
 from SkullImplantLib.cases.segthor import ORGANS, chests_in
