@@ -41,6 +41,8 @@ def evaluate(options: argparse.Namespace, report: StageReport) -> Result:
     if chosen[0]:
         return _evaluate_one(options)
     threads = options.threads or processor_count()
+    if options.cluster:
+        _name_wholly(options)
     run = RunOptions(
         options.jobs or threads,
         options.threads if options.cluster else threads,
@@ -55,6 +57,18 @@ def evaluate(options: argparse.Namespace, report: StageReport) -> Result:
     suite = _suite(options, KINDS)
     suite = replace(suite, areas_cm2=tuple(options.areas_cm2 or USUAL_CM2))
     return Result(*evaluate_suite(options.suite, trial, suite, run, report))
+
+
+def _name_wholly(options: argparse.Namespace) -> None:
+    """Name files by their whole paths: workers on other machines work in other folders."""
+    if options.cohort:
+        options.cohort = options.cohort.absolute()
+    if options.suite:
+        options.suite = [folder.absolute() for folder in options.suite]
+    if options.population:
+        options.population = options.population.absolute()
+    if Path(options.model).is_file():
+        options.model = str(Path(options.model).absolute())
 
 
 def _trial(options: argparse.Namespace) -> Trial:

@@ -10,10 +10,10 @@ import numpy as np
 import SimpleITK as sitk
 from numpy.typing import NDArray
 
-from ..core.images import array_of, index_to_lps_mm
+from ..core.images import array_of, index_to_lps_mm, voxel_volume_mm3
 from ..errors import SkullImplantError
 from ..implant.mesh_mask import mask_of_mesh
-from ..implant.meshes import arrays_of, mesh_of
+from ..implant.meshes import MM3_PER_CM3, arrays_of, enclosed_volume_mm3, mesh_of
 from .foreign_implant import RAS_TO_LPS, read_foreign_stl
 
 Floats = NDArray[np.floating]
@@ -25,6 +25,9 @@ BIN_DEG = 3.0
 LEAST_OPEN = 0.5
 # So much better the frame must be than the other one.
 CLEARLY = 2.0
+# So much of its volume a mesh may lose or gain as voxels; an open one, or one that lies partly
+# beside the image, does so.
+MOST_LOST = 0.1
 MOST_POINTS = 400_000  # of bone, for the directions; a skull of 0.4 mm has millions of voxels
 
 
@@ -32,7 +35,7 @@ def read_expert_implant(path: Path, skull: sitk.Image) -> sitk.Image:
     """Return the implant of an STL file as a mask on the grid of the defective skull (0/1).
 
     Raises `SkullImplantError` where the file is no STL, or lies in no hole of the skull whether it
-    is read as LPS or as RAS, or in holes both ways.
+    is read as LPS or as RAS, or in holes both ways; where its surface is open, or leaves the image.
     """
     points, triangles = arrays_of(read_foreign_stl(path))
     made = [mask_of_mesh(mesh_of(p, triangles), skull) for p in (points, points * RAS_TO_LPS)]
@@ -48,7 +51,15 @@ def read_expert_implant(path: Path, skull: sitk.Image) -> sitk.Image:
             f"{path.name} lies in a hole of the skull both as LPS and as RAS; write LPS or RAS "
             "into its header (SPACE=RAS)."
         )
-    return made[0] if lps >= ras else made[1]
+    mask = made[0] if lps >= ras else made[1]
+    enclosed_mm3 = abs(enclosed_volume_mm3(points, triangles))
+    filled_mm3 = int(array_of(mask).sum()) * voxel_volume_mm3(skull)
+    if abs(filled_mm3 - enclosed_mm3) > MOST_LOST * enclosed_mm3:
+        raise SkullImplantError(
+            f"The surface of {path.name} encloses {enclosed_mm3 / MM3_PER_CM3:.1f} cm³ and fills "
+            f"{filled_mm3 / MM3_PER_CM3:.1f} cm³ of the image; close it, or crop the image less."
+        )
+    return mask
 
 
 def open_share(implant: sitk.Image, skull: sitk.Image) -> float:
