@@ -52,7 +52,7 @@ DATA_SETS = {
             MUG500,
             "MUG500+",
             "A0001.nrrd, or B0001.nrrd with B0001_implant.stl",
-            "Li et al. 2021, Data in Brief 39:107524 (figshare 9616319)",
+            "Li et al. 2021, Data in Brief, PMC8591340 (figshare 9616319)",
             "CC BY 4.0 by its page on figshare",
             "an implant that an expert designed, and not the bone that was removed",
         ),
@@ -68,7 +68,7 @@ DATA_SETS = {
             "SegTHOR",
             "Patient_01/Patient_01.nii.gz with Patient_01/GT.nii.gz",
             "Lambert et al. 2020, the SegTHOR challenge",
-            "given out on request, for research",
+            "the terms are on the challenge's page",
         ),
     )
 }  # fmt: skip
