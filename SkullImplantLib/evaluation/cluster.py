@@ -23,8 +23,8 @@ from .judging import Trial
 from .suite_cases import JudgedCase
 
 CONNECT_S = 20
-# Between looks at what is done, so that who stops the run does not wait.
-WAKE_S = 1.0
+# So often it is told that the run goes on, and who stops it is heard.
+WAKE_S = 5.0
 # One case at a time in a worker, whatever threads it has: designs share the process's own.
 ONE_AT_A_TIME = threading.Lock()
 

@@ -73,19 +73,19 @@ class ToldCases:
         self._tables, self._report = tables, report
         self._kept, self._missing = kept, missing
         self._done, self._start = 0, time.monotonic()
+        self._so_far = ""
 
     def __call__(self, message: str, done: int) -> None:
         """Tell a message, and how many of the missing cases are done."""
         if done > self._done:
             self._done = done
             self._tables.write()
+            self._so_far = self._told_so_far()
         share = (self._kept + done) / max(self._kept + self._missing, 1)
-        self._report("evaluation", min(share, ALMOST), f"{self._so_far()}{message}")
+        self._report("evaluation", min(share, ALMOST), f"{self._so_far}{message}")
 
-    def _so_far(self) -> str:
+    def _told_so_far(self) -> str:
         """Return how many are done, their mean Dice, and when the rest will be."""
-        if not self._done:
-            return ""
         told = [f"{self._kept + self._done} of {self._kept + self._missing}"]
         judged = judged_of(self._tables.rows())
         if judged:
