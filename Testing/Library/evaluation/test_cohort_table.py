@@ -18,6 +18,8 @@ from SkullImplantLib.evaluation.cohort_table import MEASURES, cohort_statistics
 from SkullImplantLib.evaluation.evaluation_options import CohortOptions, RunOptions
 from SkullImplantLib.evaluation.published_rows import ABSTRACT, PUBLISHED, READ, published_rows
 from SkullImplantLib.evaluation.suite import evaluate_cohort
+from SkullImplantLib.export.stl import write_stl
+from SkullImplantLib.implant.surface import surface_of_mask
 
 MEASURED = tuple(key for key, _, _ in MEASURES)
 
@@ -112,6 +114,19 @@ def test_cases_without_truth_are_designed_and_not_judged(tmp_path: Path) -> None
     before = (output / "table.md").read_bytes()
     evaluate_cohort(folder, QuickTrial(output))
     assert (output / "table.md").read_bytes() == before
+
+
+def test_real_craniotomies_are_judged_by_an_experts_design(
+    coarse_patient: SamplePatient, tmp_path: Path
+) -> None:
+    folder = tmp_path / "craniotomy_skull" / "B0001"
+    folder.mkdir(parents=True)
+    write_image(coarse_patient.defective, folder / "B0001.nrrd")
+    write_stl(surface_of_mask(coarse_patient.implant), folder / "B0001_implant.stl")
+    data, table = evaluate_cohort(tmp_path, QuickTrial(tmp_path / "out"))
+    assert data["data_set"] == "mug500" and 0.3 < data["cases"][0]["dice"] < 1.0
+    assert "**The truth is an implant that an expert designed, and not the bone" in table
+    assert "| craniotomy | 1 | 1 | 0 |" in table and "No row is known" in table
 
 
 def test_a_damaged_case_is_told_and_tried_again(heads: Path, tmp_path: Path) -> None:
