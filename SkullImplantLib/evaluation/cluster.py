@@ -10,7 +10,7 @@ its messages are pickles: it belongs into a network whose every member is truste
 import tempfile
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -52,38 +52,57 @@ def run_on_cluster(
     no scheduler answers, a worker refuses, or a case ended several workers.
     """
     with _client(address) as client:
-        from distributed import CancelledError, KilledWorker, wait
-
+        made_with = {case.name: trial.made_with(case) for case in cases}
         futures = {
-            client.submit(_worked, case, trial, trial.made_with(case), threads, pure=False): case
+            client.submit(_worked, case, trial, made_with[case.name], threads, pure=False): case
             for case in cases
         }
         done = 0
         try:
             while futures:
-                try:
-                    ready = wait(list(futures), timeout=WAKE_S, return_when="FIRST_COMPLETED").done
-                except TimeoutError:
-                    told(_at_work(client), done)
-                    continue
-                for future in ready:
+                with _telling_loss(address):
+                    ended = _ended(list(futures))
+                    if not ended:
+                        told(_at_work(client), done)
+                for future in ended:
                     case = futures.pop(future)
-                    try:
-                        keep(trial, case, future.result())
-                    except KilledWorker as error:
-                        raise SkullImplantError(
-                            f"The case {case.name} ended several workers of the cluster, most "
-                            "likely because memory ran out; give its workers more memory."
-                        ) from error
-                    except CancelledError as error:
-                        raise SkullImplantError(
-                            f"The Dask scheduler at {address} was lost; start it and run the same "
-                            "again, it goes on where it stopped."
-                        ) from error
+                    with _telling_loss(address, case.name):
+                        found = future.result()
+                    keep(trial, case, found)
                     done += 1
                     told(case.name, done)
         finally:
-            client.cancel(list(futures))
+            with suppress(Exception):  # where the scheduler is lost, there is nothing to cancel
+                client.cancel(list(futures))
+
+
+def _ended(futures: list[Any]) -> list[Any]:
+    """Return those of the futures that have ended, after a while at the most."""
+    from distributed import wait
+
+    try:
+        return list(wait(futures, timeout=WAKE_S, return_when="FIRST_COMPLETED").done)
+    except TimeoutError:
+        return []
+
+
+@contextmanager
+def _telling_loss(address: str, case: str = "") -> Iterator[None]:
+    """Raise `SkullImplantError` where the block finds a scheduler lost, or a case's workers."""
+    from distributed import CancelledError, CommClosedError, KilledWorker
+
+    try:
+        yield
+    except KilledWorker as error:
+        raise SkullImplantError(
+            f"The case {case} ended several workers of the cluster, most likely because memory ran "
+            "out; give its workers more memory."
+        ) from error
+    except (CancelledError, CommClosedError) as error:
+        raise SkullImplantError(
+            f"The Dask scheduler at {address} was lost; start it and run the same again, it goes "
+            "on where it stopped."
+        ) from error
 
 
 def keep(trial: Trial, case: JudgedCase, found: CaseFiles) -> None:

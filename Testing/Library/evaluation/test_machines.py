@@ -195,6 +195,52 @@ class TestDask:
             run = RunOptions(cluster=cluster.scheduler_address)
             evaluate_cohort(heads, DeadlyTrial(tmp_path), run=run)
 
+    def test_a_scheduler_that_is_lost_is_told_and_the_run_goes_on(
+        self, heads: Path, plain: tuple[dict[str, bytes], Any], tmp_path: Path
+    ) -> None:
+        pytest.importorskip("distributed")
+        file = tmp_path / "scheduler.json"
+        paths = os.pathsep.join(path for path in sys.path if path)
+        begun = [
+            subprocess.Popen(
+                [
+                    sys.executable,
+                    "-m",
+                    "distributed.cli.dask_" + what,
+                    "--scheduler-file",
+                    str(file),
+                ]
+                + more,
+                env={**os.environ, "PYTHONPATH": paths},
+                stderr=subprocess.DEVNULL,
+            )
+            for what, more in (
+                ("scheduler", ["--port", "0", "--no-dashboard"]),
+                ("worker", ["--nworkers", "2", "--nthreads", "1", "--no-dashboard"]),
+            )
+        ]
+
+        def report(
+            stage: str, fraction: float, message: str = "", device: str | None = None
+        ) -> None:
+            if len(kept_in(tmp_path)) >= 2:
+                begun[0].kill()
+
+        try:
+            wait_until(file.exists)
+            run = RunOptions(cluster=str(file))
+            with pytest.raises(
+                SkullImplantError, match="was lost; start it and run the same again"
+            ):
+                evaluate_cohort(heads, QuickTrial(tmp_path), run=run, report=report)
+        finally:
+            for process in begun:
+                process.kill()
+                process.wait()
+        assert 2 <= len(kept_in(tmp_path)) < 15
+        evaluate_cohort(heads, QuickTrial(tmp_path), run=RunOptions(jobs=2))
+        assert tables_in(tmp_path) == plain[0]
+
     def test_a_worker_that_sees_other_files_is_told(
         self, cluster: Any, heads: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
