@@ -62,8 +62,9 @@ def run_on_cluster(
             while futures:
                 with _telling_loss(address):
                     ended = _ended(list(futures))
-                    if not ended:
-                        told(_at_work(client), done)
+                    at_work = "" if ended else _at_work(client)
+                if at_work:
+                    told(at_work, done)
                 for future in ended:
                     case = futures.pop(future)
                     with _telling_loss(address, case.name):
@@ -89,7 +90,8 @@ def _ended(futures: list[Any]) -> list[Any]:
 @contextmanager
 def _telling_loss(address: str, case: str = "") -> Iterator[None]:
     """Raise `SkullImplantError` where the block finds a scheduler lost, or a case's workers."""
-    from distributed import CancelledError, CommClosedError, KilledWorker
+    from distributed import CancelledError, KilledWorker
+    from distributed.comm.core import CommClosedError
 
     try:
         yield
