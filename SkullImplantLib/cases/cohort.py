@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..errors import SkullImplantError
-from .data_folders import TEST, TRAIN, CaseFile, Found
+from .data_folders import TEST, TRAIN, CaseFile, Found, images_in
 from .data_sets import (
     DATA_SETS,
     MUG500,
@@ -75,6 +75,12 @@ class Cohort:
             )
         return [SkullFile(one.skull, one.path) for one in skulls]
 
+    def lies_in(self, folder: Path) -> bool:
+        """Say whether files of the data set lie in a folder itself, and not below it alone."""
+        paths = [one.defective for one in self.found.cases]
+        paths += [one.path for one in self.found.complete]
+        return any(path.parent == folder for path in paths)
+
     def _parts(self) -> set[str | None]:
         cases, whole = self.found.cases, self.found.complete
         return {one.part for one in cases} | {one.part for one in whole}
@@ -136,7 +142,7 @@ def skulls_to_learn_from(
     folders: Iterable[Path], named: Sequence[Cohort] = ()
 ) -> tuple[list[SkullFile], list[DataSet]]:
     """Return the complete skulls of several folders, and of data sets that are named, and the data
-    sets among them: of a data set the skulls of its training part, of a plain folder all.
+    sets among them: of a data set the skulls of its training part, of a plain folder all in it.
 
     Raises `SkullImplantError` where a folder has none, two skulls have one name, or a folder is
     the test part of a data set.
@@ -144,7 +150,7 @@ def skulls_to_learn_from(
     skulls: list[SkullFile] = []
     cohorts = list(named)
     for folder in folders:
-        told = _told(folder)
+        told = [one for one in _told(folder) if not images_in(folder) or one.lies_in(folder)]
         cohorts += told
         skulls += [] if told else skulls_of([folder])
     skulls += [skull for cohort in cohorts for skull in cohort.training_skulls()]

@@ -208,6 +208,18 @@ def test_a_test_part_is_never_learnt_from(tmp_path: Path) -> None:
     assert all("train" in skull.path.parts for skull in skulls_in(folder))
     with pytest.raises(SkullImplantError, match="a test part is never learnt from"):
         skulls_to_learn_from([folder / "test"])
+    given = lay_out_skullfix(tmp_path) / "SkullFix" / "test_set_for_participants"
+    with pytest.raises(SkullImplantError, match="a test part is never learnt from"):
+        skulls_to_learn_from([given])
     plain = tmp_path / "test"
     write_mask(plain / "anna.nrrd")
     assert [skull.name for skull in skulls_to_learn_from([plain])[0]] == ["anna"]
+
+
+def test_skulls_beside_a_data_set_are_not_dropped(tmp_path: Path) -> None:
+    write_mask(tmp_path / "anna.nrrd")
+    lay_out_skullbreak(tmp_path / "SkullBreak")
+    skulls, data_sets = skulls_to_learn_from([tmp_path, tmp_path / "SkullBreak"])
+    names = [skull.name for skull in skulls]
+    assert names == ["anna", "skullbreak-train-000", "skullbreak-train-001"]
+    assert [one.title for one in data_sets] == ["SkullBreak"]
