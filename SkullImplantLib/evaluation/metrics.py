@@ -47,12 +47,12 @@ class Metrics:
     border_dice_10mm: float  # Dice of the voxels at most 10 mm from the defective skull
     border_dice_10vox: float  # the same with 10 voxels of the grid, whatever their spacing
     hd95_mm: float  # 95th percentile of the surface distances of both directions, pooled
-    hd95_vox: float  # the same in voxels of the grid, whatever their spacing
     hd_mm: float  # the largest of them
     volume_ratio: float  # implant / truth
     surface_distance_mm: float  # the mean of the surface distances of both directions, pooled
     coverage_2mm: float  # share of the truth's surface at most 2 mm from the implant's
     overlap_cm3: float  # implant inside bone that is there
+    hd95_vox: float  # hd95 in voxels of the grid, whatever their spacing
     outer_error_mm: float | None = None  # mean distance, truth's outer surface to the implant's
     outer_error95_mm: float | None = None  # its 95th percentile
 
@@ -95,12 +95,12 @@ def evaluate_implant(
         border_dice_10mm=border_dice(made, true, skull, spacing_mm),
         border_dice_10vox=border_dice(made, true, skull, (1.0, 1.0, 1.0)),
         hd95_mm=_percentile(pooled, 95),
-        hd95_vox=_hd95_voxels(made, true, spacing_mm, pooled),
         hd_mm=float(pooled.max()),
         surface_distance_mm=float(pooled.mean()),
         volume_ratio=int(made.sum()) / int(true.sum()),
         coverage_2mm=float((from_truth <= COVERED_MM + ROUNDING).mean()),
         overlap_cm3=int((made & skull).sum()) * voxel_volume_mm3(implant) / 1000,
+        hd95_vox=_hd95_voxels(made, true, spacing_mm, pooled),
         outer_error_mm=outer and outer[0],
         outer_error95_mm=outer and outer[1],
     )
