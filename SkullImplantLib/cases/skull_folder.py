@@ -2,7 +2,8 @@
 
 A plain folder holds images, each a complete skull named as its file: a mask, or a CT. Of a data set
 in the layout of SkullBreak or SkullFix the skulls are those in `complete_skull`, in the folder
-given or in one (`train`, `training_set` or the like) below it. A CT is segmented and a mask is
+given or in one (`train`, `training_set` or the like) below it, the training part before others. A
+CT is segmented and a mask is
 cleaned, as a design does with its input. A DICOM folder is no skull here: it has no name of its
 own.
 """
@@ -17,9 +18,8 @@ from ..core.working_axes import as_working
 from ..errors import SkullImplantError
 from ..reading.input import Input, read_input
 from ..skull.segmentation import clean_skull, segment_skull
-
-ENDINGS = (".nii.gz", ".nii", ".nrrd", ".nhdr", ".mha", ".mhd")  # in small or capital letters
-COMPLETE = "complete_skull"
+from .data_folders import ENDINGS, TRAIN, images_in, part_of, subfolders, twice
+from .triplets import COMPLETE
 
 
 @dataclass(frozen=True)
@@ -70,10 +70,15 @@ def skulls_of(folders: Iterable[Path]) -> list[SkullFile]:
 
     Raises `SkullImplantError` where a folder has none, or two skulls have the same name.
     """
+    return with_names_of_their_own(skull for folder in folders for skull in skulls_in(folder))
+
+
+def with_names_of_their_own(skulls: Iterable[SkullFile]) -> list[SkullFile]:
+    """Return the skulls; raises `SkullImplantError` where two have the same name."""
     found: dict[str, SkullFile] = {}
-    for skull in (skull for folder in folders for skull in skulls_in(folder)):
+    for skull in skulls:
         if skull.name in found:
-            raise SkullImplantError(_twice(skull.name))
+            raise SkullImplantError(twice(skull.name))
         found[skull.name] = skull
     return list(found.values())
 
@@ -92,34 +97,14 @@ def named_skulls(skulls: Sequence[SkullFile], names: Sequence[str]) -> list[Skul
     return [skull for skull in skulls if skull.name in names]
 
 
-def images_in(folder: Path) -> dict[str, Path]:
-    """Return the images of a folder by name without ending, in order; none where it is missing.
-
-    Hidden files are none. Raises `SkullImplantError` where two have the same name.
-    """
-    if not folder.is_dir():
-        return {}
-    found: dict[str, Path] = {}
-    for path in sorted(folder.iterdir()):
-        ending = next((e for e in ENDINGS if path.name.lower().endswith(e)), None)
-        if ending and path.is_file() and not path.name.startswith("."):
-            name = path.name[: -len(ending)]
-            if name in found:
-                raise SkullImplantError(_twice(name))
-            found[name] = path
-    return found
-
-
 def data_set_in(folder: Path, marker: str) -> Path | None:
-    """Return `folder`, or the first folder in it, that holds a folder `marker`.
+    """Return `folder`, or a folder in it, that holds a folder `marker`: the training part if there
+    is one, else the first.
 
     Raises `SkullImplantError` where there is no such folder at all.
     """
     if not folder.is_dir():
         raise SkullImplantError(f"There is no folder {folder}; check its name.")
-    below = sorted(path for path in folder.iterdir() if path.is_dir())
-    return next((path for path in [folder, *below] if (path / marker).is_dir()), None)
-
-
-def _twice(name: str) -> str:
-    return f"Two skulls are called {name}; rename one of them."
+    holding = [path for path in [folder, *subfolders(folder)] if (path / marker).is_dir()]
+    learnt = (path for path in holding if part_of(path) == TRAIN)
+    return holding[0] if folder in holding else next(learnt, holding[0] if holding else None)

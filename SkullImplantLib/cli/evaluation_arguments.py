@@ -3,13 +3,17 @@
 import argparse
 from pathlib import Path
 
+from ..cases.cohort import PARTS
+from ..cases.data_sets import DATA_SET_NAMES
 from ..options import DEFECT_KINDS
 from .arguments import Verbs, add_output, add_run, add_verb, not_negative, positive, seed
 from .benchmark_arguments import add_network_benchmarks
 
 EVALUATE_EXAMPLES = """examples:
   skull-implant evaluate --implant a.nrrd --truth b.nrrd --defective c.nrrd --json
-  skull-implant evaluate --cohort SkullBreak/test --json
+  skull-implant evaluate --cohort SkullBreak -o skullbreak
+  skull-implant evaluate --cohort SkullBreak -o skullbreak --shard 3/20
+  skull-implant evaluate --cohort SkullFix -o skullfix --part test --cluster tcp://head:8786
   skull-implant evaluate --suite skulls -o results --kinds parietotemporal random_1
   skull-implant evaluate --suite skulls -o results --skulls anna --jobs 4 --pictures
   skull-implant evaluate --suite skulls -o large --areas-cm2 120 150"""
@@ -27,7 +31,21 @@ def add_evaluate(verbs: Verbs) -> None:
     case.add_argument("--defective", type=Path, metavar="FILE", help="the skull without it")
     many = parser.add_argument_group("many cases")
     many.add_argument(
-        "--cohort", type=Path, metavar="FOLDER", help="SkullBreak or SkullFix, in its own layout"
+        "--cohort",
+        type=Path,
+        metavar="FOLDER",
+        help="a public data set as it is unpacked: SkullBreak, SkullFix, MUG500+, SciData",
+    )
+    many.add_argument(
+        "--dataset",
+        metavar="NAME",
+        choices=DATA_SET_NAMES,
+        help=f"of the cohort, where its files do not tell: {', '.join(DATA_SET_NAMES)}",
+    )
+    many.add_argument(
+        "--part",
+        choices=PARTS,
+        help="of the cohort (default: the test part where its truth is there, else all with truth)",
     )
     many.add_argument(
         "--suite",
@@ -39,7 +57,7 @@ def add_evaluate(verbs: Verbs) -> None:
     many.add_argument(
         "--skulls", nargs="+", metavar="NAME", help="of the suite, only these (default: all)"
     )
-    many.add_argument("--kinds", nargs="+", choices=DEFECT_KINDS, metavar="KIND")
+    many.add_argument("--kinds", nargs="+", metavar="KIND", help="of defects (default: all)")
     many.add_argument(
         "--defects",
         type=positive,
@@ -64,6 +82,17 @@ def add_evaluate(verbs: Verbs) -> None:
     )
     many.add_argument(
         "--pictures", action="store_true", help="draw the best, median and worst case of each kind"
+    )
+    many.add_argument(
+        "--shard",
+        metavar="I/N",
+        help="make only the I-th of N equal shares of the cases, as others make theirs, all with "
+        "one folder of output",
+    )
+    many.add_argument(
+        "--cluster",
+        metavar="ADDRESS",
+        help="the Dask scheduler whose workers make the cases (tcp://HOST:PORT, or its file)",
     )
     add_output(parser, "where the tables of many cases go; run again to resume", "evaluation")
     add_run(parser)

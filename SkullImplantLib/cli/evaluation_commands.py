@@ -10,17 +10,20 @@ from ..core.images import same_grid
 from ..core.stages import StageReport
 from ..core.threads import processor_count, use_threads
 from ..errors import SkullImplantError
-from ..evaluation.evaluation_options import EXACT, RunOptions, SuiteOptions
+from ..evaluation.evaluation_options import EXACT, CohortOptions, RunOptions, SuiteOptions
 from ..evaluation.judging import Trial
 from ..evaluation.metrics import Metrics, evaluate_implant
 from ..evaluation.robustness import ROBUSTNESS_SUITE, evaluate_robustness
+from ..evaluation.shards import read_shard
 from ..evaluation.suite import evaluate_cohort, evaluate_suite
 from ..evaluation.suite_cases import vault_centre_mm
 from ..geometry.shape_statistics import POPULATION_FILE
 from ..models import require_torch, uses_torch
-from ..options import ENGINES
+from ..options import DEFECT_KINDS, ENGINES
 from .benchmark_arguments import memory_options
 from .result import Result
+
+RANDOM = "random"
 
 
 def evaluate(options: argparse.Namespace, report: StageReport) -> Result:
@@ -38,12 +41,34 @@ def evaluate(options: argparse.Namespace, report: StageReport) -> Result:
     if chosen[0]:
         return _evaluate_one(options)
     threads = options.threads or processor_count()
-    run = RunOptions(options.jobs or threads, threads, options.pictures)
-    trial, suite = _trial(options), _suite(options, KINDS)
+    if options.cluster:
+        _name_wholly(options)
+    run = RunOptions(
+        options.jobs or threads,
+        options.threads if options.cluster else threads,
+        options.pictures,
+        read_shard(options.shard) if options.shard else None,
+        options.cluster,
+    )
+    trial = _trial(options)
     if chosen[1]:
-        return Result(*evaluate_cohort(options.cohort, trial, suite.kinds, run, report))
+        wanted = CohortOptions(options.dataset, options.part, _kinds_of_cohort(options.kinds))
+        return Result(*evaluate_cohort(options.cohort, trial, wanted, run, report))
+    suite = _suite(options, KINDS)
     suite = replace(suite, areas_cm2=tuple(options.areas_cm2 or USUAL_CM2))
     return Result(*evaluate_suite(options.suite, trial, suite, run, report))
+
+
+def _name_wholly(options: argparse.Namespace) -> None:
+    """Name files by their whole paths: workers on other machines work in other folders."""
+    if options.cohort:
+        options.cohort = options.cohort.absolute()
+    if options.suite:
+        options.suite = [folder.absolute() for folder in options.suite]
+    if options.population:
+        options.population = options.population.absolute()
+    if Path(options.model).is_file():
+        options.model = str(Path(options.model).absolute())
 
 
 def _trial(options: argparse.Namespace) -> Trial:
@@ -52,9 +77,22 @@ def _trial(options: argparse.Namespace) -> Trial:
     return Trial(options.output, design, options.population or POPULATION_FILE)
 
 
+def _kinds_of_cohort(kinds: list[str] | None) -> tuple[str, ...] | None:
+    """Return the kinds of defects to take; `random` takes all that are random."""
+    if kinds is None:
+        return None
+    random = tuple(kind for kind in KINDS if kind.startswith(RANDOM))
+    return tuple(one for kind in kinds for one in (random if kind == RANDOM else (kind,)))
+
+
 def _suite(options: argparse.Namespace, usual_kinds: tuple[str, ...]) -> SuiteOptions:
     """Return which defects are cut."""
-    kinds = tuple("random_1" if k == "random" else k for k in options.kinds or usual_kinds)
+    kinds = tuple("random_1" if k == RANDOM else k for k in options.kinds or usual_kinds)
+    unknown = sorted(set(kinds) - set(KINDS))
+    if unknown:
+        raise SkullImplantError(
+            f"No defect of the kind {unknown[0]} can be cut; there are {', '.join(DEFECT_KINDS)}."
+        )
     skulls = tuple(options.skulls) if options.skulls is not None else None
     return SuiteOptions(kinds, options.defects, options.seed, skulls)
 

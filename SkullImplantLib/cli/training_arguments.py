@@ -4,6 +4,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
+from ..cases.data_sets import DATA_SET_NAMES
 from ..options import DEVICES
 from ..training.training_options import SUPERRES_NETWORKS, TrainOptions
 from .arguments import Verbs, add_output, add_verb, flag, not_negative, positive, seed
@@ -12,6 +13,7 @@ NETWORKS = ("fine", "ch1", "ch2", *SUPERRES_NETWORKS)
 TRAIN_EXAMPLES = """examples:
   skull-implant train skulls -o training --minutes 60
   skull-implant train skulls -o training --resume
+  skull-implant train --cohort SkullBreak -o skullbreak --minutes 600
   skull-implant train skulls -o quick --spacing-mm 4 --cases-per-skull 5 --iterations 200
   skull-implant train skulls -o superres --network superres --minutes 60
   skull-implant train skulls -o again --configuration training/configuration.json --seed 1"""
@@ -22,7 +24,19 @@ def add_train(verbs: Verbs) -> None:
         verbs, "train", "train the completion network on folders of skulls", TRAIN_EXAMPLES
     )
     parser.add_argument(
-        "skulls", type=Path, nargs="+", metavar="FOLDER", help="complete skulls: masks or CTs"
+        "skulls", type=Path, nargs="*", metavar="FOLDER", help="complete skulls: masks or CTs"
+    )
+    parser.add_argument(
+        "--cohort",
+        type=Path,
+        metavar="FOLDER",
+        help="a public data set as it is unpacked, of which the training part is learnt from",
+    )
+    parser.add_argument(
+        "--dataset",
+        metavar="NAME",
+        choices=DATA_SET_NAMES,
+        help=f"of the cohort, where its files do not tell: {', '.join(DATA_SET_NAMES)}",
     )
     add_output(parser, "where cases, log, checkpoint, weights and model card go")
     parser.add_argument("--resume", action="store_true", help="go on from the checkpoint")

@@ -5,9 +5,11 @@ import time
 from dataclasses import fields, replace
 from typing import Any
 
-from ..cases.skull_folder import skulls_of
+from ..cases.cohort import read_cohort, skulls_to_learn_from
+from ..cases.skull_folder import SkullFile
 from ..core.stages import StageReport
 from ..core.threads import use_threads
+from ..errors import SkullImplantError
 from ..models import require_torch
 from ..training.configuration import read_configuration, write_configuration
 from ..training.training_options import SUPERRES_NETWORKS, TrainOptions, resolved
@@ -29,10 +31,15 @@ def train_network(options: argparse.Namespace, report: StageReport) -> Result:
     use_threads(options.threads, torch=True)
     start = time.monotonic()
     learn = train_superres if settings.network in SUPERRES_NETWORKS else train
+    skulls, terms = _skulls(options)
     path = learn(
-        skulls_of(options.skulls),
+        skulls,
         options.output,
-        replace(settings, device=choose_device(settings.device).type),
+        replace(
+            settings,
+            device=choose_device(settings.device).type,
+            provenance=settings.provenance or terms,
+        ),
         options.resume,
         options.cases,
         stage_of(report, "training"),
@@ -40,6 +47,21 @@ def train_network(options: argparse.Namespace, report: StageReport) -> Result:
     minutes = round((time.monotonic() - start) / 60.0, 1)
     data = {"weights": str(path), "minutes": minutes}
     return Result(data, f"Weights, model card and log are in {options.output} ({minutes} minutes).")
+
+
+def _skulls(options: argparse.Namespace) -> tuple[list[SkullFile], str]:
+    """Return the skulls to learn from, and the terms of the data sets among them.
+
+    Raises `SkullImplantError` where none are named.
+    """
+    if not options.skulls and not options.cohort:
+        raise SkullImplantError(
+            "Say what to learn from: folders of complete skulls, or --cohort with a data set."
+        )
+    named = [read_cohort(options.cohort, options.dataset)] if options.cohort else []
+    skulls, data_sets = skulls_to_learn_from(options.skulls, named)
+    terms = [f"{one.title}: {one.source}; {one.terms}." for one in dict.fromkeys(data_sets)]
+    return skulls, " ".join(terms)
 
 
 def chosen(options: argparse.Namespace) -> TrainOptions:

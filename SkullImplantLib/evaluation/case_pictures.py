@@ -47,7 +47,7 @@ COLOURS = 255
 def chosen_cases(judged: Sequence[Judged]) -> dict[str, list[tuple[str, Judged]]]:
     """Return, by kind, the best, the median and the worst of the designs by Dice."""
     chosen: dict[str, list[tuple[str, Judged]]] = {}
-    designs = [one for one in judged if "error" not in one[1] and "not_made" not in one[1]]
+    designs = [one for one in judged if "dice" in one[1] and "error" not in one[1]]
     for kind in dict.fromkeys(row["kind"] for _, row in designs):
         ranked = sorted(
             (one for one in designs if one[1]["kind"] == kind), key=lambda one: -one[1]["dice"]
@@ -103,11 +103,12 @@ def _with_palette(picture: Image.Image) -> Image.Image:
 def _row_of(case: JudgedCase, row: Row, label: str, trial: Trial) -> np.ndarray:
     """Return the pictures of one case with a line of text above, RGB uint8."""
     made = case.load()
+    assert made.truth is not None  # only what was judged is drawn
     implant = read_mask(trial.implant_path(case))
-    pictures = [_slice_of(made, implant)]
+    pictures = [_slice_of(made, made.truth, implant)]
     if array_of(implant).any():
         with suppress(PicturesUnavailable):
-            pictures = [*_renders_of(made, implant), *pictures]
+            pictures = [*_renders_of(made, made.truth, implant), *pictures]
     gap = np.full((SIDE, GAP, 3), 255, np.uint8)
     panel = np.concatenate([part for one in pictures for part in (one, gap)][:-1], axis=1)
     flagged = {True: "flagged", False: "not flagged", None: ""}[row.get("flagged")]
@@ -124,14 +125,14 @@ def _row_of(case: JudgedCase, row: Row, label: str, trial: Trial) -> np.ndarray:
     )
 
 
-def _renders_of(case: CaseInput, implant: sitk.Image) -> list[np.ndarray]:
+def _renders_of(case: CaseInput, truth_mask: sitk.Image, implant: sitk.Image) -> list[np.ndarray]:
     """Return the implant in the skull, and, nearer, coloured by its distance to the truth.
 
     Raises `PicturesUnavailable` where VTK cannot draw.
     """
     skull, mesh = picture_mesh(case.defective), surface_of_mask(implant != 0)
-    box = bounding_box(array_of(case.truth), 1)
-    truth = surface_of_mask(crop(case.truth, box))
+    box = bounding_box(array_of(truth_mask), 1)
+    truth = surface_of_mask(crop(truth_mask, box))
     coloured = with_distances(mesh, truth)
     lacking = farther_than(with_distances(truth, mesh), FULL_DISTANCE_MM)
     view = three_quarter_view(skull, truth)
@@ -140,13 +141,13 @@ def _renders_of(case: CaseInput, implant: sitk.Image) -> list[np.ndarray]:
     return [seated, near]
 
 
-def _slice_of(case: CaseInput, implant: sitk.Image) -> np.ndarray:
+def _slice_of(case: CaseInput, truth_mask: sitk.Image, implant: sitk.Image) -> np.ndarray:
     """Return the slice across the middle of the truth, with the outlines of truth and implant."""
-    low, high = _corners_mm(case.truth)
+    low, high = _corners_mm(truth_mask)
     middle = (low + high) / 2
     plane = _plane_across(case, middle)
     across = max((high - low)[plane.right], (high - low)[plane.down]) + 2 * SLICE_MARGIN_MM
-    layers = (Layer(case.truth, TRUTH_RGB), Layer(implant, MADE_RGB))
+    layers = (Layer(truth_mask, TRUTH_RGB), Layer(implant, MADE_RGB))
     return layers_picture(case.source.image, layers, plane, middle, across, (SIDE, SIDE))
 
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from ..cases.defects import KINDS, USUAL_CM2
 from ..models import PRIOR
 from ..options import DesignOptions
+from .shards import Shard
 
 # Without clearance, since the truth is the exact complement.
 EXACT = DesignOptions(clearance_mm=0.0, model=PRIOR)
@@ -27,14 +28,32 @@ class SuiteOptions:
 
 
 @dataclass(frozen=True)
+class CohortOptions:
+    """Which cases of a public data set are taken.
+
+    data_set: its name (`cases.data_sets`); None tells it by its files. part: `train`, `test` or
+    `all`; None takes the test part where its truth is there, else all with truth. kinds: of
+    defects; None takes all.
+    """
+
+    data_set: str | None = None
+    part: str | None = None
+    kinds: tuple[str, ...] | None = None
+
+
+@dataclass(frozen=True)
 class RunOptions:
     """How cases are worked through; no row depends on it.
 
     jobs: cases at a time, each in its own process; 1 runs them in this one. threads: of all jobs
     together; None is as many as there are cores. pictures: whether the best, median and worst cases
-    are drawn.
+    are drawn. shard: the share of the cases that is run here, others being run elsewhere into the
+    same folder. cluster: the address of a Dask scheduler whose workers run the cases, or the file
+    that it wrote.
     """
 
     jobs: int = 1
     threads: int | None = None
     pictures: bool = False
+    shard: Shard | None = None
+    cluster: str | None = None

@@ -36,6 +36,8 @@ from .suite_cases import CaseInput, JudgedCase
 
 # Rows hold this many digits after the point.
 DIGITS = 4
+# The overlaps of a case for which nothing was designed are 0.
+NOTHING_MADE = ("dice", "border_dice_10mm", "border_dice_10vox", "coverage_2mm")
 # Letters of the code's fingerprint that a row shows.
 CODE_LETTERS = 12
 
@@ -97,22 +99,36 @@ class Trial:
         row = kept_row(self.result_path(case), self.made_with(case))
         if row is None:
             return None
-        if "dice" in row and "error" not in row and not self.implant_path(case).exists():
-            return None
-        return row
+        designed = "error" not in row and ("dice" in row or "no_truth" in row)
+        return None if designed and not self.implant_path(case).exists() else row
 
     def run(self, case: JudgedCase, report: StageReport = no_report) -> None:
-        """Design for the case, measure, and keep row and implant."""
+        """Design for the case, measure, and keep row and implant: cut to its box, or on the whole
+        grid where others are to judge it.
+
+        A case that cannot be read is kept as `not_read`, with the reason.
+        """
         try:
             made = case.load()
-        except NoPlaceForDefect as error:
-            self._keep(case, {**case.facts, "not_made": str(error)})
+        except (DiskError, OutOfMemory):
+            raise
+        except SkullImplantError as error:
+            why = "not_made" if isinstance(error, NoPlaceForDefect) else "not_read"
+            self._keep(case, {**case.facts, why: str(error)})
             return
-        row, implant = judge(made, self.options, self.known_shapes(case), report)
-        if implant is not None:
+        row, implant = self.judged(case, made, report)
+        if implant is not None and made.truth is None:
+            write_image(implant, self.implant_path(case))
+        elif implant is not None:
             box = bounding_box(array_of(implant), 1) if array_of(implant).any() else None
             write_image(crop(implant, box) if box else implant, self.implant_path(case))
         self._keep(case, row)
+
+    def judged(
+        self, case: JudgedCase, made: CaseInput, report: StageReport
+    ) -> tuple[dict[str, Any], sitk.Image | None]:
+        """Return the row of a case that was loaded, and the implant that was designed for it."""
+        return judge(made, self.options, self.known_shapes(case), report)
 
     def _keep(self, case: JudgedCase, row: dict[str, Any]) -> None:
         row = {**row, "code": code_fingerprint()}
@@ -154,7 +170,8 @@ def judge(
     """Return facts and measures of one case, and the implant's mask.
 
     A case for which the tool refuses to design has the overlaps 0, the refusal as `error`, and no
-    implant. Raises `DiskError` and `OutOfMemory`, which tell of the computer and not of the case.
+    implant. One without truth has no measures, and `no_truth`. Raises `DiskError` and
+    `OutOfMemory`, which tell of the computer and not of the case.
     """
     start = time.perf_counter()
     try:
@@ -162,15 +179,20 @@ def judge(
     except (DiskError, OutOfMemory):
         raise
     except SkullImplantError as error:
-        nothing = dict.fromkeys(("dice", "border_dice_10mm", "border_dice_10vox"), 0.0)
-        return {**case.facts, "error": str(error), **nothing, "coverage_2mm": 0.0}, None
+        refused = {**case.facts, "error": str(error)}
+        if case.truth is None:
+            return {**refused, "no_truth": True}, None
+        return {**refused, **dict.fromkeys(NOTHING_MADE, 0.0)}, None
     seconds = time.perf_counter() - start
     implant = design.implant
-    metrics = evaluate_implant(implant, case.truth, case.defective, case.centre_mm)
+    measured: dict[str, Any] = {"no_truth": True}
+    if case.truth is not None:
+        numbers = evaluate_implant(implant, case.truth, case.defective, case.centre_mm).as_json()
+        measured = {k: v if v is None else round(v, DIGITS) for k, v in numbers.items()}
     peaks = [r.peak_memory_gib for r in design.stages.records if r.peak_memory_gib is not None]
     row = {
         **case.facts,
-        **{k: v if v is None else round(v, DIGITS) for k, v in metrics.as_json().items()},
+        **measured,
         **_told_by(design),
         "seconds": round(seconds, 1),
         "peak_memory_gib": max(peaks, default=None),

@@ -52,6 +52,7 @@ class Metrics:
     surface_distance_mm: float  # the mean of the surface distances of both directions, pooled
     coverage_2mm: float  # share of the truth's surface at most 2 mm from the implant's
     overlap_cm3: float  # implant inside bone that is there
+    hd95_vox: float  # hd95 in voxels of the grid, whatever their spacing
     outer_error_mm: float | None = None  # mean distance, truth's outer surface to the implant's
     outer_error95_mm: float | None = None  # its 95th percentile
 
@@ -99,9 +100,17 @@ def evaluate_implant(
         volume_ratio=int(made.sum()) / int(true.sum()),
         coverage_2mm=float((from_truth <= COVERED_MM + ROUNDING).mean()),
         overlap_cm3=int((made & skull).sum()) * voxel_volume_mm3(implant) / 1000,
+        hd95_vox=_hd95_voxels(made, true, spacing_mm, pooled),
         outer_error_mm=outer and outer[0],
         outer_error95_mm=outer and outer[1],
     )
+
+
+def _hd95_voxels(made: Mask, true: Mask, spacing_mm: tuple[float, ...], pooled_mm: Floats) -> float:
+    """Return the 95th percentile of the surface distances in voxels."""
+    if max(spacing_mm) - min(spacing_mm) < ROUNDING:
+        return _percentile(pooled_mm, 95) / spacing_mm[0]
+    return _percentile(np.concatenate(surface_distances_mm(made, true, (1.0, 1.0, 1.0))), 95)
 
 
 def border_dice(made: Mask, true: Mask, skull: Mask, unit: tuple[float, float, float]) -> float:

@@ -4,7 +4,7 @@ A suite's case is cut into a complete skull, or into the CT itself, so that segm
 too; a cohort's case lies on disk. A case is a small description that any process can load.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache, lru_cache
 from pathlib import Path
@@ -13,11 +13,12 @@ from typing import Any, Protocol
 import numpy as np
 import SimpleITK as sitk
 
-from ..cases.cohort import cases_in
+from ..cases.data_folders import CaseFile
 from ..cases.defects import KINDS, USUAL_CM2, Defect, apply_to_ct, checked_areas, make_defect
 from ..cases.skull_folder import SkullFile, named_skulls, skulls_of
 from ..core.checksums import sha256_of
 from ..core.image_files import read_mask
+from ..core.images import array_of, same_grid
 from ..core.working_axes import as_working
 from ..errors import SkullImplantError
 from ..geometry.frame import Pose
@@ -25,16 +26,20 @@ from ..geometry.pose import estimate_pose
 from ..geometry.shape_statistics import POPULATION_FILE, read_population, shipped_population
 from ..reading.input import Input, read_input
 from .evaluation_options import SuiteOptions
+from .expert_implant import read_expert_implant
+
+UNNAMED = "unnamed"  # the kind of defects that a data set does not sort
 
 
 @dataclass(frozen=True)
 class CaseInput:
-    """One case to judge: an input with a hole, the piece that fills it, the skull without it, the
-    vault's centre (LPS, mm; None where it is not known), and what is known of it.
+    """One case to judge: an input with a hole, the piece that fills it (None where the truth is not
+    public), the skull without it, the vault's centre (LPS, mm; None where it is not known), and
+    what is known of it.
     """
 
     source: Input
-    truth: sitk.Image
+    truth: sitk.Image | None
     defective: sitk.Image
     centre_mm: np.ndarray | None
     facts: dict[str, Any]
@@ -61,8 +66,8 @@ class JudgedCase(Protocol):
     def load(self) -> CaseInput:
         """Make the case.
 
-        Raises `NoPlaceForDefect`: no case, and nobody's failure. Raises `SkullImplantError` for an
-        unreadable file.
+        Raises `NoPlaceForDefect`: no case, and nobody's failure. Raises `SkullImplantError` for a
+        file that cannot be read, or a truth that does not lie where it should.
         """
         ...
 
@@ -147,10 +152,12 @@ class SuiteCase:
 
 @dataclass(frozen=True)
 class CohortCase:
-    """A case of a data set on disk; `kind` is `unnamed` where the data set has none."""
+    """A case of a data set on disk; `kind` is `unnamed` where the data set has none, `implant` the
+    truth, a mask or an expert's STL, where it is public.
+    """
 
     defective: Path
-    implant: Path
+    implant: Path | None
     skull: str
     kind: str
 
@@ -166,13 +173,30 @@ class CohortCase:
         return {
             **self.facts,
             "input_sha256": _sha256_of(self.defective),
-            "truth_sha256": _sha256_of(self.implant),
+            "truth_sha256": None if self.implant is None else _sha256_of(self.implant),
         }
 
     def load(self) -> CaseInput:
         source = read_input(self.defective, "skull")
+        centre_mm = vault_centre_mm(source.image)
+        return CaseInput(source, self._truth(source.image), source.image, centre_mm, self.facts)
+
+    def _truth(self, skull: sitk.Image) -> sitk.Image | None:
+        if self.implant is None:
+            return None
+        if self.implant.suffix.lower() == ".stl":
+            return read_expert_implant(self.implant, skull)
         truth = read_mask(self.implant)
-        return CaseInput(source, truth, source.image, vault_centre_mm(source.image), self.facts)
+        if not same_grid(truth, skull):
+            raise SkullImplantError(
+                f"The truth {self.implant.name} of {self.name} is not on the grid of its skull; "
+                "download both again."
+            )
+        if not array_of(truth).any():
+            raise SkullImplantError(
+                f"The truth {self.implant.name} of {self.name} is empty; download it again."
+            )
+        return truth
 
 
 def vault_centre_mm(skull: sitk.Image) -> np.ndarray | None:
@@ -201,13 +225,9 @@ def suite_cases(
     ]
 
 
-def cohort_cases(folder: Path, kinds: Sequence[str]) -> list[CohortCase]:
-    """Return the cases of a SkullBreak or SkullFix folder whose truth is there, of these kinds."""
-    return [
-        CohortCase(case.defective, case.implant, case.skull, case.kind or "unnamed")
-        for case in cases_in(folder)
-        if case.implant is not None and (case.kind is None or case.kind in kinds)
-    ]
+def cohort_cases(cases: Iterable[CaseFile]) -> list[CohortCase]:
+    """Return the cases of a data set as they are designed and judged."""
+    return [CohortCase(one.defective, one.implant, one.skull, one.kind or UNNAMED) for one in cases]
 
 
 def _sha256_of(path: Path) -> str:

@@ -1,7 +1,9 @@
 """What the cases say together: statistics by group, flags, and the tables that are published.
 
 A case for which the tool refused to design counts with Dice, border Dice and coverage 0; distances
-and volumes, which it has not, are left out. A case that could not be made is no case.
+and volumes, which it has not, are left out. A case that could not be made is no case; what could
+not be read is told, as is what has no truth. Time and memory, which are others in each run, have a
+table of their own: the others are the same bytes however the cases were worked through.
 """
 
 import csv
@@ -71,9 +73,14 @@ CASE_COLUMNS = (
     ("coverage_2mm", "covered", 3),
     ("volume_ratio", "volume", 2),
     ("flagged", "flagged", 0),
-    ("seconds", "s", 0),
-    ("peak_memory_gib", "GiB", 2),
 )
+TIMES = ("seconds", "peak_memory_gib")
+NO_COLUMNS = (*TIMES, "features")  # of the table with everything else
+# What stands in a case's line instead of its measures.
+INSTEAD = (("not_made", "not made"), ("not_read", "not read"), ("error", "no design"),
+           ("no_truth", "no truth"))  # fmt: skip
+# What names a case.
+NAMED_BY = ("skull", "kind", "number")
 
 
 def summary_of(rows: Sequence[Row]) -> dict[str, Any]:
@@ -81,9 +88,10 @@ def summary_of(rows: Sequence[Row]) -> dict[str, Any]:
 
     `groups`: for calvarial and fronto-orbital defects and each kind, for masks and CTs together and
     apart: `cases`, `no_design`, `under_0.60`, and `MEASURE_mean`, `_median` and `_worst`. `flags`:
-    see `flag_statistics`. `failures`: the cases below a Dice of 0.60, worst first.
+    see `flag_statistics`. `failures`: the cases below a Dice of 0.60, worst first. `not_read`: what
+    is said of the cases that could not be read. `no_truth`: how many were designed and not judged.
     """
-    made = [row for row in rows if "not_made" not in row]
+    made = judged_of(rows)
     return {
         "groups": {name: _statistics(some) for name, some in _groups(made)},
         "flags": {given: flag_statistics(some) for given, some in _by_input(made)},
@@ -93,8 +101,15 @@ def summary_of(rows: Sequence[Row]) -> dict[str, Any]:
             for row in sorted(made, key=lambda row: row["dice"])
             if row["dice"] < FAILURE_DICE
         ],
-        "not_made": len(rows) - len(made),
+        "not_made": sum("not_made" in row for row in rows),
+        "not_read": [str(row["not_read"]) for row in rows if "not_read" in row],
+        "no_truth": sum("no_truth" in row for row in rows),
     }
+
+
+def judged_of(rows: Sequence[Row]) -> list[Row]:
+    """Return the cases that were judged: designed or refused, and with a truth."""
+    return [row for row in rows if "dice" in row]
 
 
 def is_flagged(row: Row) -> bool | None:
@@ -173,7 +188,7 @@ def table_of(rows: Sequence[Row], model: str) -> str:
     summary = summary_of(rows)
     parts = [
         f"Model `{Path(model).stem}`, no clearance, on each input's own grid; "
-        f"{len(rows) - summary['not_made']} cases. Cells are mean / median / worst. A refused case "
+        f"{len(judged_of(rows))} cases. Cells are mean / median / worst. A refused case "
         "counts with overlaps and coverage of 0, and not in the distances.",
     ]
     codes = {row["code"] for row in rows if "code" in row}
@@ -190,6 +205,11 @@ def table_of(rows: Sequence[Row], model: str) -> str:
     parts.append(_failure_table(summary["failures"]))
     if summary["not_made"]:
         parts.append(f"{summary['not_made']} defects found no place on their skull.")
+    if summary["no_truth"]:
+        parts.append(f"{summary['no_truth']} cases have no public truth: designed, not judged.")
+    if summary["not_read"]:
+        said = "".join(f"\n- {sentence}" for sentence in summary["not_read"])
+        parts.append(f"**{len(summary['not_read'])} cases could not be read:**\n{said}")
     parts.append(_case_table(rows))
     return "\n\n".join(parts)
 
@@ -202,9 +222,9 @@ def _group_table(groups: dict[str, dict[str, float]], measures: Sequence[Measure
         cells = [group, *(f"{numbers[key]}" for key in ("cases", "no_design", failures))]
         for measure in measures:
             three = [numbers.get(f"{measure.key}_{name}") for name in ("mean", "median", "worst")]
-            cells.append(" / ".join(_cell(value, measure.digits) for value in three))
+            cells.append(" / ".join(cell(value, measure.digits) for value in three))
         lines.append(cells)
-    return _markdown(lines)
+    return markdown(lines)
 
 
 def _flag_table(flags: dict[str, dict[str, Any]]) -> str:
@@ -222,10 +242,10 @@ def _flag_table(flags: dict[str, dict[str, Any]]) -> str:
                 ("false_alarms", "false_alarm_share"),
             )
         ]
-        off = _cell(numbers["expectation_error_mm"], 2)
+        off = cell(numbers["expectation_error_mm"], 2)
         counts = f"{numbers['bad']}", shares[0], f"{numbers['good']}", shares[1]
         lines.append([given, *counts, off, f"{numbers['silent']}"])
-    return _markdown(lines)
+    return markdown(lines)
 
 
 def _failure_table(failures: Sequence[dict[str, Any]]) -> str:
@@ -234,23 +254,22 @@ def _failure_table(failures: Sequence[dict[str, Any]]) -> str:
     lines = [[f"Dice < {FAILURE_DICE:.2f}", "kind", "Dice", "HD95 mm", "flagged", "what it said"]]
     for row in failures:
         said = "; ".join(str(reason) for reason in row["reasons"] if reason) or "-"
-        numbers = [_cell(row["dice"], 3), _cell(row["hd95_mm"], 2), _cell(row["flagged"], 0)]
+        numbers = [cell(row["dice"], 3), cell(row["hd95_mm"], 2), cell(row["flagged"], 0)]
         lines.append([row["skull"], _kind(row), *numbers, said.replace("|", "/")])
-    return _markdown(lines)
+    return markdown(lines)
 
 
 def _case_table(rows: Sequence[Row]) -> str:
     lines = [["skull", "kind", "cm²", *(title for _, title, _ in CASE_COLUMNS)]]
     for row in rows:
-        cells = [row["skull"], _kind(row), _cell(row.get("area_cm2"), 1)]
-        if "not_made" in row:
-            cells += ["not made"] + ["-"] * (len(CASE_COLUMNS) - 1)
-        elif "error" in row:
-            cells += ["no design"] + ["-"] * (len(CASE_COLUMNS) - 1)
+        cells = [row["skull"], _kind(row), cell(row.get("area_cm2"), 1)]
+        told = next((word for key, word in INSTEAD if key in row), None)
+        if told is not None:
+            cells += [told] + ["-"] * (len(CASE_COLUMNS) - 1)
         else:
-            cells += [_cell(row.get(key), digits) for key, _, digits in CASE_COLUMNS]
+            cells += [cell(row.get(key), digits) for key, _, digits in CASE_COLUMNS]
         lines.append(cells)
-    return _markdown(lines)
+    return markdown(lines)
 
 
 def _kind(row: Row) -> str:
@@ -258,12 +277,14 @@ def _kind(row: Row) -> str:
     return row["kind"] if number is None else f"{row['kind']} {number}"
 
 
-def _markdown(lines: Sequence[Sequence[str]]) -> str:
+def markdown(lines: Sequence[Sequence[str]]) -> str:
+    """Return lines of cells, of which the first is the head, as a Markdown table."""
     rule = ["---"] * len(lines[0])
     return "\n".join("| " + " | ".join(cells) + " |" for cells in [lines[0], rule, *lines[1:]])
 
 
-def _cell(value: float | None, digits: int) -> str:
+def cell(value: float | None, digits: int) -> str:
+    """Return what stands for a number, or none, in a table."""
     if value is None:
         return "-"
     if isinstance(value, bool):
@@ -272,12 +293,19 @@ def _cell(value: float | None, digits: int) -> str:
 
 
 def write_tables(rows: Sequence[Row], table: str, output: Path) -> None:
-    """Write `table.md`, and `table.csv` with everything that is known of each case."""
+    """Write `table.md`; `table.csv` with everything that is known of each case; and `times.csv`
+    with the time and memory that each took.
+    """
     with atomic_path(output / "table.md") as temporary:
         temporary.write_text(table + "\n", encoding="utf-8")
-    columns = list(dict.fromkeys(key for row in rows for key in row if key != "features"))
+    known = dict.fromkeys(key for row in rows for key in row)
+    _write_csv(output / "table.csv", rows, [key for key in known if key not in NO_COLUMNS])
+    _write_csv(output / "times.csv", rows, [key for key in (*NAMED_BY, *TIMES) if key in known])
+
+
+def _write_csv(path: Path, rows: Sequence[Row], columns: Sequence[str]) -> None:
     with (
-        atomic_path(output / "table.csv") as temporary,
+        atomic_path(path) as temporary,
         temporary.open("w", newline="", encoding="utf-8") as file,
     ):
         writer = csv.DictWriter(file, columns, extrasaction="ignore")

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from data_set_layouts import lay_out_segthor
 from SkullImplantLib.cases.sample import SamplePatient
 from SkullImplantLib.core.images import write_image
 
@@ -43,3 +44,11 @@ def test_python_of_readme_and_how_to_designs(
     # The how-to goes on where the README ends.
     run_python_of("docs/how-to/use-in-python.md", names)
     assert "skull: 100%" in capsys.readouterr().out
+
+
+def test_python_of_the_data_sets_reads_segthor(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run_python_of("docs/how-to/public-data-sets.md", {"folder": lay_out_segthor(tmp_path)})
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == 3 and lines[2].startswith("Patient_41 test") and lines[2].endswith("None")

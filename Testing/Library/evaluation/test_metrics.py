@@ -81,6 +81,9 @@ def test_agrees_with_the_definitions_written_out(seed, shape, spacing_xyz):
     assert metrics.border_dice_10vox == pytest.approx(naive_border_dice(made, true, skull, 1.0))
     assert metrics.hd95_mm == pytest.approx(np.percentile(pooled, 95))
     assert metrics.hd_mm == pytest.approx(pooled.max())
+    surfaces = naive_surface(made), naive_surface(true)
+    in_voxels = [naive_nearest(surfaces[k], surfaces[1 - k]) for k in (0, 1)]
+    assert metrics.hd95_vox == pytest.approx(np.percentile(np.concatenate(in_voxels), 95))
     assert metrics.surface_distance_mm == pytest.approx(pooled.mean())
     assert metrics.coverage_2mm == pytest.approx((from_true <= 2 + 1e-4).mean())
     assert metrics.volume_ratio == pytest.approx(made.sum() / true.sum())
@@ -123,6 +126,9 @@ def test_slab_moved_by_three_millimetres():
     metrics = evaluate_implant(
         image(np.roll(true, 3, axis=0), (1, 1, 1)), image(true), image(skull)
     )
+    fine = [image(mask, (0.4, 0.4, 0.4)) for mask in (np.roll(true, 3, axis=0), true, skull)]
+    assert evaluate_implant(*fine).hd95_vox == pytest.approx(metrics.hd95_vox)
+    assert metrics.hd95_vox == pytest.approx(metrics.hd95_mm)
     # Rims of the slab lie on the image's border, so each keeps neighbours of the other slab.
     assert metrics.dice == pytest.approx(0.25)
     assert metrics.hd_mm == pytest.approx(3.0)
