@@ -19,7 +19,7 @@ from torch import nn
 
 from .. import sparse
 from ..errors import SkullImplantError
-from ..sparse import Sites
+from ..sparse import Sites, sharing
 from ..sparse.pointwise import sigmoid
 from ..sparse.recomputation import recomputed
 from .slabs import LARGE_SITES, finest_level, first_halving
@@ -228,7 +228,8 @@ class SparseAutoEncoder(nn.Module):
                 `levels`; `levels[-1]` holds the logits of all candidates at stride 1.
 
         Where nothing survives the pruning of a level, the finer levels are empty and so is the
-        output. An empty `x` gives empty levels throughout.
+        output. An empty `x` gives empty levels throughout. Where processes share a batch
+        (`sparse.sharing`), a level of theirs is worked out also by who has nothing of it.
         """
         levels = self.configuration.levels
         targets = _pyramid(target, levels) if target is not None else [None] * levels
@@ -238,15 +239,15 @@ class SparseAutoEncoder(nn.Module):
         x, skips = self._encode(x)
         for index, decode in enumerate(self.decoder):
             logits = nothing
-            if len(x.coordinates) and whole is not None and index == levels - 1:
+            if _is_there(x) and whole is not None and index == levels - 1:
                 x = self._finest_in_slabs(decode, x, whole, bounds)
                 logits = x.features[:, 0]
-            elif len(x.coordinates):
+            elif _is_there(x):
                 # The finest level is the first in the backward pass, so it may as well be kept.
                 again = self.recompute and index < levels - 1
                 x = self._worked_out([decode["up"], decode["refine"]], x, again)  # type: ignore[index]
                 x = self._joined(x, skips.pop(), bounds)
-                if len(x.coordinates):
+                if _is_there(x):
                     logits = decode["classify"](x).features.squeeze(1)  # type: ignore[index]
             level = Level(2 ** (levels - 1 - index), x.coordinates, logits)
             level_target = targets[index]
@@ -274,8 +275,11 @@ class SparseAutoEncoder(nn.Module):
         if level.target is None:
             return logits > 0
         others = (logits > _logit(self.kept_in_training)) & ~level.target
-        most = self.surplus * int(level.target.sum())
-        if int(others.sum()) > most:
+        inside, outside = (
+            sharing.total_count(int(some.sum()), logits.device) for some in (level.target, others)
+        )
+        most = self.surplus * inside
+        if outside > most:
             others = _surest(logits, others, int(most))
         return level.target | others
 
@@ -283,7 +287,7 @@ class SparseAutoEncoder(nn.Module):
         """Return the deepest tensor, and those to add to each decoder level, deepest last."""
         adds = self.configuration.skip == "add"
         skips: list[Any] = []
-        if not len(x.coordinates):
+        if not _is_there(x):
             return x, skips
         first, *others = list(self.encoder)
         if self._needs_slabs(x):
@@ -326,6 +330,8 @@ class SparseAutoEncoder(nn.Module):
         if bounds is None:
             return x
         coordinates = x.coordinates[:, 1:]
+        if not len(coordinates):
+            return x
         limits = torch.tensor(bounds, dtype=torch.int32, device=coordinates.device)
         low, high = torch.aminmax(coordinates, dim=0)
         if bool(((low >= 0) & (high < limits)).all()):
@@ -336,9 +342,9 @@ class SparseAutoEncoder(nn.Module):
 
 def _surest(logits: torch.Tensor, candidates: torch.Tensor, count: int) -> torch.Tensor:
     """Return the `count` candidates (bool [M]) with the highest logits; of equals, the first."""
-    rows = candidates.nonzero().squeeze(1)
-    order = logits[rows].sort(descending=True, stable=True).indices
-    return torch.zeros_like(candidates).index_fill_(0, rows[order[:count]], True)
+    surest = torch.zeros_like(candidates)
+    surest[candidates] = sharing.surest_of_all(logits[candidates], count)
+    return surest
 
 
 class _Nothing:
@@ -348,13 +354,18 @@ class _Nothing:
         self.coordinates = coordinates[:0]
 
 
+def _is_there(x: Any) -> bool:
+    """Return whether a tensor is to be worked on: it has sites, or who shares the batch may."""
+    return len(x.coordinates) > 0 or sharing.current() is not None
+
+
 def _logit(probability: float) -> float:
     return math.log(probability / (1.0 - probability))
 
 
 def _pruned(engine: ModuleType, x: Any, keep: torch.Tensor) -> Any:
     """Return the rows of `x` where `keep` is true, or nothing."""
-    if not bool(keep.any()):
+    if not bool(keep.any()) and sharing.current() is None:
         return _Nothing(x.coordinates)
     return engine.prune(x, keep)
 
