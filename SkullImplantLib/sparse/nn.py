@@ -97,7 +97,8 @@ class BatchNorm(nn.Module):
         bn = self.bn
         assert bn.running_mean is not None and bn.running_var is not None
         scale = bn.weight * torch.rsqrt(bn.running_var + bn.eps)
-        return scale, bn.bias - bn.running_mean * scale
+        # A copy, as another sample's statistics may be learnt before the backward pass.
+        return scale, bn.bias - bn.running_mean.clone() * scale
 
     def forward(self, x: SparseTensor) -> SparseTensor:
         """Normalise."""
