@@ -29,7 +29,7 @@ PLACE_MM, SIZE = 1.5, 0.05
 
 @dataclass(frozen=True)
 class Anatomy:
-    """A subject's shapes, by what they are made of; `size` scales all of the body's places."""
+    """A subject's shapes; the chest's half width and depth inside, and the fat under the skin."""
 
     aorta: list[Tube]
     heart: list[Ellipsoid]
@@ -69,7 +69,7 @@ def random_anatomy(rng: np.random.Generator) -> Anatomy:
         tube([windpipe[-1], *near((14, 24, 48), (28, 28, 34), (42, 33, 24))], [8.0, 6.3, 5.8, 5.0]),
     ]
     descending = near(*DESCENDING, *BELOW)
-    arch = near((12, -8, -8), (-8, -20, 25), (-8, -20, 55), (9, -7, 80), (25, 19, 84))
+    arch = near((12, -8, -8), (-8, -20, 25), (-8, -20, 55), (7, -7, 80), (22, 19, 84))
     wall_r = wide(15.5, 16.0, 15.5, 14.5, 13.8, 13.0, 12.6, 12.3, 12.0, 11.6, 11.0, 10.5)
     aorta = [tube([*arch, *descending], wall_r.tolist())]
     branches = (
@@ -115,7 +115,9 @@ def _heart(rng: np.random.Generator) -> list[Ellipsoid]:
     jitter = rng.normal(0.0, PLACE_MM, (3, 3))
     turn = float(rng.normal(-28.0, 6.0))
     return [
-        Ellipsoid(np.array([32.0, -34.0, -52.0]) + jitter[0], np.array([62.0, 45.0, 47.0]), (0, 24, turn)),
+        Ellipsoid(
+            np.array([32.0, -34.0, -52.0]) + jitter[0], np.array([62.0, 45.0, 47.0]), (0, 24, turn)
+        ),
         Ellipsoid(np.array([-14.0, -18.0, -34.0]) + jitter[1], np.array([37.0, 38.0, 42.0])),
         Ellipsoid(np.array([4.0, 10.0, -18.0]) + jitter[2], np.array([36.0, 21.0, 25.0])),
     ]
@@ -134,7 +136,11 @@ def _chambers(rng: np.random.Generator) -> list[Ellipsoid]:
 
 
 def _oesophagus(
-    windpipe: Floats, trachea_r: Floats, descending: Floats, aorta_r: Floats, rng: np.random.Generator
+    windpipe: Floats,
+    trachea_r: Floats,
+    descending: Floats,
+    aorta_r: Floats,
+    rng: np.random.Generator,
 ) -> Tube:
     """Return the oesophagus: it touches the windpipe from behind, then the aorta from the right."""
     half_depth = OESOPHAGUS_MM * OESOPHAGUS_FLAT
@@ -164,5 +170,7 @@ def _ribs(half_width_mm: float, half_depth_mm: float) -> list[Tube]:
         x, y = np.maximum(width, 35.0) * np.cos(turn), 5.0 + np.maximum(depth, 35.0) * np.sin(turn)
         ribs += [tube(np.stack([side * x, y, z], 1), [5.0] * 9) for side in (1, -1)]
     front = 3.0 - half_depth_mm
-    ribs.append(tube([(0, front + 26, 95), (0, front + 6, 30), (0, front, -60)], [19, 15, 13], 0.35))
+    ribs.append(
+        tube([(0, front + 26, 95), (0, front + 6, 30), (0, front, -60)], [19, 15, 13], 0.35)
+    )
     return ribs

@@ -14,6 +14,7 @@ from scipy.interpolate import make_interp_spline
 from scipy.spatial import cKDTree
 from scipy.spatial.transform import Rotation
 
+from ..core.distances import NOWHERE_MM
 from ..core.interpolation import along_axes
 
 Floats = NDArray[np.floating]
@@ -111,7 +112,7 @@ def lattice_shape(extent_mm: Sequence[float]) -> tuple[int, int, int]:
 
 
 def tube(
-    points_mm: Sequence[Sequence[float]], radius_mm: Sequence[float], flat: float = 1.0
+    points_mm: Sequence[Sequence[float]] | Floats, radius_mm: Sequence[float], flat: float = 1.0
 ) -> Tube:
     """Return a tube along a smooth curve through a few points (x, y, z), its radius at each."""
     points = np.asarray(points_mm, float)
@@ -134,21 +135,23 @@ def tube_field(lattice: Lattice, of: Tube) -> Field:
         depth = of.radius_mm[nearest] - away
     else:  # along the ray from the middle line the ellipse's surface is this far
         beyond = of.radius_mm[nearest] / np.maximum(away, LEAST_MM) - 1.0
-        depth = beyond * np.linalg.norm(places - of.middle_mm[nearest], axis=-1)
-        depth = np.minimum(depth, of.radius_mm[nearest] * of.flat)
+        offset_mm = np.linalg.norm(places - of.middle_mm[nearest], axis=-1)
+        most_mm = of.radius_mm[nearest] * of.flat
+        depth = np.where(away < LEAST_MM, most_mm, np.minimum(beyond * offset_mm, most_mm))
     return Field(box, np.maximum(depth, -REACH_MM).astype(np.float32))
 
 
-def ellipsoid_field(lattice: Lattice, of: Ellipsoid) -> Field:
-    """Return the depth in an ellipsoid, along the rays from its middle."""
-    reach = float(of.half_mm.max()) + REACH_MM
+def ellipsoid_field(lattice: Lattice, of: Ellipsoid, reach_mm: float = REACH_MM) -> Field:
+    """Return the depth in an ellipsoid, along the rays from its middle; so far outside it."""
+    reach = float(of.half_mm.max()) + reach_mm
     box = lattice.around(of.middle_mm - reach, of.middle_mm + reach)
     offset = lattice.places_mm[box] - of.middle_mm
     turned = offset @ Rotation.from_euler("xyz", of.turn_deg, degrees=True).as_matrix()
     away = np.linalg.norm(turned / of.half_mm, axis=-1)
     depth = (1.0 / np.maximum(away, LEAST_MM) - 1.0) * np.linalg.norm(offset, axis=-1)
+    depth = np.where(away < LEAST_MM, np.inf, depth)
     depth = np.minimum(depth, of.half_mm.min())
-    return Field(box, np.maximum(depth, -REACH_MM).astype(np.float32))
+    return Field(box, np.maximum(depth, -reach_mm).astype(np.float32))
 
 
 def union(lattice: Lattice, fields: Sequence[Field], soft_mm: float = 0.0) -> Field:
@@ -158,7 +161,7 @@ def union(lattice: Lattice, fields: Sequence[Field], soft_mm: float = 0.0) -> Fi
         for k in range(3)
     )
     z, y, x = box
-    result = np.full([s.stop - s.start for s in box], np.float32(-REACH_MM))
+    result = np.full([s.stop - s.start for s in box], np.float32(-NOWHERE_MM))
     for field in fields:
         inner = tuple(
             slice(own.start - whole.start, own.stop - whole.start)
@@ -170,7 +173,7 @@ def union(lattice: Lattice, fields: Sequence[Field], soft_mm: float = 0.0) -> Fi
             near = np.maximum(soft_mm - np.abs(before - field.depth_mm), 0.0) / soft_mm
             larger = larger + near * near * np.float32(soft_mm / 4)
         result[inner] = larger
-    return Field((z, y, x), result)
+    return Field((z, y, x), np.maximum(result, np.float32(-REACH_MM)))
 
 
 def of_volume(lattice: Lattice, field: Field, volume_mm3: float) -> Field:

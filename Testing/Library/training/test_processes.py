@@ -17,6 +17,7 @@ from SkullImplantLib.cases.skull_folder import skulls_in
 from SkullImplantLib.core.torchrun import VARIABLES
 from SkullImplantLib.errors import SkullImplantError
 from SkullImplantLib.networks.weights import load_weights
+from SkullImplantLib.training.checkpoint import resume_from
 from SkullImplantLib.training.configuration import write_configuration
 from SkullImplantLib.training.log import LogRow, read_log
 from SkullImplantLib.training.processes import Processes, joined
@@ -119,7 +120,7 @@ def test_a_signal_to_torchrun_ends_all_processes(
     started = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=environment())
     try:
         until = time.monotonic() + 120
-        while not (tmp_path / "run" / "log.csv").exists():
+        while not (tmp_path / "run" / "checkpoint.npz").exists():
             assert started.poll() is None and time.monotonic() < until
             time.sleep(0.1)
         workers = children_of(started.pid)
@@ -130,9 +131,8 @@ def test_a_signal_to_torchrun_ends_all_processes(
         started.kill()
     assert started.returncode != 0 and "skull-implant: " in said
     assert not any(Path(f"/proc/{worker}").exists() for worker in workers)
-    assert not list((tmp_path / "run").glob("*.part*")) and load_weights(
-        tmp_path / "run" / "weights.npz"
-    )
+    assert load_weights(tmp_path / "run" / "weights.npz").metadata["iteration"] >= 1
+    resume_from(tmp_path / "run", lambda checkpoint: None)  # raises where it is damaged
 
 
 def children_of(process: int) -> list[int]:
