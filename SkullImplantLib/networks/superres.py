@@ -12,7 +12,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import SimpleITK as sitk
 import torch
 from numpy.typing import NDArray
 
@@ -159,16 +158,3 @@ def logits_by_network(
     places = finest.coordinates[:, 1:].cpu().numpy()
     logits[tuple(places.T)] = finest.logits.float().cpu().numpy()
     return logits
-
-
-def places_of(fine: sitk.Image, coarse: sitk.Image) -> tuple[Singles, Singles, Singles]:
-    """Return for (z, y, x) the places of the voxels of `fine` as indices of `coarse`.
-
-    Both lie along the same axes.
-    """
-    first = coarse.TransformPhysicalPointToContinuousIndex(fine.GetOrigin())
-    steps = np.divide(fine.GetSpacing(), coarse.GetSpacing())
-    x, y, z = (
-        (f + s * np.arange(n)).astype(np.float32) for f, s, n in zip(first, steps, fine.GetSize())
-    )
-    return z, y, x
