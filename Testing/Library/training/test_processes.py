@@ -126,7 +126,7 @@ def test_a_signal_to_torchrun_ends_all_processes(
         workers = children_of(started.pid)
         assert len(workers) == 2
         started.send_signal(signal.SIGTERM)
-        _, said = started.communicate(timeout=60)
+        _, said = started.communicate(timeout=120)
     finally:
         started.kill()
     assert started.returncode != 0 and "skull-implant: " in said
