@@ -22,9 +22,9 @@ from .mask_flaws import smooth_noise
 from .thorax_anatomy import Anatomy, chest_at, random_anatomy
 from .thorax_shapes import (
     STEP_MM,
-    Field,
+    BodyLattice,
     Floats,
-    Lattice,
+    ShapeField,
     Singles,
     Tube,
     depth_on,
@@ -87,7 +87,7 @@ def make_thorax(
     lattice = lattice_over(FIELD_MM, warp)
     organs = _organs(anatomy, lattice, rng)
     progress(0.2, "shaping the thorax")
-    body = _Body(anatomy, lattice, organs, rng)
+    body = _Thorax(anatomy, lattice, organs, rng)
     grid = _grid(options.size)
     x, y, z = (
         origin + step * np.arange(n)
@@ -126,7 +126,9 @@ def _warp(most_mm: float, rng: np.random.Generator) -> Singles:
     return np.stack(noise, axis=-1) * np.float32(most_mm)
 
 
-def _organs(anatomy: Anatomy, lattice: Lattice, rng: np.random.Generator) -> dict[str, Field]:
+def _organs(
+    anatomy: Anatomy, lattice: BodyLattice, rng: np.random.Generator
+) -> dict[str, ShapeField]:
     """Return the organs' depths, each of a volume of its own."""
     tubes = {"aorta": anatomy.aorta, "trachea": anatomy.trachea}
     fields = {
@@ -146,7 +148,7 @@ def _organs(anatomy: Anatomy, lattice: Lattice, rng: np.random.Generator) -> dic
 
 
 def _labels_on(
-    lattice: Lattice, organs: dict[str, Field], axes_mm: Sequence[Floats]
+    lattice: BodyLattice, organs: dict[str, ShapeField], axes_mm: Sequence[Floats]
 ) -> NDArray[np.uint8]:
     """Return the labels on a grid: of organs that overlap, the one that is deeper."""
     labels = np.zeros([len(axis) for axis in axes_mm], np.uint8)
@@ -166,19 +168,19 @@ def _labels_on(
 class _Layer:
     """What fills a field: HU, and how much of the smooth texture is added."""
 
-    field: Field
+    field: ShapeField
     hu: float
     texture: float = 0.0
 
 
-class _Body:
+class _Thorax:
     """All that is painted, from the skin inward and then over one another."""
 
     def __init__(
         self,
         anatomy: Anatomy,
-        lattice: Lattice,
-        organs: dict[str, Field],
+        lattice: BodyLattice,
+        organs: dict[str, ShapeField],
         rng: np.random.Generator,
     ) -> None:
         self.lattice = lattice
@@ -211,7 +213,7 @@ class _Body:
             _Layer(_within(chambers, heart, HEART_WALL_MM), blood),
             _Layer(_inner(organs["aorta"], AORTA_WALL_MM), blood),
             _Layer(oesophagus, WALL_HU, 5.0),
-            _Layer(Field(air.box, some_air), AIR_HU),
+            _Layer(ShapeField(air.box, some_air), AIR_HU),
             _Layer(trachea, WALL_HU),
             _Layer(_inner(trachea, TRACHEA_WALL_MM), AIR_HU),
         ]
@@ -238,11 +240,11 @@ class _Body:
         return hu
 
 
-def _tubes(lattice: Lattice, tubes: Sequence[Tube]) -> Field:
+def _tubes(lattice: BodyLattice, tubes: Sequence[Tube]) -> ShapeField:
     return union(lattice, [tube_field(lattice, each) for each in tubes])
 
 
-def _lung_vessels(lattice: Lattice, lungs: Singles, rng: np.random.Generator) -> Singles:
+def _lung_vessels(lattice: BodyLattice, lungs: Singles, rng: np.random.Generator) -> Singles:
     """Return the depth in the lungs' vessels: the lines along which two smooth noises are 0."""
     rough, other = (smooth_noise(lattice.shape, [STEP_MM] * 3, VESSEL_MM, rng) for _ in range(2))
     across = np.abs(lattice.axes_mm[2]).astype(np.float32)
@@ -251,26 +253,26 @@ def _lung_vessels(lattice: Lattice, lungs: Singles, rng: np.random.Generator) ->
     return np.minimum(lungs, lines)
 
 
-def _spine(anatomy: Anatomy, lattice: Lattice) -> list[_Layer]:
+def _spine(anatomy: Anatomy, lattice: BodyLattice) -> list[_Layer]:
     """Return vertebrae with discs between them, the arches behind, and the canal."""
     bodies, canal = (tube_field(lattice, of) for of in (anatomy.vertebrae, anatomy.canal))
     z = lattice.axes_mm[0][bodies.box[0]]
     from_disc = np.abs((z / VERTEBRA_MM) % 1.0 - 0.5) * VERTEBRA_MM
     disc = (from_disc - 0.4 * VERTEBRA_MM).astype(np.float32)[:, None, None]
     return [
-        _Layer(Field(canal.box, canal.depth_mm + np.float32(4.0)), CORTICAL_HU),
+        _Layer(ShapeField(canal.box, canal.depth_mm + np.float32(4.0)), CORTICAL_HU),
         _Layer(bodies, CORTICAL_HU),
         _Layer(_inner(bodies, 2.2), TRABECULAR_HU, 20.0),
-        _Layer(Field(bodies.box, np.minimum(bodies.depth_mm, disc)), DISC_HU),
+        _Layer(ShapeField(bodies.box, np.minimum(bodies.depth_mm, disc)), DISC_HU),
         _Layer(canal, CANAL_HU),
     ]
 
 
-def _inner(field: Field, wall_mm: float) -> Field:
-    return Field(field.box, field.depth_mm - np.float32(wall_mm))
+def _inner(field: ShapeField, wall_mm: float) -> ShapeField:
+    return ShapeField(field.box, field.depth_mm - np.float32(wall_mm))
 
 
-def _within(field: Field, other: Field, margin_mm: float) -> Field:
+def _within(field: ShapeField, other: ShapeField, margin_mm: float) -> ShapeField:
     """Return the part of a field that lies so deep in another."""
     box = tuple(
         slice(max(a.start, b.start), max(min(a.stop, b.stop), max(a.start, b.start) + 1))
@@ -281,7 +283,7 @@ def _within(field: Field, other: Field, margin_mm: float) -> Field:
         for f in (field, other)
     )
     z, y, x = box
-    return Field((z, y, x), np.minimum(one, two - np.float32(margin_mm)))
+    return ShapeField((z, y, x), np.minimum(one, two - np.float32(margin_mm)))
 
 
 def _trunk(anatomy: Anatomy, x: Floats, y: Floats, z: Floats) -> tuple[Singles, Singles]:
@@ -312,7 +314,7 @@ def _dome(x: Floats, y: Floats) -> Floats:
     return height
 
 
-def _middle(organs: dict[str, Field], x: Floats, y: Floats, texture: Singles) -> Singles:
+def _middle(organs: dict[str, ShapeField], x: Floats, y: Floats, texture: Singles) -> Singles:
     """Return the depth in what lies between the lungs: around the organs, and before the spine."""
     half = 5.0 + 13.0 * np.clip((y + 50.0) / 50.0, 0.0, 1.0) + 2.5 * texture
     middle = (half - np.abs(x)).astype(np.float32)

@@ -50,7 +50,7 @@ class Ellipsoid:
 
 
 @dataclass(frozen=True)
-class Field:
+class ShapeField:
     """A shape's depth in mm, positive in it, float32, on the part `box` of the lattice; elsewhere
     it is at most -`REACH_MM`.
     """
@@ -60,7 +60,7 @@ class Field:
 
 
 @dataclass(frozen=True)
-class Lattice:
+class BodyLattice:
     """Places (mm) of the points along (z, y, x), and where in the unwarped body each is: float32
     (z, y, x, 3) as (x, y, z).
     """
@@ -75,10 +75,10 @@ class Lattice:
         z, y, x = map(len, self.axes_mm)
         return z, y, x
 
-    def whole(self, depth_mm: Floats) -> Field:
+    def whole(self, depth_mm: Floats) -> ShapeField:
         """Return a depth known everywhere, (z, y, x), as a field."""
         z, y, x = self.shape
-        return Field((slice(0, z), slice(0, y), slice(0, x)), depth_mm.astype(np.float32))
+        return ShapeField((slice(0, z), slice(0, y), slice(0, x)), depth_mm.astype(np.float32))
 
     def around(self, low_mm: Floats, high_mm: Floats) -> tuple[slice, slice, slice]:
         """Return the box of the points that lie between two corners (x, y, z) of the body."""
@@ -89,7 +89,7 @@ class Lattice:
         return z, y, x
 
 
-def lattice_over(extent_mm: Sequence[float], warp_mm: Singles | None = None) -> Lattice:
+def lattice_over(extent_mm: Sequence[float], warp_mm: Singles | None = None) -> BodyLattice:
     """Return the lattice over a box of that extent (x, y, z) around the origin.
 
     warp_mm: float32 (z, y, x, 3), how far each point was moved, as `lattice_shape` has it.
@@ -101,8 +101,8 @@ def lattice_over(extent_mm: Sequence[float], warp_mm: Singles | None = None) -> 
     places = np.stack(np.broadcast_arrays(x, y[:, None], z[:, None, None]), axis=-1)
     places = places.astype(np.float32)
     if warp_mm is None:
-        return Lattice((z, y, x), places)
-    return Lattice((z, y, x), places - warp_mm, float(np.abs(warp_mm).max()))
+        return BodyLattice((z, y, x), places)
+    return BodyLattice((z, y, x), places - warp_mm, float(np.abs(warp_mm).max()))
 
 
 def lattice_shape(extent_mm: Sequence[float]) -> tuple[int, int, int]:
@@ -122,7 +122,7 @@ def tube(
     return Tube(middle, np.interp(at, along, radius_mm), flat)
 
 
-def tube_field(lattice: Lattice, of: Tube) -> Field:
+def tube_field(lattice: BodyLattice, of: Tube) -> ShapeField:
     """Return the depth in a tube, of the nearest point of its middle line."""
     reach = of.radius_mm.max() + REACH_MM
     box = lattice.around(of.middle_mm.min(0) - reach, of.middle_mm.max(0) + reach)
@@ -138,10 +138,10 @@ def tube_field(lattice: Lattice, of: Tube) -> Field:
         offset_mm = np.linalg.norm(places - of.middle_mm[nearest], axis=-1)
         most_mm = of.radius_mm[nearest] * of.flat
         depth = np.where(away < LEAST_MM, most_mm, np.minimum(beyond * offset_mm, most_mm))
-    return Field(box, np.maximum(depth, -REACH_MM).astype(np.float32))
+    return ShapeField(box, np.maximum(depth, -REACH_MM).astype(np.float32))
 
 
-def ellipsoid_field(lattice: Lattice, of: Ellipsoid, reach_mm: float = REACH_MM) -> Field:
+def ellipsoid_field(lattice: BodyLattice, of: Ellipsoid, reach_mm: float = REACH_MM) -> ShapeField:
     """Return the depth in an ellipsoid, along the rays from its middle; so far outside it."""
     reach = float(of.half_mm.max()) + reach_mm
     box = lattice.around(of.middle_mm - reach, of.middle_mm + reach)
@@ -151,10 +151,10 @@ def ellipsoid_field(lattice: Lattice, of: Ellipsoid, reach_mm: float = REACH_MM)
     depth = (1.0 / np.maximum(away, LEAST_MM) - 1.0) * np.linalg.norm(offset, axis=-1)
     depth = np.where(away < LEAST_MM, np.inf, depth)
     depth = np.minimum(depth, of.half_mm.min())
-    return Field(box, np.maximum(depth, -reach_mm).astype(np.float32))
+    return ShapeField(box, np.maximum(depth, -reach_mm).astype(np.float32))
 
 
-def union(lattice: Lattice, fields: Sequence[Field], soft_mm: float = 0.0) -> Field:
+def union(lattice: BodyLattice, fields: Sequence[ShapeField], soft_mm: float = 0.0) -> ShapeField:
     """Return the union of shapes; `soft_mm` fills the grooves between them, so wide about."""
     box = tuple(
         slice(min(f.box[k].start for f in fields), max(f.box[k].stop for f in fields))
@@ -173,20 +173,20 @@ def union(lattice: Lattice, fields: Sequence[Field], soft_mm: float = 0.0) -> Fi
             near = np.maximum(soft_mm - np.abs(before - field.depth_mm), 0.0) / soft_mm
             larger = larger + near * near * np.float32(soft_mm / 4)
         result[inner] = larger
-    return Field((z, y, x), np.maximum(result, np.float32(-REACH_MM)))
+    return ShapeField((z, y, x), np.maximum(result, np.float32(-REACH_MM)))
 
 
-def of_volume(lattice: Lattice, field: Field, volume_mm3: float) -> Field:
+def of_volume(lattice: BodyLattice, field: ShapeField, volume_mm3: float) -> ShapeField:
     """Return a shape grown or shrunk evenly, so that it holds the volume (mm^3)."""
     cell_mm3 = np.prod([axis[1] - axis[0] for axis in lattice.axes_mm])
     count = round(float(volume_mm3 / cell_mm3))
     flat = field.depth_mm.ravel()
     level = np.partition(flat, len(flat) - count)[len(flat) - count]
-    return Field(field.box, field.depth_mm - level)
+    return ShapeField(field.box, field.depth_mm - level)
 
 
 def depth_on(
-    lattice: Lattice, field: Field, axes_mm: Sequence[Floats]
+    lattice: BodyLattice, field: ShapeField, axes_mm: Sequence[Floats]
 ) -> tuple[tuple[slice, slice, slice], Singles] | None:
     """Return a field on the part of a grid where it is known: that part's box, and the depth.
 

@@ -27,7 +27,7 @@ def train_network(options: argparse.Namespace, report: StageReport) -> Result:
         return Result(named, f"The options are in {options.write_configuration}; nothing trained.")
     require_torch("Training", remedy=None)
     from ..completion.network import choose_device
-    from ..training.processes import joined
+    from ..training.parallel import joined
     from ..training.train import train
     from ..training.train_superres import train_superres
 

@@ -14,7 +14,7 @@ from ..core.archives import read_archive
 from ..core.files import atomic_path
 from ..core.kept_json import Damaged, parsed
 from ..errors import Remedy, SkullImplantError
-from .processes import ALONE, Processes
+from .parallel import ALONE, Processes
 
 HEADER = "header"
 # The one before stays, in case that the disk damages the last.

@@ -35,8 +35,8 @@ from .learning_curve import draw_learning_curve
 from .log import LOSS_DIGITS, LogRow, read_log, write_log
 from .losses import JUDGED_MM, dice_of
 from .model_card import write_model_card
+from .parallel import ALONE, Processes
 from .precision import Precision
-from .processes import ALONE, Processes
 from .schedule import check_resumable, options_as_json, pace
 from .split import split_skulls
 from .tasks import Task, task_of

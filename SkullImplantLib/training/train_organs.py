@@ -1,6 +1,6 @@
 """Training of organ segmentation on the procedural thorax: the dense network, or what follows it.
 
-    python -m SkullImplantLib.training.train_organs segmentation -o training/organs-dense
+    python -m SkullImplantLib.training.train_organs segmentation -o training/organs-segmentation
     python -m SkullImplantLib.training.train_organs superres -o training/organs-superres
 
 Subjects are made by their seeds (`cases/thorax_phantom.py`): those of the training from 0 on, those

@@ -26,8 +26,8 @@ from .configuration import FILE_NAME, write_configuration
 from .learning_curve import draw_learning_curve
 from .log import LOSS_DIGITS, LogRow, read_log, write_log
 from .losses import dice_of, levels_loss, soft_dice
+from .parallel import ALONE, Processes
 from .precision import Precision
-from .processes import ALONE, Processes
 from .schedule import check_resumable, options_as_json, pace
 from .split import split_skulls
 from .superres_card import write_superres_card

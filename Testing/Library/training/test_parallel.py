@@ -20,7 +20,7 @@ from SkullImplantLib.networks.weights import load_weights
 from SkullImplantLib.training.checkpoint import resume_from
 from SkullImplantLib.training.configuration import write_configuration
 from SkullImplantLib.training.log import LogRow, read_log
-from SkullImplantLib.training.processes import Processes, joined
+from SkullImplantLib.training.parallel import Processes, joined
 from SkullImplantLib.training.train import train
 from SkullImplantLib.training.train_superres import train_superres
 from SkullImplantLib.training.training_options import TrainOptions
