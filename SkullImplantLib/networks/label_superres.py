@@ -31,6 +31,9 @@ from .superres import (
 
 # Of the metadata of weights.
 LABELS_TASK = "super-resolution of labels"
+# Coarser levels leave the decision to the finest, which starts from the interpolation: what they
+# prune of a thin tube would be lost.
+KEEP_FROM = 0.05
 
 
 @dataclass(frozen=True)
@@ -52,6 +55,7 @@ def labels_configuration(labels: int, network: str = "ch1") -> Configuration:
         channels=NAMED_CHANNELS[network],
         in_channels=OF_MASK * labels + OF_PLACE,
         skip="add",
+        keep_from=KEEP_FROM,
         labels=labels,
     )
 
