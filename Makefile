@@ -1,6 +1,6 @@
 # Everything a newcomer types. `make demo` and `make test` set up what they need by themselves.
 .PHONY: help setup demo panel panel-preview test test-fast test-random fuzz lint viewer map screenshots tutorial mean-skull population weights benchmark \
-	leave-one-out ablation fit superres needs tables minkowski clean
+	leave-one-out ablation fit superres organs needs tables minkowski clean
 
 PYTHON := .venv/bin/python
 STAMP := .venv/.setup-complete
@@ -109,6 +109,10 @@ fit: setup  ## how implants fit, measured from outside: 24 cases at 5 clearances
 superres: setup  ## weights for super-resolution, into training/superres (an hour and a half; needs the real skulls)
 	.venv/bin/skull-implant train $(DATA)/train -o training/superres --network superres --resume \
 		--leave-out average-19y --threads 1 --iterations 5000 --learning-rate 2e-3 --provenance "$(SOURCES)"
+
+organs: setup  ## weights for organs, learnt on the procedural thorax, into training/organs-* (2 to 3 hours; goes on where it stopped)
+	$(PYTHON) -m SkullImplantLib.training.train_organs segmentation -o training/organs-segmentation
+	$(PYTHON) -m SkullImplantLib.training.train_organs superres -o training/organs-superres
 
 needs: setup  ## what designs take in memory beside what is foreseen; rows that are there are kept (needs 9 GB)
 	$(PYTHON) $(PAPERS)/needs/needs.py -o $(PAPERS)/needs

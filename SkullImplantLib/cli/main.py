@@ -18,6 +18,7 @@ from .. import __version__
 from ..core.memory_need import require_room_to_load
 from ..core.staging import trace_remover
 from ..core.threads import processor_count, thread_variables
+from ..core.torchrun import launched
 from ..errors import Cancelled, DiskError, SkullImplantError, expected
 from ..options import DEFECT_KINDS, DesignOptions, DrillOptions
 from .arguments import (
@@ -303,6 +304,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = sys.argv[1:] if arguments is None else arguments
     options = build_parser().parse_args(with_values_joined(given))
     signal.signal(signal.SIGTERM, _stop)
+    # The first of several processes that train together speaks for all.
+    place = launched() if options.verb == "train" else None
+    speaks = place is None or place.rank == 0
+    if not speaks:
+        options.progress, options.json = "none", False
     show = {"bar": ProgressBar, "json": JsonLines, "none": Quiet}[options.progress]()
     watching: AbstractContextManager[None] = nullcontext()
     if options.progress == "json":
@@ -311,7 +317,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     with thread_variables(options.threads), showing_log(show, options.verbose), watching:
         try:
             show.begin()
-            return _run(options, show)
+            return _run(options, show, speaks)
         except (KeyboardInterrupt, Cancelled):
             return _fail(options, show, SkullImplantError("Cancelled."), CANCELLED)
         except Exception as error:
@@ -322,7 +328,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return _fail(options, show, SkullImplantError(sentence), BUG)
 
 
-def _run(options: argparse.Namespace, show: Quiet) -> int:
+def _run(options: argparse.Namespace, show: Quiet, speaks: bool) -> int:
     log.info("%s of version %s", options.verb, __version__)
     log.info("Python %s on %s", platform.python_version(), platform.platform())
     log.info("threads: %s; processor cores: %d", options.threads or "all", processor_count())
@@ -330,11 +336,12 @@ def _run(options: argparse.Namespace, show: Quiet) -> int:
     module, function = VERBS[options.verb]
     result = getattr(import_module(module, __package__), function)(options, show)
     show.close()
-    _say(
-        json.dumps(result.data, indent=2, allow_nan=False)
-        if options.json
-        else printable(result.text)
-    )
+    if speaks:
+        _say(
+            json.dumps(result.data, indent=2, allow_nan=False)
+            if options.json
+            else printable(result.text)
+        )
     show.end()
     return OK
 

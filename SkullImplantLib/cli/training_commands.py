@@ -8,7 +8,8 @@ from typing import Any
 from ..cases.cohort import read_cohort, skulls_to_learn_from
 from ..cases.skull_folder import SkullFile
 from ..core.stages import StageReport
-from ..core.threads import use_threads
+from ..core.threads import processor_count, use_threads
+from ..core.torchrun import launched
 from ..errors import SkullImplantError
 from ..models import require_torch
 from ..training.configuration import read_configuration, write_configuration
@@ -17,7 +18,10 @@ from .result import Result, stage_of
 
 
 def train_network(options: argparse.Namespace, report: StageReport) -> Result:
-    """`skull-implant train`: folders of skulls to weights and their model card."""
+    """`skull-implant train`: folders of skulls to weights and their model card.
+
+    As one of several processes that `torchrun` started, too.
+    """
     settings = chosen(options)
     if options.write_configuration:
         write_configuration(options.write_configuration, resolved(settings))
@@ -25,25 +29,28 @@ def train_network(options: argparse.Namespace, report: StageReport) -> Result:
         return Result(named, f"The options are in {options.write_configuration}; nothing trained.")
     require_torch("Training", remedy=None)
     from ..completion.network import choose_device
+    from ..training.parallel import joined
     from ..training.train import train
     from ..training.train_superres import train_superres
 
-    use_threads(options.threads, torch=True)
+    place = launched()
+    # Processes on one machine have its cores together; torchrun lets each use one.
+    fair = max(1, processor_count() // place.local_count) if place else None
+    use_threads(options.threads or fair, torch=True)
     start = time.monotonic()
     learn = train_superres if settings.network in SUPERRES_NETWORKS else train
     skulls, terms = _skulls(options)
-    path = learn(
-        skulls,
-        options.output,
-        replace(
-            settings,
-            device=choose_device(settings.device).type,
-            provenance=settings.provenance or terms,
-        ),
-        options.resume,
-        options.cases,
-        stage_of(report, "training"),
-    )
+    device = choose_device(settings.device).type
+    with joined(device) as processes:
+        path = learn(
+            skulls,
+            options.output,
+            replace(settings, device=device, provenance=settings.provenance or terms),
+            options.resume,
+            options.cases,
+            stage_of(report, "training"),
+            processes,
+        )
     minutes = round((time.monotonic() - start) / 60.0, 1)
     data = {"weights": str(path), "minutes": minutes}
     return Result(data, f"Weights, model card and log are in {options.output} ({minutes} minutes).")

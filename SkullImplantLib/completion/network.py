@@ -18,6 +18,7 @@ from ..errors import Remedy, SkullImplantError
 from ..geometry.view import View
 from ..networks.applied import autoencoded, refined_depth
 from ..networks.autoencoder import SparseAutoEncoder
+from ..networks.dense_unet import UNetConfiguration
 from ..networks.inputs import CHANNELS, THINNEST_FRACTION
 from ..networks.refiner import RefinerConfiguration, SparseRefiner
 from ..networks.weights import Weights
@@ -72,6 +73,7 @@ def grid_and_channels(weights: Weights) -> tuple[float, list[str]]:
         not spacing_mm
         or not isinstance(channels, list)
         or not set(channels) <= set(CHANNELS)
+        or isinstance(weights.configuration, UNetConfiguration)
         or sum(CHANNELS[name] for name in channels) != weights.configuration.in_channels
     ):
         raise SkullImplantError(
@@ -132,6 +134,7 @@ def run_network(
     def run(where: torch.device) -> np.ndarray:
         if isinstance(network, SparseRefiner):
             return refined_depth(network.to(where), view, channels, where)
+        assert isinstance(network, SparseAutoEncoder)
         return occupancy_of(network.to(where), view, channels, residual, where)
 
     progress(0.2, "completing the skull")

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import SimpleITK as sitk
 
-from ..core.finer_grid import finer_grid
+from ..core.finer_grid import finer_grid, places_of
 from ..core.images import array_of, image_like, voxel_volume_mm3
 from ..core.progress import Progress, silent
 from ..errors import SkullImplantError
@@ -18,7 +18,6 @@ from ..networks.superres import (
     coarse_mask,
     coarse_view,
     logits_by_network,
-    places_of,
 )
 from ..networks.weights import Weights
 from .network import GPU_TOO_SMALL, NetworkPlace, choose_device, on_device_or_cpu

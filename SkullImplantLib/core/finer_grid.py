@@ -1,11 +1,14 @@
-"""The finer grid that a coarse image is brought to: the same box, the same axes, smaller voxels."""
+"""The finer grid that a coarse image is brought to: the same box and axes, smaller voxels."""
 
 from collections.abc import Iterable
 
 import numpy as np
 import SimpleITK as sitk
+from numpy.typing import NDArray
 
 from ..errors import SkullImplantError
+
+Singles = NDArray[np.float32]
 
 # A grid that differs by less is the same one.
 SAME_SPACING = 1.01
@@ -36,6 +39,19 @@ def finer_grid(image: sitk.Image, to_mm: float) -> sitk.Image:
     first = (fine / spacing - 1.0) / 2.0
     grid.SetOrigin(image.TransformContinuousIndexToPhysicalPoint(first.tolist()))
     return grid
+
+
+def places_of(fine: sitk.Image, coarse: sitk.Image) -> tuple[Singles, Singles, Singles]:
+    """Return for (z, y, x) the places of the voxels of `fine` as indices of `coarse`.
+
+    Both lie along the same axes.
+    """
+    first = coarse.TransformPhysicalPointToContinuousIndex(fine.GetOrigin())
+    steps = np.divide(fine.GetSpacing(), coarse.GetSpacing())
+    x, y, z = (
+        (f + s * np.arange(n)).astype(np.float32) for f, s, n in zip(first, steps, fine.GetSize())
+    )
+    return z, y, x
 
 
 def by(numbers: Iterable[float]) -> str:

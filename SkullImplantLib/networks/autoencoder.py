@@ -19,7 +19,7 @@ from torch import nn
 
 from .. import sparse
 from ..errors import SkullImplantError
-from ..sparse import Sites
+from ..sparse import Sites, sharing
 from ..sparse.pointwise import sigmoid
 from ..sparse.recomputation import recomputed
 from .slabs import LARGE_SITES, finest_level, first_halving
@@ -29,7 +29,7 @@ OTHER_KERNEL = 2
 
 
 # No network here comes near: the published ones have 7 resolutions and 388 channels at the most.
-MOST_LEVELS, MOST_CHANNELS = 12, 4096
+MOST_LEVELS, MOST_CHANNELS, MOST_LABELS = 12, 4096, 255
 
 
 def checked_channels(channels: Sequence[int], in_channels: int) -> tuple[int, ...]:
@@ -56,7 +56,8 @@ class Configuration:
     networks have seven, that is six levels. `keep_from`: the least probability at which a candidate
     of a coarser level is kept in use; the papers' is 0.5. What one level prunes no finer one brings
     back, so that a hole whose cells are each a little unlikely stays open; a lower value leaves the
-    decision to the finest level, where it is 0.5 always.
+    decision to the finest level, where it is 0.5 always. `labels`: how many the finest level tells
+    apart; coarser ones say whether there is any.
     """
 
     channels: tuple[int, ...]
@@ -64,6 +65,7 @@ class Configuration:
     activation: Literal["relu", "elu"] = "relu"
     skip: Literal["none", "add"] = "none"
     keep_from: float = 0.5
+    labels: int = 1
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "channels", checked_channels(self.channels, self.in_channels))
@@ -71,6 +73,11 @@ class Configuration:
             raise SkullImplantError(
                 f"Activation '{self.activation}' with skip '{self.skip}' is not known; use relu or"
                 " elu, and none or add."
+            )
+        if not 1 <= self.labels <= MOST_LABELS:
+            raise SkullImplantError(
+                f"A network tells 1 to {MOST_LABELS} labels apart, not {self.labels}; correct the "
+                "configuration."
             )
         if not 0.0 < self.keep_from <= 0.5:
             raise SkullImplantError(
@@ -104,8 +111,8 @@ class Level:
     """The decoder's candidates at one resolution, before pruning.
 
     `coordinates` int32 [M, 4] (batch, z, y, x), multiples of `stride`; `logits` [M], positive where
-    the network sees bone; `target` bool [M], whether the candidate is in the target (None where no
-    target was given).
+    the network sees bone; at stride 1 [M, labels] where it tells several apart. `target` bool [M],
+    whether the candidate is in the target (None where no target was given).
     """
 
     stride: int
@@ -149,13 +156,14 @@ class SparseAutoEncoder(nn.Module):
         activation: Literal["relu", "elu"] = "relu",
         skip: Literal["none", "add"] = "none",
         keep_from: float = 0.5,
+        labels: int = 1,
         engine: ModuleType = sparse,
         generator: torch.Generator | None = None,
     ) -> None:
         """Build the network; `generator` makes its random initial weights reproducible."""
         super().__init__()
         self.configuration = Configuration(
-            tuple(channels), in_channels, activation, skip, keep_from
+            tuple(channels), in_channels, activation, skip, keep_from, labels
         )
         self.engine = engine
         # As `keep_from`, while training, where the target is kept too.
@@ -181,12 +189,13 @@ class SparseAutoEncoder(nn.Module):
             coarse, fine = c[levels - level], c[levels - level - 1]
             kernel_size = DEEPEST_KERNEL if level == 0 else OTHER_KERNEL
             up = engine.GenerativeConvTranspose3d(coarse, fine, kernel_size, stride=2)
+            told = labels if level == levels - 1 else 1
             self.decoder.append(
                 nn.ModuleDict(
                     {
                         "up": block(up, fine),
                         "refine": refine(fine),
-                        "classify": engine.Conv3d(fine, 1, kernel_size=1, bias=True),
+                        "classify": engine.Conv3d(fine, told, kernel_size=1, bias=True),
                     }
                 )
             )
@@ -228,7 +237,8 @@ class SparseAutoEncoder(nn.Module):
                 `levels`; `levels[-1]` holds the logits of all candidates at stride 1.
 
         Where nothing survives the pruning of a level, the finer levels are empty and so is the
-        output. An empty `x` gives empty levels throughout.
+        output. An empty `x` gives empty levels throughout. Where processes share a batch
+        (`sparse.sharing`), a level of theirs is worked out also by who has nothing of it.
         """
         levels = self.configuration.levels
         targets = _pyramid(target, levels) if target is not None else [None] * levels
@@ -238,16 +248,18 @@ class SparseAutoEncoder(nn.Module):
         x, skips = self._encode(x)
         for index, decode in enumerate(self.decoder):
             logits = nothing
-            if len(x.coordinates) and whole is not None and index == levels - 1:
+            if index == levels - 1 and self.configuration.labels > 1:
+                logits = nothing.new_empty((0, self.configuration.labels))
+            if _is_there(x) and whole is not None and index == levels - 1:
                 x = self._finest_in_slabs(decode, x, whole, bounds)
-                logits = x.features[:, 0]
-            elif len(x.coordinates):
+                logits = _single(x.features[:, : self.configuration.labels])
+            elif _is_there(x):
                 # The finest level is the first in the backward pass, so it may as well be kept.
                 again = self.recompute and index < levels - 1
                 x = self._worked_out([decode["up"], decode["refine"]], x, again)  # type: ignore[index]
                 x = self._joined(x, skips.pop(), bounds)
-                if len(x.coordinates):
-                    logits = decode["classify"](x).features.squeeze(1)  # type: ignore[index]
+                if _is_there(x):
+                    logits = _single(decode["classify"](x).features)  # type: ignore[index]
             level = Level(2 ** (levels - 1 - index), x.coordinates, logits)
             level_target = targets[index]
             if level_target is not None:
@@ -260,7 +272,8 @@ class SparseAutoEncoder(nn.Module):
             completion.coordinates = x.coordinates
             features = nothing[:, None]
             if len(x.coordinates):
-                features = self.final(x).features if whole is None else x.features[:, 1:]
+                in_slabs = x.features[:, self.configuration.labels :]
+                features = self.final(x).features if whole is None else in_slabs
             completion.features = sigmoid(features)
         return completion
 
@@ -268,14 +281,17 @@ class SparseAutoEncoder(nn.Module):
         """Return which candidates of `level` survive its pruning, bool [M]."""
         logits = level.logits.detach()
         if level.stride == 1:
-            return logits > 0
+            return (logits if logits.dim() == 1 else logits.amax(1)) > 0
         if not self.training:
             return logits > _logit(self.configuration.keep_from)
         if level.target is None:
             return logits > 0
         others = (logits > _logit(self.kept_in_training)) & ~level.target
-        most = self.surplus * int(level.target.sum())
-        if int(others.sum()) > most:
+        inside, outside = (
+            sharing.total_count(int(some.sum()), logits.device) for some in (level.target, others)
+        )
+        most = self.surplus * inside
+        if outside > most:
             others = _surest(logits, others, int(most))
         return level.target | others
 
@@ -283,7 +299,7 @@ class SparseAutoEncoder(nn.Module):
         """Return the deepest tensor, and those to add to each decoder level, deepest last."""
         adds = self.configuration.skip == "add"
         skips: list[Any] = []
-        if not len(x.coordinates):
+        if not _is_there(x):
             return x, skips
         first, *others = list(self.encoder)
         if self._needs_slabs(x):
@@ -326,6 +342,8 @@ class SparseAutoEncoder(nn.Module):
         if bounds is None:
             return x
         coordinates = x.coordinates[:, 1:]
+        if not len(coordinates):
+            return x
         limits = torch.tensor(bounds, dtype=torch.int32, device=coordinates.device)
         low, high = torch.aminmax(coordinates, dim=0)
         if bool(((low >= 0) & (high < limits)).all()):
@@ -336,9 +354,9 @@ class SparseAutoEncoder(nn.Module):
 
 def _surest(logits: torch.Tensor, candidates: torch.Tensor, count: int) -> torch.Tensor:
     """Return the `count` candidates (bool [M]) with the highest logits; of equals, the first."""
-    rows = candidates.nonzero().squeeze(1)
-    order = logits[rows].sort(descending=True, stable=True).indices
-    return torch.zeros_like(candidates).index_fill_(0, rows[order[:count]], True)
+    surest = torch.zeros_like(candidates)
+    surest[candidates] = sharing.surest_of_all(logits[candidates], count)
+    return surest
 
 
 class _Nothing:
@@ -348,13 +366,23 @@ class _Nothing:
         self.coordinates = coordinates[:0]
 
 
+def _single(logits: torch.Tensor) -> torch.Tensor:
+    """Return logits [M, labels] as [M] where there is one label."""
+    return logits.squeeze(1) if logits.shape[1] == 1 else logits
+
+
+def _is_there(x: Any) -> bool:
+    """Return whether a tensor is to be worked on: it has sites, or who shares the batch may."""
+    return len(x.coordinates) > 0 or sharing.current() is not None
+
+
 def _logit(probability: float) -> float:
     return math.log(probability / (1.0 - probability))
 
 
 def _pruned(engine: ModuleType, x: Any, keep: torch.Tensor) -> Any:
     """Return the rows of `x` where `keep` is true, or nothing."""
-    if not bool(keep.any()):
+    if not bool(keep.any()) and sharing.current() is None:
         return _Nothing(x.coordinates)
     return engine.prune(x, keep)
 

@@ -12,7 +12,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import SimpleITK as sitk
 import torch
 from numpy.typing import NDArray
 
@@ -25,8 +24,9 @@ Singles = NDArray[np.float32]
 
 # Of the metadata of weights: what a network is for, where it does not complete skulls.
 TASK = "super-resolution"
-# Per site: depth, share and own value of the coarse voxel, place in it (3), its size (3), spacing.
-FEATURES = 10
+# Per site: depth, share and own value of the coarse voxel; place in it (3), its size (3), spacing.
+OF_MASK, OF_PLACE = 3, 7
+FEATURES = OF_MASK + OF_PLACE
 # Sites reach so far outside the interpolated surface, in coarse voxels, and in fine ones.
 OUTSIDE_COARSE, OUTSIDE_FINE = 0.5, 1.0
 # Depths are told up to so many fine voxels.
@@ -70,12 +70,12 @@ def coarse_view(mask: CoarseMask, at: Sequence[NDArray[np.floating]]) -> CoarseV
     """Return what is seen of a mask on a finer grid.
 
     at: for each axis (z, y, x) the places of the fine voxels' centres as indices of coarse voxels,
-    evenly spaced.
+    evenly spaced; they fall where the grid is turned over.
     """
     z_at, y_at, x_at = (np.asarray(axis, np.float32) for axis in at)
     places = (z_at, y_at, x_at)
     z, y, x = (
-        step * (float(p[-1] - p[0]) / (len(p) - 1) if len(p) > 1 else 1.0)
+        step * (abs(float(p[-1] - p[0])) / (len(p) - 1) if len(p) > 1 else 1.0)
         for p, step in zip(places, mask.spacing_mm)
     )
     return CoarseView(mask, along_axes(mask.depth_mm, places), places, (z, y, x))
@@ -87,23 +87,48 @@ def seen(view: CoarseView) -> tuple[NDArray[np.int32], Singles]:
 
     The sites are the interpolated bone and what may be bone around it.
     """
-    coarse, fine = np.array(view.mask.spacing_mm), np.array(view.fine_mm)
-    outside_mm = OUTSIDE_COARSE * coarse.mean() + OUTSIDE_FINE * fine.mean()
-    active = view.depth_mm > -outside_mm
-    places = np.argwhere(active).astype(np.int32)
-    features = np.empty((len(places), FEATURES), np.float32)
-    depth = view.depth_mm[active] / np.float32(fine.mean())
+    places = np.argwhere(up_to_outside(view)).astype(np.int32)
+    features = np.hstack([of_mask(view, places), of_place(view, places)])
+    return np.insert(places, 0, 0, axis=1), features
+
+
+def up_to_outside(view: CoarseView) -> NDArray[np.bool_]:
+    """Return the voxels (z, y, x) of the interpolated mask, and what may be of it around it."""
+    outside_mm = OUTSIDE_COARSE * np.mean(view.mask.spacing_mm)
+    outside_mm += OUTSIDE_FINE * np.mean(view.fine_mm)
+    active: NDArray[np.bool_] = view.depth_mm > -outside_mm
+    return active
+
+
+def of_mask(view: CoarseView, places: NDArray[np.integer]) -> Singles:
+    """Return what sites (n, 3; z, y, x) know of the mask, float32 (n, `OF_MASK`): depth in it,
+    interpolated share, and own value of the coarse voxel.
+    """
+    features = np.empty((len(places), OF_MASK), np.float32)
+    depth = view.depth_mm[tuple(places.T)] / np.float32(np.mean(view.fine_mm))
     features[:, 0] = np.clip(depth, -DEEPEST_VOXELS, DEEPEST_VOXELS) / DEEPEST_VOXELS
     filled = view.mask.filled
     at = [axis[places[:, k]] for k, axis in enumerate(view.at)]
     features[:, 1] = values_at(filled.view(np.uint8), at)
     nearest = [np.clip(np.rint(axis), 0, n - 1).astype(int) for axis, n in zip(at, filled.shape)]
     features[:, 2] = filled[tuple(nearest)]
+    return features
+
+
+def of_place(view: CoarseView, places: NDArray[np.integer]) -> Singles:
+    """Return what sites (n, 3) know of the grids, float32 (n, `OF_PLACE`): place in the coarse
+    voxel, its size, and the fine spacing.
+    """
+    coarse, fine = view.mask.spacing_mm, view.fine_mm
+    features = np.empty((len(places), OF_PLACE), np.float32)
     for axis in range(3):
-        features[:, 3 + axis] = at[axis] - np.rint(at[axis])
-        features[:, 6 + axis] = np.log2(coarse[axis] / fine[axis]) / np.log2(USUAL_RATIO)
-    features[:, 9] = np.log2(fine.mean() / USUAL_MM)
-    return np.insert(places, 0, 0, axis=1), features
+        at = view.at[axis][places[:, axis]]
+        # On a grid that is turned over, what was before is behind.
+        forward = -1.0 if view.at[axis][-1] < view.at[axis][0] else 1.0
+        features[:, axis] = forward * (at - np.rint(at))
+        features[:, 3 + axis] = np.log2(coarse[axis] / fine[axis]) / np.log2(USUAL_RATIO)
+    features[:, 6] = np.log2(np.mean(fine) / USUAL_MM)
+    return features
 
 
 def starting_logit(depth_mm: Singles, fine_mm: Sequence[float]) -> Singles:
@@ -159,16 +184,3 @@ def logits_by_network(
     places = finest.coordinates[:, 1:].cpu().numpy()
     logits[tuple(places.T)] = finest.logits.float().cpu().numpy()
     return logits
-
-
-def places_of(fine: sitk.Image, coarse: sitk.Image) -> tuple[Singles, Singles, Singles]:
-    """Return for (z, y, x) the places of the voxels of `fine` as indices of `coarse`.
-
-    Both lie along the same axes.
-    """
-    first = coarse.TransformPhysicalPointToContinuousIndex(fine.GetOrigin())
-    steps = np.divide(fine.GetSpacing(), coarse.GetSpacing())
-    x, y, z = (
-        (f + s * np.arange(n)).astype(np.float32) for f, s, n in zip(first, steps, fine.GetSize())
-    )
-    return z, y, x

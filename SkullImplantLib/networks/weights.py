@@ -24,14 +24,17 @@ from ..core.files import atomic_path
 from ..core.kept_json import parsed
 from ..errors import Remedy, SkullImplantError
 from .autoencoder import Configuration, SparseAutoEncoder
+from .dense_unet import DenseUNet, UNetConfiguration
 from .refiner import RefinerConfiguration, SparseRefiner
 
 FORMAT = "SkullImplant network"
 VERSION = 2
-AnyConfiguration = Configuration | RefinerConfiguration
-AnyNetwork = SparseAutoEncoder | SparseRefiner
+AnyConfiguration = Configuration | RefinerConfiguration | UNetConfiguration
+AnyNetwork = SparseAutoEncoder | SparseRefiner | DenseUNet
 # The names of the kinds of network in a weight file's header.
-AUTOENCODER, REFINER = "sparse auto-encoder", "sparse refiner"
+AUTOENCODER, REFINER, DENSE = "sparse auto-encoder", "sparse refiner", "dense U-Net"
+# By the class of a configuration.
+KINDS = {Configuration: AUTOENCODER, RefinerConfiguration: REFINER, UNetConfiguration: DENSE}
 HEADER = "header"
 
 
@@ -85,7 +88,7 @@ def save_weights(
     header = {
         "format": FORMAT,
         "version": VERSION,
-        "network": REFINER if isinstance(configuration, RefinerConfiguration) else AUTOENCODER,
+        "network": KINDS[type(configuration)],
         "configuration": asdict(configuration),
         "metadata": dict(metadata),
     }
@@ -115,7 +118,7 @@ def load_weights(path: Path) -> Weights:
                 f"{path.name} has weights of another format or version; choose one that this"
                 " version of the program wrote."
             )
-        kinds = {AUTOENCODER: Configuration, REFINER: RefinerConfiguration}
+        kinds = {kind: configuration for configuration, kind in KINDS.items()}
         configuration: AnyConfiguration = kinds[header["network"]](**header["configuration"])
         metadata = dict(header["metadata"])
     except FileNotFoundError as error:
@@ -159,6 +162,8 @@ def shipped_superres() -> Weights:
 
 def _network(configuration: AnyConfiguration, engine: ModuleType = sparse) -> AnyNetwork:
     """Return an untrained network of that configuration."""
+    if isinstance(configuration, UNetConfiguration):
+        return DenseUNet(**asdict(configuration))
     if isinstance(configuration, RefinerConfiguration):
         return SparseRefiner(**asdict(configuration), engine=engine)
     return SparseAutoEncoder(**asdict(configuration), engine=engine)

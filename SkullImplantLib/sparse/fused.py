@@ -16,7 +16,7 @@ from typing import Any
 
 import torch
 
-from . import packing
+from . import packing, sharing
 from .pointwise import Activation
 from .products import SUM_ROWS, column_sums
 from .remaking import maker_of, remade
@@ -49,11 +49,13 @@ def normalised_product(
     stencil: Stencil,
     affine: Affine,
     activation: Activation,
+    count: int,
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     """Return the activation of the normalised `stencil.product` of the first three.
 
-    And the mean and the (biased) variance [C] that it was normalised with, without gradient. There
-    must be two rows or more, as a single one has no variance.
+    And the mean and the (biased) variance [C] that it was normalised with, without gradient: over
+    the `count` rows of all processes that share the batch (`sharing`). There must be two or more,
+    as a single one has no variance.
     """
     return _NormalisedProduct.apply(
         features,
@@ -63,6 +65,7 @@ def normalised_product(
         affine.epsilon,
         stencil,
         activation,
+        count,
         factor_type(features),
         maker_of(features),
     )
@@ -81,16 +84,18 @@ class _NormalisedProduct(torch.autograd.Function):
         epsilon: float,
         stencil: Stencil,
         activation: Activation,
+        count: int,
         dtype: torch.dtype,
         maker: Any,
     ) -> Any:
         normal = convolved(features.to(dtype), kernel.to(dtype), stencil).to(features.dtype)
-        mean = column_sums(normal) / len(normal)
+        group = sharing.current()
+        mean = sharing.total(column_sums(normal), group) / count
         variance = torch.zeros_like(mean)
         for rows in _slabs(len(normal)):
             centred = normal[rows].sub_(mean)
             variance += column_sums(centred * centred)
-        variance /= len(normal)
+        variance = sharing.total(variance, group) / count
         inverse = torch.rsqrt(variance + epsilon)
         normal.mul_(inverse)
         result = _written(normal, weight, bias, activation)
@@ -100,6 +105,7 @@ class _NormalisedProduct(torch.autograd.Function):
         kept = [features] if maker is None else []
         ctx.save_for_backward(normal, inverse, weight, bias, kernel, *kept)
         ctx.stencil, ctx.activation, ctx.maker, ctx.dtype = stencil, activation, maker, dtype
+        ctx.count, ctx.group = count, group
         ctx.remake, ctx.packed = _rewritten, packing.is_packed(normal)
         ctx.mark_non_differentiable(mean, variance)
         return result, mean, variance
@@ -110,7 +116,7 @@ class _NormalisedProduct(torch.autograd.Function):
         normal, inverse, weight, bias, kernel, *kept = ctx.saved_tensors
         outer = gradient.dtype
         gradient, of_weight, of_bias = _through_norm(
-            gradient, normal, inverse, weight, bias, ctx.activation
+            gradient, normal, inverse, weight, bias, ctx.activation, ctx.count, ctx.group
         )
         del normal
         gradient = by_parent(gradient.to(dtype), stencil, kernel.shape[2])
@@ -121,7 +127,7 @@ class _NormalisedProduct(torch.autograd.Function):
             del features
         if ctx.needs_input_grad[0]:
             of_features = features_gradient(gradient, kernel.to(dtype), stencil).to(outer)
-        return of_features, of_kernel, of_weight, of_bias, None, None, None, None, None
+        return of_features, of_kernel, of_weight, of_bias, *[None] * 6
 
 
 def _written(
@@ -152,25 +158,28 @@ def _through_norm(
     weight: torch.Tensor,
     bias: torch.Tensor,
     activation: Activation,
+    count: int,
+    group: sharing.Group,
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     """Return the gradients of the product [N, C], of the weight and of the bias [C].
 
-    The first one takes the place of `normal`, which nobody needs any more.
+    The first one takes the place of `normal`, which nobody needs any more. It takes the gradients
+    of all the batch's `count` rows; those of weight and bias are of the rows here alone.
     """
-    count = len(normal)
 
     def pulled(rows: slice) -> torch.Tensor:
         written = activation.in_place((normal[rows] * weight).add_(bias))
         return activation.pull_back(written, gradient[rows])
 
     of_weight, of_bias = torch.zeros_like(weight), torch.zeros_like(bias)
-    for rows in _slabs(count):
+    for rows in _slabs(len(normal)):
         here = pulled(rows)
         of_weight += column_sums(here * normal[rows])
         of_bias += column_sums(here)
-    for rows in _slabs(count):
+    by_weight, by_bias = (sharing.total(own, group) for own in (of_weight, of_bias))
+    for rows in _slabs(len(normal)):
         here = pulled(rows)
-        normal[rows].mul_(of_weight / -count).add_(here).sub_(of_bias / count)
+        normal[rows].mul_(by_weight / -count).add_(here).sub_(by_bias / count)
         normal[rows].mul_(inverse * weight)
     return normal, of_weight, of_bias
 

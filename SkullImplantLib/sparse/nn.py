@@ -5,7 +5,7 @@ from collections.abc import Callable
 import torch
 from torch import nn
 
-from . import functional, pointwise, recomputation
+from . import functional, pointwise, recomputation, sharing
 from .fused import Affine, normalised_product
 from .sites import Sites
 from .stencil import Epilogue
@@ -84,7 +84,8 @@ class BatchNorm(nn.Module):
     """`torch.nn.BatchNorm1d` over all sites of the batch.
 
     A single site has no variance: while training it is normalised with the running statistics,
-    which stay as they are (torch raises an error there). No sites pass through.
+    which stay as they are (torch raises an error there). No sites pass through. Where processes
+    share the batch (`sharing`), it is one: all sites of all of them.
     """
 
     def __init__(self, channels: int) -> None:
@@ -96,16 +97,18 @@ class BatchNorm(nn.Module):
         bn = self.bn
         assert bn.running_mean is not None and bn.running_var is not None
         scale = bn.weight * torch.rsqrt(bn.running_var + bn.eps)
-        return scale, bn.bias - bn.running_mean * scale
+        # A copy, as another sample's statistics may be learnt before the backward pass.
+        return scale, bn.bias - bn.running_mean.clone() * scale
 
     def forward(self, x: SparseTensor) -> SparseTensor:
         """Normalise."""
         bn = self.bn
-        if not self.training or len(x) < 2:
+        count = sharing.total_count(len(x), x.features.device) if self.training else 0
+        if count < 2:
             scale, shift = self.affine()
             return SparseTensor.on(x.sites, x.features * scale + shift)
-        result, mean, variance = pointwise.batch_norm(x.features, bn.weight, bn.bias, bn.eps)
-        self.learn(mean, variance, len(x))
+        result, mean, variance = pointwise.batch_norm(x.features, bn.weight, bn.bias, bn.eps, count)
+        self.learn(mean, variance, count)
         return SparseTensor.on(x.sites, result)
 
     def learn(self, mean: torch.Tensor, variance: torch.Tensor, count: int) -> None:
@@ -179,7 +182,8 @@ class Block(nn.Sequential):
             plan = convolution.plan(x, sites)
         if not norm.training and not torch.is_grad_enabled():
             return plan.of(x, Epilogue(*norm.affine(), activation.fused.in_place))
-        if not norm.training or len(plan.sites) < 2:
+        count = sharing.total_count(len(plan.sites), x.features.device) if norm.training else 0
+        if count < 2:
             result: SparseTensor = activation(norm(plan.of(x)))
             return result
         bn = norm.bn
@@ -189,6 +193,7 @@ class Block(nn.Sequential):
             plan.stencil,
             Affine(bn.weight, bn.bias, bn.eps),
             activation.fused,
+            count,
         )
-        norm.learn(mean, variance, len(plan.sites))
+        norm.learn(mean, variance, count)
         return plan.finished(features)

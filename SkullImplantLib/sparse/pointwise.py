@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 
+from . import sharing
 from .products import column_sums
 
 
@@ -40,25 +41,31 @@ class _AddBias(torch.autograd.Function):
 
 
 def batch_norm(
-    x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor, epsilon: float
+    x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor, epsilon: float, count: int
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     """Normalise the columns of `x` [N, C] by their own mean and variance.
 
+    Those of all processes that share the batch (`sharing`), which have `count` rows together.
     Returns the result, the mean and the (biased) variance [C], the latter two without gradient.
     `torch.nn.functional.batch_norm` is the same but for rounding, which depends on threads there.
     """
-    return _BatchNorm.apply(x, weight, bias, epsilon)
+    return _BatchNorm.apply(x, weight, bias, epsilon, count)
 
 
 class _BatchNorm(torch.autograd.Function):
     @staticmethod
     def forward(
-        ctx: Any, x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor, epsilon: float
+        ctx: Any,
+        x: torch.Tensor,
+        weight: torch.Tensor,
+        bias: torch.Tensor,
+        epsilon: float,
+        count: int,
     ) -> Any:
-        count = len(x)
-        mean = column_sums(x) / count
+        ctx.count, ctx.group = count, sharing.current()
+        mean = sharing.total(column_sums(x), ctx.group) / count
         centred = x - mean
-        variance = column_sums(centred * centred) / count
+        variance = sharing.total(column_sums(centred * centred), ctx.group) / count
         inverse = torch.rsqrt(variance + epsilon)
         ctx.save_for_backward(x, mean, inverse, weight)
         ctx.mark_non_differentiable(mean, variance)
@@ -70,8 +77,9 @@ class _BatchNorm(torch.autograd.Function):
         normal = (x - mean).mul_(inverse)
         of_bias = column_sums(gradient)
         of_weight = column_sums(gradient * normal)
-        normal.mul_(of_weight / -len(x)).add_(gradient).sub_(of_bias / len(x))
-        return normal.mul_(inverse * weight), of_weight, of_bias, None
+        by_weight, by_bias = (sharing.total(own, ctx.group) for own in (of_weight, of_bias))
+        normal.mul_(by_weight / -ctx.count).add_(gradient).sub_(by_bias / ctx.count)
+        return normal.mul_(inverse * weight), of_weight, of_bias, None, None
 
 
 def elu(x: torch.Tensor) -> torch.Tensor:

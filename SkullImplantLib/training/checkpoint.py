@@ -14,6 +14,7 @@ from ..core.archives import read_archive
 from ..core.files import atomic_path
 from ..core.kept_json import Damaged, parsed
 from ..errors import Remedy, SkullImplantError
+from .parallel import ALONE, Processes
 
 HEADER = "header"
 # The one before stays, in case that the disk damages the last.
@@ -50,18 +51,22 @@ def save_checkpoint(folder: Path, checkpoint: Checkpoint) -> None:
             os.replace(path, folder / CHECKPOINT_BEFORE)
 
 
-def resume_from(folder: Path, restore: Callable[[Checkpoint], None]) -> None:
+def resume_from(
+    folder: Path, restore: Callable[[Checkpoint], None], processes: Processes = ALONE
+) -> None:
     """Let `restore` take up a run where its last checkpoint stands, if there is any.
 
-    Raises `SkullImplantError` where that is damaged, and says if there is one before.
+    The first of several processes reads it for all. Raises `SkullImplantError` where that is
+    damaged, and says if there is one before.
     """
     path = folder / CHECKPOINT
     if not path.exists():
         path = folder / CHECKPOINT_BEFORE
-    if not path.exists():
-        return
     try:
-        restore(load_checkpoint(path))
+        there = processes.is_first and path.exists()
+        checkpoint = processes.told(load_checkpoint(path) if there else None)
+        if checkpoint is not None:
+            restore(checkpoint)
     except (Damaged, KeyError, RuntimeError, TypeError, ValueError, AttributeError) as error:
         if path.name == CHECKPOINT and (folder / CHECKPOINT_BEFORE).exists():
             raise SkullImplantError(

@@ -9,6 +9,9 @@ from pathlib import Path
 from ..core.files import atomic_path
 from ..errors import Remedy, SkullImplantError
 
+# Of a loss after the point: enough to compare the curves of two runs.
+LOSS_DIGITS = 6
+
 
 @dataclass(frozen=True)
 class LogRow:

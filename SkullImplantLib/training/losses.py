@@ -1,10 +1,17 @@
-"""What the networks are taught by."""
+"""What the networks are taught by.
+
+Of a batch that processes share (`sparse.sharing`), each loss is that of the whole batch: sums of
+numerators and denominators go over all processes, never means over the means of each. So every
+voxel counts the same as in one process, though sparse batches differ in size, and the gradients
+summed over the processes are those of one.
+"""
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 
 from ..networks.autoencoder import Decoded
+from ..sparse.sharing import mean_of_all, sum_of_all, total_count
 
 # The fine stage is judged on voxels without bone this close to what the prior expects in the hole:
 # the missing bone, and the free air and brain on either side of it and of the rim.
@@ -31,22 +38,48 @@ def autoencoder_loss(
     voxel, and where bone is missing. Candidates of coarser levels are judged by "is it in the
     strided target".
     """
-    total = fraction.new_zeros(())
-    for level in completion.levels:
-        if len(level.logits) == 0:
-            continue
-        assert level.target is not None
-        if level.stride > 1:
-            total = total + F.binary_cross_entropy_with_logits(level.logits, level.target.float())
-            continue
-        places = level.coordinates.long().unbind(1)
-        each = F.binary_cross_entropy_with_logits(level.logits, fraction[places], reduction="none")
-        total = total + each.mean()
-        in_hole = hole[places]
-        if hole_weight > 0.0 and bool(in_hole.any()):
-            share = torch.sigmoid(level.logits[in_hole])
-            total = total + hole_weight * (1.0 - soft_dice(share, fraction[places][in_hole]))
+    total = levels_loss(completion, fraction)
+    finest = completion.levels[-1]
+    places = finest.coordinates.long().unbind(1)
+    in_hole = hole[places]
+    if hole_weight > 0.0 and total_count(int(in_hole.sum()), hole.device):
+        share = torch.sigmoid(finest.logits[in_hole])
+        total = total + hole_weight * (1.0 - soft_dice(share, fraction[places][in_hole]))
     return total
+
+
+def levels_loss(decoded: Decoded, fraction: torch.Tensor) -> torch.Tensor:
+    """Return the papers' loss: the sum over the levels of the mean cross-entropy of candidates."""
+    total = fraction.new_zeros(())
+    for level in decoded.levels:
+        assert level.target is not None
+        true = level.target.float()
+        if level.stride == 1:
+            true = fraction[level.coordinates.long().unbind(1)]
+        each = F.binary_cross_entropy_with_logits(level.logits, true, reduction="none")
+        total = total + mean_of_all(each)
+    return total
+
+
+def labels_loss(decoded: Decoded, labels: torch.Tensor, dice_weight: float) -> torch.Tensor:
+    """Return the loss of several labels: coarser levels as in `levels_loss`, and at the finest the
+    mean cross-entropy of all labels and none, with the mean of the labels' soft Dice terms.
+
+    labels: int64, dense (batch, z, y, x): 0 for none, 1 and so on. Each label's Dice counts the
+    same, however few voxels it has: of a thorax the heart has twenty times the trachea's.
+    """
+    total = levels_loss(Decoded(decoded.levels[:-1]), labels.float())
+    finest = decoded.levels[-1]
+    true = labels[finest.coordinates.long().unbind(1)]
+    logits = torch.cat([finest.logits.new_zeros((len(true), 1)), finest.logits], 1)
+    total = total + mean_of_all(F.cross_entropy(logits, true, reduction="none"))
+    shares = logits.softmax(1)
+    lost = [
+        1.0 - soft_dice(shares[:, label], (true == label).float())
+        for label in range(1, logits.shape[1])
+        if total_count(int((true == label).sum()), true.device)
+    ]
+    return total + dice_weight * torch.stack(lost).mean() if lost else total
 
 
 def refiner_loss(
@@ -73,7 +106,8 @@ def refiner_loss(
 
 def soft_dice(share: torch.Tensor, truth: torch.Tensor) -> torch.Tensor:
     """Return the Dice coefficient of two shares, 0 to 1, voxel by voxel (Milletari et al. 2016)."""
-    return 2.0 * (share * truth).sum() / (share.sum() + truth.sum()).clamp(min=1.0)
+    both = sum_of_all(share) + sum_of_all(truth)
+    return 2.0 * sum_of_all(share * truth) / both.clamp(min=1.0)
 
 
 def dice_of(a: np.ndarray, b: np.ndarray) -> float:

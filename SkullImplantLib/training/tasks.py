@@ -22,6 +22,7 @@ from ..networks.autoencoder import (
 from ..networks.inputs import CHANNELS
 from ..networks.refiner import RefinerConfiguration, SparseRefiner
 from ..sparse import Sites
+from ..sparse.sharing import mean_of_all, shared_batch
 from .losses import JUDGED_MM, autoencoder_loss, refiner_loss
 from .prepared import Region, TrainingCase
 from .training_options import FINE, TrainOptions
@@ -32,6 +33,9 @@ class Task(Protocol):
 
     configuration: Configuration | RefinerConfiguration
     region: Region
+    # Whether a batch is normalised as one, and whether every loss has all of the parameters.
+    together: bool
+    all_used: bool
 
     @property
     def network(self) -> SparseAutoEncoder | SparseRefiner:
@@ -67,6 +71,7 @@ class AutoEncoderTask:
     """The papers' sparse auto-encoder on the whole head, with the target kept while training."""
 
     region: Region = "head"
+    together, all_used = True, False  # no loss touches the papers' last layer
 
     def __init__(self, options: TrainOptions) -> None:
         self.options, self.device = options, torch.device(options.device)
@@ -112,6 +117,7 @@ class RefinerTask:
     """The sparse U-Net around the defect, which corrects the prior's depth."""
 
     region: Region = "defect"
+    together, all_used = False, True
 
     def __init__(self, options: TrainOptions) -> None:
         self.options, self.device = options, torch.device(options.device)
@@ -123,7 +129,10 @@ class RefinerTask:
         self.network.to(self.device)
 
     def loss(self, cases: Sequence[TrainingCase]) -> torch.Tensor:
-        return torch.stack([self._loss(case) for case in cases]).mean()
+        # A head is a batch of its own, normalised and judged by itself; all heads count the same.
+        with shared_batch(None):
+            each = torch.stack([self._loss(case) for case in cases])
+        return mean_of_all(each)
 
     def _loss(self, case: TrainingCase) -> torch.Tensor:
         places, depth = refined(self.network, case.view, self.options.channels, self.device)

@@ -32,9 +32,10 @@ from .case_source import CaseSource, checked_shapes, source_of
 from .checkpoint import Checkpoint, resume_from, save_checkpoint
 from .configuration import FILE_NAME, write_configuration
 from .learning_curve import draw_learning_curve
-from .log import LogRow, read_log, write_log
+from .log import LOSS_DIGITS, LogRow, read_log, write_log
 from .losses import JUDGED_MM, dice_of
 from .model_card import write_model_card
+from .parallel import ALONE, Processes
 from .precision import Precision
 from .schedule import check_resumable, options_as_json, pace
 from .split import split_skulls
@@ -63,6 +64,7 @@ def train(
     resume: bool = False,
     cases: Path | None = None,
     progress: Progress = silent,
+    processes: Processes = ALONE,
 ) -> Path:
     """Train a network on `skulls` and return the path of its weights, `weights.npz` in `folder`.
 
@@ -70,11 +72,14 @@ def train(
     options (`configuration.json`), a log (`log.csv`) and its picture, a checkpoint to resume from,
     the best weights so far and their model card. `cases` is where prepared cases are kept instead,
     for several trainings to share them. A run with the same options and seed makes the
-    same weights, also when it was interrupted and resumed. Raises `SkullImplantError` for options
-    that make no network or a folder without usable skulls.
+    same weights, also when it was interrupted and resumed, and but for rounding also when several
+    `processes` share it, each of which calls this; it may be resumed by any number of them. Raises
+    `SkullImplantError` for options that make no network, a folder without usable skulls, or a
+    batch that is smaller than the number of processes.
     """
     options = resolved(checked_shapes(options))
     task = task_of(options)
+    processes.own(options.batch)
     checked_areas(options.areas_cm2)
     if options.patience is not None and options.validation_share == 0.0:
         raise SkullImplantError(
@@ -87,12 +92,15 @@ def train(
         _wanted(skulls, options.leave_out), options.validation_share, options.seed
     )
     where, preparing = cases or folder / "cases", part(progress, 0.0, 0.4)
-    source = source_of(learning, held_back, where, task.region, options, preparing)
-    run = _Run(task, source, folder, options)
+    source = processes.in_turn(
+        lambda: source_of(learning, held_back, where, task.region, options, preparing)
+    )
+    run = _Run(task, source, folder, options, processes)
     run.started_from = started_from
     if resume:
-        resume_from(folder, run.restore)
-    write_configuration(folder / FILE_NAME, options)
+        resume_from(folder, run.restore, processes)
+    if processes.is_first:
+        write_configuration(folder / FILE_NAME, options)
     run.go(part(progress, 0.4, 1.0), [s.name for s in learning], [s.name for s in held_back])
     return run.weights_path
 
@@ -153,8 +161,11 @@ class _Run:
         source: CaseSource,
         folder: Path,
         options: TrainOptions,
+        processes: Processes,
     ) -> None:
-        self.task, self.source = task, source
+        self.task, self.source, self.processes = task, source, processes
+        self.own = processes.own(options.batch)
+        self.loss = processes.loss_of(task.network, task.loss, task.all_used)
         self.folder, self.options = folder, options
         self.weights_path = folder / "weights.npz"
         self.optimiser = torch.optim.Adam(
@@ -179,7 +190,8 @@ class _Run:
         self.best = Score(**best) if best else None
         self.metadata = checkpoint.progress["metadata"]
         # What was logged after the checkpoint is done again.
-        rows = read_log(self.folder / LOG)
+        first = self.processes.is_first
+        rows = self.processes.told(read_log(self.folder / LOG) if first else [])
         self.rows = [row for row in rows if row.iteration <= self.iteration]
 
     def go(self, progress: Progress, learnt_on: list[str], held_back: list[str]) -> None:
@@ -190,7 +202,7 @@ class _Run:
             losses.append(self.step())
             self.iteration += 1
             minutes = (time.monotonic() - start) / 60.0
-            late = options.minutes is not None and minutes >= options.minutes
+            late = options.minutes is not None and self.processes.told(minutes >= options.minutes)
             last = late or self.iteration == options.iterations
             progress(
                 self.iteration / options.iterations,
@@ -212,37 +224,49 @@ class _Run:
         return max(dice[-patience:]) <= max(dice[:-patience])
 
     def step(self) -> float:
-        """One iteration: its cases and augmentation depend on seed and number alone."""
-        rng = np.random.default_rng([self.options.seed, self.iteration])
-        cases = [self.source.draw(rng) for _ in range(self.options.batch)]
+        """One iteration: a case and its augmentation depend on seed and numbers alone."""
+        seeds = [[self.options.seed, self.iteration, case] for case in self.own]
+        cases = [self.source.draw(np.random.default_rng(seed)) for seed in seeds]
         for group in self.optimiser.param_groups:
             group["lr"] = self.options.learning_rate * pace(self.iteration, self.options.iterations)
         self.task.network.train()
         self.optimiser.zero_grad(set_to_none=True)
         packed = packed_rows() if self.options.memory == "packed" else nullcontext()
-        with self.precision.reduced(), packed:
-            loss = self.task.loss(cases)
-        if not bool(torch.isfinite(loss)):
-            raise SkullImplantError(
-                f"The loss is not a number any more at iteration {self.iteration}.",
-                Remedy.TRAIN_GENTLER,
-            )
-        self.precision.descend(loss, self.optimiser)
+        with self.processes.iteration(self.task.network, self.task.together):
+            with self.precision.reduced(), packed:
+                loss = self.loss(cases)
+            if not bool(torch.isfinite(loss)):
+                raise SkullImplantError(
+                    f"The loss is not a number any more at iteration {self.iteration}.",
+                    Remedy.TRAIN_GENTLER,
+                )
+            self.precision.descend(loss * self.processes.count, self.optimiser)
         self.average.update(self.task.network, self.iteration)
         return float(loss.detach())
 
     def check(
         self, loss: float, minutes: float, learnt_on: list[str], held_back: list[str]
     ) -> None:
-        """Validate, log, draw the curve, keep the best weights, and write the checkpoint."""
-        with self.average.instead_of(self.task.network):
-            score = self.validate()
+        """Validate and log, and let the first process write."""
+        score = None
+        if self.processes.is_first:
+            with self.average.instead_of(self.task.network):
+                score = self.validate()
+        score = self.processes.told(score)
         self.rows.append(_log_row(self.iteration, loss, score, minutes))
+        better = not (score and self.best) or score.network_dice >= self.best.network_dice
+        if better:
+            self.best = score
+        if self.processes.is_first:
+            self.keep(better, learnt_on, held_back)
+
+    def keep(self, better: bool, learnt_on: list[str], held_back: list[str]) -> None:
+        """Write log, curve and checkpoint, and the weights where they are better than before."""
+        score = self.best
         write_log(self.folder / LOG, self.rows)
         draw_learning_curve(self.rows, self.folder / "learning-curve.png")
         options = options_as_json(self.options)
-        if not (score and self.best) or score.network_dice >= self.best.network_dice:
-            self.best = score
+        if better:
             self.metadata = {
                 "channels": list(self.options.channels),
                 "spacing_mm": self.options.grid_mm,
@@ -299,4 +323,4 @@ class _Run:
 def _log_row(iteration: int, loss: float, score: Score | None, minutes: float) -> LogRow:
     found = (score.network_dice, score.prior_dice, score.skull_dice) if score else (None,) * 3
     network, prior, skull = (math.nan if dice is None else dice for dice in found)
-    return LogRow(iteration, round(loss, 4), network, prior, round(minutes, 2), skull)
+    return LogRow(iteration, round(loss, LOSS_DIGITS), network, prior, round(minutes, 2), skull)

@@ -12,7 +12,6 @@ from typing import Any
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 
 from ..cases.skull_folder import SkullFile, named_skulls
 from ..core.progress import Progress, part, silent
@@ -25,8 +24,9 @@ from .average import RunningAverage
 from .checkpoint import Checkpoint, resume_from, save_checkpoint
 from .configuration import FILE_NAME, write_configuration
 from .learning_curve import draw_learning_curve
-from .log import LogRow, read_log, write_log
-from .losses import dice_of, soft_dice
+from .log import LOSS_DIGITS, LogRow, read_log, write_log
+from .losses import dice_of, levels_loss, soft_dice
+from .parallel import ALONE, Processes
 from .precision import Precision
 from .schedule import check_resumable, options_as_json, pace
 from .split import split_skulls
@@ -52,25 +52,31 @@ def train_superres(
     resume: bool = False,
     cases: Path | None = None,
     progress: Progress = silent,
+    processes: Processes = ALONE,
 ) -> Path:
     """Train super-resolution on complete skulls and return the path of its weights.
 
     As `train.train`, whose options it takes; those of defects, prior and inputs say nothing here.
     The validation score is the mean Dice of pieces of held-back skulls, and the interpolation's
-    beside it. Raises `SkullImplantError` for a folder without usable skulls.
+    beside it. Raises `SkullImplantError` for a folder without usable skulls, and for more processes
+    than pieces (`PIECES`).
     """
     options = resolved(options)
+    processes.own(PIECES)
     left = {skull.name for skull in named_skulls(skulls, options.leave_out)}
     used = [skull for skull in skulls if skull.name not in left]
     learning, held_back = split_skulls(used, options.validation_share, options.seed)
     folder.mkdir(parents=True, exist_ok=True)
     where = cases or folder / "cases"
-    solid = solid_skulls(learning, where, part(progress, 0.0, 0.1))
-    checked = solid_skulls(held_back, where, part(progress, 0.1, 0.15)) if held_back else []
-    run = _Run(folder, options, solid, checked)
+    solid = processes.in_turn(lambda: solid_skulls(learning, where, part(progress, 0.0, 0.1)))
+    checked: list[SolidSkull] = []
+    if held_back and processes.is_first:
+        checked = solid_skulls(held_back, where, part(progress, 0.1, 0.15))
+    run = _Run(folder, options, solid, checked, processes)
     if resume:
-        resume_from(folder, run.restore)
-    write_configuration(folder / FILE_NAME, options)
+        resume_from(folder, run.restore, processes)
+    if processes.is_first:
+        write_configuration(folder / FILE_NAME, options)
     run.go(part(progress, 0.15, 1.0))
     return run.weights_path
 
@@ -84,8 +90,10 @@ class _Run:
         options: TrainOptions,
         skulls: list[SolidSkull],
         held_back: list[SolidSkull],
+        processes: Processes,
     ) -> None:
-        self.folder, self.options = folder, options
+        self.folder, self.options, self.processes = folder, options, processes
+        self.own = processes.own(PIECES)
         self.skulls, self.held_back = skulls, held_back
         self.weights_path = folder / "weights.npz"
         self.device = torch.device(options.device)
@@ -107,6 +115,8 @@ class _Run:
                 )
             self.network.load_state_dict(before.state)
         self.network.to(self.device)
+        # No loss touches the papers' last layer.
+        self.shared_loss = processes.loss_of(self.network, self.loss, all_used=False)
         self.optimiser = torch.optim.Adam(
             self.network.parameters(), lr=options.learning_rate, amsgrad=True
         )
@@ -124,7 +134,8 @@ class _Run:
         self.optimiser.load_state_dict(checkpoint.optimiser)
         self.precision.restore(checkpoint.progress["precision"])
         self.iteration = checkpoint.progress["iteration"]
-        rows = read_log(self.folder / LOG)
+        first = self.processes.is_first
+        rows = self.processes.told(read_log(self.folder / LOG) if first else [])
         self.rows = [row for row in rows if row.iteration <= self.iteration]
 
     def go(self, progress: Progress) -> None:
@@ -135,33 +146,35 @@ class _Run:
             losses.append(self.step())
             self.iteration += 1
             minutes = (time.monotonic() - start) / 60.0
-            late = options.minutes is not None and minutes >= options.minutes
+            late = options.minutes is not None and self.processes.told(minutes >= options.minutes)
             last = late or self.iteration == options.iterations
             progress(
                 self.iteration / options.iterations,
                 f"iteration {self.iteration}, loss {np.mean(losses[-50:]):.3f}",
             )
             if self.iteration % options.validate_every == 0 or last:
-                self.check(float(np.mean(losses)), before + minutes)
+                if self.processes.is_first:
+                    self.check(float(np.mean(losses)), before + minutes)
                 losses = []
             if late:
                 break
 
     def step(self) -> float:
-        rng = np.random.default_rng([self.options.seed, self.iteration])
-        cases = [random_case(self.skulls, rng) for _ in range(PIECES)]
+        seeds = [[self.options.seed, self.iteration, piece] for piece in self.own]
+        cases = [random_case(self.skulls, np.random.default_rng(seed)) for seed in seeds]
         for group in self.optimiser.param_groups:
             group["lr"] = self.options.learning_rate * pace(self.iteration, self.options.iterations)
         self.network.train()
         self.optimiser.zero_grad(set_to_none=True)
-        with self.precision.reduced():
-            loss = self.loss(cases)
-        if not bool(torch.isfinite(loss)):
-            raise SkullImplantError(
-                f"The loss is not a number any more at iteration {self.iteration}.",
-                Remedy.TRAIN_GENTLER,
-            )
-        self.precision.descend(loss, self.optimiser)
+        with self.processes.iteration(self.network, together=True):
+            with self.precision.reduced():
+                loss = self.shared_loss(cases)
+            if not bool(torch.isfinite(loss)):
+                raise SkullImplantError(
+                    f"The loss is not a number any more at iteration {self.iteration}.",
+                    Remedy.TRAIN_GENTLER,
+                )
+            self.precision.descend(loss * self.processes.count, self.optimiser)
         self.average.update(self.network, self.iteration)
         return float(loss.detach())
 
@@ -171,24 +184,18 @@ class _Run:
         target = Sites(torch.nonzero(fraction >= 0.5).int(), stride=1)
         views = [case.view for case in cases]
         decoded = rearranged_by_network(self.network, views, self.device, target)
-        total = fraction.new_zeros(())
-        for level in decoded.levels[:-1]:
-            assert level.target is not None
-            if len(level.logits):
-                true = level.target.float()
-                total = total + F.binary_cross_entropy_with_logits(level.logits, true)
         finest = decoded.levels[-1]
-        if not len(finest.logits):
-            return total
         true = fraction[finest.coordinates.long().unbind(1)]
-        total = total + F.binary_cross_entropy_with_logits(finest.logits, true)
-        return total + DICE_WEIGHT * (1.0 - soft_dice(torch.sigmoid(finest.logits), true))
+        overlap = soft_dice(torch.sigmoid(finest.logits), true)
+        return levels_loss(decoded, fraction) + DICE_WEIGHT * (1.0 - overlap)
 
     def check(self, loss: float, minutes: float) -> None:
         """Validate, log, draw the curve, and write weights, model card and checkpoint."""
         with self.average.instead_of(self.network):
             network, interpolated = self.validate()
-        row = LogRow(self.iteration, round(loss, 4), network, interpolated, round(minutes, 2))
+        row = LogRow(
+            self.iteration, round(loss, LOSS_DIGITS), network, interpolated, round(minutes, 2)
+        )
         self.rows.append(row)
         write_log(self.folder / LOG, self.rows)
         draw_learning_curve(self.rows, self.folder / "learning-curve.png")

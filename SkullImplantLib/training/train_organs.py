@@ -1,0 +1,300 @@
+"""Training of organ segmentation on the procedural thorax: the dense network, or what follows it.
+
+    python -m SkullImplantLib.training.train_organs segmentation -o training/organs-segmentation
+    python -m SkullImplantLib.training.train_organs superres -o training/organs-superres
+
+Subjects are made by their seeds (`cases/thorax_phantom.py`): those of the training from 0 on, those
+held back for validation from `HELD_BACK` on. A run is resumed by the same command. On two CPU cores
+`segmentation` takes about 50 minutes, and `superres` 100 (by the seconds of a few iterations).
+"""
+
+import argparse
+import json
+import math
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Protocol, TypeVar
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from ..cases.thorax_phantom import ORGANS, ThoraxOptions, make_thorax
+from ..core.images import array_of
+from ..core.progress import Progress, part, silent
+from ..errors import Remedy, SkullImplantError
+from ..networks.autoencoder import SparseAutoEncoder
+from ..networks.dense_unet import (
+    SEGMENTATION_TASK,
+    DenseUNet,
+    UNetConfiguration,
+    as_seen,
+    segmented,
+)
+from ..networks.label_superres import (
+    LABELS_TASK,
+    decoded_labels,
+    labels_by_network,
+    labels_configuration,
+)
+from ..networks.weights import AnyConfiguration, save_weights
+from ..organs.coarse_grid import coarse_grid, labels_on, mean_on
+from ..sparse import Sites
+from .average import RunningAverage
+from .checkpoint import Checkpoint, resume_from, save_checkpoint
+from .losses import dice_of, labels_loss, soft_dice
+from .organ_cases import LabelledSubject, LabelsCase, labelled_subject, labels_case
+from .precision import Precision
+from .schedule import pace
+
+Subject = TypeVar("Subject")
+
+HELD_BACK = 10_000  # the first seed of subjects that are never learnt from
+CHECKED_PIECES = 24
+DICE_WEIGHT = 1.0
+# Of the dense network's augmentation: a shift in voxels, and in HU; a factor of the contrast.
+SHIFT_VOXELS, SHIFT_HU, CONTRAST = 6, 25.0, 0.1
+
+
+@dataclass(frozen=True)
+class OrganOptions:
+    """How organs are learnt: `subjects` of `size` voxels (x, y, z), and how many held back; the
+    dense network's grid, `cells` (x, y, z), around which super-resolution learns several; cases an
+    iteration (`batch`); and the rest as in `TrainOptions`.
+    """
+
+    subjects: int = 12
+    held_back: int = 2
+    size: tuple[int, int, int] = (512, 512, 180)
+    cells: tuple[int, int, int] = (128, 128, 128)
+    batch: int = 2
+    iterations: int = 600
+    validate_every: int = 50
+    learning_rate: float = 2e-3
+    seed: int = 0
+    device: str = "cpu"
+
+
+class OrganTask(Protocol):
+    """A network, what it learns from, and how well it does: Dice of each organ."""
+
+    name: str
+    configuration: AnyConfiguration
+
+    @property
+    def network(self) -> nn.Module:
+        """What is trained."""
+
+    def loss(self, rng: np.random.Generator) -> torch.Tensor:
+        """Return the loss on a new batch, with gradients."""
+
+    def dice(self) -> list[float]:
+        """Return the mean Dice of each organ over what is held back."""
+
+
+class SegmentationTask:
+    """The dense network on the coarse grid."""
+
+    name = SEGMENTATION_TASK
+
+    def __init__(self, options: OrganOptions, progress: Progress) -> None:
+        self.options, self.device = options, torch.device(options.device)
+        self.configuration: AnyConfiguration = UNetConfiguration(len(ORGANS))
+        generator = torch.Generator().manual_seed(options.seed)
+        self.network = DenseUNet(**asdict(self.configuration), generator=generator)
+        self.network.to(self.device)
+        self.learnt, self.held = _made(options, progress, self._coarse)
+
+    def _coarse(self, seed: int) -> tuple[np.ndarray, np.ndarray]:
+        subject = make_thorax(seed, ThoraxOptions(size=self.options.size))
+        grid = coarse_grid(subject.ct, self.options.cells)
+        labels = array_of(labels_on(subject.labels, grid))
+        return array_of(mean_on(subject.ct, grid)), _numbered(labels)
+
+    def loss(self, rng: np.random.Generator) -> torch.Tensor:
+        seen, true = [], []
+        for _ in range(self.options.batch):
+            hu, labels = self.learnt[int(rng.integers(len(self.learnt)))]
+            # What is moved out on one side comes in on the other: air and body's ends.
+            by = rng.integers(-SHIFT_VOXELS, SHIFT_VOXELS + 1, 3).tolist()
+            hu, labels = (np.roll(volume, by, (0, 1, 2)) for volume in (hu, labels))
+            hu = hu * rng.normal(1.0, CONTRAST) + rng.normal(0.0, SHIFT_HU)
+            seen.append(as_seen(hu))
+            true.append(labels)
+        logits = self.network(torch.from_numpy(np.stack(seen))[:, None].to(self.device))
+        target = torch.from_numpy(np.stack(true)).long().to(self.device)
+        shares = logits.softmax(1)
+        lost = [
+            1.0 - soft_dice(shares[:, label], (target == label).float())
+            for label in range(1, logits.shape[1])
+        ]
+        return F.cross_entropy(logits, target) + DICE_WEIGHT * torch.stack(lost).mean()
+
+    def dice(self) -> list[float]:
+        found = [(segmented(self.network, hu, self.device), true) for hu, true in self.held]
+        return _mean_dice(found)
+
+
+class SuperResTask:
+    """The sparse network from the coarse grid to the fine one, on pieces."""
+
+    name = LABELS_TASK
+
+    def __init__(self, options: OrganOptions, progress: Progress) -> None:
+        self.options, self.device = options, torch.device(options.device)
+        configuration = labels_configuration(len(ORGANS))
+        self.configuration: AnyConfiguration = configuration
+        generator = torch.Generator().manual_seed(options.seed)
+        self.network = SparseAutoEncoder(**asdict(configuration), generator=generator)
+        self.network.to(self.device)
+        self.learnt, held = _made(options, progress, self._subject)
+        rng = np.random.default_rng([options.seed, HELD_BACK])
+        self.checks = [labels_case(held, rng) for _ in range(CHECKED_PIECES * bool(held))]
+
+    def _subject(self, seed: int) -> LabelledSubject:
+        labels = make_thorax(seed, ThoraxOptions(size=self.options.size, noise_hu=1.0)).labels
+        x, y, z = self.options.cells
+        grids = [(x, y, z), (x * 3 // 4, y * 3 // 4, z), (x * 4 // 3, y * 4 // 3, z * 4 // 3)]
+        return labelled_subject(labels, list(ORGANS.values()), grids)
+
+    def loss(self, rng: np.random.Generator) -> torch.Tensor:
+        return self.loss_of([labels_case(self.learnt, rng) for _ in range(self.options.batch)])
+
+    def loss_of(self, cases: Sequence[LabelsCase]) -> torch.Tensor:
+        """Return the loss on some pieces, with gradients."""
+        labels = torch.from_numpy(np.stack([case.labels for case in cases])).to(self.device)
+        target = Sites(torch.nonzero(labels).int(), stride=1)
+        decoded = decoded_labels(self.network, [case.view for case in cases], self.device, target)
+        return labels_loss(decoded, labels.long(), DICE_WEIGHT)
+
+    def dice(self) -> list[float]:
+        made = [labels_by_network(self.network, case.view, self.device) for case in self.checks]
+        return _mean_dice([(one, case.labels) for one, case in zip(made, self.checks)])
+
+
+def _made(
+    options: OrganOptions, progress: Progress, make: Callable[[int], Subject]
+) -> tuple[list[Subject], list[Subject]]:
+    seeds = [*range(options.subjects), *range(HELD_BACK, HELD_BACK + options.held_back)]
+    made = []
+    for number, seed in enumerate(seeds):
+        progress(number / len(seeds), f"making subject {seed}")
+        made.append(make(seed))
+    return made[: options.subjects], made[options.subjects :]
+
+
+def _numbered(labels: np.ndarray) -> np.ndarray:
+    """Return labels as 1 and so on, in the order of `ORGANS`."""
+    numbers = np.zeros(256, np.uint8)
+    numbers[list(ORGANS.values())] = range(1, len(ORGANS) + 1)
+    numbered: np.ndarray = numbers[labels]
+    return numbered
+
+
+def _mean_dice(found: Sequence[tuple[np.ndarray, np.ndarray]]) -> list[float]:
+    """Return the mean Dice of each organ over pairs of labels in which it is; 0 to 1."""
+    means = []
+    for label in range(1, len(ORGANS) + 1):
+        dice = [dice_of(a == label, b == label) for a, b in found if (b == label).any()]
+        means.append(float(np.mean(dice)) if dice else math.nan)
+    return means
+
+
+def train_organs(
+    task: OrganTask, folder: Path, options: OrganOptions, progress: Progress = silent
+) -> Path:
+    """Train, or go on where `folder` has a checkpoint, and return the path of the weights.
+
+    `folder` receives `weights.npz` (a running average), `log.csv` and `checkpoint.npz`. Raises
+    `SkullImplantError` where the checkpoint was begun with other options.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    network, log = task.network, folder / "log.csv"
+    optimiser = torch.optim.Adam(network.parameters(), lr=options.learning_rate, amsgrad=True)
+    average, precision = RunningAverage(network), Precision("float32", options.device)
+    told = json.loads(json.dumps(asdict(options) | {"device": ""}))  # as they come back
+    first, rows = 0, [",".join(["iteration", "loss", *ORGANS, "minutes"])]
+
+    def restore(checkpoint: Checkpoint) -> None:
+        nonlocal first, rows
+        if checkpoint.progress["options"] != told:
+            raise SkullImplantError(
+                "The checkpoint was trained with other options; train into another folder."
+            )
+        network.load_state_dict(checkpoint.network)
+        average.restore(checkpoint.average)
+        optimiser.load_state_dict(checkpoint.optimiser)
+        first, rows = checkpoint.progress["iteration"], checkpoint.progress["rows"]
+
+    resume_from(folder, restore)
+    start, losses = time.monotonic(), []
+    for iteration in range(first, options.iterations):
+        for group in optimiser.param_groups:
+            group["lr"] = options.learning_rate * pace(iteration, options.iterations)
+        network.train()
+        optimiser.zero_grad(set_to_none=True)
+        loss = task.loss(np.random.default_rng([options.seed, iteration]))
+        if not bool(torch.isfinite(loss)):
+            raise SkullImplantError(
+                f"The loss is not a number any more at iteration {iteration}.", Remedy.TRAIN_GENTLER
+            )
+        precision.descend(loss, optimiser)
+        average.update(network, iteration)
+        losses.append(float(loss.detach()))
+        done = iteration + 1
+        progress(done / options.iterations, f"iteration {done}, loss {losses[-1]:.3f}")
+        if done % options.validate_every and done < options.iterations:
+            continue
+        with average.instead_of(network):
+            network.eval()
+            dice = task.dice()
+        minutes = (time.monotonic() - start) / 60.0
+        numbers = [np.mean(losses), *dice, minutes]
+        rows.append(",".join([str(done), *(f"{number:.4f}" for number in numbers)]))
+        losses = []
+        log.write_text("\n".join(rows) + "\n", encoding="utf-8")
+        metadata: dict[str, Any] = {
+            "task": task.name,
+            "organs": list(ORGANS),
+            "options": told,
+            "iteration": done,
+            "trained_on": [f"procedural thorax {seed}" for seed in range(options.subjects)],
+            "dice": dict(zip(ORGANS, (None if math.isnan(d) else round(d, 4) for d in dice))),
+        }
+        save_weights(folder / "weights.npz", task.configuration, average.state, metadata)
+        kept = {"iteration": done, "rows": rows, "options": told}
+        state = (network.state_dict(), average.state, optimiser.state_dict(), kept)
+        save_checkpoint(folder, Checkpoint(*state))
+    return folder / "weights.npz"
+
+
+TASKS: dict[str, Callable[[OrganOptions, Progress], OrganTask]] = {
+    "segmentation": SegmentationTask,
+    "superres": SuperResTask,
+}
+# Of each, where it differs from the defaults.
+RECIPES = {
+    "segmentation": OrganOptions(batch=1, size=(256, 256, 128), subjects=16, iterations=400),
+    "superres": OrganOptions(batch=4, iterations=1500, validate_every=100, learning_rate=1e-3),
+}
+
+
+def main() -> None:
+    """Train by a recipe; progress goes to standard output."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0] if __doc__ else None)
+    parser.add_argument("what", choices=TASKS)
+    parser.add_argument("-o", "--output", type=Path, required=True)
+    given = parser.parse_args()
+
+    def show(fraction: float, message: str = "") -> None:
+        print(f"{fraction:4.0%} {message}", flush=True)
+
+    task = TASKS[given.what](RECIPES[given.what], part(show, 0.0, 0.1))
+    train_organs(task, given.output, RECIPES[given.what], part(show, 0.1, 1.0))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,115 @@
+"""Training on the procedural thorax: both networks learn, are resumed, and are used."""
+
+from dataclasses import replace
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from SkullImplantLib.cases.thorax_phantom import ORGANS, ThoraxOptions, make_thorax
+from SkullImplantLib.core.images import array_of
+from SkullImplantLib.core.progress import silent
+from SkullImplantLib.errors import SkullImplantError
+from SkullImplantLib.evaluation.organ_scores import score_organs
+from SkullImplantLib.networks.weights import load_weights
+from SkullImplantLib.organs.coarse_grid import coarse_grid, labels_on
+from SkullImplantLib.organs.organ_networks import segment_coarse, super_resolve_labels
+from SkullImplantLib.training import organ_cases
+from SkullImplantLib.training import train_organs as train_organs_module
+from SkullImplantLib.training.organ_cases import labelled_subject, labels_case
+from SkullImplantLib.training.train_organs import (
+    HELD_BACK,
+    OrganOptions,
+    SegmentationTask,
+    SuperResTask,
+    train_organs,
+)
+
+TINY = OrganOptions(
+    subjects=1,
+    held_back=1,
+    size=(80, 80, 48),
+    cells=(28, 28, 28),
+    batch=1,
+    iterations=16,
+    validate_every=8,
+    learning_rate=5e-3,
+)
+NUMBERS = list(ORGANS.values())
+
+
+@pytest.fixture(autouse=True)
+def small_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(organ_cases, "PIECE_VOXELS", 32)
+    monkeypatch.setattr(train_organs_module, "CHECKED_PIECES", 6)
+    monkeypatch.setattr(train_organs_module, "make_thorax", cache(make_thorax))
+
+
+def rows_of(folder: Path) -> list[list[float]]:
+    lines = (folder / "log.csv").read_text().splitlines()
+    return [[float(number) for number in line.split(",")] for line in lines[1:]]
+
+
+@pytest.mark.slow
+def test_the_dense_network_learns_and_segments(tmp_path: Path) -> None:
+    path = train_organs(SegmentationTask(TINY, silent), tmp_path, TINY)
+    first, last = rows_of(tmp_path)
+    assert last[1] < first[1]
+    weights = load_weights(path)
+    assert weights.metadata["organs"] == list(ORGANS) and len(weights.metadata["dice"]) == 4
+    ct = make_thorax(HELD_BACK, ThoraxOptions(size=TINY.size)).ct
+    made = segment_coarse(ct, weights, NUMBERS, "cpu")
+    assert made.GetSize() == (28, 28, 28) and set(np.unique(array_of(made))) <= {0, *NUMBERS}
+    with pytest.raises(SkullImplantError, match="4 organs, and 1"):
+        segment_coarse(ct, weights, [1], "cpu")
+    with pytest.raises(SkullImplantError, match="do not refine"):
+        super_resolve_labels(made, ct, weights, NUMBERS, "cpu")
+
+
+@pytest.mark.slow
+def test_super_resolution_learns_resumes_and_refines(tmp_path: Path) -> None:
+    options = replace(TINY, batch=2)
+    task = SuperResTask(options, silent)
+    path = train_organs(task, tmp_path / "whole", options)
+    first, last = rows_of(tmp_path / "whole")
+    assert last[1] < first[1] and last[3] > 0.8  # the heart, at least as interpolated
+
+    class Interrupted(Exception):
+        pass
+
+    def stop(fraction: float, message: str = "") -> None:
+        if message.startswith("iteration 12"):
+            raise Interrupted
+
+    with pytest.raises(Interrupted):
+        train_organs(SuperResTask(options, silent), tmp_path / "parts", options, stop)
+    resumed = train_organs(SuperResTask(options, silent), tmp_path / "parts", options)
+    weights, again = load_weights(path), load_weights(resumed)
+    for name, value in weights.state.items():
+        assert (again.state[name] == value).all(), name
+    with pytest.raises(SkullImplantError, match="other options"):
+        train_organs(task, tmp_path / "parts", replace(options, seed=9))
+
+    truth = make_thorax(HELD_BACK, ThoraxOptions(size=options.size)).labels
+    coarse = labels_on(truth, coarse_grid(truth, options.cells))
+    made = super_resolve_labels(coarse, truth, weights, NUMBERS, "cpu")
+    assert made.GetSize() == truth.GetSize()
+    assert score_organs(made, truth, ORGANS)["heart"].dice > 0.8
+    with pytest.raises(SkullImplantError, match="do not segment"):
+        segment_coarse(truth, weights, NUMBERS, "cpu")
+
+
+@pytest.mark.slow
+def test_pieces_are_of_all_organs_and_lie_where_the_coarse_labels_do() -> None:
+    labels = make_thorax(3, ThoraxOptions(size=(128, 128, 64))).labels
+    subject = labelled_subject(labels, NUMBERS, [(32, 32, 32), (48, 48, 32)])
+    found, agree = set(), []
+    for seed in range(30):
+        one, two = (labels_case([subject], np.random.default_rng(seed)) for _ in range(2))
+        assert one.labels.tobytes() == two.labels.tobytes()
+        found |= set(np.unique(one.labels).tolist())
+        depth = np.stack([view.depth_mm for view in one.view.views])
+        made = np.where(depth.max(0) > 0, depth.argmax(0) + 1, 0)
+        agree.append((made == one.labels)[(made > 0) | (one.labels > 0)].mean())
+    assert found == {0, 1, 2, 3, 4} and np.median(agree) > 0.6
