@@ -142,8 +142,8 @@ def add_changes(parser: argparse.ArgumentParser) -> None:
         default=[],
         metavar="FILE",
         help="a closed curve on the skull (Slicer's .mrk.json): its inside is a hole, whatever is "
-        "seen there, and bone in it counts as removed (a resection that is planned, a hole that was "
-        "not found); may be given again",
+        "seen there, and bone in it counts as removed (a planned resection, a hole that was not "
+        "found); may be given again",
     )
     parser.add_argument(
         "--limit-to",

@@ -107,8 +107,8 @@ def find_openings(
     found = all_openings(depth, far, hole, options, drawn)
     if not found and drawn.within is not None:
         raise SkullImplantError(
-            "Within the curve that limits the design no bone is missing beside bone that an implant "
-            "could rest on; draw it across the hole's rim."
+            "Within the curve that limits the design no bone is missing beside bone that an "
+            "implant could rest on; draw it across the hole's rim."
         )
     if not found:
         raise SkullImplantError(
