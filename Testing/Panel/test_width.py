@@ -142,6 +142,38 @@ def of_another(panel, result):
     panel._parameterNode.resultSegmentation = result.segmentation
 
 
+def with_holes(panel, result):
+    """Holes that were found, with all that can be said of one, and a curve."""
+    from SkullImplantPanel.finding import stateOf
+    from SkullImplantPanel.found import addFound
+    from SkullImplantPanel.foundfiles import Found
+
+    from SkullImplantLib.found_holes import Why
+
+    volume = panel._parameterNode.inputVolume = slicer.util.getNode(LONG_NAME)
+    hole = {
+        "number": 1,
+        "area_cm2": 123.4,
+        "centre_mm_xyz": [60.0, 0.0, 20.0],
+        "side": "midline",
+        "part": "front",
+        "fillable": True,
+        "by_default": True,
+        "why": [str(why) for why in Why],
+        "remarks": [LONG_SENTENCE],
+    }
+    other = {**hole, "number": 2, "fillable": False, "by_default": False, "side": "right"}
+    addFound(Found({}, {}, {"holes": [hole, other]}), volume, stateOf(panel._parameterNode))
+    panel.panel.update()
+
+
+def with_stale_holes(panel, result):
+    with_holes(panel, result)
+    panel.ui.limitButton.click()
+    slicer.app.applicationLogic().GetInteractionNode().SwitchToViewTransformMode()
+    panel._parameterNode.clearanceMm = 1.0
+
+
 def exported(panel, result):
     done(panel, result)
     panel._parameterNode.exportFolder = Path(LONG_PATH)
@@ -202,6 +234,8 @@ STATES = [
     several,
     edited,
     of_another,
+    with_holes,
+    with_stale_holes,
     exported,
     named,
     compared,
