@@ -148,6 +148,13 @@ def exported(panel, result):
     panel.panel.export._onWritten(files)
 
 
+def colored(panel, result):
+    done(panel, result)
+    panel._parameterNode.colorBy = "step"
+    words = "Implant 2: thickness 13.4 mm, gap 10.5 mm, step +10.2 mm, uncertainty 10.8 mm"
+    panel.ui.underMouseLabel.text = words
+
+
 STATES = [
     empty,
     chosen,
@@ -160,6 +167,7 @@ STATES = [
     edited,
     of_another,
     exported,
+    colored,
 ]
 
 
