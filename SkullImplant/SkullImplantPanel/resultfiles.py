@@ -173,10 +173,11 @@ def displaySurface(mask: sitk.Image) -> vtk.vtkPolyData:
 def _readSurface(folder: Path, stlName: str, design: dict[str, Any]) -> vtk.vtkPolyData:
     """Return an implant's surface, with the values at its points where the result has them."""
     told = [each.get("maps", {}).get("file") for each in design.get("implants", []) if each["file"] == stlName]
-    if not (told and told[0]):
+    path = folder / Path(told[0]).name if told and told[0] else None
+    if path is None or not path.is_file():
         return readStl(folder / stlName)
     reader = vtk.vtkXMLPolyDataReader()
-    reader.SetFileName(str(folder / Path(told[0]).name))
+    reader.SetFileName(str(path))
     return _inRas(reader, FLIP_RAS_LPS)
 
 

@@ -83,9 +83,10 @@ def unpaint(models: tuple[slicer.vtkMRMLModelNode, ...]) -> None:
         display = model.GetDisplayNode()
         if display is None or not slicer.mrmlScene.IsNodePresent(model):
             continue
-        with slicer.util.NodeModify(display):
-            display.SetScalarVisibility(False)
-            display.SetVisibility2D(False)  # in slices the segment shows the implant
+        if display.GetScalarVisibility() and display.GetActiveScalarName() in [each.array for each in MAPS]:
+            with slicer.util.NodeModify(display):
+                display.SetScalarVisibility(False)
+                display.SetVisibility2D(False)  # in slices the segment shows the implant
         legend = logic.GetColorLegendDisplayNode(model)
         if legend is not None:
             slicer.mrmlScene.RemoveNode(legend)

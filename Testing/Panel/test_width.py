@@ -223,6 +223,13 @@ def _key(panel, *both):
     return tuple(designdistance._stateOf(nodes) for nodes in both)
 
 
+def colored(panel, result):
+    done(panel, result)
+    panel._parameterNode.colorBy = "step"
+    words = "Implant 2: thickness 13.4 mm, gap 10.5 mm, step +10.2 mm, uncertainty 10.8 mm"
+    panel.ui.underMouseLabel.text = words
+
+
 STATES = [
     empty,
     chosen,
@@ -239,6 +246,7 @@ STATES = [
     exported,
     named,
     compared,
+    colored,
 ]
 
 

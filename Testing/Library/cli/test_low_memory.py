@@ -162,7 +162,8 @@ def test_pictures_without_memory_leave_the_result_and_a_note(
     assert main([*arguments, "--progress", "none"]) == 0
     written = {path.name for path in output.iterdir()}
     assert written == {
-        "skull.nrrd", "completed.nrrd", "implant.nrrd", "implant.stl", "design.json",
+        "skull.nrrd", "completed.nrrd", "implant.nrrd", "implant.stl", "implant-maps.vtp",
+        "design.json",
     }  # fmt: skip
     assert NO_PICTURES in json.loads((output / "design.json").read_text())["notes"]
     assert {path.name for path in tmp_path.iterdir()} == {"output"}

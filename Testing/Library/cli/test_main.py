@@ -26,7 +26,7 @@ from SkullImplantLib.job.protocol import JobProgress
 from stl_files import assert_admesh_finds_no_fault, read
 
 RESULTS = {
-    "skull.nrrd", "completed.nrrd", "implant.nrrd", "implant.stl",
+    "skull.nrrd", "completed.nrrd", "implant.nrrd", "implant.stl", "implant-maps.vtp",
     "preview.png", "report.html", "design.json",
 }  # fmt: skip
 FITTED = ["--least-wall-mm", "1.5", "--insertion-direction", "-0.2,0.1,1", "--hole", "1"]
