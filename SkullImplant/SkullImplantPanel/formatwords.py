@@ -14,8 +14,8 @@ def wordsOfFormats() -> dict[str, tuple[str, str]]:
     """Return title and sentence of each format by its name."""
     return {
         "stl": (_("Implant STL"), _("The surface of each implant for the printer, in LPS millimeters.")),
-        "skull-stl": (_("Skull STL"), _("The surface of the skull with its hole, closed, at the full resolution of its "
-                                        "mask, in LPS millimeters.")),
+        "skull-stl": (_("Skull STL"), _("The surface of the skull with its hole, closed, at the full resolution of "
+                                        "its mask, in LPS millimeters.")),
         "completed-stl": (_("Completed STL"), _("The surface of the completed skull, closed, at the full resolution "
                                                 "of its mask, in LPS millimeters.")),
         "masks": (_("Masks"), _("The voxels of skull, completed skull and implants as NRRD.")),

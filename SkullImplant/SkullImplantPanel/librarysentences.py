@@ -1,8 +1,9 @@
-"""The library's sentences, to be translated; made by ``Testing/Packaging/library_sentences.py``.
+"""The library's sentences for translation; made by ``Testing/Packaging/library_sentences.py``.
 
 ``{0}`` and so on stand for what the library puts in. Not to be changed by hand.
 """
 
+# ruff: noqa: E501
 from slicer.i18n import tr
 
 

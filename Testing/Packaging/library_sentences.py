@@ -15,11 +15,13 @@ TABLE = PROJECT / "SkullImplant" / "SkullImplantPanel" / "librarysentences.py"
 ERRORS = {"SkullImplantError", "NoPlaceForDefect", "DiskError", "OutOfMemory"}
 # What no run of the panel reaches.
 ELSEWHERE = {"cli", "training", "evaluation", "cases"}
-HEAD = '''"""The library's sentences, to be translated; made by ``Testing/Packaging/library_sentences.py``.
+HEAD = '''\
+"""The library's sentences for translation; made by ``Testing/Packaging/library_sentences.py``.
 
 ``{0}`` and so on stand for what the library puts in. Not to be changed by hand.
 """
 
+# ruff: noqa: E501
 from slicer.i18n import tr
 
 
