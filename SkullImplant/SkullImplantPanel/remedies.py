@@ -4,6 +4,8 @@ from slicer.i18n import tr as _
 
 from SkullImplantLib.errors import Remedy, SkullImplantError, with_remedy
 
+from .translation import translated
+
 
 def remediesInWords() -> dict[Remedy, str]:
     """Return how the panel words each remedy that one of its runs can need.
@@ -31,5 +33,5 @@ def remediesInWords() -> dict[Remedy, str]:
 def sentenceOf(error: Exception) -> str:
     """Return one sentence for the user on an error that the library or the module raised on purpose."""
     if not isinstance(error, SkullImplantError) or error.remedy is None:
-        return str(error)
-    return with_remedy(str(error), remediesInWords().get(error.remedy))
+        return translated(str(error))
+    return with_remedy(translated(str(error)), remediesInWords().get(error.remedy))

@@ -28,6 +28,7 @@ from SkullImplantLib.job.process_tree import end_process_tree
 from .background import inBackground
 from .remedies import remediesInWords, sentenceOf
 from .slicerversion import versionProblem
+from .translation import translated
 
 # How the library's progress names a GPU that a network runs on.
 GPU = "cuda"
@@ -202,6 +203,8 @@ class LibraryRun:
             self._arguments, self._cpuArguments, self._usesGpu = self._cpuArguments, None, False
             self._launch()
         else:
+            if self._progress.error:
+                self._progress.error = translated(self._progress.error)
             message = job.explain_exit(code, self._progress, self._freeBytes(), remediesInWords())
             self._finish(Outcome("failed", message, list(self._progress.log)))
 

@@ -11,6 +11,7 @@ from SkullImplantLib.job.protocol import Step
 
 from .colors import BAD_COLORS, readableColor
 from .run import Outcome
+from .translation import translated
 from .widgets import Widgets
 from .wrapping import breakable
 
@@ -65,7 +66,7 @@ class RunDisplay:
         # Messages are sentences of their own; what only repeats the title says nothing.
         repeats = step.message.lower() == step.title.lower()
         detail = "" if repeats or not step.message else f": {step.message[0].lower()}{step.message[1:]}"
-        stage = step.title + detail
+        stage = translated(step.title) + detail
         if stage != self._stage and not self._cancelling:
             self._stage = stage
             self._showTime()

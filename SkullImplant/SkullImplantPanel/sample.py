@@ -27,9 +27,8 @@ def registerSampleData() -> None:
     import SampleData
 
     SampleData.SampleDataLogic.registerCustomSampleDataCategory(CATEGORY, title=_("Skull Implant"))
-    sources = slicer.modules.sampleDataSources.setdefault(CATEGORY, []) if hasattr(
-        slicer.modules, "sampleDataSources") else SampleData.SampleDataLogic.sampleDataSourcesByCategory().setdefault(
-        CATEGORY, [])
+    # As the module's own comment invites: by appending an instance of a subclass.
+    sources = SampleData.SampleDataLogic.sampleDataSourcesByCategory().setdefault(CATEGORY, [])
     sample = _madeHere(SampleData.SampleDataSource)
     if sample not in sources:
         sources.append(sample)

@@ -1,7 +1,7 @@
 """Notices that the desktop or the application became dark or light.
 
 Slicer's Python (PythonQt) hands virtual methods of widgets to subclasses in Python, as its script repository shows
-for an application that is closed; of a plain QObject it does not, so that the filter is a widget that is never shown.
+for an application that is closed; of a plain QObject it does not, so that the filter is a widget, never shown.
 """
 
 from collections.abc import Callable
