@@ -1,5 +1,5 @@
 # Everything a newcomer types. `make demo` and `make test` set up what they need by themselves.
-.PHONY: help setup demo panel panel-preview test test-fast test-random fuzz lint map screenshots mean-skull population weights benchmark \
+.PHONY: help setup demo panel panel-preview test test-fast test-random fuzz lint viewer map screenshots mean-skull population weights benchmark \
 	leave-one-out ablation fit superres needs tables minkowski clean
 
 PYTHON := .venv/bin/python
@@ -14,6 +14,7 @@ TABLES := Testing/Benchmarks/accuracy
 FIT := Testing/Benchmarks/fit
 PAPERS := Testing/Benchmarks
 RESOURCES := SkullImplantLib/resources
+VIEWER := ReportViewer
 MODELS ?= prior $(TABLES)/fine.npz
 CT_SKULLS := visible-human-male vismale unc-cthead-ct visible-human-female-ct
 RECIPE := --leave-out average-19y --areas-cm2 20 120 --flaws 0.25 --threads 1 --jobs 2
@@ -58,12 +59,16 @@ lint: setup  ## ruff, mypy, and the floors of the packages (import-linter)
 	.venv/bin/mypy
 	.venv/bin/lint-imports
 
+viewer:  ## bundle the report's 3-D view anew, into resources/report-viewer.js (needs npm)
+	cd $(VIEWER) && npm ci --silent && npm run --silent build -- --outfile=../$(RESOURCES)/report-viewer.js
+	cd $(RESOURCES) && sha256sum report-viewer.js ../../ReportViewer/*.js ../../ReportViewer/*.json > report-viewer.js.sha256
+
 map: setup  ## draw the packages and their imports anew: docs/reference/architecture.svg
 	$(PYTHON) docs/draw_map.py -o docs/reference/architecture.svg
 
 screenshots: setup  ## the pictures of the panel in Resources/Screenshots, made anew
 	SKULL_IMPLANT_SCREENSHOTS=Resources/Screenshots QT_QPA_PLATFORM=offscreen \
-		$(PYTHON) -m pytest Testing/Panel/test_screenshots.py
+		$(PYTHON) -m pytest Testing/Panel/test_screenshots.py Testing/Panel/test_surface_maps.py::test_pictures_of_the_maps
 
 mean-skull: setup  ## what tells which way a head lies
 	$(PYTHON) -m SkullImplantLib.training.mean_skull_maker $(DATA)/train --whole visible-human-male vismale \

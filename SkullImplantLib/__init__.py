@@ -14,6 +14,8 @@ read_input      a CT (DICOM folder, NRRD, NIfTI, MetaImage) or a skull mask, rea
 read_left_out   a mask of bone that is not to count: hardware, fragments, bone to be resected
 read_reference  the same patient's own earlier skull or bone flap, which completes the skull
 design_implant  the implant for it
+find_holes      every hole of it, before anything is designed
+read_curve      a closed curve on the skull, which limits a design or cuts a hole out
 update_design   the design of a result folder whose implant was edited by hand
 write_design    masks, STL, pictures, report and design.json into a folder
 """
@@ -26,8 +28,10 @@ if TYPE_CHECKING:
     from .design import design_implant
     from .errors import Cancelled, Remedy, SkullImplantError
     from .export.results import write_design
+    from .found_holes import find_holes
     from .options import DesignOptions
     from .proposal import Design
+    from .reading.curve import Curve, read_curve
     from .reading.input import Input, read_input
     from .reading.reference import Reference, read_reference
     from .skull.left_out import LeftOut, read_left_out
@@ -36,6 +40,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 __all__ = [
     "Cancelled",
+    "Curve",
     "Design",
     "DesignOptions",
     "Input",
@@ -44,6 +49,8 @@ __all__ = [
     "Remedy",
     "SkullImplantError",
     "design_implant",
+    "find_holes",
+    "read_curve",
     "read_input",
     "read_left_out",
     "read_reference",
@@ -54,6 +61,7 @@ __all__ = [
 # needs only a version or an error comes at once and without VTK or PyTorch.
 HOMES = {
     "Cancelled": ".errors",
+    "Curve": ".reading.curve",
     "Design": ".proposal",
     "DesignOptions": ".options",
     "Input": ".reading.input",
@@ -62,6 +70,8 @@ HOMES = {
     "Remedy": ".errors",
     "SkullImplantError": ".errors",
     "design_implant": ".design",
+    "find_holes": ".found_holes",
+    "read_curve": ".reading.curve",
     "read_input": ".reading.input",
     "read_left_out": ".skull.left_out",
     "read_reference": ".reading.reference",

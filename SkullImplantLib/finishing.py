@@ -2,15 +2,19 @@
 
 from dataclasses import dataclass
 
+import numpy as np
 import SimpleITK as sitk
+from numpy.typing import NDArray
 from vtkmodules.vtkCommonDataModel import vtkPolyData
 
-from .checks import CheckOptions, check_implant
+from .checks import CheckOptions, SurfaceMaps, check_implant, surface_maps
+from .completion import Uncertainty
 from .core.distances import depth_mm
 from .core.images import crop
 from .core.progress import Progress, part
 from .geometry.frame import Pose
 from .implant import BoneSurface, Implant, bone_surface, drilled, holes_for, surface_of
+from .implant.meshes import arrays_of
 from .options import DesignOptions
 from .proposal import DesignedImplant
 from .skull import Skull
@@ -36,7 +40,8 @@ class Known:
 
     bone: the surface around the holes. skull: the whole. filled: the completed skull (uint8) on the
     grid of `bone.field`. depth: that within it (float32, mm), where it is known; pose: the head's.
-    loose: what else is as hard as bone there (uint8), where it is known.
+    loose: what else is as hard as bone there (uint8), where it is known. uncertainty: of the
+    completed surface, where it is known.
     """
 
     bone: BoneSurface
@@ -45,6 +50,7 @@ class Known:
     depth: sitk.Image | None = None
     pose: Pose | None = None
     loose: sitk.Image | None = None
+    uncertainty: Uncertainty | None = None
 
 
 def checked(
@@ -54,38 +60,51 @@ def checked(
     options: DesignOptions,
     progress: Progress,
 ) -> tuple[DesignedImplant, ...]:
-    """Return the implants with their checks, and with the holes that are asked for.
+    """Return the implants with their checks and maps, and with the holes that are asked for.
 
     Shape and fit are checked before the holes are cut, which are exact and known to be sound.
     """
     limits = CheckOptions(clearance_mm=options.clearance_mm, least_wall_mm=options.least_wall_mm)
     completed = depth_mm(known.filled) if known.depth is None else known.depth
     ct = None if known.skull.grey is None else crop_like(known.skull.grey, known.bone.field)
-    return tuple(
-        DesignedImplant(
-            drilled(
-                mesh,
-                holes_for(implant.field, implant.way_in.direction, options.drill),
-                implant.way_in.direction,
-            ),
-            check_implant(
-                mesh,
-                known.bone,
-                limits,
-                implant.way_in.direction,
-                ct,
-                completed,
-                known.pose,
-                known.skull.mask,
-                known.loose,
-                part(progress, number / len(implants), (number + 1) / len(implants)),
-            ).checks,
-            implant.way_in,
-            implant.centre_mm,
-            implant.correction_mm,
+    designed = []
+    for number, (implant, mesh) in enumerate(zip(implants, meshes)):
+        direction = implant.way_in.direction
+        found = check_implant(
+            mesh,
+            known.bone,
+            limits,
+            direction,
+            ct,
+            completed,
+            known.pose,
+            known.skull.mask,
+            known.loose,
+            part(progress, number / len(implants), (number + 1) / len(implants)),
         )
-        for number, (implant, mesh) in enumerate(zip(implants, meshes))
-    )
+        exported = drilled(mesh, holes_for(implant.field, direction, options.drill), direction)
+        maps = _maps(exported, surface_maps(exported, found.measured), known.uncertainty)
+        designed.append(
+            DesignedImplant(
+                exported,
+                found.checks,
+                implant.way_in,
+                implant.centre_mm,
+                implant.correction_mm,
+                maps,
+            )
+        )
+    return tuple(designed)
+
+
+def _maps(
+    mesh: vtkPolyData, maps: SurfaceMaps, uncertainty: Uncertainty | None
+) -> dict[str, NDArray[np.float32]]:
+    """Return the values at the points of a mesh by name, with the uncertainty where it is known."""
+    named = {"gap_mm": maps.gap_mm, "step_mm": maps.step_mm, "thickness_mm": maps.thickness_mm}
+    if uncertainty is not None:
+        named["uncertainty_mm"] = uncertainty.at(arrays_of(mesh)[0], maps.inner)
+    return named
 
 
 def crop_like(image: sitk.Image, region: sitk.Image) -> sitk.Image:

@@ -1,15 +1,19 @@
 """What a design is: masks and implants, what is known of them, and how `design.json` tells it."""
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+import numpy as np
 import SimpleITK as sitk
+from numpy.typing import NDArray
 from vtkmodules.vtkCommonDataModel import vtkPolyData
 
 from . import __version__
 from .checks import Check
 from .completion import Confidence
 from .core.grid import Grid, pasted
+from .core.result_names import maps_name, stl_names
 from .core.stages import Stages
 from .implant import WayIn, mesh_health, together
 from .options import DesignOptions
@@ -50,6 +54,43 @@ class LeftOutFacts:
 
 
 @dataclass(frozen=True)
+class DrawnFacts:
+    """What was drawn on the head: the SHA-256 of the curves' files, the area within them (cm², on a
+    usual vault; None without any), and how much bone was cut out (cm³).
+    """
+
+    limit_to: tuple[str, ...] = ()
+    limit_cm2: float | None = None
+    cut_out: tuple[str, ...] = ()
+    cut_cm2: float | None = None
+    cut_cm3: float = 0.0
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What a person must know of it."""
+        if self.limit_cm2 is None:
+            return ()
+        return (
+            f"Limited to the inside of the curve ({self.limit_cm2:.0f} cm²): what is missing "
+            "beyond it stays open, and there the implant ends in a free edge.",
+        )
+
+    def as_json(self) -> dict[str, Any]:
+        """Return what `design.json` says of it, beside the parameters."""
+        limit: dict[str, Any] | None = None
+        cut: dict[str, Any] | None = None
+        if self.limit_cm2 is not None:
+            limit = {"sha256": list(self.limit_to), "area_cm2": round(self.limit_cm2, 1)}
+        if self.cut_cm2 is not None:
+            cut = {
+                "sha256": list(self.cut_out),
+                "area_cm2": round(self.cut_cm2, 1),
+                "volume_cm3": round(self.cut_cm3, 2),
+            }
+        return {"limit_to": limit, "cut_out": cut}
+
+
+@dataclass(frozen=True)
 class ReferenceFacts:
     """The patient's own earlier bone that completed the skull: its SHA-256, what it shows (`skull`
     or `flap`), how its registration left it on intact bone (half and 95 % of it less, mm; the share
@@ -70,7 +111,9 @@ class ReferenceFacts:
 @dataclass(frozen=True)
 class DesignedImplant:
     """One implant of a design: its mesh in LPS mm, checks, the way in, where its hole is (LPS), and
-    how far it was bent to be flush with the rim (None where an edited design does not know).
+    how far it was bent to be flush with the rim (None where an edited design does not know). maps:
+    values (float32, mm) at the points of the mesh by name (`gap_mm`, `step_mm`, `thickness_mm`, and
+    `uncertainty_mm` where it is known), not a number where there is none.
     """
 
     mesh: vtkPolyData
@@ -78,6 +121,7 @@ class DesignedImplant:
     way_in: WayIn
     centre_mm: tuple[float, float, float]
     rim_correction_mm: float | None
+    maps: Mapping[str, NDArray[np.float32]]
 
     def as_json(self, file: str, label: int) -> dict[str, Any]:
         """Return what `design.json` says of it."""
@@ -87,6 +131,7 @@ class DesignedImplant:
         return {
             "file": file,
             "label": label,
+            "maps": {"file": maps_name(file), "arrays": list(self.maps)},
             "volume_cm3": round(health.volume_cm3, 2),
             "area_cm2": round(area_cm2, 1),
             "thickness_mm": round(10.0 * health.volume_cm3 / area_cm2, 2),
@@ -131,6 +176,7 @@ class Design:
     bone_threshold_hu: float | None
     hole_area_cm2: float | None
     left_out: LeftOutFacts | None
+    drawn: DrawnFacts
     reference: ReferenceFacts | None
     model: ModelFacts
     device: str
@@ -191,6 +237,7 @@ class Design:
                 **plain(self.options),
                 "bone_threshold_hu": self.bone_threshold_hu,
                 "leave_out": None if self.left_out is None else plain(self.left_out),
+                **self.drawn.as_json(),
             },
             **({} if self.reference is None else {"reference": plain(self.reference)}),
             "model": plain(self.model),
@@ -223,13 +270,6 @@ class Design:
             "triangles": sum(told["triangles"] for told in implants),
             "size_mm_xyz": [round(bounds[2 * k + 1] - bounds[2 * k], 1) for k in range(3)],
         }
-
-
-def stl_names(count: int) -> tuple[str, ...]:
-    """Return the names of the files of so many implants."""
-    if count == 1:
-        return ("implant.stl",)
-    return tuple(f"implant-{number}.stl" for number in range(1, count + 1))
 
 
 def facts_of(image: sitk.Image, kind: str, description: str, sha256: str | None) -> InputFacts:

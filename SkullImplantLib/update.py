@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import SimpleITK as sitk
 
+from .completed_head import BOX_AROUND_HOLE_MM
 from .completion.sub_voxel import sub_voxel_depth
 from .core.finer_grid import finer_grid
 from .core.grid import Grid
@@ -18,7 +19,6 @@ from .core.progress import Progress, part, silent
 from .core.stages import StageReport, Stages, no_report
 from .core.staging import settle
 from .core.working_axes import OwnAxes, as_working, on_working_axes
-from .design import BOX_AROUND_HOLE_MM
 from .errors import Remedy, SkullImplantError
 from .finishing import Known, checked, meshes_of, surface_around
 from .implant import BoneSurface, Implant, check_library, mask_of, refitted
@@ -34,6 +34,7 @@ from .options import (
 from .proposal import (
     SCHEMA_VERSION,
     Design,
+    DrawnFacts,
     InputFacts,
     LeftOutFacts,
     ModelFacts,
@@ -136,6 +137,7 @@ def update_design(
         bone_threshold_hu=threshold_hu,
         hole_area_cm2=_number(told.get("implant", {}).get("hole_area_cm2")),
         left_out=_left_out_of(parameters.get("leave_out")),
+        drawn=_drawn_of(parameters),
         reference=_reference_of(told.get("reference")),
         model=ModelFacts(*(_text(told.get("model", {}).get(f.name)) for f in fields(ModelFacts))),
         device=str(told.get("device", "cpu")),
@@ -333,6 +335,18 @@ def _left_out_of(told: Any) -> LeftOutFacts | None:
         return None
     volume_cm3 = _number(told.get("volume_cm3"))
     return LeftOutFacts(_text(told.get("sha256")) or "", 0.0 if volume_cm3 is None else volume_cm3)
+
+
+def _drawn_of(parameters: dict[str, Any]) -> DrawnFacts:
+    """Return what the design said of the curves that were drawn."""
+    limit, cut = (
+        told if isinstance(told := parameters.get(name), dict) else {}
+        for name in ("limit_to", "cut_out")
+    )
+    names = (tuple(map(str, told.get("sha256", ()))) for told in (limit, cut))
+    areas = (_number(told.get("area_cm2")) for told in (limit, cut))
+    (limits, cuts), (limit_cm2, cut_cm2) = names, areas
+    return DrawnFacts(limits, limit_cm2, cuts, cut_cm2, _number(cut.get("volume_cm3")) or 0.0)
 
 
 def _reference_of(told: Any) -> ReferenceFacts | None:

@@ -70,6 +70,11 @@ class Choices:
         # A scene from another computer may ask for a GPU that this one does not have.
         ui.deviceComboBox.currentIndex = max(ui.deviceComboBox.findData(parameters.device), 0)
 
+    @property
+    def devices(self) -> dict[str, Any] | None:
+        """What was found to run on, None where it was not looked for."""
+        return self._devices
+
     def _fillModels(self) -> None:
         from SkullImplantLib import models
 

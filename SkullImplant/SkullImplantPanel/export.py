@@ -1,97 +1,144 @@
-"""The result as files: the implant's surface for the printer, masks, report and data.
+"""The result as files, in the formats of the library's table: what is written where, taken out of the scene.
 
 Files lie in the world's frame, as the patient lies in the views; where a transform moves the input,
-they are moved with it. The scene stays as it is.
+they are moved with it. The scene stays as it is. The library writes them in another process.
 """
 
+import json
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
 import vtk
 
 import slicer
 from slicer.i18n import tr as _
 
-from SkullImplantLib.core.staging import staged_folder
+from SkullImplantLib.core.result_names import maps_name, stl_names
 from SkullImplantLib.errors import SkullImplantError
+from SkullImplantLib.export.formats import BY_NAME, FORMATS, IMPLANT, MASK_FILES, REPORT, Format
 
-from .inputs import SegmentsSnapshot, matrixToWorld, snapshotOfSegments, writeImages, writeSurface
-from .resultfiles import COMPLETED, IMPLANT, SKULL, implantFiles
+from .casename import caseName
+from .inputs import FLIP_RAS_LPS, matrixToWorld, snapshotOfSegments
+from .parameters import SkullImplantParameterNode
+from .requests import BEFORE, Images, Request
+from .resultfiles import COMPLETED, SKULL
 from .results import ResultNodes, designOf, implantIdsOf
 from .review import isEdited
 
-STL, MASKS, REPORT = "stl", "masks", "report"
-REPORT_FILE = "report.html"
+# What needs the DICOM series itself is the command line's: the scene holds voxels.
+OFFERED = tuple(format for format in FORMATS if not format.needs_series)
+SEGMENT_OF_MASK = {piece.fileName: piece.segmentId for piece in (SKULL, COMPLETED)}
 
 
 @dataclass(frozen=True)
 class Export:
-    """What of the result ``nodes`` is to be written where, taken out of the scene; by file name.
+    """What of the result ``nodes`` is to be written where, by formats of ``SkullImplantLib.export.formats``.
 
-    ``lacksReport``: a report is to be among it, and has not been made yet.
+    ``case``: what the names of the files begin with. ``lacksReport``: a report is needed, and has not been made yet.
+    The rest is what the library reads, by file name.
     """
 
     nodes: ResultNodes
     folder: Path
+    case: str
+    formats: tuple[Format, ...]
     surfaces: dict[str, vtk.vtkPolyData]
-    images: dict[str, SegmentsSnapshot]
+    images: Images
     texts: dict[str, str]
     lacksReport: bool = False
 
     @property
     def files(self) -> list[Path]:
         """What is written."""
-        names = {*self.surfaces, *self.images, *self.texts, *([REPORT_FILE] if self.lacksReport else [])}
-        return [self.folder / name for name in sorted(names)]
+        return [self.folder / name for format in self.formats
+                for name in format.files(self.case, len(self.nodes.models))]
 
     def withReport(self, text: str) -> "Export":
         """Return the export with the report (HTML) that it lacked."""
-        return replace(self, texts={**self.texts, REPORT_FILE: text}, lacksReport=False)
+        return replace(self, texts={**self.texts, REPORT: text}, lacksReport=False)
 
-    def write(self) -> list[Path]:
-        """Write all files or none, in any thread; return them.
+    def request(self) -> Request:
+        """Return the request to write all files, or none.
 
-        :raises SkullImplantError: the folder cannot be written.
         :raises ValueError: it lacks its report.
         """
         if self.lacksReport:
             raise ValueError("the report has not been made yet")
-        with staged_folder(self.folder) as staging:
-            for name, surface in self.surfaces.items():
-                writeSurface(surface, staging / name)
-            writeImages(self.images, staging, compressed=True)
-            for name, text in self.texts.items():
-                (staging / name).write_text(text, encoding="utf-8")
-        return self.files
+        names = ",".join(format.name for format in self.formats)
+        return Request(
+            "export", None, [f"{{folder}}/{BEFORE}", "--as", names, f"--name={self.case}"],
+            {f"{BEFORE}/{name}": image for name, image in self.images.items()},
+            {f"{BEFORE}/{name}": text for name, text in self.texts.items()},
+            {f"{BEFORE}/{name}": surface for name, surface in self.surfaces.items()},
+            output=self.folder)
 
 
-def exportOf(nodes: ResultNodes, folder: Path, formats: list[str]) -> Export:
+def chosenFormats(names: str) -> tuple[Format, ...]:
+    """Return the formats whose names, with commas between them, the parameters hold; in the order of the table."""
+    chosen = names.split(",")
+    return tuple(format for name, format in BY_NAME.items() if name in chosen)
+
+
+def exportProblem(
+    nodes: ResultNodes | None, parameters: SkullImplantParameterNode, isRunning: bool
+) -> str | None:
+    """Return what keeps a result from being exported, in one sentence, or None.
+
+    :param isRunning: there is a run in progress, beside which no report can be made.
+    """
+    formats = chosenFormats(parameters.exportFormats)
+    if nodes is None:
+        return _("There is no result yet; generate an implant first.")
+    if not parameters.exportFolder.is_absolute():  # also one of another system, from a loaded scene
+        return _("Choose the folder for the files.")
+    if not formats:
+        return _("Choose at least one kind of file.")
+    if nodes.report is None and isRunning and any(REPORT in format.reads(1) for format in formats):
+        return _("The report has to be made; wait for the end of the run in progress, or leave the report out.")
+    return None
+
+
+def exportOf(nodes: ResultNodes, folder: Path, formats: tuple[Format, ...]) -> Export:
     """Return the chosen formats of a result as an export.
 
-    :raises SkullImplantError: the implant was edited after its surface was made; or masks are asked
+    :raises SkullImplantError: the implant was edited after its surface was made; or voxels are asked
         for, and a transform bends them.
     """
     if isEdited(nodes, lookAgain=True):
         raise SkullImplantError(_("The implant was edited, and its surface and checks are those of before; click "
                                   "'Update from edit' first."))
-    surfaces, images, texts = {}, {}, {}
-    lacksReport = REPORT in formats and nodes.report is None
-    if STL in formats:
-        for name, modelNode in zip(implantFiles(designOf(nodes)), nodes.models):
-            surfaces[name] = _surfaceInWorld(modelNode)
-    if MASKS in formats:
-        if matrixToWorld(nodes.segmentation) is None:
-            raise SkullImplantError(_("The result is under a transform that bends it; harden that transform first, "
-                                      "or export the STL only."))
-        for piece in (SKULL, COMPLETED):
-            images[piece.fileName] = snapshotOfSegments(nodes.segmentation, [piece.segmentId], inWorld=True)
-        images[IMPLANT.fileName] = snapshotOfSegments(
-            nodes.segmentation, implantIdsOf(nodes), inWorld=True, numbered=True)
-    if REPORT in formats:
-        texts["design.json"] = nodes.design.GetText()
-        if nodes.report is not None:
-            texts[REPORT_FILE] = nodes.report.GetText()
-    return Export(nodes, folder, surfaces, images, texts, lacksReport)
+    count = len(nodes.models)
+    needed = {name for format in formats for name in format.reads(count)}
+    surfaces = {name: _surfaceInWorld(model) for name, model in zip(stl_names(count), nodes.models)}
+    if needed & set(MASK_FILES) and matrixToWorld(nodes.segmentation) is None:
+        raise SkullImplantError(_("The result is under a transform that bends it; harden that transform first, "
+                                  "or export nothing that is made of its voxels."))
+    images: Images = {name: snapshotOfSegments(nodes.segmentation, [segmentId], inWorld=True)
+                      for name, segmentId in SEGMENT_OF_MASK.items() if name in needed}
+    if IMPLANT in needed:
+        images[IMPLANT] = snapshotOfSegments(nodes.segmentation, implantIdsOf(nodes), inWorld=True, numbered=True)
+    for name, model in zip(stl_names(count), nodes.models):
+        if maps_name(name) in needed:
+            surfaces[maps_name(name)] = _surfaceInWorld(model)
+    texts = {"design.json": _accountInWorld(nodes)}
+    lacksReport = REPORT in needed and nodes.report is None
+    if REPORT in needed and nodes.report is not None:
+        texts[REPORT] = nodes.report.GetText()
+    return Export(nodes, folder, caseName(nodes, designOf(nodes)), formats, surfaces, images, texts, lacksReport)
+
+
+def _accountInWorld(nodes: ResultNodes) -> str:
+    """Return ``design.json`` with the ways out and the middles of the implants as they lie in the world."""
+    matrix, design = matrixToWorld(nodes.segmentation), designOf(nodes)
+    if matrix is None or np.array_equal(matrix, np.eye(4)):
+        return str(nodes.design.GetText())
+    moved = FLIP_RAS_LPS @ matrix @ FLIP_RAS_LPS
+    for told in design.get("implants", []):
+        way = moved[:3, :3] @ told["insertion_direction_lps"]
+        told["insertion_direction_lps"] = (way / np.linalg.norm(way)).tolist()
+        told["centre_mm_xyz"] = (moved @ [*told["centre_mm_xyz"], 1.0])[:3].tolist()
+    return json.dumps(design)
 
 
 def _surfaceInWorld(modelNode: slicer.vtkMRMLModelNode) -> vtk.vtkPolyData:

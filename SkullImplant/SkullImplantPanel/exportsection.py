@@ -12,11 +12,14 @@ from slicer.i18n import tr as _
 from SkullImplantLib.errors import SkullImplantError
 from SkullImplantLib.job.protocol import Step
 
-from . import review
-from .background import inBackground
-from .export import Export
+from . import casename, review
+from .colors import LOOK_COLORS, readableColor
+from .export import OFFERED, Export
+from .formatwords import titleAndSentence
+from .openreport import ReportOpener
 from .parameters import SkullImplantParameterNode
-from .results import inputNameOfResult
+from .printsize import PrintSizes
+from .results import ResultNodes, designOf, inputNameOfResult
 from .run import Outcome
 from .runcontrol import RunControl
 from .widgets import Widgets
@@ -24,6 +27,8 @@ from .wrapping import breakable
 
 if TYPE_CHECKING:
     from .logic import SkullImplantLogic
+
+FORMAT_COLUMNS = 2
 
 
 class ExportSection:
@@ -34,34 +39,123 @@ class ExportSection:
         self.logic = logic
         self.control = control
         self.parameters: SkullImplantParameterNode | None = None
-        self._reporting = False  # the run in progress makes a report for an export
-        self._writing = False
+        self._reporting = False  # the run in progress makes a report for this section
+        self._cancelling = False
+        self._report = ReportOpener(self._tell)
+        self._sizes = PrintSizes(self._showSizes)
+        self._showSizes("")
+        self.boxes = self._formatBoxes()
+        ui.exportNameEdit.connect("textEdited(QString)", self.onNameTyped)
+        ui.exportNameButton.connect("clicked()", self.onFolderName)
         ui.exportButton.connect("clicked()", self.onExport)
         ui.openFolderButton.connect("clicked()", self.onOpenFolder)
+        for button in (ui.openReportButton, ui.reviewReportButton):
+            button.connect("clicked()", self.onOpenReport)
+
+    def _formatBoxes(self) -> dict[str, qt.QCheckBox]:
+        """Offer each format of the library's table."""
+        frame, before, boxes = self.ui.exportFormatsFrame, self.ui.exportNameButton, {}
+        layout = frame.layout()
+        for number, format in enumerate(OFFERED):
+            title, sentence = titleAndSentence(format)
+            box = boxes[format.name] = qt.QCheckBox(title)
+            box.toolTip = sentence
+            box.accessibleName = _("Files: {format}").format(format=title)
+            box.connect("clicked(bool)", lambda _on: self.onFormats())
+            layout.addWidget(box, number // FORMAT_COLUMNS, number % FORMAT_COLUMNS)
+            qt.QWidget.setTabOrder(before, box)
+            before = box
+        qt.QWidget.setTabOrder(before, self.ui.exportButton)
+        self.ui.exportFormatsLabel.setBuddy(boxes[OFFERED[0].name])
+        return boxes
 
     def update(self, parameters: SkullImplantParameterNode) -> None:
         """Show what the parameters and the scene say."""
         ui, problem = self.ui, self.logic.exportProblem(parameters)
-        button = ui.exportButton
-        if self._reporting and self.control.running:
-            button.text, button.enabled = _("Cancel"), not self.control.cancelling
+        nodes = self.logic.resultNodes(parameters)
+        button, making = ui.exportButton, self._reporting and self.control.running
+        if making or self.logic.exporting.running:
+            button.text, button.enabled = _("Cancel"), not (self.control.cancelling or self._cancelling)
             button.toolTip = _("Stop; no file is written.")
         else:
-            button.text, button.enabled = _("Export"), problem is None and not self._writing
+            button.text, button.enabled = _("Export"), problem is None
             button.toolTip = problem or _("Write the chosen files into the folder.")
         # Whether the folder is there is not asked here: on a network that can take long.
         ui.openFolderButton.enabled = parameters.exportFolder.is_absolute()
+        mayOpen = nodes is not None and (nodes.report is not None or not self.control.running)
+        for openButton in (ui.openReportButton, ui.reviewReportButton):
+            openButton.enabled = mayOpen
+        chosen = parameters.exportFormats.split(",")
+        for name, box in self.boxes.items():
+            box.checked = name in chosen
+        self._showName(nodes)
+        self._sizes.follow(nodes)
+
+    def _showName(self, nodes: ResultNodes | None) -> None:
+        ui, typed = self.ui, "" if nodes is None else casename.typedName(nodes)
+        ui.exportNameEdit.enabled = ui.exportNameButton.enabled = nodes is not None
+        if ui.exportNameEdit.text != typed:
+            ui.exportNameEdit.text = typed
+        ui.exportNameNote.visible = bool(typed)
+        if nodes is None:
+            ui.exportNameEdit.placeholderText = ""
+            return
+        case = casename.caseName(nodes, designOf(nodes))
+        if not typed:
+            ui.exportNameEdit.placeholderText = case
+        note = _("⚠ A name of your own can tell who the patient is, to everybody who gets the files.")
+        if typed and case != typed:
+            note += " " + _("The files are called {name}.").format(name=f"{case}-…")
+        ui.exportNameNote.styleSheet = f"color: {readableColor(ui.exportCollapsibleButton, LOOK_COLORS)};"
+        ui.exportNameNote.text = breakable(note)
+
+    def _showSizes(self, text: str) -> None:
+        self.ui.printSizeLabel.text = text
+        self.ui.printSizeLabel.visible = bool(text)
 
     def forgetRun(self) -> None:
-        """The scene is closed, and with it ends a report that is being made."""
-        self._reporting = False
-        self.ui.exportLabel.text = ""
+        """The scene is closed, and with it ends what is being made of it."""
+        self._reporting = self._cancelling = False
+        self._tell("")
+        self._sizes.follow(None)
+
+    def close(self) -> None:
+        """The panel is destroyed."""
+        self._report.close()
+
+    def onFormats(self) -> None:
+        """A format was chosen, or is no longer."""
+        if self.parameters is not None:
+            chosen = [name for name, box in self.boxes.items() if box.checked]
+            self.parameters.exportFormats = ",".join(chosen)
+
+    def onNameTyped(self, text: str) -> None:
+        """Keep the name with the input; at once, as a click on Export does not end the editing everywhere."""
+        nodes = self._nodes()
+        if nodes is not None:
+            casename.setTypedName(nodes, text)
+            self._showName(nodes)
+
+    def onFolderName(self) -> None:
+        """Call the files as the folder is called that the input came from."""
+        nodes = self._nodes()
+        if nodes is not None:
+            casename.setTypedName(nodes, casename.folderName(nodes))
+            self._showName(nodes)
+
+    def _nodes(self) -> ResultNodes | None:
+        return None if self.parameters is None else self.logic.resultNodes(self.parameters)
 
     def onExport(self) -> None:
-        """Write the files, or cancel the report that is made for them; asks before any is replaced."""
+        """Write the files, or cancel what is made for them; asks before any is replaced."""
         parameters = self.parameters
         if self._reporting and self.control.running:
             self.control.cancel()
+            return
+        if self.logic.exporting.running:
+            self._cancelling = True
+            self.logic.exporting.cancel()
+            self._updateAgain()
             return
         if parameters is None:
             return
@@ -75,10 +169,7 @@ class ExportSection:
         if not export.lacksReport:
             self._write(export)
             return
-        self._reporting = True
-        self.control.begin(
-            _("Making the report"), partial(self.logic.startReport, export.nodes), partial(self._onReport, export),
-            self._onProgress)
+        self._makeReport(export.nodes, partial(self._onReport, export))
 
     def _mayExport(self, parameters: SkullImplantParameterNode, export: Export) -> bool:
         """Ask where the export may not be what is meant."""
@@ -92,40 +183,79 @@ class ExportSection:
             folder=export.folder, files=", ".join(there))
         return not there or bool(slicer.util.confirmOkCancelDisplay(question, _("Replace files?")))
 
-    def _onProgress(self, step: Step) -> None:
-        if not self.control.cancelling:
-            self.ui.exportLabel.text = _("Making the report… {percent:.0f} %").format(percent=100 * step.overall)
+    def _makeReport(self, nodes: ResultNodes, then: "partial[str]") -> None:
+        self._reporting = True
+        self.control.begin(
+            _("Making the report"), partial(self.logic.startReport, nodes), then,
+            lambda step: self._onProgress(_("Making the report"), step))
+
+    def _onProgress(self, what: str, step: Step) -> None:
+        if not (self.control.cancelling or self._cancelling):
+            self.ui.exportLabel.text = _("{what}… {percent:.0f} %").format(what=what, percent=100 * step.overall)
 
     def _onReport(self, export: Export, outcome: Outcome) -> str:
         self._reporting = False
         if outcome.state == "done":
             self._write(export.withReport(outcome.value))
         else:
-            self.ui.exportLabel.text = breakable(_("No file was written. {reason}").format(reason=outcome.message))
+            self._tell(_("No file was written. {reason}").format(reason=outcome.message))
         return _("The report is made.")
 
     def _write(self, export: Export) -> None:
-        self._writing = True
-        self.ui.exportLabel.text = _("Writing…")
-        self.ui.exportButton.enabled = False
-        inBackground(export.write, self._onWritten, self._onFailed)
+        self._cancelling = False
+        self._tell(_("Writing…"))
+        try:
+            self.logic.startExport(export, self._onExported, lambda step: self._onProgress(_("Writing"), step))
+        except (SkullImplantError, ValueError) as error:
+            self._onFailed(error)
+            return
+        self._updateAgain()
+
+    def _onExported(self, outcome: Outcome) -> None:
+        self._cancelling = False
+        if outcome.state == "done":
+            self._onWritten(outcome.value)
+        elif outcome.state == "cancelled":
+            self._tell(_("No file was written. {reason}").format(reason=outcome.message))
+            self._updateAgain()
+        else:
+            self._onFailed(SkullImplantError(outcome.message))
 
     def _onWritten(self, files: list[Path]) -> None:
-        self._writing = False
-        self.ui.exportLabel.text = breakable(_("Written to {folder}: {files}").format(
+        self._tell(_("Written to {folder}: {files}").format(
             folder=files[0].parent, files=", ".join(file.name for file in files)))
         self._updateAgain()
 
     def _onFailed(self, error: Exception) -> None:
-        self._writing = False
-        self.ui.exportLabel.text = ""
+        self._tell("")
         self._updateAgain()
         with slicer.util.tryWithErrorDisplay(_("The implant could not be exported.")):
             raise error
 
+    def _tell(self, text: str) -> None:
+        self.ui.exportLabel.text = breakable(text)
+
     def _updateAgain(self) -> None:
         if self.parameters is not None:
             self.update(self.parameters)
+
+    def onOpenReport(self) -> None:
+        """Show the report in the browser; make it first, where it is not there yet."""
+        nodes = self._nodes()
+        if nodes is None:
+            return
+        case = casename.caseName(nodes, designOf(nodes))
+        if nodes.report is not None:
+            self._report.open(nodes.report.GetText(), case)
+        elif not self.control.running:
+            self._makeReport(nodes, partial(self._onReportToOpen, case))
+
+    def _onReportToOpen(self, case: str, outcome: Outcome) -> str:
+        self._reporting = False
+        self._tell("" if outcome.state == "done" else outcome.message)
+        if outcome.state == "done":
+            self._report.open(outcome.value, case)
+        return _("The report is made.")
 
     def onOpenFolder(self) -> None:
         """Show the folder in the system's file manager."""
@@ -133,6 +263,6 @@ class ExportSection:
             return
         folder = self.parameters.exportFolder
         if not folder.is_dir():
-            self.ui.exportLabel.text = _("The folder is not there yet; Export makes it.")
+            self._tell(_("The folder is not there yet; Export makes it."))
             return
         qt.QDesktopServices.openUrl(qt.QUrl.fromLocalFile(str(folder)))

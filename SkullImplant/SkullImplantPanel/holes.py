@@ -50,7 +50,7 @@ class HolePoints:
 
     def onPlace(self, on: bool) -> None:
         """Let the next click into a view be a point in a hole, or not."""
-        parameters, interaction = self._parameters, _interactionNode()
+        parameters, interaction = self._parameters, interactionNode()
         if parameters is None:
             return
         if self._interaction is None:
@@ -62,14 +62,14 @@ class HolePoints:
             return
         parameters.allHoles = False
         if parameters.holePoints is None:
-            parameters.holePoints = _makePoints()
+            parameters.holePoints = makePoints()
         logic = slicer.modules.markups.logic()
         logic.SetActiveList(parameters.holePoints)
         logic.StartPlaceMode(False)
         self._update()
 
     def _placing(self) -> bool:
-        interaction = _interactionNode()
+        interaction = interactionNode()
         placing = interaction.GetCurrentInteractionMode() == interaction.Place
         isOurs = self._points is not None and slicer.modules.markups.logic().GetActiveListID() == self._points.GetID()
         return bool(placing and isOurs)
@@ -86,11 +86,13 @@ class HolePoints:
             self._tags = [points.AddObserver(event, lambda caller, event: self._update()) for event in events]
 
 
-def _interactionNode() -> "slicer.vtkMRMLInteractionNode":
+def interactionNode() -> "slicer.vtkMRMLInteractionNode":
+    """Return the node that says what a click into a view does."""
     return slicer.app.applicationLogic().GetInteractionNode()
 
 
-def _makePoints() -> slicer.vtkMRMLMarkupsFiducialNode:
+def makePoints() -> slicer.vtkMRMLMarkupsFiducialNode:
+    """Return a new node for points in holes."""
     scene = slicer.mrmlScene
     points = scene.AddNewNodeByClass("vtkMRMLMarkupsFiducialNode", scene.GenerateUniqueName(_("Hole")))
     points.CreateDefaultDisplayNodes()

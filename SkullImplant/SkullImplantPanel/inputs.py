@@ -19,6 +19,7 @@ import slicer
 from slicer.i18n import tr as _
 
 from SkullImplantLib.core.images import index_to_lps_mm
+from SkullImplantLib.export.maps_file import write_maps
 from SkullImplantLib.export.stl import write_stl
 
 # From RAS, which MRML uses, to LPS, which files and the library use; and back.
@@ -31,6 +32,8 @@ SAME_GRID = 1e-6
 RESULT_ATTRIBUTE = "SkullImplant.Result"
 # The completed skull in it, and the code (SNOMED CT) of its implants.
 COMPLETED_ID, IMPLANT_CODE = "CompletedSkull", "SCT^40388003^Implant"
+# Marks the segmentation of a skull and its holes that were found, with the name of its input; and a hole in it.
+FOUND_ATTRIBUTE, HOLE_TAG = "SkullImplant.Found", "SkullImplant.Hole"
 # Around segments that have no reference image.
 MARGIN_MM = 20.0
 
@@ -124,7 +127,7 @@ def visibleSegmentIds(segmentationNode: slicer.vtkMRMLSegmentationNode) -> list[
 
 
 def skullSegmentIds(segmentationNode: slicer.vtkMRMLSegmentationNode) -> list[str]:
-    """Return the ids of the segments that are shown and can be a skull with a hole: not the module's own implants.
+    """Return the ids of the segments that are shown and can be a skull with a hole: no implant or hole of the module.
 
     These are told by their ids, as a result has them, or by their code where they were copied.
     """
@@ -133,6 +136,8 @@ def skullSegmentIds(segmentationNode: slicer.vtkMRMLSegmentationNode) -> list[st
         value = vtk.reference("")
         segmentation.GetSegment(segmentId).GetTag(slicer.vtkSegment.GetTerminologyEntryTagName(), value)
         own = segmentationNode.GetAttribute(RESULT_ATTRIBUTE) is not None
+        if segmentation.GetSegment(segmentId).HasTag(HOLE_TAG):
+            continue
         if IMPLANT_CODE not in str(value) and not (own and segmentId == COMPLETED_ID):
             found.append(segmentId)
     return found
@@ -276,14 +281,20 @@ def writeImages(images: "Mapping[str, SceneImage | SegmentsSnapshot]", folder: P
 
 
 def writeSurface(surface: vtk.vtkPolyData, path: Path) -> None:
-    """Write a surface in RAS as an STL file in LPS."""
+    """Write a surface in RAS as a file in LPS: STL, or the library's file of maps (``.vtp``) with its values."""
     toLps = vtk.vtkTransform()
     toLps.SetMatrix(slicer.util.vtkMatrixFromArray(FLIP_RAS_LPS))
     lps = vtk.vtkTransformPolyDataFilter()
     lps.SetInputData(surface)
     lps.SetTransform(toLps)
     lps.Update()
-    write_stl(lps.GetOutput(), path)
+    if path.suffix != ".vtp":
+        write_stl(lps.GetOutput(), path)
+        return
+    data = lps.GetOutput().GetPointData()
+    arrays = [data.GetArray(k) for k in range(data.GetNumberOfArrays())]
+    maps = {array.GetName(): vtk_to_numpy(array) for array in arrays if array.GetNumberOfComponents() == 1}
+    write_maps(lps.GetOutput(), maps, path)
 
 
 def readImage(path: Path) -> SceneImage:

@@ -2,6 +2,7 @@
 
 import json
 import logging
+import shutil
 import time
 import traceback
 from collections.abc import Callable
@@ -12,6 +13,7 @@ import slicer
 from slicer.i18n import tr as _
 from slicer.ScriptedLoadableModule import ScriptedLoadableModuleLogic
 
+from .exportrun import ExportRun
 from .parameters import SkullImplantParameterNode
 
 # Slicer imports this file when it starts; what takes time is imported where it is used.
@@ -45,6 +47,7 @@ class SkullImplantLogic(ScriptedLoadableModuleLogic):
         # What a result that was fitted again was fitted from, by the id of its segmentation.
         self._fittedFrom: dict[str, SegmentsSnapshot] = {}
         self._inputStates: InputStates | None = None
+        self.exporting = ExportRun()
 
     def getParameterNode(self) -> SkullImplantParameterNode:
         return SkullImplantParameterNode(super().getParameterNode())
@@ -165,7 +168,7 @@ class SkullImplantLogic(ScriptedLoadableModuleLogic):
     ) -> None:
         from .results import readResults
 
-        self._start(request, readResults, lambda outcome: self._takeIn(outcome, request, parameters, settle),
+        self.startRun(request, readResults, lambda outcome: self._takeIn(outcome, request, parameters, settle),
                     onFinished, onProgress)
 
     def _takeIn(
@@ -216,8 +219,18 @@ class SkullImplantLogic(ScriptedLoadableModuleLogic):
             slicer.util.setSliceViewerLayers(background=outcome.value, fit=True)
             return outcome
 
-        self._start(sampleRequest(), lambda folder: readImage(folder / "sample-ct.nrrd"), takeIn,
+        self.startRun(sampleRequest(), lambda folder: readImage(folder / "sample-ct.nrrd"), takeIn,
                     onFinished, onProgress)
+
+    def startSampleFile(self, path: Path, onFinished: "OnFinished") -> None:
+        """Make the sample patient; the file of its CT is kept under a path, and nothing comes into the scene."""
+        from .requests import sampleRequest
+
+        def keep(folder: Path) -> Path:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            return Path(shutil.move(folder / "sample-ct.nrrd", path))
+
+        self._start(sampleRequest(), keep, lambda outcome: outcome, onFinished, None)
 
     def startReport(
         self, nodes: "ResultNodes", onFinished: "OnFinished", onProgress: "OnProgress | None" = None
@@ -236,10 +249,10 @@ class SkullImplantLogic(ScriptedLoadableModuleLogic):
             addReport(nodes, outcome.value)
             return outcome
 
-        self._start(reportRequest(nodes), lambda folder: (folder / "report.html").read_text(encoding="utf-8"),
+        self.startRun(reportRequest(nodes), lambda folder: (folder / "report.html").read_text(encoding="utf-8"),
                     takeIn, onFinished, onProgress)
 
-    def _start(
+    def startRun(
         self,
         request: "Request",
         collect: Callable[[Path], Any],
@@ -247,7 +260,10 @@ class SkullImplantLogic(ScriptedLoadableModuleLogic):
         onFinished: "OnFinished",
         onProgress: "OnProgress | None",
     ) -> None:
-        """Start the run of a request: ``collect`` reads its result folder, ``takeIn`` goes on with its value."""
+        """Start the run of a request: ``collect`` reads its result folder, ``takeIn`` goes on with its value.
+
+        :raises ValueError: there is a run in progress.
+        """
         from .requests import RESULT
         from .run import LibraryRun, Outcome
         from .slicerversion import versionProblem
@@ -306,7 +322,8 @@ class SkullImplantLogic(ScriptedLoadableModuleLogic):
             self._run.cancel()
 
     def abandon(self) -> None:
-        """End the run in progress without calling back."""
+        """End what is in progress without calling back."""
+        self.exporting.abandon()
         if self._run:
             self._run.abandon()
             self._run = None
@@ -322,7 +339,7 @@ class SkullImplantLogic(ScriptedLoadableModuleLogic):
         """Return when no run is in progress; events are handled meanwhile."""
         import qt
 
-        while self._run and not qt.QCoreApplication.closingDown():
+        while (self._run or self.exporting.running) and not qt.QCoreApplication.closingDown():
             slicer.app.processEvents()
             time.sleep(0.01)
 
@@ -336,21 +353,23 @@ class SkullImplantLogic(ScriptedLoadableModuleLogic):
         """Write the result into the folder of the parameters and wait for it; return the files.
 
         :raises ValueError: no result, no folder or no format is chosen, or a run is in progress.
-        :raises RuntimeError: the report could not be made; the message says why.
-        :raises SkullImplantError: the folder cannot be written.
+        :raises RuntimeError: the report or the files could not be made; the message says why.
         """
-        export = self.exportOf(parameters)
-        if export.lacksReport:
-            outcomes: list[Outcome] = []
-            self.startReport(export.nodes, outcomes.append)
-            self.wait()
-            if not outcomes or outcomes[0].state != "done":
-                raise RuntimeError(outcomes[0].message if outcomes else _("The application is being closed."))
-            export = export.withReport(outcomes[0].value)
-        return export.write()
+        from .exportrun import exportAndWait
+
+        return exportAndWait(self, parameters)
+
+    def startExport(
+        self, export: "Export", onFinished: "OnFinished", onProgress: "OnProgress | None" = None
+    ) -> None:
+        """Write the files of an export, all or none, beside whatever else runs.
+
+        :raises ValueError: an export is in progress, or it lacks its report.
+        """
+        self.exporting.start(export, self._workFolder(), onFinished, onProgress)
 
     def exportOf(self, parameters: SkullImplantParameterNode) -> "Export":
-        """Return the ``Export`` that the parameters ask for; writing it may be done in a thread.
+        """Return the ``Export`` that the parameters ask for.
 
         :raises ValueError: no result, no folder or no format is chosen, or a run is in progress.
         """
@@ -360,22 +379,13 @@ class SkullImplantLogic(ScriptedLoadableModuleLogic):
         nodes = self.resultNodes(parameters)
         if problem or nodes is None:
             raise ValueError(problem)
-        chosen = {export.STL: parameters.exportStl, export.MASKS: parameters.exportMasks,
-                  export.REPORT: parameters.exportReport}
-        return export.exportOf(nodes, parameters.exportFolder, [name for name, wanted in chosen.items() if wanted])
+        return export.exportOf(nodes, parameters.exportFolder, export.chosenFormats(parameters.exportFormats))
 
     def exportProblem(self, parameters: SkullImplantParameterNode) -> str | None:
         """Return what keeps the result from being exported, in one sentence, or None."""
-        nodes = self.resultNodes(parameters)
-        if nodes is None:
-            return _("There is no result yet; generate an implant first.")
-        if not parameters.exportFolder.is_absolute():  # also one of another system, from a loaded scene
-            return _("Choose the folder for the files.")
-        if not (parameters.exportStl or parameters.exportMasks or parameters.exportReport):
-            return _("Choose at least one kind of file.")
-        if parameters.exportReport and nodes.report is None and self._run:
-            return _("The report has to be made; wait for the end of the run in progress, or leave the report out.")
-        return None
+        from .export import exportProblem
+
+        return exportProblem(self.resultNodes(parameters), parameters, self._run is not None)
 
     @staticmethod
     def _workFolder() -> Path:

@@ -1,7 +1,8 @@
 """What a result was made with where that is not what the panel says now: its checks then tell of something else."""
 
+import hashlib
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -11,9 +12,13 @@ from slicer.i18n import tr as _
 from SkullImplantLib import models
 
 from . import inputs
+from .curves import curveText
 from .parameters import SkullImplantParameterNode
 from .requests import inputNode
 from .results import ResultNodes, designOf
+
+if TYPE_CHECKING:
+    from .found import FoundNodes
 
 # Numbers of the panel have fewer decimals than that.
 SAME = 1e-6
@@ -34,11 +39,13 @@ class InputStates:
         image = node.GetImageData() if node is not None and node.IsA("vtkMRMLVolumeNode") else None
         return (node, image, 0 if image is None else image.GetMTime())
 
-    def keep(self, nodes: ResultNodes, state: tuple[object, ...]) -> None:
+    def keep(self, nodes: "ResultNodes | FoundNodes", state: tuple[object, ...]) -> None:
         """Keep of which state of its input a result was made."""
         self._states[nodes.segmentation.GetID()] = state
 
-    def hasChanged(self, nodes: ResultNodes, node: slicer.vtkMRMLTransformableNode | None) -> bool:
+    def hasChanged(
+        self, nodes: "ResultNodes | FoundNodes", node: slicer.vtkMRMLTransformableNode | None
+    ) -> bool:
         """Say whether the input's voxels were changed since; False where that is not known."""
         state = self._states.get(nodes.segmentation.GetID())
         return state is not None and state[0] is node and state != self.of(node)
@@ -64,6 +71,7 @@ def differences(
     made = {"clearance_mm": parameters.clearanceMm, "least_wall_mm": parameters.leastWallMm,
             "smoother": parameters.smoother, **design.get("parameters", {})}
     found = [*_ofSizes(parameters, made), *_ofSkull(parameters, design, made, automaticHu),
+             *_ofCurves(parameters, made),
              *_ofHoles(parameters, made), *_ofDirection(parameters, design, made)]
     if hasChanged(nodes, inputNode(parameters)):
         found.append(_("other voxels of the input"))
@@ -100,6 +108,24 @@ def _ofSkull(
         yield _("nothing left out") if made.get("leave_out") is None else _("bone left out")
     if ("reference" in design) != (parameters.reference is not None):
         yield _("an earlier CT or flap") if "reference" in design else _("no earlier CT or flap")
+
+
+def _ofCurves(parameters: SkullImplantParameterNode, made: dict[str, Any]) -> Iterator[str]:
+    """Curves are told apart by the checksums of the files that they were handed over in."""
+    node = inputNode(parameters)
+    for told, curve, words in (
+        (made.get("limit_to"), parameters.limitCurve, (_("another limit"), _("no limit"))),
+        (made.get("cut_out"), parameters.cutOutCurve, (_("another added hole"), _("no added hole"))),
+    ):
+        sums = told["sha256"] if told else []
+        now = []
+        if curve and node is not None:
+            try:
+                now = [hashlib.sha256(curveText(curve, node).encode("utf-8")).hexdigest()]
+            except ValueError:  # a transform bends the input, which is told elsewhere
+                continue
+        if now != sums:
+            yield words[0] if sums else words[1]
 
 
 def _ofHoles(parameters: SkullImplantParameterNode, made: dict[str, Any]) -> Iterator[str]:

@@ -6,15 +6,22 @@ the sections do the rest.
 
 from typing import TYPE_CHECKING
 
+import qt
+
+from .comparesection import CompareSection
 from .designsection import DesignSection
 from .exportsection import ExportSection
+from .helpsection import HelpSection
+from .holessection import HolesSection
 from .parameters import SkullImplantParameterNode
 from .patientsection import PatientSection
 from .resultchoice import ResultChoice
 from .reviewsection import ReviewSection
 from .runcontrol import RunControl
 from .rundisplay import RunDisplay
+from .scrolling import scrollTo
 from .skullsection import SkullSection
+from .theme import ThemeWatch
 from .widgets import Widgets
 
 if TYPE_CHECKING:
@@ -38,10 +45,15 @@ class Panel:
         control = RunControl(logic, self.display, self.update)
         self.patient = PatientSection(ui, logic, control)
         self.skull = SkullSection(ui, self.update)
+        self.holes = HolesSection(ui, logic, control, self.update)
         self.design = DesignSection(ui, logic, control, self.display, self.update, self._showResult)
         self.review = ReviewSection(ui, logic, control, self.skull.automaticHu)
+        self.compare = CompareSection(ui, logic, control, self.update)
         self.export = ExportSection(ui, logic, control)
-        self._sections = (self.patient, self.skull, self.design, self.review, self.export)
+        self.help = HelpSection(ui, lambda: self.display.lastOutcome, lambda: self.design.choices.devices)
+        self._theme = ThemeWatch(ui.patientCollapsibleButton.parentWidget(), self.onThemeChanged)
+        self._sections = (
+            self.patient, self.skull, self.holes, self.design, self.review, self.compare, self.export)
 
     def setParameterNode(self, parameters: SkullImplantParameterNode | None) -> None:
         """Follow other parameters; None while there are none."""
@@ -63,14 +75,19 @@ class Panel:
         self._isEntered = False
         self.ui.previewButton.checked = False
         self.skull.forget()
-        self.review.hidePlace()
+        self.review.exit()
 
     def close(self) -> None:
         """The panel is destroyed."""
+        self._theme.forget()
+        self.help.close()
         self.display.forget()
         self.skull.forget()
         self.review.forget()
+        self.compare.forget()
         self.design.forget()
+        self.export.close()
+        self.holes.forget()
         self.logic.close()
 
     def update(self) -> None:
@@ -95,13 +112,21 @@ class Panel:
             self.patient.chooseFirst()
             self.update()
 
+    def onThemeChanged(self) -> None:
+        """The window has become dark or light."""
+        self.display.recolor()
+        self.review.recolor()
+        self.update()
+
     def forgetRun(self) -> None:
         """The scene is closed, and with it ends what is shown of a run."""
         self._hasNewResult = False
         self.display.forget()
         self.export.forgetRun()
         self.design.forget()
+        self.holes.forget()
         self.review.forget()
+        self.compare.forget()
 
     def _showResult(self) -> None:
         """Open what follows a design, with all views on the implant; when the user is here."""
@@ -111,3 +136,9 @@ class Panel:
         self.ui.reviewCollapsibleButton.collapsed = False
         self.ui.exportCollapsibleButton.collapsed = False
         self.review.onCenter()
+        # Once what was opened has its place.
+        qt.QTimer.singleShot(0, lambda: qt.QTimer.singleShot(0, self._scrollToReview))
+
+    def _scrollToReview(self) -> None:
+        if self._isEntered:
+            scrollTo(self.ui.reviewCollapsibleButton)

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 from slicer import (
+    vtkMRMLMarkupsClosedCurveNode,
     vtkMRMLMarkupsFiducialNode,
     vtkMRMLMarkupsLineNode,
     vtkMRMLScalarVolumeNode,
@@ -23,6 +24,9 @@ class SkullImplantParameterNode:
     automaticThreshold - Whether the bone threshold is found from the CT.
     boneThresholdHu - The bone threshold where it is not automatic, in HU.
     leaveOut - A segmentation in whose visible segments bone does not count.
+    cutOutCurve - A closed curve on the skull whose inside is a hole; bone in it counts as removed.
+    limitCurve - A closed curve on the skull; only what of the missing bone is inside gets an implant.
+    showHoles - Whether the skull and the holes that were found are shown in the views.
     reference - The patient's own earlier CT, or one of the bone flap, which completes the skull.
     clearanceMm - The gap between implant and bone.
     thicknessMm - How thick the implant is; 0 for the thickness of the bone that is missing.
@@ -37,9 +41,14 @@ class SkullImplantParameterNode:
     device - Where a network runs: auto, cpu or cuda.
     keepResults - Whether earlier results stay in the scene when a new design is made.
     resultSegmentation - The result under review; it refers to the result's other nodes.
+    colorBy - Which map colors the implant: none, gap, step, thickness or uncertainty.
     skullOpacity - How opaque the skull is in the 3D view.
+    showMirror - Whether the mirrored other side is shown beside the result.
+    mirrorOpacity - How opaque it is in the 3D view.
+    comparedSegmentation - Another result of the same input, held against the one under review.
+    proposeMirror, proposeEven, proposeNetwork - Which other proposals are made.
     exportFolder - Where the files go.
-    exportStl, exportMasks, exportReport - Which files.
+    exportFormats - Which files: formats of SkullImplantLib.export.formats, with commas between them.
     """
 
     inputVolume: vtkMRMLScalarVolumeNode
@@ -48,6 +57,9 @@ class SkullImplantParameterNode:
     automaticThreshold: bool = True
     boneThresholdHu: Annotated[float, WithinRange(0, 2000)] = 300
     leaveOut: vtkMRMLSegmentationNode
+    cutOutCurve: vtkMRMLMarkupsClosedCurveNode
+    limitCurve: vtkMRMLMarkupsClosedCurveNode
+    showHoles: bool = True
     reference: vtkMRMLScalarVolumeNode
     clearanceMm: Annotated[float, WithinRange(0, 5)] = 0.5
     thicknessMm: Annotated[float, WithinRange(0, 20)] = 0
@@ -62,11 +74,16 @@ class SkullImplantParameterNode:
     device: str = "auto"
     keepResults: bool = False
     resultSegmentation: vtkMRMLSegmentationNode
+    colorBy: str = "none"
     skullOpacity: Annotated[float, WithinRange(0, 1)] = 0.35
+    showMirror: bool = False
+    mirrorOpacity: Annotated[float, WithinRange(0, 1)] = 0.4
+    comparedSegmentation: vtkMRMLSegmentationNode
+    proposeMirror: bool = True
+    proposeEven: bool = True
+    proposeNetwork: bool = False
     exportFolder: Path
-    exportStl: bool = True
-    exportMasks: bool = False
-    exportReport: bool = True
+    exportFormats: str = "stl,report,json"
 
     if TYPE_CHECKING:  # what the decorator adds
 

@@ -30,18 +30,23 @@ class PlaceMarker:
             node.RemoveAllControlPoints()
             node.AddControlPoint(world, checkName(check).capitalize())
             node.SetLocked(True)
-        for sliceNode in slicer.util.getNodesByClass("vtkMRMLSliceNode"):
-            sliceNode.JumpSliceByOffsetting(*world)
-            # A slice moves aside only where the place would be out of sight.
-            if not _isSeen(sliceNode, world):
-                sliceNode.JumpSliceByCentering(*world)
-        bounds = np.zeros(6)
-        nodes.segmentation.GetRASBounds(bounds)
-        lookFrom(world, world - bounds.reshape(3, 2).mean(axis=1), DISTANCE_MM)
+        goTo(world, nodes.segmentation, DISTANCE_MM)
 
     def hide(self) -> None:
         """Take the point out of the scene."""
         self._node.remove()
+
+
+def goTo(world: np.ndarray, head: slicer.vtkMRMLTransformableNode, distanceMm: float) -> None:
+    """Put all views on a place (RAS mm) of a head, the camera outside of it in that distance."""
+    for sliceNode in slicer.util.getNodesByClass("vtkMRMLSliceNode"):
+        sliceNode.JumpSliceByOffsetting(*world)
+        # A slice moves aside only where the place would be out of sight.
+        if not _isSeen(sliceNode, world):
+            sliceNode.JumpSliceByCentering(*world)
+    bounds = np.zeros(6)
+    head.GetRASBounds(bounds)
+    lookFrom(world, world - bounds.reshape(3, 2).mean(axis=1), distanceMm)
 
 
 def _setUp(node: slicer.vtkMRMLMarkupsFiducialNode) -> None:

@@ -16,6 +16,7 @@ from SkullImplantLib.errors import SkullImplantError
 from SkullImplantLib.options import DesignOptions, check_options
 
 from . import inputs
+from .curves import curveProblem, curveText
 from .parameters import SkullImplantParameterNode
 from .resultfiles import COMPLETED, IMPLANT, SKULL, implantFiles
 from .results import ResultNodes, designOf, implantIdsOf, inputNameOfResult, inputOfResult
@@ -23,6 +24,7 @@ from .slicerversion import versionProblem
 
 # The files of a run, within its work folder.
 INPUT, LEFT_OUT, REFERENCE = "input.nrrd", "leave-out.nrrd", "reference.nrrd"
+CUT_OUT, LIMIT = "cut-out.mrk.json", "limit-to.mrk.json"
 BEFORE, RESULT = "before", "result"
 
 Images = dict[str, inputs.SceneImage | inputs.SegmentsSnapshot]
@@ -30,7 +32,7 @@ Images = dict[str, inputs.SceneImage | inputs.SegmentsSnapshot]
 
 @dataclass(frozen=True)
 class Request:
-    """A run of ``skull-implant VERB ARGUMENTS -o FOLDER/result``.
+    """A run of ``skull-implant VERB ARGUMENTS -o FOLDER/result``, or into a folder ``output`` of the user's.
 
     ``{folder}`` in an argument stands for the run's work folder, in which ``images``, ``surfaces`` and
     ``texts`` are written under their names. The result belongs to ``node``, where there is one, and lies on its
@@ -46,11 +48,13 @@ class Request:
     surfaces: dict[str, vtk.vtkPolyData] = field(default_factory=dict)
     mayUseGpu: bool = False
     inputName: str | None = None
+    output: Path | None = None
 
     def argumentsIn(self, folder: Path) -> list[str]:
         """Return the arguments for a work folder."""
-        arguments = [*self.arguments, "--verbose", "-o", f"{{folder}}/{RESULT}"]
-        return [str(Path(a.replace("{folder}", str(folder)))) if "{folder}" in a else a for a in arguments]
+        place = str(folder / RESULT if self.output is None else self.output)
+        given = [str(Path(a.replace("{folder}", str(folder)))) if "{folder}" in a else a for a in self.arguments]
+        return [*given, "--verbose", "-o", place]
 
     def writeInto(self, folder: Path) -> None:
         """Write the files; may be done in any thread."""
@@ -68,8 +72,8 @@ def inputNode(parameters: SkullImplantParameterNode) -> slicer.vtkMRMLTransforma
     return parameters.skullSegmentation if parameters.skullIsSegmentation else parameters.inputVolume
 
 
-def designProblem(parameters: SkullImplantParameterNode) -> str | None:
-    """Return what keeps a design from being made, in one sentence, or None."""
+def skullProblem(parameters: SkullImplantParameterNode) -> str | None:
+    """Return what keeps the skull and its holes from being found, in one sentence, or None."""
     node, tooOld = inputNode(parameters), versionProblem()
     if tooOld:
         return tooOld
@@ -86,7 +90,12 @@ def designProblem(parameters: SkullImplantParameterNode) -> str | None:
         if parameters.reference == node:
             return _("The earlier CT is the CT to design for; choose another one, or none.")
         problem = inputs.nodeProblem(parameters.reference)
-    return problem or _fitProblem(parameters)
+    return problem or curveProblem(parameters)
+
+
+def designProblem(parameters: SkullImplantParameterNode) -> str | None:
+    """Return what keeps a design from being made, in one sentence, or None."""
+    return skullProblem(parameters) or _fitProblem(parameters)
 
 
 def _fitProblem(parameters: SkullImplantParameterNode) -> str | None:
@@ -112,12 +121,37 @@ def designRequest(parameters: SkullImplantParameterNode) -> Request:
     if problem:
         raise ValueError(problem)
     node = inputNode(parameters)
-    images: Images
-    arguments = [f"{{folder}}/{INPUT}", "--no-report", "--device", parameters.device, "--model", parameters.model,
-                 "--clearance-mm", f"{parameters.clearanceMm:g}", "--least-wall-mm", f"{parameters.leastWallMm:g}",
-                 "--smoother", parameters.smoother]
+    request = _skullRequest("design", parameters)
+    arguments = request.arguments
+    arguments += ["--no-report", "--least-wall-mm", f"{parameters.leastWallMm:g}"]
     if parameters.thicknessMm:
         arguments += ["--thickness-mm", f"{parameters.thicknessMm:g}"]
+    if not parameters.automaticDirection and parameters.directionArrow:
+        direction = inputs.directionOf(parameters.directionArrow, node)
+        if direction is not None:
+            arguments.append("--insertion-direction=" + _numbers(direction))
+    if not parameters.allHoles and parameters.holePoints:
+        arguments += ["--hole=" + _numbers(point) for point in inputs.pointsOf(parameters.holePoints, node)]
+    return request
+
+
+def holesRequest(parameters: SkullImplantParameterNode) -> Request:
+    """Return the request to find the skull and its holes.
+
+    :raises ValueError: there is a ``skullProblem``.
+    """
+    problem = skullProblem(parameters)
+    if problem:
+        raise ValueError(problem)
+    return _skullRequest("holes", parameters)
+
+
+def _skullRequest(verb: str, parameters: SkullImplantParameterNode) -> Request:
+    """Return the request with all that decides on the skull and its holes."""
+    node = inputNode(parameters)
+    images: Images
+    arguments = [f"{{folder}}/{INPUT}", "--device", parameters.device, "--model", parameters.model,
+                 "--clearance-mm", f"{parameters.clearanceMm:g}", "--smoother", parameters.smoother]
     if parameters.refineMm:
         arguments += ["--refine-mm", f"{parameters.refineMm:g}"]
     if parameters.skullIsSegmentation:
@@ -127,12 +161,6 @@ def designRequest(parameters: SkullImplantParameterNode) -> Request:
         images = {INPUT: inputs.imageOfVolume(node)}
         if not parameters.automaticThreshold:
             arguments += ["--bone-threshold", f"{parameters.boneThresholdHu:g}"]
-    if not parameters.automaticDirection and parameters.directionArrow:
-        direction = inputs.directionOf(parameters.directionArrow, node)
-        if direction is not None:
-            arguments.append("--insertion-direction=" + _numbers(direction))
-    if not parameters.allHoles and parameters.holePoints:
-        arguments += ["--hole=" + _numbers(point) for point in inputs.pointsOf(parameters.holePoints, node)]
     if parameters.leaveOut:
         segmentIds = inputs.visibleSegmentIds(parameters.leaveOut)
         images[LEFT_OUT] = inputs.snapshotOfSegments(parameters.leaveOut, segmentIds, within=node)
@@ -140,9 +168,14 @@ def designRequest(parameters: SkullImplantParameterNode) -> Request:
     if parameters.reference:
         images[REFERENCE] = inputs.imageOfVolume(parameters.reference)
         arguments += ["--reference", f"{{folder}}/{REFERENCE}"]
+    curves = ((CUT_OUT, "--cut-out", parameters.cutOutCurve), (LIMIT, "--limit-to", parameters.limitCurve))
+    texts = {name: curveText(curve, node) for name, _option, curve in curves if curve}
+    for name, option, curve in curves:
+        if curve:
+            arguments += [option, f"{{folder}}/{name}"]
     runsNetwork = models.model_needs_torch(parameters.model) or parameters.refineMm > 0
     mayUseGpu = runsNetwork and parameters.device != "cpu"
-    return Request("design", node, arguments, images, mayUseGpu=mayUseGpu)
+    return Request(verb, node, arguments, images, texts, mayUseGpu=mayUseGpu)
 
 
 def updateRequest(nodes: ResultNodes) -> Request:

@@ -101,15 +101,15 @@ def readResults(folder: Path) -> Results:
     labelmaps, surfaces = {}, {}
     for piece in (SKULL, COMPLETED):
         mask = sitk.ReadImage(str(folder / piece.fileName))
-        start, used = _used(mask)
-        labelmaps[piece.segmentId] = _labelmap(used, start, mask)
-        surfaces[piece.segmentId] = _displaySurface(used)
+        start, used = usedPart(mask)
+        labelmaps[piece.segmentId] = labelmapOf(used, start, mask)
+        surfaces[piece.segmentId] = displaySurface(used)
     names, prints = implantFiles(design), []
     mask = sitk.ReadImage(str(folder / IMPLANT.fileName))
     for number, (segmentId, name) in enumerate(zip(implantIds(len(names)), names), 1):
-        start, used = _used(mask, number)
-        labelmaps[segmentId] = _labelmap(used, start, mask)
-        surfaces[segmentId] = _readStl(folder / name)
+        start, used = usedPart(mask, number)
+        labelmaps[segmentId] = labelmapOf(used, start, mask)
+        surfaces[segmentId] = _readSurface(folder, name, design)
         prints.append(fingerprint(array_of(used), start[::-1]))
     return Results(labelmaps, surfaces, design, together(prints), _gridOf(mask))
 
@@ -119,7 +119,7 @@ def together(fingerprints: Sequence[str]) -> str:
     return "; ".join(fingerprints)
 
 
-def _used(mask: sitk.Image, label: int = 1) -> tuple[list[int], sitk.Image]:
+def usedPart(mask: sitk.Image, label: int = 1) -> tuple[list[int], sitk.Image]:
     """Return where (x, y, z) the part of a mask with a label begins, and that part as 0/1.
 
     With SimpleITK, which gives up Python's lock; numpy would keep it for as long as a large CT takes.
@@ -132,7 +132,7 @@ def _used(mask: sitk.Image, label: int = 1) -> tuple[list[int], sitk.Image]:
     return start, sitk.RegionOfInterest(mask, size, start) == label
 
 
-def _labelmap(used: sitk.Image, start: list[int], grid: sitk.Image) -> slicer.vtkOrientedImageData:
+def labelmapOf(used: sitk.Image, start: list[int], grid: sitk.Image) -> slicer.vtkOrientedImageData:
     """Return the used part of a mask, which begins at voxel ``start``, as labels on the whole grid."""
     image = slicer.vtkOrientedImageData()
     image.SetExtent([limit for a, n in zip(start, used.GetSize()) for limit in (a, a + n - 1)])
@@ -149,7 +149,7 @@ def _gridOf(mask: sitk.Image) -> slicer.vtkOrientedImageData:
     return grid
 
 
-def _displaySurface(mask: sitk.Image) -> vtk.vtkPolyData:
+def displaySurface(mask: sitk.Image) -> vtk.vtkPolyData:
     """Return a light, smooth surface of a mask in RAS."""
     shrink = [max(1, round(DISPLAY_SPACING_MM / s)) for s in mask.GetSpacing()]
     shares = sitk.BinShrink(sitk.Cast(mask, sitk.sitkFloat32), shrink)
@@ -170,7 +170,18 @@ def _displaySurface(mask: sitk.Image) -> vtk.vtkPolyData:
     return _inRas(smooth, FLIP_RAS_LPS @ index_to_lps_mm(shares))
 
 
-def _readStl(path: Path) -> vtk.vtkPolyData:
+def _readSurface(folder: Path, stlName: str, design: dict[str, Any]) -> vtk.vtkPolyData:
+    """Return an implant's surface, with the values at its points where the result has them."""
+    told = [each.get("maps", {}).get("file") for each in design.get("implants", []) if each["file"] == stlName]
+    if not (told and told[0]):
+        return readStl(folder / stlName)
+    reader = vtk.vtkXMLPolyDataReader()
+    reader.SetFileName(str(folder / Path(told[0]).name))
+    return _inRas(reader, FLIP_RAS_LPS)
+
+
+def readStl(path: Path) -> vtk.vtkPolyData:
+    """Return the surface in an STL file of the library, in RAS."""
     reader = vtk.vtkSTLReader()
     reader.SetFileName(str(path))
     return _inRas(reader, FLIP_RAS_LPS)

@@ -37,6 +37,7 @@ __all__ = [
     "Results",
     "addReport",
     "addResults",
+    "addText",
     "allResults",
     "checkName",
     "checkRow",
@@ -64,8 +65,9 @@ class ResultNodes:
     """The nodes of one result; they share a folder of the subject hierarchy.
 
     The segmentation refers to all others and to the input, so that a result is chosen by it alone. ``models`` are
-    the surfaces of the implants, the largest hole's first. The report is there once an export has asked for it.
-    ``made`` is hidden and keeps the implants' voxels as they were made; results of earlier versions have none.
+    the surfaces of the implants, the largest hole's first. The report is there once an export has asked for it;
+    ``mirror``, the head's other side, once it was shown, where there is one. ``made`` is hidden and keeps the
+    implants' voxels as they were made; results of earlier versions have none.
     """
 
     segmentation: slicer.vtkMRMLSegmentationNode
@@ -74,6 +76,7 @@ class ResultNodes:
     design: slicer.vtkMRMLTextNode
     report: slicer.vtkMRMLTextNode | None
     made: slicer.vtkMRMLSegmentationNode | None = None
+    mirror: slicer.vtkMRMLModelNode | None = None
 
     @property
     def model(self) -> slicer.vtkMRMLModelNode:
@@ -83,13 +86,15 @@ class ResultNodes:
     @property
     def all(self) -> list[slicer.vtkMRMLTransformableNode]:
         """All nodes that are there and seen."""
-        nodes = (self.segmentation, *self.models, self.table, self.design, self.report)
+        nodes = (self.segmentation, *self.models, self.table, self.design, self.report, self.mirror)
         return [node for node in nodes if node is not None]
 
 
 # What the implants' voxels were when their surfaces were made of them.
 FINGERPRINT_ATTRIBUTE = "SkullImplant.Fingerprint"
 ROLE = "SkullImplant.{name}"
+# What allResults found, with the state of the scene's list of nodes.
+_all: tuple[int, list[slicer.vtkMRMLSegmentationNode]] = (-1, [])
 MODEL_ROLE = ROLE.format(name="model")
 ORIGIN_ROLE = ROLE.format(name="origin")
 
@@ -103,7 +108,7 @@ def nodesOfResult(segmentation: slicer.vtkMRMLSegmentationNode | None) -> Result
         return None
     count = segmentation.GetNumberOfNodeReferences(MODEL_ROLE)
     models = tuple(segmentation.GetNthNodeReference(MODEL_ROLE, number) for number in range(count))
-    names = ("table", "design", "report", "made")
+    names = ("table", "design", "report", "made", "mirror")
     others = {name: segmentation.GetNodeReference(ROLE.format(name=name)) for name in names}
     nodes = ResultNodes(segmentation, models, **others)
     if None in (*models, nodes.table, nodes.design) or not nodes.design.GetText():
@@ -145,8 +150,13 @@ def inputNameOfResult(segmentation: slicer.vtkMRMLSegmentationNode) -> str:
 
 def allResults() -> list[slicer.vtkMRMLSegmentationNode]:
     """Return the segmentations of all results in the scene."""
-    nodes = slicer.util.getNodesByClass("vtkMRMLSegmentationNode")
-    return [node for node in nodes if node.GetAttribute(RESULT_ATTRIBUTE) is not None]
+    global _all
+    # The scene is looked through again only once a node came or went.
+    state = slicer.mrmlScene.GetNodes().GetMTime()
+    if _all[0] != state:
+        nodes = slicer.util.getNodesByClass("vtkMRMLSegmentationNode")
+        _all = (state, [node for node in nodes if node.GetAttribute(RESULT_ATTRIBUTE) is not None])
+    return list(_all[1])
 
 
 def addResults(
@@ -181,7 +191,7 @@ def _add(results: Results, inputNode: slicer.vtkMRMLTransformableNode, inputName
                   if len(ids) > 1 else _("Implant surface"))
         for number, segmentId in enumerate(ids, 1))
     table = _addTable(results.design["checks"])
-    design = _addText(_("Design data"), json.dumps(results.design, indent=2), "json")
+    design = addText(_("Design data"), json.dumps(results.design, indent=2), "json")
     nodes = ResultNodes(segmentation, models, table, design, None, _addMade(results, ids))
     segmentation.SetAttribute(FINGERPRINT_ATTRIBUTE, results.fingerprint)
     for model in models:
@@ -209,7 +219,7 @@ def _addModel(
 
 def addReport(nodes: ResultNodes, text: str) -> None:
     """Keep the report (HTML) of a result in the scene, beside its design data."""
-    report = _addText(_("Design report"), text, "html")
+    report = addText(_("Design report"), text, "html")
     nodes.segmentation.SetNodeReferenceID(ROLE.format(name="report"), report.GetID())
     hierarchy = slicer.mrmlScene.GetSubjectHierarchyNode()
     folder = hierarchy.GetItemParent(hierarchy.GetItemByDataNode(nodes.design))
@@ -319,7 +329,8 @@ def checkName(check: dict[str, Any]) -> str:
     return _("{number}: {check}").format(number=check["implant"], check=check["name"])
 
 
-def _addText(name: str, text: str, extension: str) -> slicer.vtkMRMLTextNode:
+def addText(name: str, text: str, extension: str) -> slicer.vtkMRMLTextNode:
+    """Return a new node with a text, which the saved scene keeps in a file of its own."""
     scene = slicer.mrmlScene
     node = scene.AddNewNodeByClass("vtkMRMLTextNode", scene.GenerateUniqueName(name))
     # A file of its own in the saved scene; as an attribute of the scene file a report would be heavy.

@@ -9,6 +9,7 @@ from slicer.i18n import tr as _
 
 from . import review
 from .checkstable import ChecksTable
+from .colorby import ColorBy
 from .colors import BAD_COLORS, GOOD_COLORS, LOOK_COLORS, grayOf, readableColor
 from .editing import EditVisit, restoreImplants, undoTarget
 from .madewith import differences
@@ -57,6 +58,7 @@ class ReviewSection:
         self._summary = ""
         self._marker = PlaceMarker()
         self._visit = EditVisit()
+        self._colorBy = ColorBy(ui)
         self._checks = ChecksTable(ui, self.onShow)
         ui.resultSelector.addAttribute("vtkMRMLSegmentationNode", RESULT_ATTRIBUTE)
         ui.centerButton.connect("clicked()", self.onCenter)
@@ -82,6 +84,7 @@ class ReviewSection:
             self.hidePlace()
             review.showOnly(nodes)
         if nodes is None:
+            self._colorBy.update(parameters, None, isStale=False)
             ui.implantLabel.text = self._whyNone(segmentation)
             ui.notesLabel.text, ui.notesLabel.visible = "", False
             ui.expectationLabel.visible = False
@@ -92,6 +95,7 @@ class ReviewSection:
             self._shownOpacity = parameters.skullOpacity
             review.fadeSkull(nodes.segmentation, self._shownOpacity)
         warnings = self._warnings(parameters, nodes)
+        self._colorBy.update(parameters, nodes, isStale=bool(warnings))
         state = (nodes.design.GetText(), bool(warnings))
         if state != self._shownDesign:
             self._shownDesign = state
@@ -191,7 +195,17 @@ class ReviewSection:
     def forget(self) -> None:
         """The scene is closed."""
         self._visit.forget()
+        self._colorBy.forget()
         self.hidePlace()
+
+    def exit(self) -> None:
+        """The user went to another module; the colors stay."""
+        self._colorBy.forget()
+        self.hidePlace()
+
+    def recolor(self) -> None:
+        """The window has become dark or light: show all anew at the next update."""
+        self._shownDesign = None
 
     def hidePlace(self) -> None:
         """Take the mark of a place out of the views."""

@@ -206,7 +206,7 @@ class LibraryRun:
             self._finish(Outcome("failed", message, list(self._progress.log)))
 
     def _succeed(self, value: Any) -> None:
-        self._finish(Outcome("done", value=value, notes=self._notes))
+        self._finish(Outcome("done", "", list(self._progress.log), value, self._notes))
 
     def _finish(self, outcome: Outcome) -> None:
         """Remove the working files, which can be large, and tell of the end, once."""

@@ -30,6 +30,7 @@ class RunDisplay:
         self._startTime = 0.0
         self._stage = ""
         self._message = ""  # of the failure that is shown
+        self.lastOutcome: Outcome | None = None
         self._timer = qt.QTimer()
         self._timer.setInterval(TICK_MS)
         self._timer.connect("timeout()", self._showTime)
@@ -78,6 +79,7 @@ class RunDisplay:
         """The run has ended; ``success`` is what to say if it went well."""
         self._timer.stop()
         self._cancelling = False
+        self.lastOutcome = outcome
         failed = outcome.state == "failed"
         text = " ".join([success, *outcome.notes]) if outcome.state == "done" else outcome.message
         self.ui.progressBar.visible = False
@@ -97,11 +99,14 @@ class RunDisplay:
         self.ui.errorFrame.visible = outcome is not None
         if outcome is not None:
             self._message = outcome.message
-            # Now, as the desktop may have become dark.
-            self.ui.errorLabel.styleSheet = f"color: {readableColor(self.ui.errorFrame, BAD_COLORS)};"
+            self.recolor()
             self.ui.errorLabel.text = breakable(outcome.message)
             self.ui.logText.plainText = "\n".join(outcome.log)
             self.ui.logText.visible = self.ui.copyLogButton.visible = bool(outcome.log)
+
+    def recolor(self) -> None:
+        """The window may have become dark or light."""
+        self.ui.errorLabel.styleSheet = f"color: {readableColor(self.ui.errorFrame, BAD_COLORS)};"
 
     def onCopyLog(self) -> None:
         """Put the message and the log into the clipboard, to be mailed or posted."""

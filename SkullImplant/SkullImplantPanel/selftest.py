@@ -62,8 +62,9 @@ class SkullImplantTest(ScriptedLoadableModuleTest):
         with tempfile.TemporaryDirectory() as folder:
             parameters.exportFolder = Path(folder)
             files = logic.exportResults(parameters)
-            self.assertEqual([path.name for path in files], ["design.json", "implant.stl", "report.html"])
-            loaded = slicer.util.loadModel(str(Path(folder) / "implant.stl"))
+            endings = [path.name.split("-", 2)[2] for path in files]  # behind the case's name
+            self.assertEqual(endings, ["implant.stl", "report.html", "design.json"])
+            loaded = slicer.util.loadModel(str(files[0]))
             found, expected = np.zeros(6), np.zeros(6)
             loaded.GetRASBounds(found)
             nodes.model.GetRASBounds(expected)

@@ -29,6 +29,12 @@ class Widgets(Protocol):
     leaveOutSelector: slicer.qMRMLNodeComboBox
     referenceLabel: qt.QLabel
     referenceSelector: slicer.qMRMLNodeComboBox
+    findSkullButton: qt.QPushButton
+    holesTable: qt.QTableWidget
+    foundLabel: qt.QLabel
+    addHoleButton: qt.QPushButton
+    limitButton: qt.QPushButton
+    showHolesCheckBox: qt.QCheckBox
     designCollapsibleButton: ctk.ctkCollapsibleButton
     clearanceLabel: qt.QLabel
     clearanceSpinBox: qt.QDoubleSpinBox
@@ -66,20 +72,50 @@ class Widgets(Protocol):
     implantLabel: qt.QLabel
     checksTable: qt.QTableWidget
     notesLabel: qt.QLabel
+    colorByLabel: qt.QLabel
+    colorByComboBox: qt.QComboBox
+    colorNoteLabel: qt.QLabel
+    underMouseLabel: qt.QLabel
     skullOpacityLabel: qt.QLabel
     skullOpacitySlider: ctk.ctkSliderWidget
     centerButton: qt.QPushButton
     editButton: qt.QPushButton
     updateButton: qt.QPushButton
     undoButton: qt.QPushButton
+    reviewReportButton: qt.QPushButton
+    compareCollapsibleButton: ctk.ctkCollapsibleButton
+    mirrorCheckBox: qt.QCheckBox
+    mirrorOpacityLabel: qt.QLabel
+    mirrorOpacitySlider: ctk.ctkSliderWidget
+    mirrorLabel: qt.QLabel
+    comparedLabel: qt.QLabel
+    comparedComboBox: qt.QComboBox
+    comparedTextLabel: qt.QLabel
+    comparedTable: qt.QTableWidget
+    alikeLabel: qt.QLabel
+    useOtherButton: qt.QPushButton
+    proposalsLabel: qt.QLabel
+    mirrorProposalCheckBox: qt.QCheckBox
+    evenProposalCheckBox: qt.QCheckBox
+    networkProposalCheckBox: qt.QCheckBox
+    proposalsButton: qt.QPushButton
+    proposalsTextLabel: qt.QLabel
+    proposalsTable: qt.QTableWidget
     exportCollapsibleButton: ctk.ctkCollapsibleButton
     exportFolderLabel: qt.QLabel
     exportFolderEdit: ctk.ctkPathLineEdit
+    exportNameLabel: qt.QLabel
+    exportNameEdit: qt.QLineEdit
+    exportNameButton: qt.QPushButton
+    exportNameNote: qt.QLabel
     exportFormatsLabel: qt.QLabel
-    exportStlCheckBox: qt.QCheckBox
-    exportMasksCheckBox: qt.QCheckBox
-    exportReportCheckBox: qt.QCheckBox
+    exportFormatsFrame: qt.QFrame
+    printSizeLabel: qt.QLabel
     exportButton: qt.QPushButton
     openFolderButton: qt.QPushButton
+    openReportButton: qt.QPushButton
     exportLabel: qt.QLabel
     disclaimerLabel: qt.QLabel
+    helpButton: qt.QPushButton
+    sampleDataButton: qt.QPushButton
+    problemButton: qt.QPushButton

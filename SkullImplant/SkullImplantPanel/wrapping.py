@@ -10,15 +10,17 @@ LONGEST_PIECE = 18
 # What a box to choose from shows of a name.
 LONGEST_CHOICE = 18
 _AFTER = re.compile(r"(?<=[_/\\\-.,:;])(?=[^\s])")
-_LONG = re.compile(rf"([^\s{BREAK}]{{{LONGEST_PIECE}}})(?=[^\s{BREAK}])")
 
 
-def breakable(text: str) -> str:
+def breakable(text: str, piece: int = LONGEST_PIECE) -> str:
     """Return a text that looks the same and can be wrapped within long words, after signs where there are some.
 
     Plain text only; what goes into HTML is escaped afterwards.
+
+    :param piece: so many letters of a long word stay together, at most; fewer for a narrow column.
     """
-    words = (_LONG.sub(rf"\1{BREAK}", _AFTER.sub(BREAK, word)) if len(word) > LONGEST_PIECE else word
+    long = re.compile(rf"([^\s{BREAK}]{{{piece}}})(?=[^\s{BREAK}])")
+    words = (long.sub(rf"\1{BREAK}", _AFTER.sub(BREAK, word)) if len(word) > LONGEST_PIECE else word
              for word in re.split(r"(\s+)", text))
     return "".join(words)
 

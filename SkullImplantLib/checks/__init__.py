@@ -3,5 +3,13 @@
 from .check import Check
 from .check_implant import CheckedImplant, check_implant
 from .check_options import CheckOptions
+from .surface_maps import SurfaceMaps, surface_maps
 
-__all__ = ["Check", "CheckOptions", "CheckedImplant", "check_implant"]
+__all__ = [
+    "Check",
+    "CheckOptions",
+    "CheckedImplant",
+    "SurfaceMaps",
+    "check_implant",
+    "surface_maps",
+]

@@ -35,6 +35,7 @@ from .plate_surface import plate_surface
 from .rim_checks import rim_checks
 from .rim_gap import gap_checks, rim_gap
 from .rim_profile import rim_profile
+from .surface_maps import Measured
 
 Floats = NDArray[np.floating]
 
@@ -42,11 +43,12 @@ Floats = NDArray[np.floating]
 @dataclass(frozen=True)
 class CheckedImplant:
     """The checks of an implant, and the unit vector (LPS) along which it comes out: the one given,
-    or the best found; None where there is no bone near it.
+    or the best found; None where there is no bone near it. measured: what they were measured on.
     """
 
     checks: tuple[Check, ...]
     direction: NDArray[np.float64] | None
+    measured: Measured
 
 
 def check_implant(
@@ -110,4 +112,5 @@ def check_implant(
         found += sound.result()
     progress(1.0)
     way = None if direction is None else np.asarray(direction, np.float64)
-    return CheckedImplant(tuple(check for check in found if check is not None), way)
+    checks = tuple(check for check in found if check is not None)
+    return CheckedImplant(checks, way, Measured(plate, near, rim, profile))

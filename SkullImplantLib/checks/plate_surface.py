@@ -18,7 +18,7 @@ from vtkmodules.vtkImagingStencil import vtkImageStencilToImage, vtkPolyDataToIm
 
 from ..core.interpolation import values_at
 from ..implant.mesh_distance import MeshDistance
-from ..implant.meshes import arrays_of, facet_vectors
+from ..implant.meshes import arrays_of, facet_middles, facet_vectors
 
 Floats = NDArray[np.floating]
 Flags = NDArray[np.bool_]
@@ -66,6 +66,15 @@ class PlateSurface:
     def walls(self) -> Flags:
         """Which places (n,) lie on the walls of the rim."""
         return ~self.outer & ~self.inner
+
+    @cached_property
+    def outer_facets(self) -> Flags:
+        """Which facets (t,) of the mesh lie on the outer face."""
+        vectors = facet_vectors(self.points_mm, self.triangles)
+        length = np.maximum(np.linalg.norm(vectors, axis=1), np.finfo(float).tiny)
+        _, nearest = self.tree.query(facet_middles(self.points_mm, self.triangles))
+        turned = np.einsum("ij,ij->i", vectors, self.sheet[nearest]) / length
+        return np.asarray(turned >= FACE_COSINE)
 
     @cached_property
     def _turned(self) -> Floats:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TypeAlias
 
 from ..models import DEFAULT_MODEL, MIRROR, PRIOR, shipped_models
-from ..options import DEVICES, ENGINES
+from ..options import DEVICES, ENGINES, SMOOTHERS, DesignOptions
 
 Verbs: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
 
@@ -118,6 +118,60 @@ def add_input(parser: argparse.ArgumentParser) -> None:
         type=float,
         metavar="HU",
         help="bone threshold in HU (default: found from the image)",
+    )
+
+
+def add_changes(parser: argparse.ArgumentParser) -> None:
+    """Add what changes the skull that was found, and what of its holes counts."""
+    parser.add_argument(
+        "--leave-out",
+        type=Path,
+        metavar="FILE",
+        help="a mask: bone inside it counts as removed (hardware, loose fragments, bone to resect)",
+    )
+    parser.add_argument(
+        "--leave-out-metal",
+        action="store_true",
+        help="metal on the vault of a CT (above 2800 HU) counts as removed: a plate or mesh that "
+        "closes the hole",
+    )
+    parser.add_argument(
+        "--cut-out",
+        action="append",
+        type=Path,
+        default=[],
+        metavar="FILE",
+        help="a closed curve on the skull (Slicer's .mrk.json): its inside is a hole, whatever is "
+        "seen there, and bone in it counts as removed (a resection that is planned, a hole that "
+        "was not found); may be given again",
+    )
+    parser.add_argument(
+        "--limit-to",
+        action="append",
+        type=Path,
+        default=[],
+        metavar="FILE",
+        help="a closed curve on the skull (Slicer's .mrk.json): only what of the missing bone lies "
+        "inside gets an implant, which ends at the curve where that crosses a hole; may be given "
+        "again",
+    )
+    add_reference(parser)
+    parser.add_argument(
+        "--refine-mm",
+        type=not_negative,
+        metavar="MM",
+        help="bring the skull to voxels of this side first, by super-resolution; needs PyTorch "
+        "(default: as it came)",
+    )
+
+
+def add_smoother(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--smoother",
+        choices=SMOOTHERS,
+        default=DesignOptions.smoother,
+        help="what makes the completion smooth: its own depth, or voxel rearrangement "
+        "(default: %(default)s)",
     )
 
 

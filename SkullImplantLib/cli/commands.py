@@ -14,6 +14,7 @@ import SimpleITK as sitk
 
 from ..cases.defects import USUAL_CM2, apply_to_ct, make_defect
 from ..cases.sample import SamplePatient, make_sample_patient
+from ..completed_head import check_lie
 from ..completion.trust import MIRRORED
 from ..core.images import voxel_volume_mm3, write_image
 from ..core.memory_need import Foresee, unforeseen
@@ -22,7 +23,7 @@ from ..core.stages import ALMOST, StageReport
 from ..core.staging import staged_folder
 from ..core.threads import use_threads
 from ..core.working_axes import on_working_axes
-from ..design import check_lie, design_implant
+from ..design import design_implant
 from ..evaluation.metrics import evaluate_implant
 from ..export.renders import try_rendering
 from ..export.results import RESULT_FILES, write_design, write_files, write_pictures
@@ -30,6 +31,7 @@ from ..geometry.pose import estimate_pose
 from ..geometry.shape_statistics import shipped_population
 from ..models import PRIOR, torch_version, uses_torch
 from ..options import DesignOptions, DrillOptions
+from ..reading.curve import read_curve
 from ..reading.input import Choices, Input, read_input
 from ..reading.reference import Reference, read_reference
 from ..skull.left_out import LeftOut, read_left_out
@@ -57,6 +59,9 @@ def _design(
 ) -> Result:
     source = read_source(options, report, foreseen)
     reference = read_earlier(options, report)
+    limit_to, cut_out = (
+        [read_curve(path) for path in paths] for paths in (options.limit_to, options.cut_out)
+    )
     settings = DesignOptions(
         bone_threshold_hu=options.bone_threshold,
         leave_out_metal=options.leave_out_metal,
@@ -79,7 +84,9 @@ def _design(
     if not options.no_report:
         try_rendering()
     with staged_folder(options.output, RESULT_FILES) as folder:
-        found = design_implant(source, settings, report, left_out, reference)
+        found = design_implant(
+            source, settings, report, left_out, reference, limit_to=limit_to, cut_out=cut_out
+        )
         data = write_files(found, folder, not options.no_report)
     return Result(data, _summary(data, options.output))
 

@@ -19,13 +19,14 @@ from ..core.memory_need import require_room_to_load
 from ..core.staging import trace_remover
 from ..core.threads import processor_count, thread_variables
 from ..errors import Cancelled, DiskError, SkullImplantError, expected
-from ..options import DEFECT_KINDS, SMOOTHERS, DesignOptions, DrillOptions
+from ..options import DEFECT_KINDS, DesignOptions, DrillOptions
 from .arguments import (
     Verbs,
+    add_changes,
     add_input,
     add_output,
-    add_reference,
     add_run,
+    add_smoother,
     add_verb,
     flag,
     hole_choice,
@@ -34,8 +35,11 @@ from .arguments import (
     three_numbers,
     with_values_joined,
 )
+from .compare_arguments import add_compare, add_mirror
 from .evaluation_arguments import add_benchmark, add_evaluate
+from .export_arguments import add_export
 from .fit_arguments import add_fit
+from .holes_arguments import add_holes
 from .printable import printable
 from .superres_arguments import add_superres
 from .terminal import JsonLines, ProgressBar, Quiet, showing_log
@@ -55,8 +59,12 @@ VERBS = {
     "design": (".commands", "design"),
     "update": (".commands", "update"),
     "report": (".commands", "report"),
+    "export": (".export_command", "export"),
+    "compare": (".compare_command", "compare"),
+    "mirror": (".compare_command", "mirror"),
     "defect": (".commands", "defect"),
     "devices": (".commands", "devices"),
+    "holes": (".holes_command", "holes"),
     "fit": (".fit_command", "fit"),
     "superres": (".superres_command", "superres"),
     "evaluate": (".evaluation_commands", "evaluate"),
@@ -69,6 +77,8 @@ DESIGN_EXAMPLES = """examples:
   skull-implant design head.nrrd -o implant --clearance-mm 0.3
   skull-implant design skull.nii.gz -o implant --input skull --model prior
   skull-implant design head.nrrd -o implant --leave-out plates.nrrd
+  skull-implant design head.nrrd -o implant --cut-out resection.mrk.json
+  skull-implant design head.nrrd -o implant --hole 2 --limit-to curve.mrk.json
   skull-implant design head.nrrd -o implant --reference ct-before-the-operation
   skull-implant design head.nrrd -o implant --reference flap.nrrd
   skull-implant design head.nrrd -o implant --json | jq .checks"""
@@ -97,8 +107,12 @@ def build_parser() -> argparse.ArgumentParser:
     _add_demo(verbs)
     _add_sample(verbs)
     _add_design(verbs)
+    add_holes(verbs)
     _add_update(verbs)
     _add_report(verbs)
+    add_export(verbs)
+    add_compare(verbs)
+    add_mirror(verbs)
     _add_defect(verbs)
     _add_devices(verbs)
     add_fit(verbs)
@@ -141,25 +155,8 @@ def _add_design(verbs: Verbs) -> None:
     )
     add_input(parser)
     add_output(parser, "where to write skull, completed skull, implant, pictures and report")
-    parser.add_argument(
-        "--leave-out",
-        type=Path,
-        metavar="FILE",
-        help="a mask: bone inside it counts as removed (hardware, loose fragments, bone to resect)",
-    )
-    parser.add_argument(
-        "--leave-out-metal",
-        action="store_true",
-        help="metal on the vault of a CT (above 2800 HU) counts as removed: a plate or mesh that "
-        "closes the hole",
-    )
-    add_reference(parser)
+    add_changes(parser)
     for name, text in (
-        (
-            "refine_mm",
-            "bring the skull to voxels of this side first, by super-resolution; needs PyTorch "
-            "(default: as it came)",
-        ),
         ("clearance_mm", "gap between implant and bone, in place and on the way in"),
         ("thickness_mm", "one thickness for all of it (default: as the bone that is missing)"),
         ("least_wall_mm", "nothing is thinner; edges are rounded by half of it"),
@@ -185,13 +182,7 @@ def _add_design(verbs: Verbs) -> None:
         "given again (default: every hole of 4 cm² and more)",
     )
     _add_drill(parser)
-    parser.add_argument(
-        "--smoother",
-        choices=SMOOTHERS,
-        default=DesignOptions.smoother,
-        help="what makes the completion smooth: its own depth, or voxel rearrangement "
-        "(default: %(default)s)",
-    )
+    add_smoother(parser)
     add_run(parser)
     _add_no_report(parser)
 

@@ -9,6 +9,7 @@ from .reference_depth import complete_by_reference
 from .refining import Refining, find_refining
 from .registering import find_earlier
 from .trust import Confidence, assess, assess_reference, between_slices, lying_unsurely
+from .uncertainty import Uncertainty, uncertainty_of
 
 __all__ = [
     "Choice",
@@ -16,6 +17,7 @@ __all__ = [
     "Confidence",
     "Earlier",
     "Refining",
+    "Uncertainty",
     "assess",
     "assess_reference",
     "between_slices",
@@ -26,4 +28,5 @@ __all__ = [
     "find_weights",
     "lying_unsurely",
     "no_defect",
+    "uncertainty_of",
 ]

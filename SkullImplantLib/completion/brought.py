@@ -56,12 +56,15 @@ MIRROR_FAITH, OTHERS_FAITH = Faith(0.2, 1.0), Faith(2.0, 0.7)
 @dataclass(frozen=True)
 class Blended:
     """The completion with what was brought in it: the depth (float32, mm) on a box of the standard
-    grid, the hole with the bone that stands off the prior's shell, and the doubt that is left.
+    grid, the hole with the bone that stands off the prior's shell, and the doubt that is left, as
+    numbers and as the standard deviation (float32, mm) of the surface at each voxel of that box;
+    None where nothing was brought.
     """
 
     depth_mm: sitk.Image
     hole: Hole
     doubt: Doubt
+    deviation_mm: sitk.Image | None = None
 
 
 def blended(
@@ -96,7 +99,8 @@ def blended(
     grown = (values > 0.0) & in_hole
     surface = (np.abs(values) < GRID_MM) & in_hole
     doubt = _doubt_on(surface, variance, mirrored, known.box) or doubt_of(prior)
-    return Blended(image_like(values.astype(np.float32), grid), _with(hole, grown, grid), doubt)
+    depth, left = (image_like(of.astype(np.float32), grid) for of in (values, np.sqrt(variance)))
+    return Blended(depth, _with(hole, grown, grid), doubt, left)
 
 
 def _doubt_on(

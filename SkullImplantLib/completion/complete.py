@@ -70,6 +70,8 @@ class Completed:
     source: `network`, `prior`, `mirror` or `reference`. device: where it was made.
     departure: how far the network's surface lies from the prior's, where one ran.
     doubt: what is left of the prior's, where more was heard than the prior.
+    deviation_mm: float32, mm, on a grid of its own: how unsure the surface is there, where more was
+        heard than the prior; elsewhere that is as unsure as it says.
     notes: one-sentence warnings.
     """
 
@@ -79,6 +81,7 @@ class Completed:
     device: str = "cpu"
     departure: Departure | None = None
     doubt: Doubt | None = None
+    deviation_mm: sitk.Image | None = None
     notes: tuple[str, ...] = ()
 
     def filled(self, skull: sitk.Image) -> sitk.Image:
@@ -160,7 +163,14 @@ def complete(
     others = others_bone(around, mirrored, brows, part(progress, 0.75, 1.0))
     both = blended(found.depth_mm, prior, hole, mirrored, others)
     notes = found.notes + _notes_on(both.doubt, prior)
-    return replace(found, depth_mm=both.depth_mm, hole=both.hole, doubt=both.doubt, notes=notes)
+    return replace(
+        found,
+        depth_mm=both.depth_mm,
+        hole=both.hole,
+        doubt=both.doubt,
+        deviation_mm=both.deviation_mm,
+        notes=notes,
+    )
 
 
 def _notes_on(doubt: Doubt, prior: Prior) -> tuple[str, ...]:

@@ -5,8 +5,6 @@ from ..geometry.prior import SMALLEST_HOLE_CM2, Prior
 from ..skull import Skull, metal_cm3
 from ..skull.thresholds import METAL_HU
 
-TOLD_CM2 = 0.5  # less is a suture or a pore
-
 
 def no_defect(skull: Skull, prior: Prior) -> SkullImplantError:
     """Return what to tell of a skull, as it was found, in whose vault nothing is missing."""
@@ -17,7 +15,7 @@ def no_defect(skull: Skull, prior: Prior) -> SkullImplantError:
             Remedy.LEAVE_OUT_METAL,
         )
     sentence = "No defect was found in the vault"
-    if prior.small_cm2 >= TOLD_CM2:
+    if prior.small_cm2:
         sentence += (
             f": its largest hole has {prior.small_cm2:.1f} cm², and one of "
             f"{SMALLEST_HOLE_CM2:g} cm² or less gets no implant"

@@ -34,10 +34,11 @@ CAPTION = "Proposal for review by a qualified person; not a medical device."
 
 @dataclass(frozen=True)
 class Preview:
-    """A preview as PNG, and a sentence on what it lacks."""
+    """A preview as PNG, a sentence on what it lacks, and the skull's surface in it, if any."""
 
     png: bytes
     lacks: str | None = None
+    bone: vtkPolyData | None = None
 
 
 def compose_preview(
@@ -53,9 +54,10 @@ def compose_preview(
     mesh in LPS mm. Where VTK cannot draw, the preview has the slices alone.
     """
     background, skull, implant = (as_working(image) for image in (background, skull, implant))
-    rows, lacks = [], None
+    rows, lacks, bone = [], None, None
     try:
-        rows.append(_renders(skull, mesh, progress))
+        row, bone = _renders(skull, mesh, progress)
+        rows.append(row)
     except PicturesUnavailable as error:
         lacks = str(error)
     progress(0.8, "slices")
@@ -66,11 +68,14 @@ def compose_preview(
     content = io.BytesIO()
     Image.fromarray(np.concatenate(spaced[:-1])).save(content, "PNG")
     progress(1.0)
-    return Preview(content.getvalue(), lacks)
+    return Preview(content.getvalue(), lacks, bone)
 
 
-def _renders(skull: sitk.Image, mesh: vtkPolyData, progress: Progress) -> np.ndarray:
-    """Return the upper row: the implant from outside, large, and from the front and above.
+def _renders(
+    skull: sitk.Image, mesh: vtkPolyData, progress: Progress
+) -> tuple[np.ndarray, vtkPolyData]:
+    """Return the upper row, the implant from outside, large, and from the front and above; and the
+    skull's surface.
 
     Raises `PicturesUnavailable` where VTK cannot draw.
     """
@@ -87,7 +92,7 @@ def _renders(skull: sitk.Image, mesh: vtkPolyData, progress: Progress) -> np.nda
     row[:, :width] = large
     row[: small[1], width + GAP :] = _named(front, "Front")
     row[small[1] + GAP :, width + GAP :] = _named(above, "Above")
-    return row
+    return row, bone
 
 
 def _named(picture: np.ndarray, name: str) -> np.ndarray:

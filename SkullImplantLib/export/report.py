@@ -5,55 +5,29 @@ it look like, what needs a look, how large is it, how was it made. It holds no p
 """
 
 import base64
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 from pathlib import Path
 from typing import Any
 
 from ..completion.trust import MIRRORED, REFERENCE
 from ..core.files import atomic_path
+from .report_facts import (
+    facts_table,
+    implant_sections,
+    parameters_table,
+    quantity,
+    readable,
+    section,
+)
+from .report_viewer import STYLE as VIEWER_STYLE
+from .report_viewer import policy, script_html, viewer_html
+
+# The header and the bytes of a scene (`shown_scene`).
+Scene = tuple[Mapping[str, Any], bytes]
 
 TITLE = "Cranial implant proposal"
 SIGNS = {"<=": "at most", ">=": "at least", "=": "exactly"}
-# Names that a reader knows better than the keys of `design.json`.
-LABELS = {
-    "volume_cm3": "Volume",
-    "area_cm2": "Area",
-    "hole_area_cm2": "Area of the hole",
-    "triangles": "Triangles of the mesh",
-    "size_mm_xyz": "Bounding box (x, y, z)",
-    "size_xyz": "Voxels (x, y, z)",
-    "spacing_mm_xyz": "Voxel size (x, y, z)",
-    "sha256": "SHA-256",
-    "bone_threshold_hu": "Bone threshold",
-    "leave_out_metal": "Metal on the vault left out",
-    "refine_mm": "Skull refined to voxels of",
-    "clearance_mm": "Clearance, in place and on the way in",
-    "thickness_mm": "Thickness asked for",
-    "least_wall_mm": "Least wall",
-    "insertion_direction": "Way in asked for (x, y, z; LPS)",
-    "holes": "Holes asked for",
-    "split_gap_mm": "Split in two with a gap of",
-    "bevel_mm": "Bevel of the outer edge",
-    "drill": "Drilled",
-    "leave_out": "Bone left out",
-}
-# Of the parameters that are none, what is done instead.
-INSTEAD = {
-    "leave_out_metal": "no",
-    "refine_mm": "as it came",
-    "thickness_mm": "as the bone that is missing",
-    "insertion_direction": "the one on which least is lost",
-    "holes": "every hole of 4 cm² and more",
-    "split_gap_mm": "not split",
-    "bevel_mm": "none; edges are rounded",
-}
-PLACES = ("insertion_direction", "holes")  # lists that are no sizes
-# The way that an implant comes out, by the axis (LPS) that it follows most.
-WAYS = (("to the right", "to the left"), ("forwards", "backwards"), ("downwards", "upwards"))
-# Of a direction, an axis counts in words from this share of its length on: 25 degrees.
-COUNTS_FROM = 0.42
-UNITS = {"cm3": "cm³", "cm2": "cm²", "mm": "mm", "hu": "HU"}
 STYLE = """
 :root { --ink: #22282e; --faint: #66707a; --line: #d9dee3; --good: #1c7c4a; --look: #a85b00;
   --teal: #0f7f8a; }
@@ -96,19 +70,33 @@ section th { width: 42%; }
 """
 
 
-def write_report(path: Path, design: Mapping[str, Any], pictures: Mapping[str, bytes]) -> None:
+def write_report(
+    path: Path,
+    design: Mapping[str, Any],
+    pictures: Mapping[str, bytes],
+    scene: Scene | None = None,
+    rims: Sequence[str] = (),
+) -> None:
     """Write the report of a design, whole or not at all.
 
     design: the contents of `design.json`. pictures: PNG files by name, shown in their order; may be
-    empty. Raises `SkullImplantError` where the folder cannot be written.
+    empty. scene: what is shown in 3-D, if anything is. rims: drawings of each implant's rim, SVG.
+    Raises `SkullImplantError` where the folder
+    cannot be written.
     """
     with atomic_path(Path(path)) as temporary:
-        temporary.write_text(report_html(design, pictures), encoding="utf-8")
+        temporary.write_text(report_html(design, pictures, scene, rims), encoding="utf-8")
 
 
-def report_html(design: Mapping[str, Any], pictures: Mapping[str, bytes]) -> str:
+def report_html(
+    design: Mapping[str, Any],
+    pictures: Mapping[str, bytes],
+    scene: Scene | None = None,
+    rims: Sequence[str] = (),
+) -> str:
     """Return the report as HTML that refers to nothing outside of itself; see `write_report`."""
     disclaimer = escape(str(design["disclaimer"]))
+    parameters = {**design["parameters"], "device": design["device"]}
     parts = [
         f"<h1>{TITLE}</h1>",
         f'<p class="faint">SkullImplant {escape(str(design["version"]))}</p>',
@@ -116,25 +104,32 @@ def report_html(design: Mapping[str, Any], pictures: Mapping[str, bytes]) -> str
         _verdict(design["checks"]),
         _confidence(design.get("confidence")),
         _notes(design["notes"]),
+        viewer_html(*scene) if scene else "",
         *(_figure(name, content) for name, content in pictures.items()),
+        "<h2>The rim, unrolled</h2>" if rims else "",
+        *(f"<figure>{drawing}</figure>" for drawing in rims),
         "<h2>Checks</h2>",
         _checks(design["checks"]),
         '<div class="columns">',
-        *_implants(design["implant"], design.get("implants", [])),
-        _section("Parameters", _parameters({**design["parameters"], "device": design["device"]})),
-        _section("Input", _facts(design["input"])),
-        _section("Model", _facts(design["model"])),
+        *implant_sections(design["implant"], design.get("implants", [])),
+        section("Parameters", parameters_table(parameters)),
+        section("Input", facts_table(design["input"])),
+        section("Model", facts_table(design["model"])),
         "</div>",
         "<h2>Time and memory</h2>",
         _stages(design["stages"]),
         f'<p class="disclaimer">{disclaimer}</p>',
     ]
+    style = STYLE + (VIEWER_STYLE if scene else "")
     return (
         '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
+        f'<meta http-equiv="Content-Security-Policy" content="{policy()}">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        f"<title>{TITLE}</title>\n<style>{STYLE}</style>\n</head>\n<body>\n<main>\n"
+        f"<title>{TITLE}</title>\n<style>{style}</style>\n</head>\n<body>\n<main>\n"
         + "\n".join(part for part in parts if part)
-        + "\n</main>\n</body>\n</html>\n"
+        + "\n</main>\n"
+        + (script_html() if scene else "")
+        + "\n</body>\n</html>\n"
     )
 
 
@@ -165,7 +160,7 @@ def _confidence(told: Mapping[str, Any] | None) -> str:
         else "which half of such designs stay below"
     )
     return (
-        f'<p class="{kind}">Expected error: {_quantity(told["expected_hd95_mm"], "mm")} (HD95, '
+        f'<p class="{kind}">Expected error: {quantity(told["expected_hd95_mm"], "mm")} (HD95, '
         f"{basis}). {reasons}</p>"
     )
 
@@ -196,10 +191,12 @@ def _checks(checks: Iterable[Mapping[str, Any]]) -> str:
             rows.append(f'<tr class="group"><th colspan="5">Implant {group}</th></tr>')
         kind, word = ("pass", "pass") if check["passed"] else ("attention", "look")
         source = escape(str(check.get("source", "")))
+        place = check.get("place_mm")
+        where = f' data-place="{",".join(f"{along:.2f}" for along in place)}"' if place else ""
         rows.append(
-            f'<tr><td><span class="sign {kind}">{word}</span></td>'
+            f'<tr{where}><td><span class="sign {kind}">{word}</span></td>'
             f"<td>{escape(str(check['name']).capitalize())}</td>"
-            f'<td class="number">{_quantity(check["value"], check["unit"])}</td>'
+            f'<td class="number">{quantity(check["value"], check["unit"])}</td>'
             f'<td class="number">{_limit(check)}</td>'
             f"<td>{escape(str(check['sentence']))}"
             + (f'<br><span class="source">Limit: {source}.</span>' if source else "")
@@ -212,124 +209,11 @@ def _checks(checks: Iterable[Mapping[str, Any]]) -> str:
     return f"<table>{head}{''.join(rows)}</table>"
 
 
-def _implants(together: Mapping[str, Any], implants: Sequence[Mapping[str, Any]]) -> Iterator[str]:
-    """Yield a section for each implant; of an older design, which knows one and no way in, one."""
-    whole = {"thickness_mm": "Mean thickness"}
-    if len(implants) != 1:
-        title = "All implants" if implants else "Implant"
-        yield _section(title, _facts(together, whole))
-    for implant in implants:
-        hole = {"hole_area_cm2": together.get("hole_area_cm2")} if len(implants) == 1 else {}
-        facts = {
-            "file": implant["file"],
-            **{key: implant[key] for key in ("volume_cm3", "area_cm2", "thickness_mm")},
-            **hole,
-            **{key: implant[key] for key in ("triangles", "size_mm_xyz")},
-        }
-        correction_mm = implant["rim_correction_mm"]
-        bared_mm = implant.get("insertion_bared_rim_mm", 0.0)
-        told = {
-            "Comes out": way_in_words(implant["insertion_direction_lps"]),
-            "Off the mean normal": f"{implant['insertion_off_normal_deg']:.0f}°",
-            "Taken away so that it goes in": f"{implant['insertion_lost_percent']:.1f} %",
-            "Outer rim bared for that": f"up to {bared_mm:.1f} mm",
-            "Bent to be flush at the rim": (
-                "unknown" if correction_mm is None else f"up to {correction_mm:.1f} mm"
-            ),
-        }
-        title = "Implant" if len(implants) == 1 else f"Implant {implant['label']}"
-        yield _section(title, _facts({**facts, **told}, whole))
-
-
-def way_in_words(direction_lps: Sequence[float]) -> str:
-    """Return the direction (unit vector, LPS) along which an implant comes out, in words, the axis
-    that it follows most first, with its numbers.
-    """
-    order = sorted(range(3), key=lambda axis: -abs(direction_lps[axis]))
-    words = [
-        WAYS[axis][direction_lps[axis] > 0.0]
-        for axis in order
-        if abs(direction_lps[axis]) >= COUNTS_FROM
-    ]
-    numbers = ", ".join(f"{along:.2f}" for along in direction_lps)
-    return f"{', '.join(words)} ({numbers}; LPS)"
-
-
 def _limit(check: Mapping[str, Any]) -> str:
     limit, unit = check["limit"], check["unit"]
     if check["comparison"] == "between":
-        return f"{_number(limit[0])} to {_quantity(limit[1], unit)}"
-    return f"{SIGNS[check['comparison']]} {_quantity(limit, unit)}"
-
-
-def _quantity(value: float, unit: str) -> str:
-    return f"{_number(value)} {escape(unit)}".strip()
-
-
-def _number(value: float) -> str:
-    """Return a number with as many decimals as a reader can use."""
-    return f"{value:.0f}" if value == round(value) or abs(value) >= 100 else f"{value:.2f}"
-
-
-def _section(title: str, body: str) -> str:
-    return f"<section><h2>{title}</h2>\n{body}</section>"
-
-
-def _parameters(parameters: Mapping[str, Any]) -> str:
-    """Return the parameters as a table; what was not asked for says what is done instead."""
-    told = {
-        key: INSTEAD[key] if key in INSTEAD and not value else value
-        for key, value in parameters.items()
-    }
-    drilled = {"drill": _drilled(parameters["drill"])} if "drill" in parameters else {}
-    return _facts({**told, **drilled})
-
-
-def _drilled(drill: Mapping[str, Any]) -> str:
-    """Return the holes through the implant that were asked for, in words."""
-    told = []
-    if drill["perforation_mm"]:
-        told.append(
-            f"perforations of {drill['perforation_mm']:g} mm every "
-            f"{drill['perforation_pitch_mm']:g} mm, "
-            f"{drill['perforation_from_rim_mm']:g} mm and more from the rim"
-        )
-    if drill["suture_holes"]:
-        told.append(
-            f"{drill['suture_holes']} suture holes of {drill['suture_hole_mm']:g} mm, "
-            f"{drill['suture_from_rim_mm']:g} mm from the rim"
-        )
-    return "; ".join(told) or "nothing"
-
-
-def _facts(facts: Mapping[str, Any], labels: Mapping[str, str] = LABELS) -> str:
-    """Return names and values as a table; units are taken from the keys, which state them."""
-    rows = []
-    for key, value in facts.items():
-        label = labels.get(key) or LABELS.get(key, key.replace("_", " ").capitalize())
-        kind = ' class="hash"' if key == "sha256" else ""
-        rows.append(f"<tr><th>{escape(label)}</th><td{kind}>{escape(_text(key, value))}</td></tr>")
-    return f"<table>{''.join(rows)}</table>"
-
-
-def _text(key: str, value: Any) -> str:
-    """Return a value of `design.json` for people."""
-    if value is None:
-        return "none"
-    if isinstance(value, Mapping):
-        return ", ".join(f"{LABELS.get(name, name)} {_text(name, value[name])}" for name in value)
-    if key in PLACES and not isinstance(value, str):
-        return ", ".join(
-            f"({_text(key, item)})" if isinstance(item, (list, tuple)) else f"{item:g}"
-            for item in value
-        )
-    unit = next((UNITS[word] for word in key.split("_") if word in UNITS), "")
-    if isinstance(value, (list, tuple)):
-        return " × ".join(_text("", item) for item in value) + (f" {unit}" if unit else "")
-    if isinstance(value, bool) or not isinstance(value, (int, float)):
-        return str(value)
-    number = str(value) if isinstance(value, int) else f"{value:.4g}"
-    return f"{number} {unit}".strip()
+        return f"{readable(limit[0])} to {quantity(limit[1], unit)}"
+    return f"{SIGNS[check['comparison']]} {quantity(limit, unit)}"
 
 
 def _stages(stages: Iterable[Mapping[str, Any]]) -> str:

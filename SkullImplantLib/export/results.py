@@ -1,21 +1,29 @@
-"""What a design leaves on disk: masks, STL, pictures, report, and `design.json` on all of it."""
+"""What a design leaves on disk: masks, STL, maps, pictures, report, and `design.json` on them."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from ..core.files import atomic_path
 from ..core.images import write_image
 from ..core.progress import Progress, part
+from ..core.result_names import maps_name, stl_names
 from ..core.stages import StageReport, Stages, no_report
 from ..core.staging import staged_folder
+from ..core.working_axes import as_working
 from ..errors import SkullImplantError, lacks_memory
 from ..implant.surface import together
-from ..proposal import Design, stl_names
+from ..proposal import Design
 from ..update import read_account, read_masks, refined_to_mm
+from .map_scales import MapScale, map_scales
+from .maps_file import read_maps, write_maps
+from .picture_mesh import picture_mesh
 from .pictures import Preview, compose_preview
-from .report import write_report
+from .report import Scene, write_report
+from .shown_scene import ShownImplant, shown_scene
 from .stl import read_stl, write_stl
+from .unrolled_rim import rim_drawing, unrolled_rim
 
 CT_FILE = "ct.nrrd"  # the grid of the masks, where it is not that of the slices as scanned
 NO_PICTURES = (
@@ -23,6 +31,8 @@ NO_PICTURES = (
     "result."
 )
 PICTURE_FILES = ("preview.png", "report.html")
+# The other side of the head, which `mirror` writes beside a design, and which goes with it.
+MIRROR_FILES = ("mirror.stl", "mirror.json")
 # What a report tells, beside what is told only where it is known.
 TOLD_IN_A_REPORT = (
     "disclaimer", "version", "input", "parameters", "model", "device", "implant", "checks", "notes",
@@ -36,7 +46,9 @@ RESULT_FILES = (
     "implant.nrrd",
     "implant.stl",
     *stl_names(MOST_IMPLANTS),
+    *map(maps_name, ("implant.stl", *stl_names(MOST_IMPLANTS))),
     *PICTURE_FILES,
+    *MIRROR_FILES,
     "design.json",
 )
 
@@ -57,7 +69,7 @@ def write_design(design: Design, folder: Path | str, pictures: bool = True) -> d
 
 def write_files(design: Design, folder: Path, pictures: bool = True) -> dict[str, Any]:
     """Write the files of `write_design` one by one into a folder that exists."""
-    preview = None
+    drawn = None
     with design.stages.stage("export") as progress:
         # One by one: on the whole grid a mask takes as much memory as all that came before.
         for done, name in enumerate(("skull", "completed", "implant")):
@@ -68,11 +80,12 @@ def write_files(design: Design, folder: Path, pictures: bool = True) -> dict[str
             write_image(design.background, folder / CT_FILE)
         for implant, name in zip(design.implants, design.stl_files):
             write_stl(implant.mesh, folder / name)
+            write_maps(implant.mesh, implant.maps, folder / maps_name(name))
         if pictures:
-            preview = _drawn(design, part(progress, 0.4, 0.95))
+            drawn = _drawn(design, part(progress, 0.4, 0.95))
     data = design.as_json()
-    if preview is not None:
-        _write_pictures(folder, data, preview)
+    if drawn is not None:
+        _write_pictures(folder, data, *drawn)
     elif pictures:
         data["notes"].append(NO_PICTURES)
     text = json.dumps(data, indent=2, allow_nan=False) + "\n"
@@ -81,16 +94,38 @@ def write_files(design: Design, folder: Path, pictures: bool = True) -> dict[str
     return data
 
 
-def _drawn(design: Design, progress: Progress) -> Preview | None:
-    """Return the preview of a design; None where memory does not suffice, as nothing else does."""
+def _drawn(design: Design, progress: Progress) -> tuple[Preview, Scene, list[str]] | None:
+    """Return the preview of a design, what its report shows in 3-D and the drawings of its rims;
+    None where memory does not suffice, as nothing else does.
+    """
+    shown = [ShownImplant(i.mesh, i.centre_mm, i.way_in.direction, i.maps) for i in design.implants]
     try:
-        return compose_preview(
-            design.background, design.skull_part, design.implant_part, design.mesh, progress
+        preview = compose_preview(
+            design.background,
+            design.skull_part,
+            design.implant_part,
+            design.mesh,
+            part(progress, 0.0, 0.8),
         )
+        bone = preview.bone or picture_mesh(as_working(design.skull_part))
+        scales = map_scales(design.as_json())
+        scene = shown_scene(bone, shown, design.background, scales)
+        return preview, scene, _rims(shown, scales)
     except (MemoryError, RuntimeError) as error:
         if not lacks_memory(error):
             raise
         return None
+
+
+def _rims(shown: Sequence[ShownImplant], scales: Sequence[MapScale]) -> list[str]:
+    """Return a drawing of each implant's rim, as far as it was measured."""
+    drawings = []
+    for number, implant in enumerate(shown, 1):
+        rim = unrolled_rim(implant.mesh, implant.maps, implant.direction)
+        title = "The rim" if len(shown) == 1 else f"The rim of implant {number}"
+        if rim is not None:
+            drawings.append(rim_drawing(rim, scales, title))
+    return drawings
 
 
 def write_pictures(
@@ -109,19 +144,34 @@ def write_pictures(
         )
     masks = read_masks(result, ct, report, refined_to_mm(data))
     names = stl_names(len(data.get("implants", [])) or 1)
-    mesh = together(tuple(read_stl(result / name) for name in names))
+    meshes = [read_stl(result / name) for name in names]
     with Stages(report).stage("pictures") as progress, staged_folder(output) as staging:
         preview = compose_preview(
-            masks.background, masks.skull, masks.implant, mesh, part(progress, 0.0, 0.95)
+            masks.background,
+            masks.skull,
+            masks.implant,
+            together(tuple(meshes)),
+            part(progress, 0.0, 0.8),
         )
-        _write_pictures(staging, data, preview)
+        bone = preview.bone or picture_mesh(as_working(masks.skull))
+        shown = []
+        for mesh, name, told in zip(meshes, names, data.get("implants", [])):
+            mesh, maps = read_maps(result / maps_name(name)) or (mesh, {})
+            way = told["insertion_direction_lps"]
+            shown.append(ShownImplant(mesh, told["centre_mm_xyz"], way, maps))
+        # A design from before the first version that says where its implants are has no 3-D.
+        scales = map_scales(data)
+        scene = shown_scene(bone, shown, masks.background, scales) if shown else None
+        _write_pictures(staging, data, preview, scene, _rims(shown, scales))
     return data
 
 
-def _write_pictures(folder: Path, data: dict[str, Any], preview: Preview) -> None:
+def _write_pictures(
+    folder: Path, data: dict[str, Any], preview: Preview, scene: Scene | None, rims: Sequence[str]
+) -> None:
     """Write preview and report; a note joins `data` on what the preview lacks."""
     if preview.lacks and preview.lacks not in data["notes"]:
         data["notes"].append(preview.lacks)
     with atomic_path(folder / "preview.png") as temporary:
         temporary.write_bytes(preview.png)
-    write_report(folder / "report.html", data, {"preview": preview.png})
+    write_report(folder / "report.html", data, {"preview": preview.png}, scene, rims)

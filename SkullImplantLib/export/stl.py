@@ -25,6 +25,16 @@ def write_stl(mesh: vtkPolyData, path: Path) -> None:
     Raises `SkullImplantError` where the folder cannot be written, `ValueError` for a mesh that is
     empty or not of triangles.
     """
+    content = stl_content(mesh)
+    with atomic_path(Path(path)) as temporary:
+        temporary.write_bytes(content)
+
+
+def stl_content(mesh: vtkPolyData) -> bytes:
+    """Return the triangles of `mesh` (LPS mm) as binary STL.
+
+    Raises `ValueError` for a mesh that is empty or not of triangles.
+    """
     points, triangles = arrays_of(mesh)
     if len(triangles) == 0:
         raise ValueError("the mesh is empty")
@@ -33,10 +43,8 @@ def write_stl(mesh: vtkPolyData, path: Path) -> None:
     facets = np.zeros(len(triangles), FACET)
     facets["normal"] = normals / np.maximum(length, np.finfo(np.float64).tiny)
     facets["corners"] = points[triangles]
-    with atomic_path(Path(path)) as temporary, temporary.open("wb") as file:
-        file.write(HEADER.ljust(HEADER_BYTES, b" "))
-        file.write(np.array([len(facets)], "<u4").tobytes())
-        file.write(facets.tobytes())
+    count = np.array([len(facets)], "<u4").tobytes()
+    return HEADER.ljust(HEADER_BYTES, b" ") + count + facets.tobytes()
 
 
 def read_stl(path: Path) -> vtkPolyData:

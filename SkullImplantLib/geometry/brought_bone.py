@@ -126,9 +126,10 @@ def brought(
     heard: Heard,
     stiffness: Stiffness = SIDES,
     affine: bool = False,
+    reach_mm: float = AROUND_MM,
 ) -> BroughtBone | None:
-    """Return what `bone`, registered to the `points` around a hole, says of it; None where too
-    little of it agrees.
+    """Return what `bone`, registered to the `points` around a hole, says of it, and so far around;
+    None where too little of it agrees.
 
     is_silent: says of places (n, 3) in the brought bone whether nothing is known there; heard: how
     far, 0 to 1.
@@ -136,9 +137,9 @@ def brought(
     move = registered(rim.points, bone, is_silent, stiffness, affine)
     if move is None:
         return None
-    box = box_around(rim.shell, AROUND_MM)
+    box = box_around(rim.shell, reach_mm)
     from_shell = away_mm(rim.shell[box], GRID_MM)
-    inside = from_shell < AROUND_MM
+    inside = from_shell < reach_mm
     at, how_far = _found_at(move, box, inside, heard)
     depth = np.zeros(from_shell.shape, np.float32)
     depth[inside] = bone.at(np.stack([axis[inside] for axis in at], axis=-1))

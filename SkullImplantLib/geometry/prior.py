@@ -6,7 +6,7 @@ describe the vault only: nothing is said below `FLOOR_RAD`.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import SimpleITK as sitk
@@ -29,6 +29,7 @@ MOST_STRETCH = 2.3  # sideways, of the map at its edge
 
 USUAL_SHARE, POSSIBLE_SHARE = 0.9, 0.5  # of the population that has bone there
 SMALLEST_HOLE_CM2 = 4.0  # pinholes of temple and vertex, burr holes of drains and sutures are less
+TOLD_HOLE_CM2 = 0.5  # less is a suture or a pore
 NARROWEST_HOLE_MM = 6.0  # sutures and cracks are narrower
 # Along the lower edge of a head that is askew such strips hold circles of up to 11 mm radius, true
 # holes of 20 cm² and more at the brow circles of 15 mm and more (16 skulls of the training folder).
@@ -47,6 +48,52 @@ CHUNK_BLOCKS = 2048
 
 
 @dataclass(frozen=True)
+class Unfilled:
+    """A bone-free region that is taken for no hole.
+
+    why: `small` (of 4 cm² or less), `low` (no more of it lies where bone is due) or `edge` (a strip
+    along the lower edge of what is due). area_cm2: of all of it. points_mm: its directions on the
+    expected outer surface (n, 3), standard frame.
+    """
+
+    why: str
+    area_cm2: float
+    points_mm: NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class VaultSeen:
+    """What is seen of a vault, before it is completed: radial maps (SIZE, SIZE).
+
+    outer_mm, inner_mm: radii of the tables where there is `bone`. seen: where the image reaches as
+    far. expected_mm: the outer radius that is due. hole: directions where bone is missing.
+    unfilled: the other bone-free regions, the largest first.
+    """
+
+    outer_mm: Map
+    inner_mm: Map
+    bone: Flags
+    seen: Flags
+    expected_mm: Map
+    hole: Flags
+    unfilled: tuple[Unfilled, ...]
+
+    @property
+    def hole_area_cm2(self) -> float:
+        """The area of all holes."""
+        return float((radial.STERADIANS * self.expected_mm**2)[self.hole].sum()) / 100
+
+    def regions(self, open_already: Flags) -> list[tuple[Unfilled, float]]:
+        """Return each hole as a region, and which share of it is `open_already`."""
+        labels, count = ndimage.label(self.hole, np.ones((3, 3)))
+        own = [labels == number for number in range(1, count + 1)]
+        return [
+            (_region("hole", where, self.expected_mm), float(open_already[where].mean()))
+            for where in own
+        ]
+
+
+@dataclass(frozen=True)
 class Prior:
     """The vault completed on radial maps (SIZE, SIZE); see `radial.py` for their layout.
 
@@ -56,8 +103,8 @@ class Prior:
     `deviation_mm` (2, SIZE, SIZE): posterior standard deviation of outer radius and thickness,
     zero outside the hole. `ring_error_mm` (2,): root mean square error of outer radius and
     thickness in the ring of intact bone around the hole, were it predicted from beyond; zero
-    without a hole. `small_cm2`: the largest hole that is too small to be one. `notes`:
-    one-sentence warnings for the user.
+    without a hole. `unfilled`: what is taken for no hole. `notes`: one-sentence warnings for the
+    user.
     """
 
     pose: Pose
@@ -70,7 +117,12 @@ class Prior:
     hole_area_cm2: float
     notes: tuple[str, ...] = ()
     ring_error_mm: tuple[float, float] = (0.0, 0.0)
-    small_cm2: float = 0.0
+    unfilled: tuple[Unfilled, ...] = ()
+
+    @property
+    def small_cm2(self) -> float:
+        """The largest hole that is too small to be one; 0 without any that is told."""
+        return max((other.area_cm2 for other in self.unfilled if other.why == "small"), default=0.0)
 
     def depth_on(self, grid: sitk.Image) -> sitk.Image:
         """Return the depth within the completed vault on `grid` (float32, mm).
@@ -171,29 +223,26 @@ def _depth(layers: NDArray[np.float32], points: Depth) -> Depth:
 
 
 def complete_by_prior(
-    skull: sitk.Image, pose: Pose, population: Population, progress: Progress = silent
+    skull: sitk.Image,
+    pose: Pose,
+    population: Population,
+    progress: Progress = silent,
+    asked: Flags | None = None,
 ) -> Prior:
     """Return the vault of a skull mask (uint8 0/1) with its holes filled by prediction.
 
-    A skull without a hole of more than `SMALLEST_HOLE_CM2` gives `hole_area_cm2` 0.
+    asked: directions (SIZE, SIZE) that are a hole, whatever is seen there. A skull without a hole
+    of more than `SMALLEST_HOLE_CM2` gives `hole_area_cm2` 0.
     """
     progress(0.0, "Looking at the vault")
-    outer, inner, bone = radial.shell_of(
-        radial.share_of_bone(skull, radial.RAY_MM), pose.rotation, pose.centre_mm
-    )
-    # Where the view ends in bone its outer surface is not seen, nor is bone missing there.
-    ends = bone & ~_within_view(skull, pose, outer + VIEW_EDGE_MM)
-    bone &= ~ends
-    known = bone & (radial.POLAR_RAD < VAULT_RAD)
-    expected = rough_fit(outer[None], known, shapes_model(population))
-    bone &= np.abs(outer - expected[OUTER]) < ODD_MM
-    seen = _within_view(skull, pose, expected[OUTER] - VIEW_SLACK_MM) & ~ends
-    hole, slivers, small_cm2 = _find_holes(bone, seen, population.share(), expected[OUTER])
+    vault = look_at_vault(skull, pose, population, asked)
+    hole, seen = vault.hole, vault.seen
     progress(0.4, "Predicting the missing bone")
     reliable = seen & (radial.POLAR_RAD < FLOOR_RAD)
     filled = (distance_mm(hole) <= RIM_MM) & reliable
-    complete = complete_maps(np.stack([outer, inner]), bone, hole, reliable, population)
-    notes = _notes_on(slivers, expected[OUTER], pose)
+    maps = np.stack([vault.outer_mm, vault.inner_mm])
+    complete = complete_maps(maps, vault.bone, hole, reliable, population)
+    notes = _notes_on(vault.unfilled, pose)
     if (ndimage.binary_dilation(hole, iterations=2) & ~seen).any():
         notes.append(
             "The defect reaches the edge of the image; it is filled only as far as the image goes."
@@ -203,15 +252,39 @@ def complete_by_prior(
         pose=pose,
         outer_mm=complete.maps[OUTER],
         inner_mm=complete.maps[INNER],
-        covered=_closed(bone | filled) & reliable,
+        covered=_closed(vault.bone | filled) & reliable,
         hole=hole,
         seen=seen,
         deviation_mm=complete.deviation_mm,
-        hole_area_cm2=float((radial.STERADIANS * expected[OUTER] ** 2)[hole].sum()) / 100,
+        hole_area_cm2=vault.hole_area_cm2,
         notes=tuple(notes),
         ring_error_mm=(float(complete.ring_error_mm[0]), float(complete.ring_error_mm[1])),
-        small_cm2=small_cm2,
+        unfilled=vault.unfilled,
     )
+
+
+def look_at_vault(
+    skull: sitk.Image, pose: Pose, population: Population, asked: Flags | None = None
+) -> VaultSeen:
+    """Return what is seen of the vault of a skull mask (uint8 0/1), and the holes in it.
+
+    asked: as `complete_by_prior` has it.
+    """
+    outer, inner, bone = radial.shell_of(
+        radial.share_of_bone(skull, radial.RAY_MM), pose.rotation, pose.centre_mm
+    )
+    # Where the view ends in bone its outer surface is not seen, nor is bone missing there.
+    ends = bone & ~_within_view(skull, pose, outer + VIEW_EDGE_MM)
+    bone &= ~ends
+    known = bone & (radial.POLAR_RAD < VAULT_RAD)
+    expected = rough_fit(outer[None], known, shapes_model(population))[OUTER]
+    bone &= np.abs(outer - expected) < ODD_MM
+    seen = _within_view(skull, pose, expected - VIEW_SLACK_MM) & ~ends
+    if asked is not None:
+        asked = asked & seen & (radial.POLAR_RAD < FLOOR_RAD)
+        bone &= ~asked
+    hole, unfilled = _find_holes(bone, seen, population.share(), expected, asked)
+    return VaultSeen(outer, inner, bone, seen, expected, hole, unfilled)
 
 
 def _within_view(skull: sitk.Image, pose: Pose, reach_mm: Map) -> Flags:
@@ -227,49 +300,66 @@ def _closed(mask: Flags) -> Flags:
     return ndimage.binary_closing(mask, iterations=3) | mask
 
 
-def _find_holes(bone: Flags, seen: Flags, share: Map, outer_mm: Map) -> tuple[Flags, Flags, float]:
-    """Return the directions of the holes (SIZE, SIZE), those of slivers that are taken for none,
-    and the area (cm²) of the largest that is too small.
+def _find_holes(
+    bone: Flags, seen: Flags, share: Map, outer_mm: Map, asked: Flags | None = None
+) -> tuple[Flags, tuple[Unfilled, ...]]:
+    """Return the directions of the holes (SIZE, SIZE), and the regions that are taken for none.
 
     A hole is a wide bone-free region with more than `SMALLEST_HOLE_CM2` of it where bone is due:
     where everybody has it, or where most have it and so has the other side of this head. From there
     it goes on as far down as most people have bone. A sliver is one along the lower edge of what is
     due, beside a hole that goes much deeper in: a head that is askew, or whose pose is, ends there.
+    A region with directions that are `asked` for is a hole, however small or low.
     """
+    asked = np.zeros_like(bone) if asked is None else asked
     usual = (share >= USUAL_SHARE) & (radial.POLAR_RAD < VAULT_RAD)
     possible = (share >= POSSIBLE_SHARE) & (radial.POLAR_RAD < FLOOR_RAD)
     free = ~bone & seen & (usual | possible)
     # Widths are judged as if the vault went on bone-free where the map ends.
     wide_mm = distance_mm(~free & (usual | possible))
     core = wide_mm > NARROWEST_HOLE_MM / 2
-    opened = free & (distance_mm(core & free) <= NARROWEST_HOLE_MM / 2)
+    opened = asked | (free & (distance_mm(core & free) <= NARROWEST_HOLE_MM / 2))
     labels, count = ndimage.label(opened, np.ones((3, 3)))
     due = usual | (possible & (distance_mm(~bone[:, ::-1]) > ASKEW_MM))
     area = radial.STERADIANS * outer_mm**2 / 100 * due
     numbers = np.arange(count + 1)
     areas = ndimage.sum(area, labels, numbers)
-    holes = (areas > SMALLEST_HOLE_CM2) & (numbers > 0)
+    wanted = np.isin(numbers, labels[asked])
+    holes = ((areas > SMALLEST_HOLE_CM2) | wanted) & (numbers > 0)
     depth_mm = ndimage.maximum(distance_mm(~(opened & due)), labels, numbers)
     low = np.isin(numbers, labels[ndimage.binary_dilation(~due)])
     deepest_mm = depth_mm[holes].max(initial=0.0)
-    slivers = holes & low & (depth_mm < SLIVER_MM) & (depth_mm < deepest_mm / 2)
+    slivers = holes & low & (depth_mm < SLIVER_MM) & (depth_mm < deepest_mm / 2) & ~wanted
     found = np.isin(labels, numbers[holes & ~slivers])
-    small_cm2 = float(areas[1:][areas[1:] <= SMALLEST_HOLE_CM2].max(initial=0.0))
+    small = (areas >= TOLD_HOLE_CM2) & ~holes & (numbers > 0)
     # Splinters within a hole are none of its rim.
-    return ndimage.binary_fill_holes(found), np.isin(labels, numbers[slivers]), small_cm2
+    filled = ndimage.binary_fill_holes(found)
+    unfilled = []
+    for number in np.flatnonzero(slivers | small):
+        region = _region("edge", (labels == number) & ~filled, outer_mm)
+        if not slivers[number]:
+            why = "small" if region.area_cm2 <= SMALLEST_HOLE_CM2 else "low"
+            region = replace(region, why=why)
+        if region.area_cm2 >= TOLD_HOLE_CM2:
+            unfilled.append(region)
+    return filled, tuple(sorted(unfilled, key=lambda other: -other.area_cm2))
 
 
-def _notes_on(slivers: Flags, outer_mm: Map, pose: Pose) -> list[str]:
-    """Return a sentence on each region that was taken for no hole."""
-    labels, count = ndimage.label(slivers, np.ones((3, 3)))
+def _region(why: str, where: Flags, outer_mm: Map) -> Unfilled:
+    """Return a region of the map as its area and its points."""
+    area_cm2 = float((radial.STERADIANS * outer_mm**2 / 100)[where].sum())
+    return Unfilled(why, area_cm2, radial.DIRECTIONS[where] * outer_mm[where][:, None])
+
+
+def _notes_on(unfilled: tuple[Unfilled, ...], pose: Pose) -> list[str]:
+    """Return a sentence on each strip that was taken for no hole."""
     notes = []
-    for number in range(1, count + 1):
-        own = labels == number
-        area_cm2 = float((radial.STERADIANS * outer_mm**2)[own].sum()) / 100
-        middle = (radial.DIRECTIONS[own] * outer_mm[own][:, None]).mean(axis=0)
-        x, y, z = pose.to_patient(middle)
-        notes.append(
-            f"A strip of {area_cm2:.0f} cm² without bone at the vault's lower edge, near ({x:.0f}, "
-            f"{y:.0f}, {z:.0f}) mm (LPS), is taken for the head's own edge and not filled."
-        )
+    for strip in unfilled:
+        if strip.why == "edge":
+            x, y, z = pose.to_patient(strip.points_mm.mean(axis=0))
+            notes.append(
+                f"A strip of {strip.area_cm2:.0f} cm² without bone at the vault's lower edge, near "
+                f"({x:.0f}, {y:.0f}, {z:.0f}) mm (LPS), is taken for the head's own edge and not "
+                "filled."
+            )
     return notes

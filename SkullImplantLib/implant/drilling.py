@@ -23,7 +23,8 @@ from ..core.images import array_of
 from ..errors import SkullImplantError
 from ..options import DrillOptions
 from .lattice import places_of
-from .meshes import arrays_of, mesh_health, mesh_of
+from .meshes import arrays_of, mesh_health
+from .solids import axes_along, mesh_of_solid, solid_library, solid_of
 
 Floats = NDArray[np.float64]
 
@@ -70,10 +71,7 @@ class Footprint:
 def footprint_of(field: sitk.Image, direction: Floats) -> Footprint:
     """Return the footprint of an implant's field (positive in it) along a unit vector (LPS)."""
     points = places_of(field, np.argwhere(array_of(field) > 0.0))
-    aside = np.eye(3)[np.argmin(np.abs(direction))]
-    first = np.cross(direction, aside)
-    first /= np.linalg.norm(first)
-    axes = np.column_stack([first, np.cross(direction, first), direction])
+    axes = axes_along(direction)
     local = points @ axes
     start = local[:, :2].min(axis=0) - 2 * PIXEL_MM
     columns, rows = np.rint((local[:, :2] - start) / PIXEL_MM).astype(int).T
@@ -129,7 +127,7 @@ def _perforations(shadow: Footprint, options: DrillOptions) -> Floats:
 def _along_the_rim(shadow: Footprint, options: DrillOptions) -> Floats:
     """Return places (n, 3), evenly along a line at the asked distance from the outline."""
     level = options.suture_from_rim_mm + options.suture_hole_mm / 2
-    line = _longest_loop(shadow.inside_mm, level)
+    line = longest_loop(shadow.inside_mm, level)
     if len(line) < 3:
         raise SkullImplantError(
             "The implant is too narrow for suture holes so far from its rim; ask for a smaller "
@@ -141,7 +139,7 @@ def _along_the_rim(shadow: Footprint, options: DrillOptions) -> Floats:
     return shadow.place(np.interp(at, gone, line[:, 1]), np.interp(at, gone, line[:, 0]))
 
 
-def _longest_loop(values: Floats, level: float) -> Floats:
+def longest_loop(values: Floats, level: float) -> Floats:
     """Return the points (n, 2; column, row) of the longest line where `values` is `level`."""
     image = vtkImageData()
     image.SetDimensions(values.shape[1], values.shape[0], 1)
@@ -172,15 +170,10 @@ def drilled(mesh: vtkPolyData, holes: tuple[Hole, ...], direction: Floats) -> vt
     """
     if not holes:
         return mesh
-    manifold3d = _manifold3d()
-    points, triangles = arrays_of(mesh)
-    solid = manifold3d.Manifold(
-        manifold3d.Mesh(points.astype(np.float32), triangles.astype(np.uint32))
-    )
-    if solid.is_empty():
-        raise SkullImplantError("The implant's surface is no solid; holes cannot be cut into it.")
-    axes = _axes_along(direction)
-    along = points @ axes[:, 2]
+    manifold3d = _library()
+    solid = solid_of(mesh, manifold3d, "The implant's surface")
+    axes = axes_along(direction)
+    along = arrays_of(mesh)[0] @ axes[:, 2]
     length = float(np.ptp(along)) + 2 * BEYOND_MM
     cutters = []
     for hole in holes:
@@ -189,8 +182,7 @@ def drilled(mesh: vtkPolyData, holes: tuple[Hole, ...], direction: Floats) -> vt
         cutter = manifold3d.Manifold.cylinder(length, hole.diameter_mm / 2, -1.0, SIDES)
         cutters.append(cutter.transform(np.column_stack([axes, foot])))
     cut = manifold3d.Manifold.batch_boolean([solid, *cutters], manifold3d.OpType.Subtract)
-    result = cut.simplify(SLIVER_MM).to_mesh()
-    holed = mesh_of(np.asarray(result.vert_properties)[:, :3], np.asarray(result.tri_verts))
+    holed = mesh_of_solid(cut.simplify(SLIVER_MM))
     health = mesh_health(holed)
     if not health.watertight or health.genus != len(holes):
         raise SkullImplantError(
@@ -203,23 +195,9 @@ def drilled(mesh: vtkPolyData, holes: tuple[Hole, ...], direction: Floats) -> vt
 def check_library(options: DrillOptions) -> None:
     """Raise `SkullImplantError` where holes are asked for and manifold3d is not installed."""
     if options.any:
-        _manifold3d()
+        _library()
 
 
-def _manifold3d() -> Any:
-    try:
-        import manifold3d
-    except ImportError as error:
-        raise SkullImplantError(
-            "Holes through the implant need the library manifold3d; install it (pip install "
-            "manifold3d), or ask for no perforations and suture holes."
-        ) from error
-    return manifold3d
-
-
-def _axes_along(direction: Floats) -> Floats:
-    """Return a right-handed frame (3, 3) whose third column is the direction."""
-    aside = np.eye(3)[np.argmin(np.abs(direction))]
-    first = np.cross(direction, aside)
-    first /= np.linalg.norm(first)
-    return np.column_stack([first, np.cross(direction, first), direction])
+def _library() -> Any:
+    instead = "ask for no perforations and suture holes"
+    return solid_library("Holes through the implant need", instead)

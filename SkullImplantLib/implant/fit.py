@@ -28,7 +28,7 @@ from .bone_surface import BoneSurface
 from .flush import made_flush
 from .insertion import WayIn, best_way_in, given_way_in, sample_of, way_out_mm
 from .lattice import lattice_over, places_of, to_index, values_on
-from .openings import COARSE_MM, Opening, find_openings
+from .openings import COARSE_MM, Drawn, Opening, find_openings
 from .outward import head_middle_mm, mean_outward
 from .pieces import without_flakes
 from .thickness import with_thickness
@@ -84,18 +84,20 @@ def make_implants(
     head_centre_mm: NDArray[np.float64],
     options: ImplantOptions = ImplantOptions(),
     progress: Progress = silent,
+    drawn: Drawn = Drawn(),
 ) -> tuple[tuple[Implant, ...], tuple[str, ...]]:
     """Return the implants that fill the holes of a skull, the largest first, and notes.
 
     depth: float32, mm, positive in the completed skull (`Completed.depth_mm`), any grid. surface:
     of the bone around the holes. hole: uint8 mask, the bone missing in them, on the grid of
     `surface.field`. head_centre_mm: a point (LPS) within the head, from which outwards is told.
+    drawn: what implants are limited to, and holes that were asked for.
     Raises `SkullImplantError` where there is no hole, or nothing is left of an implant.
     """
     progress(0.0, "measuring the bone")
     far = rough_distance(surface, lattice_over(hole, COARSE_MM))
     progress(0.1, "looking for the holes")
-    openings, notes = find_openings(depth, far, hole, options)
+    openings, notes = find_openings(depth, far, hole, options, drawn)
     implants = []
     for number, opening in enumerate(openings):
         low, high = (0.15 + 0.85 * (number + k) / len(openings) for k in (0, 1))

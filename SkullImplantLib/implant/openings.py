@@ -12,7 +12,8 @@ Everything here is looked for on a coarse lattice: a hole is centimetres wide.
 """
 
 import math
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 
 import numpy as np
 import SimpleITK as sitk
@@ -22,8 +23,9 @@ from ..core.distances import distance_mm
 from ..core.images import array_of, image_like, resample
 from ..errors import SkullImplantError
 from ..options import HoleChoice, ImplantOptions
-from .bone_distance import BoneDistance
-from .lattice import places_of, values_on
+from .bone_distance import BoneDistance, rough_distance
+from .bone_surface import BoneSurface
+from .lattice import lattice_over, places_of, values_on
 
 Field = NDArray[np.float32]
 Flags = NDArray[np.bool_]
@@ -50,14 +52,22 @@ class Opening:
     """One hole, on the coarse lattice; arrays (z, y, x).
 
     core: bool. field: the implant as seen on this lattice, positive in it. limit: how far within
-    what an implant may reach, mm. centre_mm: LPS. area_cm2: of the missing sheet, about.
+    what an implant may reach, mm. missing: bool, the bone that is missing. centre_mm: LPS.
+    area_cm2: of the missing sheet, about. asked: whether somebody has drawn around it.
     """
 
     core: Flags
     field: Field
     limit: Field
+    missing: Flags
     centre_mm: tuple[float, float, float]
     area_cm2: float
+    asked: bool = False
+
+    @property
+    def by_default(self) -> bool:
+        """Whether it gets an implant unless holes are chosen."""
+        return bool(self.asked or self.area_cm2 >= SMALLEST_HOLE_CM2)
 
     def from_core(self, lattice: sitk.Image) -> sitk.Image:
         """Return the distance to the core (float32, mm) on the coarse `lattice`."""
@@ -70,18 +80,66 @@ class Opening:
         return found
 
 
+@dataclass(frozen=True)
+class Drawn:
+    """What was drawn around on the head: each tells how far within (mm, negative outside) the
+    voxels of a grid lie, (z, y, x).
+
+    within: the region that implants are limited to. asked: what is a hole because somebody says so.
+    """
+
+    within: Callable[[sitk.Image], Field] | None = None
+    asked: Callable[[sitk.Image], Field] | None = None
+
+
 def find_openings(
-    depth: sitk.Image, far: BoneDistance, hole: sitk.Image, options: ImplantOptions
+    depth: sitk.Image,
+    far: BoneDistance,
+    hole: sitk.Image,
+    options: ImplantOptions,
+    drawn: Drawn = Drawn(),
 ) -> tuple[tuple[Opening, ...], tuple[str, ...]]:
     """Return the holes that get an implant, the largest first, and notes on the others.
 
+    Of `all_openings`, those of `SMALLEST_HOLE_CM2` and more and those that were asked for are
+    taken, or those chosen in `options.holes`. Raises `SkullImplantError` where there is none.
+    """
+    found = all_openings(depth, far, hole, options, drawn)
+    if not found and drawn.within is not None:
+        raise SkullImplantError(
+            "Within the curve that limits the design no bone is missing beside bone that an "
+            "implant could rest on; draw it across the hole's rim."
+        )
+    if not found:
+        raise SkullImplantError(
+            "No defect was found: nowhere does the completed skull fill a hole wider than "
+            f"{2 * SKIN_MM:g} mm; check that the skull has one."
+        )
+    if options.holes:
+        chosen = sorted({_choose(found, choice, far.lattice) for choice in options.holes})
+    else:
+        chosen = [k for k, opening in enumerate(found) if opening.by_default] or [0]
+    return tuple(found[k] for k in chosen), _notes_on(found, chosen)
+
+
+def all_openings(
+    depth: sitk.Image,
+    far: BoneDistance,
+    hole: sitk.Image,
+    options: ImplantOptions,
+    drawn: Drawn = Drawn(),
+) -> list[Opening]:
+    """Return all holes, the largest first; the first is hole 1, and so on.
+
     depth: mm, positive in the completed skull, any grid. far: the distance to bone on the coarse
-    lattice. hole: uint8 mask, the bone missing in all holes. Holes of `SMALLEST_HOLE_CM2` and more
-    are taken, or those chosen in `options.holes`. Raises `SkullImplantError` where there is none.
+    lattice. hole: uint8 mask, the bone missing in all holes.
     """
     lattice = far.lattice
     inside = values_on(depth, lattice, NOWHERE_MM)
     around = AROUND_HOLE_MM - distance_mm(resample(hole, lattice, sitk.sitkNearestNeighbor))
+    if drawn.within is not None:
+        around = np.minimum(around, drawn.within(lattice))
+    asked = np.zeros(inside.shape, bool) if drawn.asked is None else drawn.asked(lattice) > 0.0
     core = (inside > 0.0) & (far.values_mm > SKIN_MM) & (around > 0.0)
     core = _attached(core, far)
     together = _opening(core, inside, far, around, options.clearance_mm)
@@ -92,19 +150,21 @@ def find_openings(
         if np.count_nonzero(piece) * COARSE_MM**3 / 1000.0 < SMALLEST_PIECE_CM3:
             continue
         opening = _opening(core & piece, inside, far, around, options.clearance_mm)
-        found.append(opening)
-    if not found:
-        raise SkullImplantError(
-            "No defect was found: nowhere does the completed skull fill a hole wider than "
-            f"{2 * SKIN_MM:g} mm; check that the skull has one."
-        )
+        found.append(replace(opening, asked=bool((opening.core & asked).any())))
     found.sort(key=lambda opening: -opening.area_cm2)
-    if options.holes:
-        chosen = sorted({_choose(found, choice, lattice) for choice in options.holes})
-    else:
-        large = [k for k, opening in enumerate(found) if opening.area_cm2 >= SMALLEST_HOLE_CM2]
-        chosen = large or [0]
-    return tuple(found[k] for k in chosen), _notes_on(found, chosen)
+    return found
+
+
+def find_all_openings(
+    depth: sitk.Image,
+    surface: BoneSurface,
+    hole: sitk.Image,
+    options: ImplantOptions = ImplantOptions(),
+    drawn: Drawn = Drawn(),
+) -> tuple[list[Opening], sitk.Image]:
+    """Return all holes that `make_implants` would find, hole 1 first, and their coarse lattice."""
+    far = rough_distance(surface, lattice_over(hole, COARSE_MM))
+    return all_openings(depth, far, hole, options, drawn), far.lattice
 
 
 def _opening(
@@ -125,7 +185,7 @@ def _opening(
         centre = places_of(lattice, np.argwhere(core)).mean(axis=0)
         thickness_mm = DEPTHS_A_THICKNESS * float(inside[core].mean())
         area_cm2 = np.count_nonzero(counted) * COARSE_MM**3 / thickness_mm / 100.0
-    return Opening(core, field, limit, (centre[0], centre[1], centre[2]), area_cm2)
+    return Opening(core, field, limit, counted, (centre[0], centre[1], centre[2]), area_cm2)
 
 
 def _attached(core: Flags, far: BoneDistance) -> Flags:

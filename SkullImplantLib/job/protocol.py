@@ -41,6 +41,8 @@ NOUNS = {
     "sample": "making of the sample patient",
     "devices": "search for devices",
     "report": "making of the report",
+    "mirror": "look at the other side",
+    "compare": "comparison",
 }
 
 

@@ -39,7 +39,8 @@ class SeriesVolume:
     (row direction x column direction). sha256: in hex, of the bytes of the series' files in slice
     order (ascending along the normal), each once. slices: how many there were. resampled: the
     slices did not lie evenly on one another, and the image's do; gaps_mm: for each of the image's,
-    how far apart those were that it was made of. notes: a sentence each.
+    how far apart those were that it was made of. notes: a sentence each. files: of the slices in
+    that order, each once.
     """
 
     image: sitk.Image
@@ -48,6 +49,7 @@ class SeriesVolume:
     resampled: bool
     gaps_mm: tuple[float, ...]
     notes: tuple[str, ...]
+    files: tuple[Path, ...]
 
 
 def read_series(
@@ -121,7 +123,8 @@ def _read(
     image.SetSpacing([*first.spacing_mm, stacking.spacing_mm])
     image.SetOrigin(origin.tolist())
     gaps_mm = tuple(stacking.gaps_mm.tolist())
-    return SeriesVolume(image, sha256, len(frames), stacking.resampled, gaps_mm, notes)
+    files = tuple(dict.fromkeys(frame.path for frame in frames))
+    return SeriesVolume(image, sha256, len(frames), stacking.resampled, gaps_mm, notes, files)
 
 
 def _check_size(first: Frame, slices: int, most_voxels: int | None) -> None:

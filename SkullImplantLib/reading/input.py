@@ -69,7 +69,8 @@ class Input:
     description: what it was, without patient data. notes: warnings, a sentence each. resampled: the
     slices of a DICOM series lay askew or unevenly, or the CT was averaged as `Choices` said, and
     the image is what was made of them; gaps_mm: how far apart those slices were that each (third
-    axis) was made of, nothing for other inputs.
+    axis) was made of, nothing for other inputs. files: the DICOM files in slice order, each once;
+    none for other inputs.
     """
 
     image: sitk.Image
@@ -79,6 +80,7 @@ class Input:
     notes: tuple[str, ...] = ()
     resampled: bool = False
     gaps_mm: tuple[float, ...] = ()
+    files: tuple[Path, ...] = ()
 
 
 def read_input(
@@ -156,7 +158,14 @@ def _read_folder(
     progress(1.0, "input read")
     description = f"DICOM series of {series.slices} slices, {_shape(image)}"
     return Input(
-        image, "ct", series.sha256, description, notes + more, series.resampled, series.gaps_mm
+        image,
+        "ct",
+        series.sha256,
+        description,
+        notes + more,
+        series.resampled,
+        series.gaps_mm,
+        series.files,
     )
 
 

@@ -11,6 +11,7 @@ import slicer
 
 from module_fixtures import MODULE_FILE, SMALL_SPACING_MM, node_ids
 
+BREAK = "\u200b"
 NOISY_SPACING_MM, NOISE_HU = 0.8, 120.0
 
 
@@ -261,17 +262,25 @@ def test_skull_fades_with_the_slider(reviewed):
 
 def test_export_writes_what_is_ticked(reviewed, tmp_path, wait_until):
     ui = reviewed.ui
-    ui.exportMasksCheckBox.checked = True
-    ui.exportReportCheckBox.checked = False
+    boxes = reviewed.panel.export.boxes
+    assert [name for name, box in boxes.items() if box.checked] == ["stl", "report", "json"]
+    for name in ("masks", "report", "json"):
+        boxes[name].click()
+    assert reviewed._parameterNode.exportFormats == "stl,masks"
     assert ui.exportButton.enabled
     ui.openFolderButton.click()
     assert "not there yet" in ui.exportLabel.text
     ui.exportButton.click()
-    wait_until(lambda: "Written" in ui.exportLabel.text, 10)
+    assert ui.exportButton.text == "Cancel"
+    wait_until(lambda: "Written" in ui.exportLabel.text)
+    assert ui.exportButton.text == "Export" and ui.exportButton.enabled
+    case = ui.exportNameEdit.placeholderText
     written = sorted(path.name for path in (tmp_path / "export").iterdir())
-    assert written == ["completed.nrrd", "implant.nrrd", "implant.stl", "skull.nrrd"]
-    assert "implant.stl" in ui.exportLabel.text
-    ui.exportStlCheckBox.checked = ui.exportMasksCheckBox.checked = False
+    endings = ["completed.nrrd", "implant.nrrd", "implant.stl", "skull.nrrd"]
+    assert written == [f"{case}-{ending}" for ending in endings]
+    assert "implant.stl" in ui.exportLabel.text.replace(BREAK, "")
+    boxes["stl"].click()
+    boxes["masks"].click()
     assert not ui.exportButton.enabled
     assert "kind of file" in ui.exportButton.toolTip
 
@@ -281,9 +290,9 @@ def test_export_into_a_place_that_cannot_be_written_is_an_error_for_people(
 ):
     (tmp_path / "file").write_text("in the way")
     reviewed._parameterNode.exportFolder = tmp_path / "file" / "folder"
-    reviewed._parameterNode.exportReport = False
+    reviewed._parameterNode.exportFormats = "stl"
     reviewed.ui.exportButton.click()
-    wait_until(lambda: reviewed.ui.exportLabel.text == "", 10)
+    wait_until(lambda: not reviewed.logic.exporting.running)
     errors = (
         host.take_slot_errors()
     )  # in testing mode tryWithErrorDisplay raises what it would show
@@ -346,10 +355,12 @@ def test_results_are_chosen_from_and_shown_one_at_a_time(reviewed, small_ct, sma
 def test_nothing_is_replaced_without_a_question(host, reviewed, tmp_path, wait_until):
     """In testing mode a question is answered with no."""
     (tmp_path / "export").mkdir()
-    (tmp_path / "export" / "design.json").write_text("mine")
+    name = reviewed.ui.exportNameEdit.placeholderText + "-design.json"
+    (tmp_path / "export" / name).write_text("mine")
     reviewed.ui.exportButton.click()
-    assert (tmp_path / "export" / "design.json").read_text() == "mine"
-    assert not (tmp_path / "export" / "implant.stl").exists()
+    assert reviewed.logic.run is None and not reviewed.logic.exporting.running
+    assert (tmp_path / "export" / name).read_text() == "mine"
+    assert [path.name for path in (tmp_path / "export").iterdir()] == [name]
 
 
 def test_ct_loaded_while_the_panel_is_open_is_chosen(host, panel, small_ct_file, wait_until):
@@ -380,8 +391,9 @@ def test_scene_that_is_closed_and_loaded_brings_the_panel_back(
     assert ui.exportButton.enabled
     ui.exportButton.click()
     wait_until(lambda: "Written" in ui.exportLabel.text)
+    case = ui.exportNameEdit.placeholderText
     for name in ("implant.stl", "report.html"):
-        assert (Path(reviewed._parameterNode.exportFolder) / name).exists()
+        assert (Path(reviewed._parameterNode.exportFolder) / f"{case}-{name}").exists()
 
 
 def test_module_reloads_while_it_is_shown(host, ready, small_ct):

@@ -335,12 +335,13 @@ def test_export_makes_the_report_once_and_never_blocks(reviewed, scene, tmp_path
         return watch
 
     assert_it_never_blocks(watched)
-    first = (parameters.exportFolder / "report.html").read_text(encoding="utf-8")
+    report = ui.exportNameEdit.placeholderText + "-report.html"
+    first = (parameters.exportFolder / report).read_text(encoding="utf-8")
     parameters.exportFolder = tmp_path / "again"
     ui.exportButton.click()
     assert reviewed.logic.run is None, "the report is there already"
-    wait_until(lambda: "Written" in ui.exportLabel.text, 10)
-    assert (tmp_path / "again" / "report.html").read_text(encoding="utf-8") == first
+    wait_until(lambda: "Written" in ui.exportLabel.text)
+    assert (tmp_path / "again" / report).read_text(encoding="utf-8") == first
 
 
 def test_export_is_cancelled_while_its_report_is_made(reviewed, scene, tmp_path, wait_until):
@@ -367,10 +368,11 @@ def test_report_that_fails_is_told_and_nothing_is_written(reviewed, scene, tmp_p
     assert ui.errorLabel.text in ui.exportLabel.text
     assert not (tmp_path / "export").exists()
     # Without the report the files come all the same.
-    ui.exportReportCheckBox.checked = False
+    reviewed._parameterNode.exportFormats = "stl"
     ui.exportButton.click()
-    wait_until(lambda: "Written" in ui.exportLabel.text, 10)
-    assert [path.name for path in (tmp_path / "export").iterdir()] == ["implant.stl"]
+    wait_until(lambda: "Written" in ui.exportLabel.text)
+    case = ui.exportNameEdit.placeholderText
+    assert [path.name for path in (tmp_path / "export").iterdir()] == [f"{case}-implant.stl"]
 
 
 def test_scene_closed_while_a_report_is_made(reviewed, scene, tmp_path, wait_until):
@@ -388,5 +390,5 @@ def test_report_waits_for_the_run_in_progress(reviewed, wait_until):
     ui = reviewed.ui
     ui.generateButton.click()
     assert not ui.exportButton.enabled and "run in progress" in ui.exportButton.toolTip
-    ui.exportReportCheckBox.checked = False
+    reviewed._parameterNode.exportFormats = "stl"
     assert ui.exportButton.enabled

@@ -28,17 +28,23 @@ def pictures(tmp_path) -> Path:
 
 def orange_pixels(path: Path) -> np.ndarray:
     """Where the implant's colour is among the views, per quarter: Red, 3D, Green, Yellow."""
+    found = []
+    for quarter in quarters_of(path):
+        red, green, blue = np.moveaxis(quarter, 2, 0)
+        found.append(((red > 120) & (red > 1.4 * green) & (green > 1.2 * blue)).sum())
+    return np.array(found)
+
+
+def quarters_of(path: Path) -> list[np.ndarray]:
+    """The views' pixels (RGB): Red, 3D, Green, Yellow."""
     picture = np.asarray(Image.open(path).convert("RGB")).astype(int)[:, PANEL_PIXELS:]
-    red, green, blue = np.moveaxis(picture, 2, 0)
-    orange = (red > 120) & (red > 1.4 * green) & (green > 1.2 * blue)
-    height, width = orange.shape[0] // 2, orange.shape[1] // 2
-    quarters = (
-        orange[:height, :width],
-        orange[:height, width:],
-        orange[height:, :width],
-        orange[height:, width:],
-    )
-    return np.array([quarter.sum() for quarter in quarters])
+    height, width = picture.shape[0] // 2, picture.shape[1] // 2
+    return [
+        picture[:height, :width],
+        picture[:height, width:],
+        picture[height:, :width],
+        picture[height:, width:],
+    ]
 
 
 def click_and_take_pictures(panel, window, wait_until, pictures: Path, name: str) -> None:

@@ -41,6 +41,7 @@ def column(request, host, panel):
     yield column
     column.close()
     panel.ui.advancedCollapsibleButton.collapsed = True
+    panel.ui.compareCollapsibleButton.collapsed = True
     choices._lookedForDevices = before
     choices._onDevices(None)
 
@@ -148,6 +149,48 @@ def exported(panel, result):
     panel.panel.export._onWritten(files)
 
 
+def named(panel, result):
+    """A name of one's own, with its warning, of one that no file system takes as it is."""
+    done(panel, result)
+    panel.panel.export.onNameTyped(f"{LONG_NAME}: <left>")
+
+
+def compared(panel, result):
+    from SkullImplantPanel import mirroredside, results
+
+    done(panel, result)
+    ui, parameters = panel.ui, panel._parameterNode
+    design = results.designOf(result)
+    design["parameters"]["model"] = design["model"]["name"] = LONG_NAME
+    design["confidence"] = None
+    design["model"]["source"] = "network"
+    design["checks"][3]["value"] = 123456.0
+    names = [piece.segmentId for piece in results.PIECES]
+    labelmaps = {
+        name: result.segmentation.GetBinaryLabelmapInternalRepresentation(name) for name in names
+    }
+    surfaces = dict.fromkeys(names, result.model.GetPolyData())
+    grid = labelmaps["Skull"]
+    other = results.addResults(
+        results.Results(labelmaps, surfaces, design, "", grid), parameters.inputVolume
+    )
+    ui.compareCollapsibleButton.collapsed = False
+    facts = dict.fromkeys(("mean_mm", "most95_mm", "most_mm", "mean_out_mm", "off_bone_mm"), 12.34)
+    facts |= {"triangles": 9, "sentence": f"The other side shows 43 % of the implant; {LONG_PATH}."}
+    mirroredside.addMirror(result, result.model.GetPolyData(), facts)
+    parameters.showMirror, parameters.comparedSegmentation = True, other.segmentation
+    panel.panel.compare._distance._known[_key(panel, result, other)] = LONG_SENTENCE
+    panel.panel.compare._proposalsText = f"1 proposal was made. {LONG_NAME}: {LONG_SENTENCE}"
+    panel.panel.update()
+
+
+def _key(panel, *both):
+    from SkullImplantPanel import designdistance
+
+    panel.panel.compare._distance.forget()
+    return tuple(designdistance._stateOf(nodes) for nodes in both)
+
+
 STATES = [
     empty,
     chosen,
@@ -160,6 +203,8 @@ STATES = [
     edited,
     of_another,
     exported,
+    named,
+    compared,
 ]
 
 

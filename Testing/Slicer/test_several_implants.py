@@ -1,6 +1,7 @@
 """A design with two implants in the scene: a surface, a segment, a file and a label for each."""
 
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -65,13 +66,20 @@ def test_checks_of_each_implant_are_told_apart(nodes, two_holes_result):
     assert sources == [check["source"] for check in checks[:3]]
 
 
-def test_all_are_exported_and_lie_in_their_place(scene, nodes, ct, two_holes_result, tmp_path):
-    from SkullImplantPanel import export
-
-    files = export.exportOf(nodes, tmp_path, [export.STL, export.MASKS]).write()
-    assert [file.name for file in files if file.suffix == ".stl"] == list(FILES)
-    for name, model in zip(FILES, nodes.models):
-        loaded = slicer.util.loadModel(str(tmp_path / name))
+def test_all_are_exported_and_lie_in_their_place(
+    module, scene, nodes, ct, two_holes_result, tmp_path
+):
+    logic = module.SkullImplantLogic()
+    parameters = logic.getParameterNode()
+    parameters.resultSegmentation, parameters.exportFolder = nodes.segmentation, tmp_path / "export"
+    parameters.exportFormats = "stl,masks"
+    files = logic.exportResults(parameters)
+    surfaces = [file for file in files if file.suffix == ".stl"]
+    assert [file.name.split("-", 2)[2] for file in surfaces] == list(FILES)
+    for file in files[len(surfaces) :]:
+        shutil.copy(file, tmp_path / file.name.split("-", 2)[2])
+    for file, model in zip(surfaces, nodes.models):
+        loaded = slicer.util.loadModel(str(file))
         assert np.abs(bounds_of(loaded) - bounds_of(model)).max() < EXACT_MM
     assert np.array_equal(labels_of(tmp_path), labels_of(two_holes_result))
 

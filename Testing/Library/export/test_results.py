@@ -63,8 +63,9 @@ def test_the_schema_is_one_and_of_this_version() -> None:
 
 def test_a_design_is_written_as_its_schema_says(design: Design, result: Path) -> None:
     masks = {"skull.nrrd", "completed.nrrd", "implant.nrrd"}
-    assert {path.name for path in result.iterdir()} == {*masks, "implant.stl", "design.json"}
-    assert {*masks, "implant.stl", *PICTURE_FILES} < set(RESULT_FILES)
+    surfaces = {"implant.stl", "implant-maps.vtp"}
+    assert {path.name for path in result.iterdir()} == {*masks, *surfaces, "design.json"}
+    assert {*masks, *surfaces, *PICTURE_FILES} < set(RESULT_FILES)
     data = json.loads((result / "design.json").read_text())
     assert not list(faults(data))
     assert data == json.loads(json.dumps(design.as_json()))

@@ -243,7 +243,11 @@ def test_a_strip_at_the_lower_edge_beside_a_deep_hole_is_the_head_s_own_edge() -
 
     def found(*missing: np.ndarray) -> list[str]:
         gone = np.logical_or.reduce(missing)
-        holes, slivers, _ = _find_holes(bone & ~gone, radial.DISC, full, outer)
+        holes, unfilled = _find_holes(bone & ~gone, radial.DISC, full, outer)
+        slivers = np.zeros_like(holes)
+        for strip in unfilled:
+            rows, columns, _ = radial.to_map(strip.points_mm)
+            slivers[np.rint(rows).astype(int), np.rint(columns).astype(int)] = strip.why == "edge"
         assert not (holes & slivers).any()
         return [
             "hole" if holes[m].mean() > 0.5 else "edge" if slivers[m].any() else "" for m in missing

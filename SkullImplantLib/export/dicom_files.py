@@ -1,0 +1,58 @@
+"""Implants and masks for the hospital's archive: the objects of `dicom_stl` and
+`dicom_segmentation`, for the patient and in the study of the CT that the design came from.
+"""
+
+import io
+
+from PIL import Image
+
+from ..completion.trust import MIRRORED
+from ..core.image_files import read_labels, read_mask
+from ..core.progress import Progress, part
+from ..core.result_names import stl_names
+from ..errors import SkullImplantError
+from ..reading.input import read_input
+from .dicom_segmentation import segmentation
+from .dicom_source import NEEDS_SERIES, source_series, write_object
+from .dicom_stl import ICON_SIDE, encapsulated_stl
+from .format_writers import Exported, picture_of
+from .formats import COMPLETED, IMPLANT, SKULL, implants_of
+
+TITLE = "Cranial implant, proposal for review"
+
+
+def write_dicom(exported: Exported, progress: Progress) -> None:
+    """Write each implant's STL and one segmentation as DICOM; they carry the patient's name."""
+    if exported.ct is None:
+        raise SkullImplantError(f"{NEEDS_SERIES}; give its folder as the CT.")
+    source = read_input(exported.ct, "ct", progress=part(progress, 0.0, 0.3))
+    told = exported.account.get("input", {}).get("sha256")
+    series = source_series(source, told if isinstance(told, str) else None)
+    names = stl_names(implants_of(exported.account))
+    icon = _icon(picture_of(exported))
+    mirrored = exported.account.get("model", {}).get("source") == MIRRORED
+    for k, name in enumerate(names):
+        title = TITLE if len(names) == 1 else f"{TITLE} ({k + 1} of {len(names)})"
+        content = exported.stl_bytes(k)
+        made = encapsulated_stl(content, series, title, k, icon, mirrored)
+        write_object(made, exported.to(name.replace(".stl", ".dcm")))
+    progress(0.5)
+    masks = {
+        "Skull": read_mask(exported.result / SKULL),
+        "Completed skull": read_mask(exported.result / COMPLETED),
+    }
+    implants = read_labels(exported.result / IMPLANT)
+    made = segmentation(masks, implants, series, len(names))
+    write_object(made, exported.to("segmentation.dcm"))
+
+
+def _icon(picture_png: bytes | None) -> bytes | None:
+    """Return the left upper part of a report's picture, the implant in the skull, smaller."""
+    if picture_png is None:
+        return None
+    picture = Image.open(io.BytesIO(picture_png)).convert("RGB")
+    side = min(picture.size)
+    part_of = picture.crop((0, 0, side, side)).resize((2 * ICON_SIDE, 2 * ICON_SIDE))
+    content = io.BytesIO()
+    part_of.save(content, "PNG")
+    return content.getvalue()

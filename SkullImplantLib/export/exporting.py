@@ -1,0 +1,106 @@
+"""A result folder exported: the files of the formats that are asked for, all of them or none."""
+
+import importlib.util
+import logging
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from ..core.progress import part
+from ..core.result_names import stl_names
+from ..core.stages import StageReport, Stages, no_report
+from ..core.staging import staged_folder
+from ..errors import SkullImplantError
+from ..update import read_account
+from .case_names import checked_name, default_case_name
+from .format_writers import Exported
+from .formats import BY_NAME, REPORT, Format, implants_of
+from .print_size import PrintSize, print_size
+from .results import write_pictures
+from .stl import read_stl
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class ExportedFiles:
+    """What was exported: the case's name, the files by format, and each implant's size in print."""
+
+    case: str
+    files: dict[str, tuple[str, ...]]
+    implants: tuple[PrintSize, ...]
+
+    def as_json(self) -> dict[str, Any]:
+        """Return it as the command line prints it."""
+        return {
+            "name": self.case,
+            "files": {name: list(files) for name, files in self.files.items()},
+            "implants": [implant.as_json() for implant in self.implants],
+        }
+
+
+def formats_of(names: Sequence[str]) -> tuple[Format, ...]:
+    """Return the formats of these names, in the order of the table, each once.
+
+    Raises `SkullImplantError` where one is not known, or needs a module that is not installed.
+    """
+    unknown = [name for name in names if name not in BY_NAME]
+    if unknown:
+        raise SkullImplantError(
+            f"There is no export as {unknown[0]}; there is {', '.join(BY_NAME)}."
+        )
+    chosen = tuple(format for name, format in BY_NAME.items() if name in names)
+    for format in chosen:
+        missing = [name for name in format.needs if importlib.util.find_spec(name) is None]
+        if missing:
+            raise SkullImplantError(
+                f"The export as {format.name} needs {missing[0]}, which is not installed."
+            )
+    return chosen
+
+
+def export_result(
+    result: Path,
+    formats: Sequence[str],
+    folder: Path,
+    name: str | None = None,
+    ct: Path | None = None,
+    engraving: str | None = None,
+    report: StageReport = no_report,
+) -> ExportedFiles:
+    """Write a result folder's files of these formats (see `formats.FORMATS`) into `folder`.
+
+    name: what the names of the files begin with, made fit for every file system; by default one
+    that tells no patient, see `case_names`. ct: the CT it was made for, for DICOM, the try-in model
+    and a report that has yet to be made. engraving: a text for the implants' inner side. Files of
+    the same name are replaced; all are written, or none. The implants' STL files are read whatever
+    is asked for, as their sizes are told. Raises `SkullImplantError` where a format is not known or
+    the folder is no complete result.
+    """
+    chosen = formats_of(formats)
+    account = read_account(result)
+    if not account:
+        raise SkullImplantError(
+            f"{result} holds no design.json; give a folder that a design was written to."
+        )
+    case = default_case_name(account) if name is None else checked_name(name)
+    count = implants_of(account)
+    sizes = tuple(print_size(read_stl(result / file)) for file in stl_names(count))
+    needs_report = any(REPORT in format.reads(count) for format in chosen)
+    with tempfile.TemporaryDirectory() as made, staged_folder(folder) as staging:
+        pages = result
+        if needs_report and not (result / REPORT).is_file():
+            pages = Path(made)
+            write_pictures(result, ct, pages, report)
+        exported = Exported(result, pages, account, staging, case, ct, engraving)
+        with Stages(report).stage("export") as progress:
+            for done, format in enumerate(chosen):
+                progress(done / len(chosen), format.title)
+                module, function = format.writer
+                write = getattr(import_module(module, __package__), function)
+                write(exported, part(progress, done / len(chosen), (done + 1) / len(chosen)))
+                log.info("exported as %s", format.name)
+    return ExportedFiles(case, {format.name: format.files(case, count) for format in chosen}, sizes)

@@ -1,0 +1,163 @@
+"""What writes the formats of `formats.py`, one function each."""
+
+import base64
+import json
+import re
+import shutil
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from vtkmodules.vtkCommonDataModel import vtkPolyData
+
+from ..core.files import atomic_path
+from ..core.image_files import read_labels
+from ..core.images import write_image
+from ..core.progress import Progress, part
+from ..core.result_names import stl_names
+from ..errors import SkullImplantError
+from .formats import (
+    ACCOUNT,
+    COMPLETED,
+    MASK_FILES,
+    PICTURE,
+    REPORT,
+    SKULL,
+    file_name,
+    implants_of,
+)
+from .skull_surface import skull_surface
+from .stl import read_stl, stl_content, write_stl
+
+# How a report holds its picture, see `report.py`.
+PICTURE_IN_REPORT = re.compile(r'src="data:image/png;base64,([A-Za-z0-9+/=]+)"')
+
+
+@dataclass(frozen=True)
+class Exported:
+    """A result folder that is exported, and the folder that the files of `case` go to.
+
+    `pages`: the folder with its report. `account`: the contents of its `design.json`. `ct`: the CT
+    it was made for, None where it is not given. `engraving`: a text for the implants' inner side.
+    """
+
+    result: Path
+    pages: Path
+    account: dict[str, Any]
+    folder: Path
+    case: str
+    ct: Path | None = None
+    engraving: str | None = None
+
+    @cached_property
+    def ways_out(self) -> tuple[NDArray[np.float64], ...]:
+        """The unit vectors (LPS) along which the implants come out.
+
+        Raises `SkullImplantError` where the design does not tell them.
+        """
+        told = [implant.get("insertion_direction_lps") for implant in self.account["implants"]]
+        ways = [np.asarray(way, np.float64) for way in told if way]
+        if len(ways) != len(told) or not ways:
+            raise SkullImplantError(
+                "The design does not say how the implant comes out; design or update it again."
+            )
+        return tuple(way / np.linalg.norm(way) for way in ways)
+
+    @cached_property
+    def _meshes(self) -> tuple[vtkPolyData, ...]:
+        names = stl_names(implants_of(self.account))
+        meshes = tuple(read_stl(self.result / name) for name in names)
+        if self.engraving is None:
+            return meshes
+        from .engraving import engraved
+
+        return tuple(
+            engraved(mesh, self.engraving, way) for mesh, way in zip(meshes, self.ways_out)
+        )
+
+    def implants(self) -> tuple[vtkPolyData, ...]:
+        """Return the implants' meshes (LPS mm), engraved where that is asked for."""
+        return self._meshes
+
+    def stl_bytes(self, number: int) -> bytes:
+        """Return the STL file of an implant, by its number from 0, as it is exported."""
+        return stl_content(self.implants()[number])
+
+    def to(self, ending: str) -> Path:
+        """Return where the file of that ending goes."""
+        return self.folder / file_name(self.case, ending)
+
+
+def write_implants(exported: Exported, progress: Progress) -> None:
+    """Write the implants' surfaces; read as meshes, so that a damaged file goes nowhere."""
+    for name, mesh in zip(stl_names(implants_of(exported.account)), exported.implants()):
+        write_stl(mesh, exported.to(name))
+
+
+def write_skull(exported: Exported, progress: Progress) -> None:
+    """Write the surface of the skull with its hole."""
+    _write_surface(exported, SKULL, progress)
+
+
+def write_completed(exported: Exported, progress: Progress) -> None:
+    """Write the surface of the completed skull."""
+    _write_surface(exported, COMPLETED, progress)
+
+
+def _write_surface(exported: Exported, mask: str, progress: Progress) -> None:
+    bone = read_labels(exported.result / mask) != 0
+    surface = skull_surface(bone, part(progress, 0.2, 0.7))
+    write_stl(surface, exported.to(f"{Path(mask).stem}.stl"))
+
+
+def write_masks(exported: Exported, progress: Progress) -> None:
+    """Write the masks, compressed, with nothing in their headers but the grid."""
+    for done, name in enumerate(MASK_FILES):
+        progress(done / len(MASK_FILES))
+        write_image(read_labels(exported.result / name), exported.to(name))
+
+
+def write_page(exported: Exported, progress: Progress) -> None:
+    """Write the report."""
+    _copy(exported.pages / REPORT, exported.to(REPORT))
+
+
+def write_picture(exported: Exported, progress: Progress) -> None:
+    """Write the picture; where it does not lie beside the report, it is in it."""
+    picture = picture_of(exported)
+    if picture is None:
+        raise SkullImplantError("The report holds no picture; make the report again.")
+    with atomic_path(exported.to(PICTURE)) as temporary:
+        temporary.write_bytes(picture)
+
+
+def picture_of(exported: Exported) -> bytes | None:
+    """Return the report's picture as PNG, None where there is none."""
+    if (exported.pages / PICTURE).is_file():
+        return (exported.pages / PICTURE).read_bytes()
+    if not (exported.pages / REPORT).is_file():
+        return None
+    page = (exported.pages / REPORT).read_text(encoding="utf-8")
+    found = PICTURE_IN_REPORT.search(page)
+    return None if found is None else base64.b64decode(found.group(1))
+
+
+def write_account(exported: Exported, progress: Progress) -> None:
+    """Write the design's data, with the names that its STL files have here."""
+    names = stl_names(implants_of(exported.account))
+    implants = [
+        {**told, "file": file_name(exported.case, name)}
+        for told, name in zip(exported.account.get("implants", []), names)
+    ]
+    account = {**exported.account, **({"implants": implants} if implants else {})}
+    text = json.dumps(account, indent=2, allow_nan=False) + "\n"
+    with atomic_path(exported.to(ACCOUNT)) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
+def _copy(source: Path, target: Path) -> None:
+    with atomic_path(target) as temporary:
+        shutil.copyfile(source, temporary)

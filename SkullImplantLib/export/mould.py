@@ -1,0 +1,193 @@
+"""A mould of two halves, in which an implant is cast of PMMA in the theatre.
+
+A block is parted through the implant's rim as it is seen along the way in (`parting`), and the
+implant, larger by the shrinkage, is cut out of both halves: each then comes off straight. Three
+pins let the halves meet in one way only; a channel to pour into and vents at the highest points
+lead through the upper half, the one on the outer side. Everything is in LPS mm, around the implant
+where it lies in the head.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from vtkmodules.vtkCommonDataModel import vtkPolyData
+
+from ..errors import SkullImplantError
+from ..implant.meshes import arrays_of, mesh_health, mesh_of
+from ..implant.solids import axes_along, largest_piece, mesh_of_solid, solid_library, solid_of
+from .parting import PIXEL_MM, Parting, highest_places, parting_of
+
+Floats = NDArray[np.float64]
+
+# A cylinder of so many sides is round to a hundredth of its radius.
+SIDES = 48
+# Undercut of more than this share of the implant is refused: the halves would have to break.
+MOST_UNDERCUT = 0.02
+# Facets that this moves by no more are merged away; below what is printed.
+SLIVER_MM = 0.01
+# A channel ends so far within the cavity, below its top: it must meet it, and not its other side.
+INTO_CAVITY_MM = 0.6
+
+
+@dataclass(frozen=True)
+class MouldOptions:
+    """How a mould is made. The defaults are common design values but where a source is named.
+
+    shrinkage_percent: linear, that the casting loses; 0.3 lies within the 0.2 to 0.5 of PMMA that
+    polymerises under pressure (Anusavice, Phillips' Science of Dental Materials, 12th ed., ch. 19).
+    wall_mm: block around, over and under the cavity, at least. pin_mm: diameter of the pins at
+    their foot. pin_clearance_mm: all around a pin in its hole. pour_mm, vent_mm: diameters of the
+    channels. vents: how many at most.
+    """
+
+    shrinkage_percent: float = 0.3
+    wall_mm: float = 10.0
+    pin_mm: float = 7.0
+    pin_clearance_mm: float = 0.2
+    pour_mm: float = 9.0
+    vent_mm: float = 2.5
+    vents: int = 4
+
+
+@dataclass(frozen=True, eq=False)
+class Mould:
+    """Both halves, closed, LPS mm. direction: unit vector (LPS) along which the upper one comes
+    off. scale: of the cavity against the implant. undercut_mm3: what no straight pull leaves free.
+    channels: how many lead to the cavity.
+    """
+
+    upper: vtkPolyData
+    lower: vtkPolyData
+    direction: Floats
+    scale: float
+    undercut_mm3: float
+    channels: int
+
+
+def two_piece_mould(
+    implant: vtkPolyData, direction: Floats, options: MouldOptions = MouldOptions()
+) -> Mould:
+    """Return the mould of an implant (closed mesh, LPS mm) that is parted along a unit vector.
+
+    Raises `SkullImplantError` where manifold3d is not installed, the mesh is no solid, or too much
+    of it is undercut along that direction.
+    """
+    manifold3d = solid_library("A mould needs", "export without it")
+    axes = axes_along(np.asarray(direction, np.float64))
+    points, triangles = arrays_of(implant)
+    middle = (points.min(axis=0) + points.max(axis=0)) / 2.0
+    scale = 1.0 / (1.0 - options.shrinkage_percent / 100.0)
+    local = (middle + scale * (points - middle)) @ axes
+    cavity_mesh = mesh_of(local, triangles)
+    cavity = solid_of(cavity_mesh, manifold3d, "The implant")
+    margin_mm = options.wall_mm + options.pin_mm
+    parting = parting_of(cavity_mesh, margin_mm)
+    volume_mm3 = 1000.0 * mesh_health(cavity_mesh).volume_cm3
+    if parting.undercut_mm3 > MOST_UNDERCUT * volume_mm3:
+        raise SkullImplantError(
+            f"A two-piece mould cannot let go of this implant: {parting.undercut_mm3 / 1000:.1f} "
+            "cm³ of it are undercut along its way in; give another insertion direction or split it."
+        )
+    top_mm = max(float(local[:, 2].max()), float(parting.height_mm.max())) + options.wall_mm
+    bottom_mm = min(float(local[:, 2].min()), float(parting.height_mm.min())) - options.wall_mm
+    below = _under(parting, bottom_mm, manifold3d)
+    size = np.array([*_size_mm(parting), top_mm - bottom_mm])
+    block = manifold3d.Manifold.cube(size.tolist()).translate([*parting.start_mm, bottom_mm])
+    upper, lower = block - below - cavity, below - cavity
+    for pin, hole in _pins(parting, options, manifold3d):
+        lower += pin
+        upper -= hole
+    channels = _channels(parting, top_mm, options, manifold3d)
+    for channel in channels:
+        upper -= channel
+    halves = []
+    for half in (upper, lower):
+        turned = half.transform(np.column_stack([axes, np.zeros(3)]))
+        # Anew: slivers along seams of the cuts would stay, which are edges of what was cut there.
+        halves.append(mesh_of_solid(largest_piece(turned.as_original().simplify(SLIVER_MM))))
+    return Mould(
+        halves[0],
+        halves[1],
+        axes[:, 2],
+        scale,
+        parting.undercut_mm3,
+        len(channels),
+    )
+
+
+def _size_mm(parting: Parting) -> Floats:
+    rows, columns = parting.height_mm.shape
+    return np.array([columns - 1, rows - 1]) * PIXEL_MM
+
+
+def _under(parting: Parting, bottom_mm: float, manifold3d: Any) -> Any:
+    """Return the block below the parting surface as a solid."""
+    rows, columns = parting.height_mm.shape
+    row, column = np.mgrid[:rows, :columns].reshape(2, -1)
+    across = np.column_stack([column, row]) * PIXEL_MM + parting.start_mm
+    above = np.column_stack([across, parting.height_mm.ravel()])
+    under = np.column_stack([across, np.full(rows * columns, bottom_mm)])
+    number = np.arange(rows * columns).reshape(rows, columns)
+    first, right = number[:-1, :-1].ravel(), number[:-1, 1:].ravel()
+    over, both = number[1:, :-1].ravel(), number[1:, 1:].ravel()
+    faces = np.concatenate(
+        [np.column_stack([first, right, both]), np.column_stack([first, both, over])]
+    )
+    # Once around, seen from above against the clock.
+    around = np.concatenate([number[0, :-1], number[:-1, -1], number[-1, :0:-1], number[:0:-1, 0]])
+    beside = np.roll(around, -1)
+    count = rows * columns
+    sides = np.concatenate(
+        [
+            np.column_stack([around + count, beside + count, beside]),
+            np.column_stack([around + count, beside, around]),
+        ]
+    )
+    triangles = np.concatenate([faces, faces[:, ::-1] + count, sides])
+    mesh = mesh_of(np.concatenate([above, under]), triangles)
+    return solid_of(mesh, manifold3d, "The parting surface")
+
+
+def _pins(parting: Parting, options: MouldOptions, manifold3d: Any) -> list[tuple[Any, Any]]:
+    """Return three pins, tapered, and the holes that they go into, at three of the four corners."""
+    inset = (options.wall_mm + options.pin_mm) / 2.0
+    width, depth = _size_mm(parting)
+    radius, length = options.pin_mm / 2.0, options.pin_mm
+    gap = options.pin_clearance_mm
+    found = []
+    for across in ((inset, inset), (width - inset, inset), (inset, depth - inset)):
+        column, row = (round(float(along) / PIXEL_MM) for along in across)
+        foot = parting.height_mm[row, column]
+        place = [*(parting.start_mm + across), foot - length]
+        pin = manifold3d.Manifold.cylinder(2.0 * length, radius, 0.7 * radius, SIDES)
+        hole = manifold3d.Manifold.cylinder(
+            2.0 * length + gap, radius + gap, 0.7 * radius + gap, SIDES
+        )
+        found.append((pin.translate(place), hole.translate(place)))
+    return found
+
+
+def _channels(parting: Parting, top_mm: float, options: MouldOptions, manifold3d: Any) -> list[Any]:
+    """Return the channels through the upper half: to pour where the implant is nearest to its
+    middle, and vents at its highest points, not beside that.
+    """
+    rows, columns = np.nonzero(parting.inside)
+    away = np.hypot(rows - rows.mean(), columns - columns.mean())
+    nearest = int(np.argmin(away))
+    pour = int(rows[nearest]), int(columns[nearest])
+    apart_mm = 2.0 * options.pour_mm
+    vents = [
+        place
+        for place in highest_places(parting, apart_mm, options.vents + 1)
+        if np.hypot(place[0] - pour[0], place[1] - pour[1]) * PIXEL_MM >= apart_mm
+    ]
+    found = []
+    for place, diameter in [(pour, options.pour_mm), *((v, options.vent_mm) for v in vents)]:
+        foot = parting.top_mm[place] - INTO_CAVITY_MM
+        across = parting.start_mm + np.array(place[::-1]) * PIXEL_MM
+        length = top_mm - foot + 1.0
+        cylinder = manifold3d.Manifold.cylinder(length, diameter / 2.0, -1.0, SIDES)
+        found.append(cylinder.translate([*across, foot]))
+    return found
