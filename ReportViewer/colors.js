@@ -1,4 +1,4 @@
-// Colors of values; which, the library says (`map_scales.py`).
+// Colors of values; which, the library says (`map_colours.py`).
 
 const rgb = (hex) => [1, 3, 5].map((k) => parseInt(hex.slice(k, k + 2), 16) / 255);
 

@@ -21,7 +21,7 @@ from ..errors import DiskError, SkullImplantError
 from ..implant.meshes import arrays_of
 from .format_writers import Exported
 from .formats import SKULL, implants_of
-from .map_scales import map_scales
+from .map_legends import map_legends
 from .maps_file import read_maps
 from .picture_mesh import picture_mesh
 from .shown_scene import SKULL_TOLERANCE_MM, simplified
@@ -78,7 +78,7 @@ def write_glb(exported: Exported, progress: Progress) -> None:
 
 def _colored(exported: Exported) -> list[tuple[vtkPolyData, NDArray[np.uint8]]]:
     """Return each implant's mesh and the colours of its points (n, 3)."""
-    scale = next(s for s in map_scales(exported.account) if s.array == SHOWN_MAP)
+    scale = next(s for s in map_legends(exported.account) if s.array == SHOWN_MAP)
     found = []
     for name in stl_names(implants_of(exported.account)):
         read = read_maps(exported.result / maps_name(name))

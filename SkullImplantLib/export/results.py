@@ -16,7 +16,7 @@ from ..errors import SkullImplantError, lacks_memory
 from ..implant.surface import together
 from ..proposal import Design
 from ..update import read_account, read_masks, refined_to_mm
-from .map_scales import MapScale, map_scales
+from .map_legends import MapLegend, map_legends
 from .maps_file import read_maps, write_maps
 from .picture_mesh import picture_mesh
 from .pictures import Preview, compose_preview
@@ -108,23 +108,23 @@ def _drawn(design: Design, progress: Progress) -> tuple[Preview, Scene, list[str
             part(progress, 0.0, 0.8),
         )
         bone = preview.bone or picture_mesh(as_working(design.skull_part))
-        scales = map_scales(design.as_json())
-        scene = shown_scene(bone, shown, design.background, scales)
-        return preview, scene, _rims(shown, scales)
+        legends = map_legends(design.as_json())
+        scene = shown_scene(bone, shown, design.background, legends)
+        return preview, scene, _rims(shown, legends)
     except (MemoryError, RuntimeError) as error:
         if not lacks_memory(error):
             raise
         return None
 
 
-def _rims(shown: Sequence[ShownImplant], scales: Sequence[MapScale]) -> list[str]:
+def _rims(shown: Sequence[ShownImplant], legends: Sequence[MapLegend]) -> list[str]:
     """Return a drawing of each implant's rim, as far as it was measured."""
     drawings = []
     for number, implant in enumerate(shown, 1):
         rim = unrolled_rim(implant.mesh, implant.maps, implant.direction)
         title = "The rim" if len(shown) == 1 else f"The rim of implant {number}"
         if rim is not None:
-            drawings.append(rim_drawing(rim, scales, title))
+            drawings.append(rim_drawing(rim, legends, title))
     return drawings
 
 
@@ -160,9 +160,9 @@ def write_pictures(
             way = told["insertion_direction_lps"]
             shown.append(ShownImplant(mesh, told["centre_mm_xyz"], way, maps))
         # A design from before the first version that says where its implants are has no 3-D.
-        scales = map_scales(data)
-        scene = shown_scene(bone, shown, masks.background, scales) if shown else None
-        _write_pictures(staging, data, preview, scene, _rims(shown, scales))
+        legends = map_legends(data)
+        scene = shown_scene(bone, shown, masks.background, legends) if shown else None
+        _write_pictures(staging, data, preview, scene, _rims(shown, legends))
     return data
 
 

@@ -18,7 +18,7 @@ from vtkmodules.vtkImagingStencil import vtkImageStencilToImage, vtkPolyDataToIm
 from ..core import images
 from ..core.blocks import share_per_block
 from ..implant.meshes import arrays_of, mesh_of
-from .map_scales import NOWHERE, MapScale
+from .map_legends import MapLegend, nowhere
 from .packed_scene import PackedScene
 from .slices import MASK_GREY, WINDOW_HIGH_HU, WINDOW_LOW_HU
 
@@ -56,13 +56,13 @@ def shown_scene(
     bone: vtkPolyData,
     implants: Sequence[ShownImplant],
     background: sitk.Image,
-    scales: Sequence[MapScale] = (),
+    legends: Sequence[MapLegend] = (),
     start_mm: Sequence[float] | None = None,
 ) -> tuple[dict[str, Any], bytes]:
     """Return a scene's header, to be written as JSON, and its compressed bytes (`packed_scene`).
 
     bone: the skull's surface for pictures (`picture_mesh`). background: the CT in HU or the skull's
-    mask. scales: how maps are coloured; one without a scale is left out. start_mm: the place (LPS)
+    mask. legends: how maps are coloured; one without a legend is left out. start_mm: the place (LPS)
     through which slices are shown first; the middle of the first implant where it is None.
     """
     scene = PackedScene()
@@ -81,9 +81,9 @@ def shown_scene(
         color = IMPLANT_COLORS[(number - 1) % len(IMPLANT_COLORS)]
         part = _part(scene, f"implant-{number}", title, color, mesh, opacity=1.0)
         part["maps"] = [
-            _map(scene, scale, implant.maps[scale.array])
-            for scale in scales
-            if scale.array in implant.maps
+            _map(scene, legend, implant.maps[legend.array])
+            for legend in legends
+            if legend.array in implant.maps
         ]
         parts.append(part)
     header = {
@@ -124,16 +124,16 @@ def _part(
     }
 
 
-def _map(scene: PackedScene, scale: MapScale, values: NDArray[np.floating]) -> dict[str, Any]:
+def _map(scene: PackedScene, legend: MapLegend, values: NDArray[np.floating]) -> dict[str, Any]:
     return {
-        "name": scale.array,
-        "title": scale.title,
-        "unit": scale.unit,
-        "low": scale.low,
-        "high": scale.high,
-        "stops": scale.stops,
-        "nowhere": NOWHERE,
-        "remark": scale.remark,
+        "name": legend.array,
+        "title": legend.title,
+        "unit": legend.unit,
+        "low": legend.scale.low_mm,
+        "high": legend.scale.high_mm,
+        "stops": legend.stops,
+        "nowhere": nowhere(),
+        "remark": legend.remark,
         **scene.add_values(np.asarray(values, np.float64)),
     }
 

@@ -17,7 +17,8 @@ from vtkmodules.vtkCommonDataModel import vtkPolyData
 from ..implant.drilling import longest_loop
 from ..implant.meshes import arrays_of, mesh_of
 from ..implant.solids import axes_along
-from .map_scales import MapScale
+from .map_colours import GAP, STEP, MapScale
+from .map_legends import MapLegend
 from .parting import PIXEL_MM, parting_of
 
 Floats = NDArray[np.float64]
@@ -59,7 +60,7 @@ def unrolled_rim(
     """Return the curves of an implant (LPS mm, with `gap_mm` and `step_mm` at its points), along
     the outline that is seen along a unit vector (LPS); None where the maps are not there.
     """
-    if not {"gap_mm", "step_mm"} <= set(maps):
+    if not {GAP, STEP} <= set(maps):
         return None
     axes = axes_along(np.asarray(direction, np.float64))
     points, triangles = arrays_of(mesh)
@@ -75,8 +76,8 @@ def unrolled_rim(
     bins = np.minimum((at_mm[nearest] / length_mm * count).astype(int), count - 1)
     pixel = np.rint((local[:, 1::-1] - shadow.start_mm[::-1]) / PIXEL_MM).astype(int)
     outside = local[:, 2] > shadow.height_mm[pixel[:, 0], pixel[:, 1]]
-    step = np.asarray(maps["step_mm"], np.float64)
-    gap = np.asarray(maps["gap_mm"], np.float64)
+    step = np.asarray(maps[STEP], np.float64)
+    gap = np.asarray(maps[GAP], np.float64)
     return UnrolledRim(
         along_mm=(np.arange(count) + 0.5) * length_mm / count,
         length_mm=length_mm,
@@ -135,14 +136,13 @@ def _letters(outline: Floats, at_mm: Floats, axes: Floats) -> tuple[tuple[float,
     return tuple(sorted(found))
 
 
-def rim_drawing(rim: UnrolledRim, scales: Sequence[MapScale], title: str) -> str:
+def rim_drawing(rim: UnrolledRim, legends: Sequence[MapLegend], title: str) -> str:
     """Return the curves as SVG with their limits, which stands in a page as it is."""
-    gap = next(scale for scale in scales if scale.array == "gap_mm")
-    step = next(scale for scale in scales if scale.array == "step_mm")
+    gap, step = (next(each.scale for each in legends if each.array == a) for a in (GAP, STEP))
     panels = (
-        ("Gap, mm (thin: the largest)", (rim.most_gap_mm, rim.gap_mm), gap, (gap.high / 2.0,)),
-        ("Outer step, mm", (rim.outer_mm,), step, (step.low / 2.0, step.high / 2.0)),
-        ("Inner step, mm", (rim.inner_mm,), step, (step.low / 2.0, step.high / 2.0)),
+        ("Gap, mm (thin: the largest)", (rim.most_gap_mm, rim.gap_mm), gap, (gap.high_mm / 2.0,)),
+        ("Outer step, mm", (rim.outer_mm,), step, (step.low_mm / 2.0, step.high_mm / 2.0)),
+        ("Inner step, mm", (rim.inner_mm,), step, (step.low_mm / 2.0, step.high_mm / 2.0)),
     )
     height = len(panels) * (PANEL + GAP) + BOTTOM
     parts = [
@@ -170,7 +170,7 @@ def _panel(
     top: float,
 ) -> list[str]:
     """Return one field of curves; the last is drawn thick, those before it thin."""
-    low, high = scale.low, scale.high
+    low, high = scale.low_mm, scale.high_mm
 
     def y(value: float) -> float:
         return top + PANEL * (1.0 - (min(max(value, low), high) - low) / (high - low))

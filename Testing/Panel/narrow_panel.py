@@ -68,6 +68,11 @@ def _cut_off(widget: Any) -> list[str]:
     in_scrolled = "viewport" in (parent.objectName or "")
     if not in_scrolled and widget.x + widget.width > parent.width:
         found.append(f"{name} ends at {widget.x + widget.width} of {parent.width}")
+    if name.endswith(
+        "qt_spinbox_lineedit"
+    ):  # of a spin box, which asks for the room of its numbers
+        text = widget.fontMetrics().horizontalAdvance(widget.text)
+        return [f"{name} shows a text of {text} in {widget.width}"] if text > widget.width else []
     if _least(widget).width() > widget.width:
         found.append(f"{name} needs {_least(widget).width()}, has {widget.width}")
     if isinstance(widget, qt.QLabel) and widget.heightForWidth(widget.width) > widget.height:

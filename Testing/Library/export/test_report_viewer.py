@@ -20,7 +20,8 @@ from vtkmodules.vtkRenderingCore import (
     vtkWindowToImageFilter,
 )
 
-from SkullImplantLib.export.map_scales import MapScale
+from SkullImplantLib.export.map_colours import MapScale
+from SkullImplantLib.export.map_legends import MapLegend
 from SkullImplantLib.export.report import write_report
 from SkullImplantLib.export.shown_scene import ShownImplant, shown_scene
 from SkullImplantLib.implant.meshes import arrays_of
@@ -60,7 +61,7 @@ def ct() -> sitk.Image:
     return filled
 
 
-HEIGHTS = MapScale("height_mm", "Height", "mm", 0.0, IMPLANT_MM, False, "Over the middle.")
+HEIGHTS = MapLegend("height_mm", "Height", MapScale(0.0, IMPLANT_MM, 5, None), "Over the middle.")
 
 
 def heights() -> np.ndarray:
@@ -291,14 +292,14 @@ def test_names_stay_names(browser, tmp_path):
     """What a file or a check is called cannot run, fetch, or end the page."""
     path = tmp_path / "report.html"
     values = np.linspace(0, 1, IMPLANT.GetNumberOfPoints())
-    scale = MapScale(HOSTILE, HOSTILE, HOSTILE, 0.0, 1.0, True, HOSTILE)
+    legend = MapLegend(HOSTILE, HOSTILE, MapScale(0.0, 1.0, 5, None, True), HOSTILE, HOSTILE)
     shown = ShownImplant(IMPLANT, PLACE_MM, (1.0, 0.0, 0.0), {HOSTILE: values})
     told = design(
         notes=[HOSTILE],
         checks=[check(HOSTILE, sentence=HOSTILE, place_mm=WORST_MM)],
         model={"name": HOSTILE, "sha256": HOSTILE},
     )
-    write_report(path, told, {HOSTILE: PNG}, shown_scene(BONE, [shown], ct(), [scale]))
+    write_report(path, told, {HOSTILE: PNG}, shown_scene(BONE, [shown], ct(), [legend]))
     browser.open_report(path)
     assert browser.run("return document.getElementById('viewer').dataset.state") == "ready"
     choose(browser, "color-by", HOSTILE)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from bent_plate import WIDE_MM, bent_plate
 
-from SkullImplantLib.export.map_scales import map_scales
+from SkullImplantLib.export.map_legends import map_legends
 from SkullImplantLib.export.unrolled_rim import rim_drawing, unrolled_rim
 from SkullImplantLib.implant.meshes import arrays_of
 
@@ -52,7 +52,7 @@ def test_values_stand_where_they_were_measured(rim):
 
 
 def test_the_drawing_is_well_formed_and_says_its_limits(rim):
-    drawn = rim_drawing(rim, map_scales({}), "Rim of <one> & two")
+    drawn = rim_drawing(rim, map_legends({}), "Rim of <one> & two")
     root = ElementTree.fromstring(drawn)
     texts = [element.text for element in root.iter() if element.text]
     assert texts[0] == "Rim of <one> & two"
