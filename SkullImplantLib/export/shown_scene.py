@@ -62,8 +62,8 @@ def shown_scene(
     """Return a scene's header, to be written as JSON, and its compressed bytes (`packed_scene`).
 
     bone: the skull's surface for pictures (`picture_mesh`). background: the CT in HU or the skull's
-    mask. legends: how maps are coloured; one without a legend is left out. start_mm: the place (LPS)
-    through which slices are shown first; the middle of the first implant where it is None.
+    mask. legends: how maps are coloured; one without a legend is left out. start_mm: the place
+    (LPS) through which slices are shown first; the middle of the first implant where it is None.
     """
     scene = PackedScene()
     shown, off_mm = simplified(bone, SKULL_TOLERANCE_MM)

@@ -27,7 +27,7 @@ Floats = NDArray[np.float64]
 BIN_MM = 2.0
 # The shadow's outline is smoothed over this before its length is measured, in pixels.
 SMOOTHED_PIXELS = 1.5
-WIDTH, PANEL, LEFT, GAP, BOTTOM = 1040, 110, 64, 22, 54
+WIDTH, PANEL, LEFT, BETWEEN, BOTTOM = 1040, 110, 64, 22, 54
 TICK_MM = 50.0
 INK, FAINT, LINE, LIMIT = "#22282e", "#66707a", "#0f7f8a", "#a85b00"
 # By the axis of LPS, who looks at a place of the rim from the implant's middle looks there.
@@ -144,16 +144,16 @@ def rim_drawing(rim: UnrolledRim, legends: Sequence[MapLegend], title: str) -> s
         ("Outer step, mm", (rim.outer_mm,), step, (step.low_mm / 2.0, step.high_mm / 2.0)),
         ("Inner step, mm", (rim.inner_mm,), step, (step.low_mm / 2.0, step.high_mm / 2.0)),
     )
-    height = len(panels) * (PANEL + GAP) + BOTTOM
+    height = len(panels) * (PANEL + BETWEEN) + BOTTOM
     parts = [
         f'<svg viewBox="0 0 {WIDTH} {height}" role="img" aria-label="{escape(title)}" '
         'style="width:100%;height:auto;display:block" font-family="system-ui, sans-serif" '
         f'font-size="12"><title>{escape(title)}</title>'
     ]
     for number, (name, curves, scale, limits) in enumerate(panels):
-        top = GAP + number * (PANEL + GAP)
+        top = BETWEEN + number * (PANEL + BETWEEN)
         parts += _panel(rim, name, curves, scale, limits, top)
-    parts += _axis(rim, len(panels) * (PANEL + GAP))
+    parts += _axis(rim, len(panels) * (PANEL + BETWEEN))
     return "".join([*parts, "</svg>"])
 
 
