@@ -51,7 +51,6 @@ class HolesSection:
         self._update = update
         self._finding = False
         self._places: tuple[str, dict[int, np.ndarray]] | None = None  # of the holes, by what was found
-        self._shownResult: Any = None
         self._shown: tuple[Any, ...] | None = None
         self._table = HolesTable(ui, self.onChecked, self.onRow)
         self._limit = DrawnCurve(
@@ -83,10 +82,6 @@ class HolesSection:
                 "Find the skull and every hole in it, before anything is designed.")
         nodes = found.foundOf(inputNode(parameters))
         result = nodesOfResult(parameters.resultSegmentation)
-        if parameters.resultSegmentation is not self._shownResult:
-            self._shownResult = parameters.resultSegmentation
-            if result is not None and nodes is not None and self.control.running:
-                parameters.showHoles = False  # the design is what is looked at now
         for widget in (ui.holesTable, ui.showHolesCheckBox, ui.foundLabel):
             widget.visible = nodes is not None
         self._show(parameters, nodes, result is not None)
@@ -107,7 +102,7 @@ class HolesSection:
 
     def forget(self) -> None:
         """The scene is closed."""
-        self._finding, self._places, self._shown, self._shownResult = False, None, None, None
+        self._finding, self._places, self._shown = False, None, None
         self._limit.forget()
         self._cutOut.forget()
 

@@ -201,6 +201,7 @@ class SkullImplantLogic(ScriptedLoadableModuleLogic):
         fadeSkull(new.segmentation, parameters.skullOpacity)
         if showsNew:
             parameters.resultSegmentation = new.segmentation
+            parameters.showHoles = False  # the design is what is looked at now
         else:
             outcome.notes.append(_("It is shown when {name} is chosen again.").format(name=node.GetName()))
         showOnly(self.resultNodes(parameters))
