@@ -32,10 +32,12 @@ FEW_TRIANGLES = 60_000
 CRUMB_POINTS = 150
 # The image reaches this far beyond the implants, in voxels of this side; of large holes they are
 # coarser, so that there are no more than so many.
-AROUND_MM, VOXEL_MM, MOST_VOXELS = 20.0, 1.0, 4_000_000
+AROUND_MM, VOXEL_MM, MOST_VOXELS = 20.0, 1.0, 2_500_000
 # Voxels of implant are counted in voxels so many times finer.
 FINER = 2
 GREYS = 255
+# Steps of grey that are told apart: noise takes most of a page's room.
+GREY_STEP = 2
 SKULL_COLOR, IMPLANT_COLORS = "#f7edd9", ("#1aa8b8", "#7b6fd0", "#4f9d4f", "#c77d2e")
 SKULL_KEY = "skull"
 
@@ -200,7 +202,7 @@ def _image(
         "size": list(grid.GetSize()),
         "origin_mm": list(grid.GetOrigin()),
         "spacing_mm": grid.GetSpacing()[0],
-        "gray": scene.add(np.rint(grey).astype(np.uint8)),
+        "gray": scene.add((np.rint(grey / GREY_STEP) * GREY_STEP).clip(0, GREYS).astype(np.uint8)),
         "implants": scene.add(np.rint(GREYS * np.clip(filled, 0.0, 1.0)).astype(np.uint8)),
     }
 
