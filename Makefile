@@ -68,7 +68,7 @@ map: setup  ## draw the packages and their imports anew: docs/reference/architec
 
 screenshots: setup  ## the pictures of the panel in Resources/Screenshots, made anew
 	SKULL_IMPLANT_SCREENSHOTS=Resources/Screenshots QT_QPA_PLATFORM=offscreen \
-		$(PYTHON) -m pytest Testing/Panel/test_screenshots.py Testing/Panel/test_surface_maps.py::test_pictures_of_the_maps
+		$(PYTHON) -m pytest Testing/Panel/test_screenshots.py Testing/Panel/test_color_by.py::test_pictures_of_the_maps
 
 tutorial: setup  ## the pictures of docs/tutorial.md, made anew (needs the real CT)
 	SKULL_IMPLANT_TUTORIAL=Resources/Tutorial QT_QPA_PLATFORM=offscreen $(PYTHON) -m pytest Testing/Panel/test_tutorial.py

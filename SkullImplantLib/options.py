@@ -12,6 +12,8 @@ ENGINES = ("torch", "minkowski")
 # rearrangement of Li et al. 2021.
 FIELD, REARRANGEMENT = SMOOTHERS = ("field", "rearrangement")
 # The kinds of artificial defects; `random` is the first of SkullBreak's two random kinds.
+# Parts of a data set; all are both.
+COHORT_PARTS = ("train", "test", "all")
 DEFECT_KINDS = ("bilateral", "frontoorbital", "parietotemporal", "random", "random_1", "random_2")
 
 # Published clearances are 0.3 to 1 mm; beyond this it is a mistyped number.

@@ -22,5 +22,16 @@ def wordsOfFormats() -> dict[str, tuple[str, str]]:
         "report": (_("Report"), _("Pictures, checks and all data of the design in one file, which a browser opens. "
                                   "Made at its first export, in some seconds.")),
         "picture": (_("Picture"), _("The picture of the report, as PNG.")),
+        "3mf": (_("3MF"), _("All implants in one file that states its unit, lying on the printer's plate. "
+                            "Needs lib3mf.")),
+        "mould": (_("Mold"), _("A mold of two halves for each implant, to cast it of PMMA, 0.3 % larger for "
+                               "shrinkage. Needs manifold3d.")),
+        "try-in": (_("Try-in model"), _("The bone within 25 mm of the implant, cut flat, to be printed to try the "
+                                        "implant in. Needs manifold3d.")),
+        "ply": (_("PLY"), _("The surface of each implant with its thickness as colors, in LPS millimeters.")),
+        "glb": (_("GLB"), _("Skull and implants, these with their thickness as colors, for viewers of 3D. "
+                            "Needs trimesh.")),
+        "dicom": (_("DICOM"), _("Encapsulated STL and Segmentation for the archive, with the patient's name in them. "
+                                "Written by the command line, from the DICOM folder.")),
         "json": (_("Design data"), _("All data of the design for other programs, as design.json has it.")),
     }

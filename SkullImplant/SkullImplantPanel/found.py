@@ -17,6 +17,7 @@ from .foundfiles import Found, holeId
 from .inputs import FLIP_RAS_LPS, FOUND_ATTRIBUTE, HOLE_TAG, matrixOf
 from .resultfiles import ANATOMY, SKULL, SKULL_CODE, TERMINOLOGY
 from .results import ROLE, SURFACE_NETS, addText
+from .scenenodes import segmentations
 
 # Told apart by color-blind people as well, and from the implants' orange and the skull (Okabe and Ito 2008).
 HOLE_COLORS = ((0.0, 0.62, 0.45), (0.80, 0.47, 0.65), (0.34, 0.71, 0.91), (0.94, 0.89, 0.26), (0.0, 0.45, 0.70))
@@ -39,8 +40,7 @@ class FoundNodes:
 
 def allFound() -> list[slicer.vtkMRMLSegmentationNode]:
     """Return the segmentations of all skulls that were found."""
-    nodes = slicer.util.getNodesByClass("vtkMRMLSegmentationNode")
-    return [node for node in nodes if node.GetAttribute(FOUND_ATTRIBUTE) is not None]
+    return [node for node in segmentations() if node.GetAttribute(FOUND_ATTRIBUTE) is not None]
 
 
 def foundOf(node: slicer.vtkMRMLTransformableNode | None) -> FoundNodes | None:

@@ -231,7 +231,7 @@ class SkullImplantLogic(ScriptedLoadableModuleLogic):
             path.parent.mkdir(parents=True, exist_ok=True)
             return Path(shutil.move(folder / "sample-ct.nrrd", path))
 
-        self._start(sampleRequest(), keep, lambda outcome: outcome, onFinished, None)
+        self.startRun(sampleRequest(), keep, lambda outcome: outcome, onFinished, None)
 
     def startReport(
         self, nodes: "ResultNodes", onFinished: "OnFinished", onProgress: "OnProgress | None" = None

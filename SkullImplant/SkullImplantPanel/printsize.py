@@ -48,7 +48,17 @@ class PrintSizes:
 def _told(surfaces: Sequence[vtk.vtkPolyData]) -> str:
     from SkullImplantLib.export.print_size import print_size
 
-    return textOf([print_size(surface) for surface in surfaces])
+    # A surface that was made in Slicer may have strips and polygons.
+    return textOf([print_size(_inTriangles(surface)) for surface in surfaces])
+
+
+def _inTriangles(surface: vtk.vtkPolyData) -> vtk.vtkPolyData:
+    triangles = vtk.vtkTriangleFilter()
+    triangles.SetInputData(surface)
+    triangles.PassLinesOff()
+    triangles.PassVertsOff()
+    triangles.Update()
+    return triangles.GetOutput()
 
 
 def textOf(sizes: "Sequence[PrintSize]") -> str:

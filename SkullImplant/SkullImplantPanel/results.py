@@ -26,6 +26,7 @@ from .resultfiles import (
     readResults,
     together,
 )
+from .scenenodes import segmentations
 
 __all__ = [
     "COMPLETED",
@@ -93,8 +94,6 @@ class ResultNodes:
 # What the implants' voxels were when their surfaces were made of them.
 FINGERPRINT_ATTRIBUTE = "SkullImplant.Fingerprint"
 ROLE = "SkullImplant.{name}"
-# What allResults found, with the state of the scene's list of nodes.
-_all: tuple[int, list[slicer.vtkMRMLSegmentationNode]] = (-1, [])
 MODEL_ROLE = ROLE.format(name="model")
 ORIGIN_ROLE = ROLE.format(name="origin")
 
@@ -150,13 +149,7 @@ def inputNameOfResult(segmentation: slicer.vtkMRMLSegmentationNode) -> str:
 
 def allResults() -> list[slicer.vtkMRMLSegmentationNode]:
     """Return the segmentations of all results in the scene."""
-    global _all
-    # The scene is looked through again only once a node came or went.
-    state = slicer.mrmlScene.GetNodes().GetMTime()
-    if _all[0] != state:
-        nodes = slicer.util.getNodesByClass("vtkMRMLSegmentationNode")
-        _all = (state, [node for node in nodes if node.GetAttribute(RESULT_ATTRIBUTE) is not None])
-    return list(_all[1])
+    return [node for node in segmentations() if node.GetAttribute(RESULT_ATTRIBUTE) is not None]
 
 
 def addResults(

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..errors import SkullImplantError
-from .data_folders import TEST, TRAIN, CaseFile, Found, images_in
+from .data_folders import TEST, CaseFile, Found, images_in
 from .data_sets import (
     DATA_SETS,
     MUG500,
@@ -28,7 +28,6 @@ FINDERS: dict[str, Callable[[Path], Found]] = {
     SKULLFIX: find_skullfix,
     MUG500: find_mug500,
 }
-PARTS = (TRAIN, TEST, "all")
 NAMES_TOLD = 6  # of what lies in a folder
 
 
@@ -43,8 +42,8 @@ class Cohort:
     def chosen(
         self, part: str | None = None, kinds: Sequence[str] | None = None
     ) -> tuple[list[CaseFile], tuple[str, ...]]:
-        """Return the cases of a part (`PARTS`) and of some kinds, and sentences on what is left
-        out.
+        """Return the cases of a part (`COHORT_PARTS`) and of some kinds, and sentences on what is
+        left out.
 
         Without a part: the test part where its truth is there, else all cases with truth, else
         all. Cases without a kind are of every kind. Raises `SkullImplantError` where there is none.

@@ -3,9 +3,8 @@
 import argparse
 from pathlib import Path
 
-from ..cases.cohort import PARTS
 from ..cases.data_sets import DATA_SET_NAMES
-from ..options import DEFECT_KINDS
+from ..options import COHORT_PARTS, DEFECT_KINDS
 from .arguments import Verbs, add_output, add_run, add_verb, not_negative, positive, seed
 from .benchmark_arguments import add_network_benchmarks
 
@@ -44,7 +43,7 @@ def add_evaluate(verbs: Verbs) -> None:
     )
     many.add_argument(
         "--part",
-        choices=PARTS,
+        choices=COHORT_PARTS,
         help="of the cohort (default: the test part where its truth is there, else all with truth)",
     )
     many.add_argument(

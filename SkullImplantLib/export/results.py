@@ -5,7 +5,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import SimpleITK as sitk
+
 from ..core.files import atomic_path
+from ..core.free_memory import free_bytes
 from ..core.images import write_image
 from ..core.progress import Progress, part
 from ..core.result_names import maps_name, stl_names
@@ -30,6 +33,8 @@ NO_PICTURES = (
     "Pictures and report were left out because memory did not suffice; make them later from this "
     "result."
 )
+# What the surfaces of a large head take while they are made simpler, and half as much again.
+SCENE_BYTES = 900_000_000
 PICTURE_FILES = ("preview.png", "report.html")
 # The other side of the head, which `mirror` writes beside a design, and which goes with it.
 MIRROR_FILES = ("mirror.stl", "mirror.json")
@@ -94,7 +99,7 @@ def write_files(design: Design, folder: Path, pictures: bool = True) -> dict[str
     return data
 
 
-def _drawn(design: Design, progress: Progress) -> tuple[Preview, Scene, list[str]] | None:
+def _drawn(design: Design, progress: Progress) -> tuple[Preview, Scene | None, list[str]] | None:
     """Return the preview of a design, what its report shows in 3-D and the drawings of its rims;
     None where memory does not suffice, as nothing else does.
     """
@@ -107,14 +112,30 @@ def _drawn(design: Design, progress: Progress) -> tuple[Preview, Scene, list[str
             design.mesh,
             part(progress, 0.0, 0.8),
         )
-        bone = preview.bone or picture_mesh(as_working(design.skull_part))
         legends = map_legends(design.as_json())
-        scene = shown_scene(bone, shown, design.background, legends)
+        scene = _scene(preview, design.skull_part, shown, design.background, legends)
         return preview, scene, _rims(shown, legends)
     except (MemoryError, RuntimeError) as error:
         if not lacks_memory(error):
             raise
         return None
+
+
+def _scene(
+    preview: Preview,
+    skull: sitk.Image,
+    shown: Sequence[ShownImplant],
+    background: sitk.Image,
+    legends: Sequence[MapLegend],
+) -> Scene | None:
+    """Return what the report shows in 3-D; None for a design that does not say where its implants
+    are, and where memory does not suffice: VTK would end the process.
+    """
+    free = free_bytes()
+    if not shown or (free is not None and free < SCENE_BYTES):
+        return None
+    bone = preview.bone or picture_mesh(as_working(skull))
+    return shown_scene(bone, shown, background, legends)
 
 
 def _rims(shown: Sequence[ShownImplant], legends: Sequence[MapLegend]) -> list[str]:
@@ -153,15 +174,13 @@ def write_pictures(
             together(tuple(meshes)),
             part(progress, 0.0, 0.8),
         )
-        bone = preview.bone or picture_mesh(as_working(masks.skull))
         shown = []
         for mesh, name, told in zip(meshes, names, data.get("implants", [])):
             mesh, maps = read_maps(result / maps_name(name)) or (mesh, {})
             way = told["insertion_direction_lps"]
             shown.append(ShownImplant(mesh, told["centre_mm_xyz"], way, maps))
-        # A design from before the first version that says where its implants are has no 3-D.
         legends = map_legends(data)
-        scene = shown_scene(bone, shown, masks.background, legends) if shown else None
+        scene = _scene(preview, masks.skull, shown, masks.background, legends)
         _write_pictures(staging, data, preview, scene, _rims(shown, legends))
     return data
 

@@ -3,7 +3,9 @@
 Written by lib3mf, the 3MF Consortium's own library, which is optional.
 """
 
-from collections.abc import Mapping, Sequence
+import locale
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -54,7 +56,7 @@ def write_3mf(parts: Sequence[Part], metadata: Mapping[str, str], path: Path) ->
         item.SetName(part.title)
         _fill(item, library, points, triangles)
         model.AddBuildItem(item, _placed(library, points, part.turned))
-    with atomic_path(path) as temporary:
+    with atomic_path(path) as temporary, _locale_kept():
         model.QueryWriter("3mf").WriteToFile(str(temporary))
 
 
@@ -72,6 +74,16 @@ WELL_KNOWN = frozenset(
         "Application",
     }
 )
+
+
+@contextmanager
+def _locale_kept() -> Iterator[None]:
+    """Undo that the library sets the process's locale, after which files of text are ASCII."""
+    before = locale.setlocale(locale.LC_ALL)
+    try:
+        yield
+    finally:
+        locale.setlocale(locale.LC_ALL, before)
 
 
 def _library() -> Any:

@@ -52,12 +52,14 @@ class Unfilled:
     """A bone-free region that is taken for no hole.
 
     why: `small` (of 4 cm² or less), `low` (no more of it lies where bone is due) or `edge` (a strip
-    along the lower edge of what is due). area_cm2: of all of it. points_mm: its directions on the
-    expected outer surface (n, 3), standard frame.
+    along the lower edge of what is due). area_cm2: of all of it; due_cm2: of that where bone is
+    due, by which a hole is judged. points_mm: its directions on the expected outer surface (n, 3),
+    standard frame.
     """
 
     why: str
     area_cm2: float
+    due_cm2: float
     points_mm: NDArray[np.float64]
 
 
@@ -122,7 +124,7 @@ class Prior:
     @property
     def small_cm2(self) -> float:
         """The largest hole that is too small to be one; 0 without any that is told."""
-        return max((other.area_cm2 for other in self.unfilled if other.why == "small"), default=0.0)
+        return max((other.due_cm2 for other in self.unfilled if other.why != "edge"), default=0.0)
 
     def depth_on(self, grid: sitk.Image) -> sitk.Image:
         """Return the depth within the completed vault on `grid` (float32, mm).
@@ -340,6 +342,7 @@ def _find_holes(
         if not slivers[number]:
             why = "small" if region.area_cm2 <= SMALLEST_HOLE_CM2 else "low"
             region = replace(region, why=why)
+        region = replace(region, due_cm2=float(areas[number]))
         if region.area_cm2 >= TOLD_HOLE_CM2:
             unfilled.append(region)
     return filled, tuple(sorted(unfilled, key=lambda other: -other.area_cm2))
@@ -348,7 +351,7 @@ def _find_holes(
 def _region(why: str, where: Flags, outer_mm: Map) -> Unfilled:
     """Return a region of the map as its area and its points."""
     area_cm2 = float((radial.STERADIANS * outer_mm**2 / 100)[where].sum())
-    return Unfilled(why, area_cm2, radial.DIRECTIONS[where] * outer_mm[where][:, None])
+    return Unfilled(why, area_cm2, area_cm2, radial.DIRECTIONS[where] * outer_mm[where][:, None])
 
 
 def _notes_on(unfilled: tuple[Unfilled, ...], pose: Pose) -> list[str]:

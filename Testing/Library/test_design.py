@@ -8,10 +8,11 @@ import SimpleITK as sitk
 from scipy import ndimage
 
 from SkullImplantLib.cases.sample import SamplePatient
+from SkullImplantLib.completed_head import BOX_AROUND_HOLE_MM
 from SkullImplantLib.completion.complete import Choice, complete
 from SkullImplantLib.completion.trust import NEVER_TRIED
 from SkullImplantLib.core.images import array_of, resample, same_grid
-from SkullImplantLib.design import BOX_AROUND_HOLE_MM, design_implant
+from SkullImplantLib.design import design_implant
 from SkullImplantLib.errors import Cancelled, SkullImplantError
 from SkullImplantLib.evaluation.metrics import evaluate_implant
 from SkullImplantLib.geometry.hole import find_hole

@@ -23,13 +23,19 @@ def opened(host, monkeypatch):
 # --- scrolling ------------------------------------------------------------------------------------
 
 
+def scroll_area(window):
+    import qt
+
+    return window.module_panel.findChild(qt.QScrollArea, "ScrollArea")
+
+
 def test_panel_scrolls_to_review_when_a_result_comes(host, reviewed_in_window, window):
     from SkullImplantPanel.run import Outcome
 
     panel = reviewed_in_window
     window.resize(1366, 768)
     host.process_events()
-    bar = window._scroll_area.verticalScrollBar()
+    bar = scroll_area(window).verticalScrollBar()
     bar.value = 0
     nodes = panel.logic.resultNodes(panel._parameterNode)
     panel.panel.design._onDesigned(Outcome("done", value=nodes))
@@ -38,7 +44,7 @@ def test_panel_scrolls_to_review_when_a_result_comes(host, reviewed_in_window, w
     section = panel.ui.reviewCollapsibleButton
     import qt
 
-    top = section.mapTo(window._scroll_area.viewport(), qt.QPoint(0, 0)).y()
+    top = section.mapTo(scroll_area(window).viewport(), qt.QPoint(0, 0)).y()
     assert bar.value > 0
     assert -2 <= top <= 2 or bar.value == bar.maximum
 

@@ -241,7 +241,8 @@ def test_earlier_ct_that_cannot_be_one(logic, scene, small_ct):
     parameters.reference = other
     assert logic.designProblem(parameters) is None
     request = designRequest(parameters)
-    assert request.arguments[-2:] == ["--reference", "{folder}/reference.nrrd"]
+    at = request.arguments.index("--reference")
+    assert request.arguments[at + 1] == "{folder}/reference.nrrd"
     assert {"input.nrrd", "reference.nrrd"} == set(request.images)
     bent = scene.AddNewNodeByClass("vtkMRMLBSplineTransformNode")
     bent.SetAndObserveTransformFromParent(slicer.vtkOrientedBSplineTransform())
@@ -432,7 +433,10 @@ def test_self_test_passes_on_the_patient_of_the_sample_data_module(
 
     module.registerSampleData()
     sources = slicer.modules.sampleDataSources["SkullImplant"]
-    assert [source.sampleName for source in sources] == ["Head CT with a craniectomy"]
+    assert [source.sampleName for source in sources] == [
+        "Head CT with a craniectomy",
+        "Head CT of a volunteer",
+    ]
     assert Path(sources[0].thumbnailFileName).exists()
 
     def sample():

@@ -96,9 +96,9 @@ def test_colors_run_evenly_and_where_a_map_does_not_apply_is_gray(reviewed, name
 
 
 def test_the_surface_is_that_of_the_stl_with_values_at_its_points(reviewed, small_result):
-    from SkullImplantPanel.resultfiles import _readStl
+    from SkullImplantPanel.resultfiles import readStl
 
-    surface, stl = nodes_of(reviewed).model.GetPolyData(), _readStl(small_result / "implant.stl")
+    surface, stl = nodes_of(reviewed).model.GetPolyData(), readStl(small_result / "implant.stl")
     assert surface.GetNumberOfPolys() == stl.GetNumberOfPolys()
     assert np.allclose(surface.GetBounds(), stl.GetBounds(), atol=1e-5)
     assert surface.GetPointData().GetNormals() is not None
