@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import slicer
 import vtk
+from narrow_panel import scroll_area
 from PIL import Image
 
 PANEL_PIXELS = 430
@@ -322,7 +323,7 @@ def test_texts_of_the_legend_are_read_on_a_dark_view_too(
         place, _ = point_and_outward(panel, 10)
         point_at(place)
         host.process_events()
-        bar = window._scroll_area.verticalScrollBar()
+        bar = scroll_area(window).verticalScrollBar()
         bar.setValue(bar.maximum)
         window.screenshot(tmp_path / "dark.png")
         picture = three_d_of(tmp_path / "dark.png")

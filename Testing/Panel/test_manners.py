@@ -4,6 +4,7 @@ import getpass
 
 import pytest
 import slicer
+from narrow_panel import scroll_area
 
 DARK, LIGHT = "#303030", "#f0f0f0"
 
@@ -21,12 +22,6 @@ def opened(host, monkeypatch):
 
 
 # --- scrolling ------------------------------------------------------------------------------------
-
-
-def scroll_area(window):
-    import qt
-
-    return window.module_panel.findChild(qt.QScrollArea, "ScrollArea")
 
 
 def test_panel_scrolls_to_review_when_a_result_comes(host, reviewed_in_window, window):
