@@ -10,11 +10,6 @@ PANEL_PIXELS, HEIGHT = 350, 768
 MARGINS_PIXELS, ARROW_PIXELS = 10, 24
 
 
-def scroll_area(window: Any) -> Any:
-    """Return the scroll area of a window's module panel."""
-    return window.module_panel.findChild(qt.QScrollArea, "ScrollArea")
-
-
 class NarrowColumn:
     """Shows the module as Slicer's own module panel does, in a column of that width."""
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import slicer
 import vtk
-from narrow_panel import scroll_area
+from module_panel_of import scroll_area
 from PIL import Image
 
 PANEL_PIXELS = 430

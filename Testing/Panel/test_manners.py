@@ -4,7 +4,7 @@ import getpass
 
 import pytest
 import slicer
-from narrow_panel import scroll_area
+from module_panel_of import scroll_area
 
 DARK, LIGHT = "#303030", "#f0f0f0"
 
