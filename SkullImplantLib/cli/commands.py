@@ -5,7 +5,7 @@ Those that measure and train are in `evaluation_commands.py` and `training_comma
 
 import argparse
 import logging
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +31,7 @@ from ..geometry.pose import estimate_pose
 from ..geometry.shape_statistics import shipped_population
 from ..models import PRIOR, torch_version, uses_torch
 from ..options import DesignOptions, DrillOptions
-from ..reading.curve import read_curve
+from ..reading.curve import Curve, read_curve
 from ..reading.input import Choices, Input, read_input
 from ..reading.reference import Reference, read_reference
 from ..skull.left_out import LeftOut, read_left_out
@@ -59,14 +59,9 @@ def _design(
 ) -> Result:
     source = read_source(options, report, foreseen)
     reference = read_earlier(options, report)
-    limit_to, cut_out = (
-        [read_curve(path) for path in paths] for paths in (options.limit_to, options.cut_out)
-    )
-    settings = DesignOptions(
-        bone_threshold_hu=options.bone_threshold,
-        leave_out_metal=options.leave_out_metal,
-        refine_mm=options.refine_mm,
-        clearance_mm=options.clearance_mm,
+    limit_to, cut_out = read_curves(options)
+    settings = replace(
+        until_completed(options),
         thickness_mm=options.thickness_mm,
         least_wall_mm=options.least_wall_mm,
         insertion_direction=options.insertion_direction,
@@ -76,10 +71,6 @@ def _design(
         drill=DrillOptions(
             **{field.name: getattr(options, field.name) for field in fields(DrillOptions)}
         ),
-        smoother=options.smoother,
-        model=options.model,
-        device=options.device,
-        engine=options.engine,
     )
     if not options.no_report:
         try_rendering()
@@ -89,6 +80,28 @@ def _design(
         )
         data = write_files(found, folder, not options.no_report)
     return Result(data, _summary(data, options.output))
+
+
+def read_curves(options: argparse.Namespace) -> tuple[list[Curve], list[Curve]]:
+    """Return the curves that limit a design, and those whose inside is a hole."""
+    limit_to, cut_out = (
+        [read_curve(path) for path in paths] for paths in (options.limit_to, options.cut_out)
+    )
+    return limit_to, cut_out
+
+
+def until_completed(options: argparse.Namespace) -> DesignOptions:
+    """Return the options on which the completed skull, and so the holes in it, depend."""
+    return DesignOptions(
+        bone_threshold_hu=options.bone_threshold,
+        leave_out_metal=options.leave_out_metal,
+        refine_mm=options.refine_mm,
+        clearance_mm=options.clearance_mm,
+        smoother=options.smoother,
+        model=options.model,
+        device=options.device,
+        engine=options.engine,
+    )
 
 
 def update(options: argparse.Namespace, report: StageReport) -> Result:

@@ -10,10 +10,8 @@ from ..core.threads import use_threads
 from ..export.holes_result import HOLES_FILES, write_holes
 from ..found_holes import find_holes
 from ..models import torch_version, uses_torch
-from ..options import DesignOptions
-from ..reading.curve import read_curve
 from ..skull.left_out import read_left_out
-from .commands import read_earlier, read_source
+from .commands import read_curves, read_earlier, read_source, until_completed
 from .foreseen import Foreseen
 from .result import Result
 
@@ -23,19 +21,8 @@ def holes(options: argparse.Namespace, report: StageReport) -> Result:
     refines = options.refine_mm is not None and torch_version() is not None
     use_threads(options.threads, refines or uses_torch(options.model))
     left_out = read_left_out(options.leave_out) if options.leave_out else None
-    limit_to, cut_out = (
-        [read_curve(path) for path in paths] for paths in (options.limit_to, options.cut_out)
-    )
-    settings = DesignOptions(
-        bone_threshold_hu=options.bone_threshold,
-        leave_out_metal=options.leave_out_metal,
-        refine_mm=options.refine_mm,
-        clearance_mm=options.clearance_mm,
-        smoother=options.smoother,
-        model=options.model,
-        device=options.device,
-        engine=options.engine,
-    )
+    limit_to, cut_out = read_curves(options)
+    settings = until_completed(options)
     foreseen = Foreseen(options.coarser)
     with foreseen.told():
         source = read_source(options, report, foreseen)

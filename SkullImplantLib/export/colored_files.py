@@ -24,7 +24,7 @@ from .formats import SKULL, implants_of
 from .map_legends import map_legends
 from .maps_file import read_maps
 from .picture_mesh import picture_mesh
-from .shown_scene import SKULL_TOLERANCE_MM, simplified
+from .shown_scene import simplified
 
 METRES_PER_MM = 0.001
 # Of LPS: to the patient's left, up, forwards.
@@ -60,7 +60,7 @@ def write_glb(exported: Exported, progress: Progress) -> None:
     trimesh = _library()
     scene = trimesh.Scene()
     skull = as_working(read_mask(exported.result / SKULL))
-    bone, _ = simplified(picture_mesh(skull), SKULL_TOLERANCE_MM)
+    bone, _ = simplified(picture_mesh(skull))
     progress(0.7)
     colors = np.tile(np.array(BONE, np.uint8), (bone.GetNumberOfPoints(), 1))
     for name, (mesh, of_points) in zip(

@@ -22,10 +22,12 @@ from .map_legends import MapLegend, nowhere
 from .packed_scene import PackedScene
 from .slices import MASK_GREY, WINDOW_HIGH_HU, WINDOW_LOW_HU
 
-# No point of a surface as shown is farther than this from the surface that it stands for.
-SKULL_TOLERANCE_MM, IMPLANT_TOLERANCE_MM = 1.0, 0.05
-# The share of the triangles that is taken away; a second try would take as long as the pictures.
-REDUCTION = 0.8
+# No point of an implant as shown is farther than this from its surface; how far the skull's are is
+# measured and told.
+IMPLANT_TOLERANCE_MM = 0.05
+# The share of the triangles that is taken away: with 0.8 thin bone of the face moved by more than
+# 1 mm, and a second try would take as long as the pictures.
+REDUCTION = 0.6
 # An implant of fewer triangles is shown as it is.
 FEW_TRIANGLES = 60_000
 # Crumbs of bone with fewer points than this in the surface for pictures are not shown: 5 mm across.
@@ -68,7 +70,7 @@ def shown_scene(
     (LPS) through which slices are shown first; the middle of the first implant where it is None.
     """
     scene = PackedScene()
-    shown, off_mm = simplified(bone, SKULL_TOLERANCE_MM)
+    shown, off_mm = simplified(bone)
     parts: list[dict[str, Any]] = [
         _part(scene, SKULL_KEY, "Skull", SKULL_COLOR, shown, opacity=1.0)
     ]
@@ -78,7 +80,9 @@ def shown_scene(
         mesh, moved_mm = implant.mesh, 0.0
         # What its points have would have to be carried over; such a mesh is shown as it is.
         if mesh.GetNumberOfPolys() > FEW_TRIANGLES and not implant.maps:
-            mesh, moved_mm = simplified(mesh, IMPLANT_TOLERANCE_MM)
+            fewer, off = simplified(mesh)
+            if off <= IMPLANT_TOLERANCE_MM:
+                mesh, moved_mm = fewer, off
         furthest_mm = max(furthest_mm, moved_mm)
         color = IMPLANT_COLORS[(number - 1) % len(IMPLANT_COLORS)]
         part = _part(scene, f"implant-{number}", title, color, mesh, opacity=1.0)
@@ -154,7 +158,7 @@ def _without_crumbs(mesh: vtkPolyData) -> vtkPolyData:
     return mesh_of(points_mm[kept], number[triangles[kept[triangles[:, 0]]]])
 
 
-def simplified(mesh: vtkPolyData, tolerance_mm: float) -> tuple[vtkPolyData, float]:
+def simplified(mesh: vtkPolyData) -> tuple[vtkPolyData, float]:
     """Return a mesh without crumbs and with fewer triangles, and how far the points of the others
     were at most from it, mm.
 
@@ -167,8 +171,7 @@ def simplified(mesh: vtkPolyData, tolerance_mm: float) -> tuple[vtkPolyData, flo
     decimation.VolumePreservationOn()
     decimation.Update()
     found = decimation.GetOutput()
-    off_mm = _farthest_mm(mesh, found)
-    return (found, off_mm) if off_mm <= tolerance_mm else (mesh, 0.0)
+    return found, _farthest_mm(mesh, found)
 
 
 def _farthest_mm(mesh: vtkPolyData, from_mesh: vtkPolyData) -> float:
