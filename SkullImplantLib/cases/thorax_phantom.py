@@ -50,7 +50,7 @@ SLAB_SLICES = 16
 AIR_HU, LUNG_HU, FAT_HU, MUSCLE_HU, LIVER_HU = -1000.0, -840.0, -100.0, 52.0, 62.0
 WALL_HU, MYOCARDIUM_HU, CANAL_HU = 42.0, 70.0, 25.0
 TRABECULAR_HU, CORTICAL_HU, DISC_HU = 190.0, 520.0, 90.0
-BLOOD_HU = (45.0, 260.0)  # without contrast, and with
+BLOOD_HU = (45.0, 450.0)  # without contrast, and as in angiography
 # The trachea's mask holds its wall, as SegTHOR's does; the oesophagus is empty or holds air.
 TRACHEA_WALL_MM, OESOPHAGUS_WALL_MM = 1.6, 3.4
 AORTA_WALL_MM, HEART_WALL_MM, RIB_WALL_MM = 1.5, 4.0, 1.8

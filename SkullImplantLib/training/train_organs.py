@@ -18,11 +18,12 @@ from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 import numpy as np
+import SimpleITK as sitk
 import torch
 import torch.nn.functional as F
 from torch import nn
 
-from ..cases.thorax_phantom import ORGANS, ThoraxOptions, make_thorax
+from ..cases.thorax_phantom import ORGANS, ThoraxOptions, ThoraxSubject, make_thorax
 from ..core.images import array_of
 from ..core.progress import Progress, part, silent
 from ..errors import Remedy, SkullImplantError
@@ -57,18 +58,22 @@ CHECKED_PIECES = 24
 DICE_WEIGHT = 1.0
 # Of the dense network's augmentation: a shift in voxels, and in HU; a factor of the contrast.
 SHIFT_VOXELS, SHIFT_HU, CONTRAST = 6, 25.0, 0.1
+# How often a CT shows only a part, and how much of each side it then shows at least and at most.
+SHOWN_IN_PART, PART_SHOWN = 0.6, (0.35, 0.9)
+# Fine voxels in one of the grid that super-resolution also learns from, along each axis.
+COARSER = 4
 
 
 @dataclass(frozen=True)
 class OrganOptions:
-    """How organs are learnt: `subjects` of `size` voxels (x, y, z), and how many held back; the
-    dense network's grid, `cells` (x, y, z), around which super-resolution learns several; cases an
-    iteration (`batch`); and the rest as in `TrainOptions`.
+    """How organs are learnt: `subjects`, of `sizes` in turn, in voxels (x, y, z), and how many held
+    back; the dense network's grid, `cells` (x, y, z), beside which super-resolution learns from
+    others; cases an iteration (`batch`); and the rest as in `TrainOptions`.
     """
 
     subjects: int = 12
     held_back: int = 2
-    size: tuple[int, int, int] = (512, 512, 180)
+    sizes: tuple[tuple[int, int, int], ...] = ((512, 512, 180),)
     cells: tuple[int, int, int] = (128, 128, 128)
     batch: int = 2
     iterations: int = 600
@@ -96,7 +101,7 @@ class OrganTask(Protocol):
 
 
 class SegmentationTask:
-    """The dense network on the coarse grid."""
+    """The dense network on the coarse grid, from whole CTs and parts of them."""
 
     name = SEGMENTATION_TASK
 
@@ -106,32 +111,49 @@ class SegmentationTask:
         generator = torch.Generator().manual_seed(options.seed)
         self.network = DenseUNet(**asdict(self.configuration), generator=generator)
         self.network.to(self.device)
-        self.learnt, self.held = _made(options, progress, self._coarse)
+        self.learnt, held = _made(options, progress, self._subject)
+        self.held = [_on_coarse(one.ct, one.labels, options.cells) for one in held]
 
-    def _coarse(self, seed: int) -> tuple[np.ndarray, np.ndarray]:
-        subject = make_thorax(seed, ThoraxOptions(size=self.options.size))
-        grid = coarse_grid(subject.ct, self.options.cells)
-        labels = array_of(labels_on(subject.labels, grid))
-        return array_of(mean_on(subject.ct, grid)), _numbered(labels)
+    def _subject(self, seed: int, size: tuple[int, int, int]) -> ThoraxSubject:
+        return make_thorax(seed, ThoraxOptions(size=size))
 
     def loss(self, rng: np.random.Generator) -> torch.Tensor:
-        seen, true = [], []
-        for _ in range(self.options.batch):
-            hu, labels = self.learnt[int(rng.integers(len(self.learnt)))]
-            # What is moved out on one side comes in on the other: air and body's ends.
-            by = rng.integers(-SHIFT_VOXELS, SHIFT_VOXELS + 1, 3).tolist()
-            hu, labels = (np.roll(volume, by, (0, 1, 2)) for volume in (hu, labels))
-            hu = hu * rng.normal(1.0, CONTRAST) + rng.normal(0.0, SHIFT_HU)
-            seen.append(as_seen(hu))
-            true.append(labels)
-        logits = self.network(torch.from_numpy(np.stack(seen))[:, None].to(self.device))
-        target = torch.from_numpy(np.stack(true)).long().to(self.device)
+        cases = [self._case(rng) for _ in range(self.options.batch)]
+        lost = [self._loss_of(hu, labels) for hu, labels in cases]  # they differ in shape
+        return torch.stack(lost).mean()
+
+    def _case(self, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+        """Return HU as seen and labels of a subject, or of a part of it as a CT may show."""
+        subject = self.learnt[int(rng.integers(len(self.learnt)))]
+        size = np.array(subject.ct.GetSize())
+        shown = np.ones(3)
+        if rng.random() < SHOWN_IN_PART:
+            shown = np.clip(rng.uniform(*PART_SHOWN) + rng.uniform(-0.1, 0.1, 3), 0.0, 1.0)
+        part = np.ceil(shown * size).astype(int)
+        start = rng.integers(0, size - part + 1)
+        x, y, z = (slice(int(a), int(a + n)) for a, n in zip(start, part))
+        hu, labels = _on_coarse(subject.ct[x, y, z], subject.labels[x, y, z], self.options.cells)
+        # What is moved out on one side comes in on the other: air and body's ends.
+        by = (
+            rng.integers(-SHIFT_VOXELS, SHIFT_VOXELS + 1, 3).tolist()
+            if (part == size).all()
+            else [0] * 3
+        )
+        hu, labels = (np.roll(volume, by, (0, 1, 2)) for volume in (hu, labels))
+        hu = hu * rng.normal(1.0, CONTRAST) + rng.normal(0.0, SHIFT_HU)
+        return as_seen(hu), labels
+
+    def _loss_of(self, seen: np.ndarray, true: np.ndarray) -> torch.Tensor:
+        logits = self.network(torch.from_numpy(seen)[None, None].to(self.device))
+        target = torch.from_numpy(true)[None].long().to(self.device)
         shares = logits.softmax(1)
         lost = [
             1.0 - soft_dice(shares[:, label], (target == label).float())
             for label in range(1, logits.shape[1])
+            if (target == label).any()
         ]
-        return F.cross_entropy(logits, target) + DICE_WEIGHT * torch.stack(lost).mean()
+        entropy = F.cross_entropy(logits, target)
+        return entropy + DICE_WEIGHT * torch.stack(lost).mean() if lost else entropy
 
     def dice(self) -> list[float]:
         found = [(segmented(self.network, hu, self.device), true) for hu, true in self.held]
@@ -154,10 +176,11 @@ class SuperResTask:
         rng = np.random.default_rng([options.seed, HELD_BACK])
         self.checks = [labels_case(held, rng) for _ in range(CHECKED_PIECES * bool(held))]
 
-    def _subject(self, seed: int) -> LabelledSubject:
-        labels = make_thorax(seed, ThoraxOptions(size=self.options.size, noise_hu=1.0)).labels
+    def _subject(self, seed: int, size: tuple[int, int, int]) -> LabelledSubject:
+        labels = make_thorax(seed, ThoraxOptions(size=size, noise_hu=1.0)).labels
         x, y, z = self.options.cells
-        grids = [(x, y, z), (x * 3 // 4, y * 3 // 4, z), (x * 4 // 3, y * 4 // 3, z * 4 // 3)]
+        along_x, along_y, along_z = (n // COARSER for n in size)
+        grids = [(x, y, z), (x * 3 // 4, y * 3 // 4, z), (along_x, along_y, along_z)]
         return labelled_subject(labels, list(ORGANS.values()), grids)
 
     def loss(self, rng: np.random.Generator) -> torch.Tensor:
@@ -176,14 +199,24 @@ class SuperResTask:
 
 
 def _made(
-    options: OrganOptions, progress: Progress, make: Callable[[int], Subject]
+    options: OrganOptions,
+    progress: Progress,
+    make: Callable[[int, tuple[int, int, int]], Subject],
 ) -> tuple[list[Subject], list[Subject]]:
     seeds = [*range(options.subjects), *range(HELD_BACK, HELD_BACK + options.held_back)]
     made = []
     for number, seed in enumerate(seeds):
         progress(number / len(seeds), f"making subject {seed}")
-        made.append(make(seed))
+        made.append(make(seed, options.sizes[number % len(options.sizes)]))
     return made[: options.subjects], made[options.subjects :]
+
+
+def _on_coarse(
+    ct: sitk.Image, labels: sitk.Image, cells: Sequence[int]
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return HU and labels, in the order of `ORGANS`, as the dense network's grid has them."""
+    grid = coarse_grid(ct, cells)
+    return array_of(mean_on(ct, grid)), _numbered(array_of(labels_on(labels, grid)))
 
 
 def _numbered(labels: np.ndarray) -> np.ndarray:
@@ -277,8 +310,15 @@ TASKS: dict[str, Callable[[OrganOptions, Progress], OrganTask]] = {
 }
 # Of each, where it differs from the defaults.
 RECIPES = {
-    "segmentation": OrganOptions(batch=1, size=(256, 256, 128), subjects=16, iterations=400),
-    "superres": OrganOptions(batch=4, iterations=1500, validate_every=100, learning_rate=1e-3),
+    "segmentation": OrganOptions(batch=1, sizes=((256, 256, 225),), subjects=16, iterations=500),
+    # Slices of 2.5 mm as in SegTHOR, and voxels alike on all sides, of 1.5 mm.
+    "superres": OrganOptions(
+        sizes=((512, 512, 180), (334, 334, 300)),
+        batch=4,
+        iterations=3000,
+        validate_every=100,
+        learning_rate=1e-3,
+    ),
 }
 
 

@@ -29,7 +29,7 @@ from SkullImplantLib.training.train_organs import (
 TINY = OrganOptions(
     subjects=1,
     held_back=1,
-    size=(80, 80, 48),
+    sizes=((80, 80, 48),),
     cells=(28, 28, 28),
     batch=1,
     iterations=16,
@@ -58,7 +58,7 @@ def test_the_dense_network_learns_and_segments(tmp_path: Path) -> None:
     assert last[1] < first[1]
     weights = load_weights(path)
     assert weights.metadata["organs"] == list(ORGANS) and len(weights.metadata["dice"]) == 4
-    ct = make_thorax(HELD_BACK, ThoraxOptions(size=TINY.size)).ct
+    ct = make_thorax(HELD_BACK, ThoraxOptions(size=TINY.sizes[0])).ct
     made = segment_coarse(ct, weights, NUMBERS, "cpu")
     assert made.GetSize() == (28, 28, 28) and set(np.unique(array_of(made))) <= {0, *NUMBERS}
     with pytest.raises(SkullImplantError, match="4 organs, and 1"):
@@ -91,7 +91,7 @@ def test_super_resolution_learns_resumes_and_refines(tmp_path: Path) -> None:
     with pytest.raises(SkullImplantError, match="other options"):
         train_organs(task, tmp_path / "parts", replace(options, seed=9))
 
-    truth = make_thorax(HELD_BACK, ThoraxOptions(size=options.size)).labels
+    truth = make_thorax(HELD_BACK, ThoraxOptions(size=options.sizes[0])).labels
     coarse = labels_on(truth, coarse_grid(truth, options.cells))
     made = super_resolve_labels(coarse, truth, weights, NUMBERS, "cpu")
     assert made.GetSize() == truth.GetSize()
