@@ -18,15 +18,18 @@ AUTO = "auto"
 DEFAULT_MODEL = AUTO
 # Older ones lack what the networks use.
 TORCH_MINIMUM = "2.6"
-# In the resources, but no models of a design: the statistics of the prior, and what refines masks.
+# In the resources, but no models of a design: the statistics of the prior, what refines masks, and
+# the two networks that find organs.
 POPULATION, SUPERRES = "population", "superres"
+ORGANS_COARSE, ORGANS_FINE = "organs-coarse", "organs-fine"
+BESIDE = (POPULATION, SUPERRES, ORGANS_COARSE, ORGANS_FINE)
 
 
 def shipped_models() -> tuple[str, ...]:
     """Return the names of the networks that came with the program, in order."""
     files = resources.RESOURCES.glob("*.npz.sha256")
     checked = (path.name.removesuffix(".npz.sha256") for path in files)
-    return tuple(sorted(name for name in checked if name not in (POPULATION, SUPERRES)))
+    return tuple(sorted(name for name in checked if name not in BESIDE))
 
 
 def model_needs_torch(name: str) -> bool:

@@ -112,13 +112,17 @@ def add_input(parser: argparse.ArgumentParser) -> None:
         help="average voxels and work at half the resolution, given twice at a quarter, to save "
         "memory; the results lie on that grid",
     )
-    parser.add_argument("--series", metavar="UID", help="the DICOM series, where there are several")
+    add_series(parser)
     parser.add_argument(
         "--bone-threshold",
         type=float,
         metavar="HU",
         help="bone threshold in HU (default: found from the image)",
     )
+
+
+def add_series(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--series", metavar="UID", help="the DICOM series, where there are several")
 
 
 def add_changes(parser: argparse.ArgumentParser) -> None:

@@ -41,6 +41,7 @@ from .evaluation_arguments import add_benchmark, add_evaluate
 from .export_arguments import add_export
 from .fit_arguments import add_fit
 from .holes_arguments import add_holes
+from .organs_arguments import add_organs
 from .printable import printable
 from .superres_arguments import add_superres
 from .terminal import JsonLines, ProgressBar, Quiet, showing_log
@@ -68,6 +69,7 @@ VERBS = {
     "holes": (".holes_command", "holes"),
     "fit": (".fit_command", "fit"),
     "superres": (".superres_command", "superres"),
+    "organs": (".organs_command", "organs"),
     "evaluate": (".evaluation_commands", "evaluate"),
     "train": (".training_commands", "train_network"),
     "benchmark": (".evaluation_commands", "benchmark"),
@@ -118,6 +120,7 @@ def build_parser() -> argparse.ArgumentParser:
     _add_devices(verbs)
     add_fit(verbs)
     add_superres(verbs)
+    add_organs(verbs)
     add_evaluate(verbs)
     add_train(verbs)
     add_benchmark(verbs)

@@ -2,7 +2,7 @@
 
 import argparse
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import SimpleITK as sitk
@@ -20,18 +20,16 @@ from ..skull.segmentation import SkullOptions, segment_skull
 from .commands import read_source
 from .result import Result
 
-if TYPE_CHECKING:
-    from ..networks.weights import Weights
-
 
 def superres(options: argparse.Namespace, report: StageReport) -> Result:
     """`skull-implant superres`: a coarse mask to a fine one."""
     require_torch("Super-resolution", remedy=None)
     from ..completion.network import NetworkPlace, choose_device
     from ..completion.super_resolution import network_of, super_resolve
+    from ..networks.weights import weights_beside
 
     use_threads(options.threads, torch=True)
-    weights = superres_weights(options.model)
+    weights = weights_beside(options.model, SUPERRES)
     network_of(weights)
     choose_device(options.device)
     source = read_source(options, report)
@@ -59,13 +57,6 @@ def superres(options: argparse.Namespace, report: StageReport) -> Result:
         }
         write_superres(mask, refined, told, folder)
     return Result(told, _told(told, options.output))
-
-
-def superres_weights(model: str) -> "Weights":
-    """Return the weights for super-resolution by name or file; raises `SkullImplantError`."""
-    from ..networks.weights import load_weights, shipped_superres
-
-    return load_weights(Path(model)) if model != SUPERRES else shipped_superres()
 
 
 def _grid(mask: sitk.Image) -> dict[str, Any]:

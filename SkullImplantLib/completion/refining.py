@@ -8,7 +8,7 @@ import SimpleITK as sitk
 from ..core.finer_grid import finer_grid
 from ..core.progress import Progress, silent
 from ..errors import Remedy, SkullImplantError
-from ..models import require_torch
+from ..models import SUPERRES, require_torch
 
 if TYPE_CHECKING:
     from ..networks.weights import Weights
@@ -47,13 +47,13 @@ def find_refining(
     if to_mm is None:
         return None
     require_torch("Super-resolution", Remedy.LEAVE_COARSE)
-    from ..networks.weights import shipped_superres
+    from ..networks.weights import shipped_beside
     from .network import choose_device
     from .super_resolution import network_of
 
     try:
         finer_grid(grid, to_mm)
-        weights = shipped_superres()
+        weights = shipped_beside(SUPERRES)
     except SkullImplantError as error:
         raise SkullImplantError(str(error), Remedy.LEAVE_COARSE) from error
     network_of(weights, engine)

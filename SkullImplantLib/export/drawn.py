@@ -15,7 +15,7 @@ import numpy as np
 from vtkmodules.util.numpy_support import numpy_to_vtk, vtk_to_numpy
 from vtkmodules.vtkCommonCore import vtkLogger, vtkLookupTable, vtkPoints
 from vtkmodules.vtkCommonDataModel import vtkCellArray, vtkPolyData
-from vtkmodules.vtkFiltersCore import vtkPolyDataNormals
+from vtkmodules.vtkFiltersCore import vtkAppendPolyData, vtkPolyDataNormals
 from vtkmodules.vtkRenderingCore import (
     vtkActor,
     vtkLight,
@@ -100,30 +100,34 @@ class Scene:
     filling: Packed | None = None
 
 
+@dataclass(frozen=True)
+class Parts:
+    """Meshes in colours of their own (RGB in 0 to 1), and views as in `Scene`."""
+
+    meshes: Sequence[tuple[Packed, tuple[float, float, float]]]
+    views: Sequence[tuple[Viewpoint, tuple[int, int]]]
+
+
 def serve() -> None:
     """Draw the scene that comes on standard input, and write its pictures to standard output."""
-    scene: Scene = pickle.load(sys.stdin.buffer)
+    scene: Scene | Parts = pickle.load(sys.stdin.buffer)
     pickle.dump(draw(scene), sys.stdout.buffer)
     sys.stdout.buffer.flush()
 
 
-def draw(scene: Scene) -> list[np.ndarray]:
+def draw(scene: Scene | Parts) -> list[np.ndarray]:
     """Return the pictures of a scene, RGB uint8 of shape (height, width, 3) each."""
     # What draws joins VTK here only: it needs OpenGL, which a machine without a screen may lack.
     import vtkmodules.vtkRenderingOpenGL2  # noqa: F401
 
-    skull, implant = scene.skull.mesh(), scene.implant.mesh()
     renderer = vtkRenderer()
     renderer.GradientBackgroundOn()
     renderer.SetBackground(*BACKGROUND_BOTTOM)
     renderer.SetBackground2(*BACKGROUND_TOP)
-    bone = DIM_BONE if implant.GetPointData().HasArray("distance_mm") else BONE
-    renderer.AddActor(_actor(skull, bone, specular=0.06))
-    renderer.AddActor(_actor(_with_normals(implant), IMPLANT, specular=0.2))
-    if scene.lacking is not None:
-        renderer.AddActor(_actor(_with_normals(scene.lacking.mesh()), LACKING, specular=0.0))
+    actors, filling = _parts(scene) if isinstance(scene, Parts) else _seated(scene)
+    for actor in actors:
+        renderer.AddActor(actor)
     _light(renderer)
-    filling = skull if scene.filling is None else scene.filling.mesh()
     with _quiet():
         window = vtkRenderWindow()
         window.OffScreenRenderingOn()
@@ -135,6 +139,32 @@ def draw(scene: Scene) -> list[np.ndarray]:
             pictures.append(_picture(window, size))
         window.Finalize()
     return pictures
+
+
+def _seated(scene: Scene) -> tuple[list[vtkActor], vtkPolyData]:
+    """Return the skull with its implant, and what fills the picture."""
+    skull, implant = scene.skull.mesh(), scene.implant.mesh()
+    bone = DIM_BONE if implant.GetPointData().HasArray("distance_mm") else BONE
+    actors = [
+        _actor(skull, bone, specular=0.06),
+        _actor(_with_normals(implant), IMPLANT, specular=0.2),
+    ]
+    if scene.lacking is not None:
+        actors.append(_actor(_with_normals(scene.lacking.mesh()), LACKING, specular=0.0))
+    return actors, skull if scene.filling is None else scene.filling.mesh()
+
+
+def _parts(scene: Parts) -> tuple[list[vtkActor], vtkPolyData]:
+    """Return each mesh in its colour, and all together, which fill the picture."""
+    meshes, all_of_them = [packed.mesh() for packed, _ in scene.meshes], vtkAppendPolyData()
+    for mesh in meshes:
+        all_of_them.AddInputData(mesh)
+    all_of_them.Update()
+    colours = [np.array(colour) for _, colour in scene.meshes]
+    actors = [
+        _actor(_with_normals(mesh), colour, specular=0.15) for mesh, colour in zip(meshes, colours)
+    ]
+    return actors, all_of_them.GetOutput()
 
 
 def distance_colours(distance_mm: np.ndarray) -> np.ndarray:

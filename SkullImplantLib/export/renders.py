@@ -18,7 +18,7 @@ from vtkmodules.vtkCommonCore import vtkDoubleArray
 from vtkmodules.vtkCommonDataModel import vtkPolyData
 from vtkmodules.vtkFiltersCore import vtkClipPolyData, vtkImplicitPolyDataDistance
 
-from .drawn import Packed, Scene, Viewpoint
+from .drawn import Packed, Parts, Scene, Viewpoint
 from .picture_mesh import add_point_array
 
 PROBE_SECONDS, DRAWING_SECONDS = 60, 300
@@ -119,10 +119,24 @@ def render(
     returned has their colours, beside dimmer bone. Raises `PicturesUnavailable` where VTK cannot
     draw, or ends for want of memory.
     """
+    lacks, fills = (None if mesh is None else Packed.of(mesh) for mesh in (lacking, filling))
+    return _drawn(Scene(Packed.of(skull), Packed.of(implant), views, lacks, fills))
+
+
+def render_parts(
+    meshes: Sequence[tuple[vtkPolyData, tuple[float, float, float]]],
+    views: Sequence[tuple[Viewpoint, tuple[int, int]]],
+) -> list[np.ndarray]:
+    """Return pictures as `render` does, of meshes (LPS mm) in colours of their own (RGB in 0 to 1),
+    which fill them.
+    """
+    return _drawn(Parts([(Packed.of(mesh), colour) for mesh, colour in meshes], views))
+
+
+def _drawn(scene: Scene | Parts) -> list[np.ndarray]:
+    """Return the pictures that the child process draws."""
     if not rendering_works():
         raise PicturesUnavailable(UNAVAILABLE)
-    lacks, fills = (None if mesh is None else Packed.of(mesh) for mesh in (lacking, filling))
-    scene = Scene(Packed.of(skull), Packed.of(implant), views, lacks, fills)
     try:
         drawing = subprocess.run(
             [sys.executable, "-c", _DRAW],

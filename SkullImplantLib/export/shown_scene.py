@@ -20,7 +20,7 @@ from ..core.blocks import share_per_block
 from ..implant.meshes import arrays_of, mesh_of
 from .map_legends import MapLegend, nowhere
 from .packed_scene import PackedScene
-from .slices import MASK_GREY, WINDOW_HIGH_HU, WINDOW_LOW_HU
+from .slices import MASK_GREY, WINDOW_HU
 
 # No point of an implant as shown is farther than this from its surface; how far the skull's are is
 # measured and told.
@@ -194,8 +194,8 @@ def _image(
     if background.GetPixelID() == sitk.sitkUInt8:
         grey = GREYS * MASK_GREY * images.array_of(images.fraction_on(background, grid))
     else:
-        hu = images.resample(background, grid, pixel_type=sitk.sitkFloat32, outside=WINDOW_LOW_HU)
-        share = (images.array_of(hu) - WINDOW_LOW_HU) / (WINDOW_HIGH_HU - WINDOW_LOW_HU)
+        hu = images.resample(background, grid, pixel_type=sitk.sitkFloat32, outside=WINDOW_HU[0])
+        share = (images.array_of(hu) - WINDOW_HU[0]) / (WINDOW_HU[1] - WINDOW_HU[0])
         grey = GREYS * np.clip(share, 0.0, 1.0)
     filled = sum(_share_within(mesh, grid) for mesh in implants)
     return {

@@ -15,7 +15,7 @@ from scipy import ndimage
 from ..core import images
 
 # A wide bone window: level 500, width 2300 HU.
-WINDOW_LOW_HU, WINDOW_HIGH_HU = -650.0, 1650.0
+WINDOW_HU = (-650.0, 1650.0)
 # Grey of bone where the background is a mask and has no values of its own.
 MASK_GREY = 0.62
 SKULL_RGB = np.array([1.00, 0.72, 0.25])
@@ -70,15 +70,17 @@ def layers_picture(
     centre_mm: np.ndarray,
     across_mm: float,
     size: tuple[int, int],
+    window_hu: tuple[float, float] = WINDOW_HU,
 ) -> np.ndarray:
     """Return one slice, RGB uint8 of shape (height, width, 3), with the outlines of the layers.
 
     The slice passes through `centre_mm` (LPS), which is in its middle; the shorter side of `size`
-    (width, height) is `across_mm` long. `background` as for `slice_panel`.
+    (width, height) is `across_mm` long. `background` as for `slice_panel`; a CT is black at the
+    first HU of the window and white at the second.
     """
     mm_per_px = across_mm / min(size)
     grid = _grid(plane, centre_mm, centre_mm, size, mm_per_px)
-    picture = _slice(background, layers, grid, plane)
+    picture = _slice(background, layers, grid, plane, window_hu)
     return _labelled(picture, plane, centre_mm, mm_per_px, SHORT_BAR_MM)
 
 
@@ -163,14 +165,18 @@ def _sampled(image: sitk.Image, grid: sitk.Image, plane: Plane, outside: float) 
 
 
 def _slice(
-    background: sitk.Image, layers: Sequence[Layer], grid: sitk.Image, plane: Plane
+    background: sitk.Image,
+    layers: Sequence[Layer],
+    grid: sitk.Image,
+    plane: Plane,
+    window_hu: tuple[float, float] = WINDOW_HU,
 ) -> np.ndarray:
     """Return the slice as RGB in 0 to 1: the background, and over it the layers."""
     if background.GetPixelID() == sitk.sitkUInt8:
         grey = MASK_GREY * _sampled(background, grid, plane, 0.0)
     else:
-        values = _sampled(background, grid, plane, WINDOW_LOW_HU)
-        grey = (values - WINDOW_LOW_HU) / (WINDOW_HIGH_HU - WINDOW_LOW_HU)
+        low, high = window_hu
+        grey = (_sampled(background, grid, plane, low) - low) / (high - low)
     picture = np.repeat(np.clip(grey, 0.0, 1.0)[..., None], 3, axis=2)
     for layer in layers:
         steps = OUTLINE_BLUR_VOXELS * min(layer.mask.GetSpacing()) / grid.GetSpacing()[0]

@@ -100,9 +100,11 @@ def as_seen(hu: NDArray[np.floating]) -> NDArray[np.float32]:
 
 def segmented(
     network: DenseUNet, hu: NDArray[np.floating], device: torch.device
-) -> NDArray[np.uint8]:
-    """Return the labels (0, or 1 and so on) of a CT in HU on the coarse grid, both (z, y, x)."""
+) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
+    """Return labels (0, or 1 and so on) of a CT in HU on the coarse grid, and how sure the network
+    is of each (0 to 1), all (z, y, x).
+    """
     seen = torch.from_numpy(as_seen(hu))[None, None].to(device)
     with torch.inference_mode():
-        labels: NDArray[np.uint8] = network(seen)[0].argmax(0).to(torch.uint8).cpu().numpy()
-    return labels
+        sure, labels = network(seen)[0].float().softmax(0).max(0)
+    return labels.to(torch.uint8).cpu().numpy(), sure.cpu().numpy()

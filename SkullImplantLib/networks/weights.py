@@ -152,12 +152,17 @@ def shipped_weights(name: str) -> Weights:
     return load_weights(resources.RESOURCES / f"{name}.npz")
 
 
-def shipped_superres() -> Weights:
-    """Return the weights for super-resolution that come with the program.
+def shipped_beside(name: str) -> Weights:
+    """Return weights that come with the program and complete no skull: one of `models.BESIDE`.
 
     Raises `SkullImplantError` where they are missing or damaged.
     """
-    return load_weights(resources.RESOURCES / f"{models.SUPERRES}.npz")
+    return load_weights(resources.RESOURCES / f"{name}.npz")
+
+
+def weights_beside(asked: str, shipped: str) -> Weights:
+    """Return the shipped weights where they are asked for by their name, otherwise a file's."""
+    return shipped_beside(shipped) if asked == shipped else load_weights(Path(asked))
 
 
 def _network(configuration: AnyConfiguration, engine: ModuleType = sparse) -> AnyNetwork:

@@ -1,12 +1,13 @@
 """The two networks of organ segmentation in use: a CT to coarse labels, and these to fine ones."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import SimpleITK as sitk
 import torch
 
-from ..completion.network import choose_device, on_device_or_cpu
+from ..completion.network import NetworkPlace, choose_device, on_device_or_cpu
 from ..core.finer_grid import places_of
 from ..core.images import array_of, image_like
 from ..core.progress import Progress, silent
@@ -24,10 +25,21 @@ SLAB_VOXELS, AROUND_VOXELS = 64, 32
 MARGIN_COARSE = 2.0
 
 
+@dataclass(frozen=True)
+class OrganLabels:
+    """`labels` (uint8), the device that the network `ran_on`, and, of those that a dense network
+    found, how `sure` it is of each voxel, 0 to 1 (z, y, x).
+    """
+
+    labels: sitk.Image
+    ran_on: str
+    sure: np.ndarray | None = None
+
+
 def segment_coarse(
-    ct: sitk.Image, weights: Weights, labels: Sequence[int], device: str = "auto"
-) -> sitk.Image:
-    """Return labels (uint8) on the `coarse_grid` of a CT in HU.
+    ct: sitk.Image, weights: Weights, labels: Sequence[int], where: NetworkPlace = NetworkPlace()
+) -> OrganLabels:
+    """Return organs on the `coarse_grid` of a CT in HU.
 
     labels: the number of each organ, in the order of the weights'. Raises `SkullImplantError` for
     weights of another task or number of organs, or a device that is not there.
@@ -41,10 +53,10 @@ def segment_coarse(
     cells = weights.metadata.get("options", {}).get("cells", CELLS)
     grid = coarse_grid(ct, cells)
     hu = array_of(mean_on(ct, grid))
-    found, _ = on_device_or_cpu(
-        lambda where: segmented(network.to(where), hu, where), choose_device(device)
+    (found, sure), ran_on = on_device_or_cpu(
+        lambda device: segmented(network.to(device), hu, device), choose_device(where.device)
     )
-    return image_like(_renumbered(labels)[found], grid)
+    return OrganLabels(image_like(_renumbered(labels)[found], grid), ran_on.type, sure)
 
 
 def super_resolve_labels(
@@ -52,15 +64,15 @@ def super_resolve_labels(
     grid: sitk.Image,
     weights: Weights,
     labels: Sequence[int],
-    device: str = "auto",
+    where: NetworkPlace = NetworkPlace(),
     progress: Progress = silent,
-) -> sitk.Image:
+) -> OrganLabels:
     """Return coarse labels (uint8) on a finer `grid` along the same axes, by the sparse network.
 
     labels: as in `segment_coarse`; others are left out. Raises `SkullImplantError` as there, and
     where the coarse image has none of them.
     """
-    network = weights.network()
+    network = weights.network(where.engine)
     if weights.metadata.get("task") != LABELS_TASK or not isinstance(network, SparseAutoEncoder):
         raise SkullImplantError(
             "These weights do not refine labels of organs; use some that were trained for that."
@@ -73,20 +85,20 @@ def super_resolve_labels(
     at = places_of(grid, coarse)
     fine = np.zeros(grid.GetSize()[::-1], np.uint8)
     z, y, x = (_reach(filled, axis, places) for axis, places in enumerate(at))
-    ran_on = choose_device(device)
+    ran_on = choose_device(where.device)
     for start in range(z.start, z.stop, SLAB_VOXELS):
         progress((start - z.start) / (z.stop - z.start), "refining the organs")
         stop = min(start + SLAB_VOXELS, z.stop)
         seen = slice(max(z.start, start - AROUND_VOXELS), min(stop + AROUND_VOXELS, z.stop))
         view = labels_view(masks, [axis[part] for axis, part in zip(at, (seen, y, x))])
 
-        def run(where: torch.device) -> np.ndarray:
-            return labels_by_network(network.to(where), view, where)  # noqa: B023
+        def run(device: torch.device) -> np.ndarray:
+            return labels_by_network(network.to(device), view, device)  # noqa: B023
 
         found, ran_on = on_device_or_cpu(run, ran_on)
         fine[start:stop, y, x] = found[start - seen.start : stop - seen.start]
     progress(1.0, "organs refined")
-    return image_like(_renumbered(labels)[fine], grid)
+    return OrganLabels(image_like(_renumbered(labels)[fine], grid), ran_on.type)
 
 
 def _check(labels: Sequence[int], known: int) -> None:

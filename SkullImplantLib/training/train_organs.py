@@ -43,7 +43,7 @@ from ..networks.label_superres import (
 )
 from ..networks.weights import AnyConfiguration, save_weights
 from ..organs.coarse_grid import coarse_grid, labels_on, mean_on
-from ..sparse import Sites
+from ..sparse import BatchNorm, Sites
 from .average import RunningAverage
 from .checkpoint import Checkpoint, resume_from, save_checkpoint
 from .losses import dice_of, labels_loss, soft_dice
@@ -56,6 +56,10 @@ Subject = TypeVar("Subject")
 HELD_BACK = 10_000  # the first seed of subjects that are never learnt from
 CHECKED_PIECES = 24
 DICE_WEIGHT = 1.0
+# From this share of the iterations on the sparse network's normalisation keeps its statistics. A
+# batch of pieces around some organs is like no other, and unlike the slab of a chest that is
+# refined; what is learnt must hold with the statistics that are used then.
+SETTLED = 0.2
 # Of the dense network's augmentation: a shift in voxels, and in HU; a factor of the contrast.
 SHIFT_VOXELS, SHIFT_HU, CONTRAST = 6, 25.0, 0.1
 # How often a CT shows only a part, and how much of each side it then shows at least and at most.
@@ -156,7 +160,7 @@ class SegmentationTask:
         return entropy + DICE_WEIGHT * torch.stack(lost).mean() if lost else entropy
 
     def dice(self) -> list[float]:
-        found = [(segmented(self.network, hu, self.device), true) for hu, true in self.held]
+        found = [(segmented(self.network, hu, self.device)[0], true) for hu, true in self.held]
         return _mean_dice(found)
 
 
@@ -267,7 +271,7 @@ def train_organs(
     for iteration in range(first, options.iterations):
         for group in optimiser.param_groups:
             group["lr"] = options.learning_rate * pace(iteration, options.iterations)
-        network.train()
+        _prepare(network, settled=iteration >= SETTLED * options.iterations)
         optimiser.zero_grad(set_to_none=True)
         loss = task.loss(np.random.default_rng([options.seed, iteration]))
         if not bool(torch.isfinite(loss)):
@@ -302,6 +306,13 @@ def train_organs(
         state = (network.state_dict(), average.state, optimiser.state_dict(), kept)
         save_checkpoint(folder, Checkpoint(*state))
     return folder / "weights.npz"
+
+
+def _prepare(network: nn.Module, settled: bool) -> None:
+    network.train()
+    for module in network.modules():
+        if settled and isinstance(module, BatchNorm):
+            module.eval()
 
 
 TASKS: dict[str, Callable[[OrganOptions, Progress], OrganTask]] = {

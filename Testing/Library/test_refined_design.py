@@ -31,7 +31,7 @@ QUIET = ["--progress", "none"]
 MASKS = ("skull", "completed", "implant")
 
 
-def interpolating() -> weights.Weights:
+def interpolating(name: str = "superres") -> weights.Weights:
     """Weights of a small network that corrects nothing and keeps everything."""
     configuration = Configuration((2, 3, 4), in_channels=FEATURES, skip="add")
     network = SparseAutoEncoder(**asdict(configuration), generator=torch.Generator().manual_seed(0))
@@ -67,7 +67,7 @@ def designed(
     command = ["design", str(folder / "ct.nrrd"), "-o", str(folder / "result"), "--no-report"]
     command += ["--leave-out", str(folder / "out.nrrd"), "--refine-mm", f"{TO_MM:g}"]
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(weights, "shipped_superres", interpolating)
+        patch.setattr(weights, "shipped_beside", interpolating)
         assert main([*command, "--model", "prior", *QUIET]) == 0
     return folder
 

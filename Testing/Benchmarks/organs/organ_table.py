@@ -16,6 +16,7 @@ import numpy as np
 import SimpleITK as sitk
 
 from SkullImplantLib.cases.thorax_phantom import AORTA, ORGANS, ThoraxOptions, make_thorax
+from SkullImplantLib.completion.network import NetworkPlace
 from SkullImplantLib.core.memory import BYTES_PER_GIB, peak_bytes, restart_peak
 from SkullImplantLib.evaluation.organ_scores import score_organs
 from SkullImplantLib.networks.weights import Weights, load_weights
@@ -25,6 +26,7 @@ from SkullImplantLib.organs.upsampling import METHODS, upsampled
 from SkullImplantLib.training.train_organs import HELD_BACK
 
 NUMBERS = list(ORGANS.values())
+ON_CPU = NetworkPlace("cpu")
 TEST_SUBJECTS = HELD_BACK + 100  # beyond those that a training validates with
 Method = Callable[[sitk.Image, sitk.Image], sitk.Image]
 
@@ -36,8 +38,8 @@ def methods(superres: Weights | None) -> dict[str, Method]:
     }
     if superres is not None:
         found["sparse super-resolution"] = lambda coarse, grid: super_resolve_labels(
-            coarse, grid, superres, NUMBERS, "cpu"
-        )
+            coarse, grid, superres, NUMBERS, ON_CPU
+        ).labels
     return found
 
 
@@ -76,7 +78,7 @@ def main() -> None:
         if dense is None:
             coarse = labels_on(subject.labels, coarse_grid(subject.labels))
         else:
-            coarse = segment_coarse(subject.ct, dense, NUMBERS, "cpu")
+            coarse = segment_coarse(subject.ct, dense, NUMBERS, ON_CPU).labels
         rows += rows_of(f"thorax {seed}", subject.labels, coarse, ORGANS, how)
     if given.aorta:
         aorta = sitk.Cast(sitk.ReadImage(str(given.aorta)) != 0, sitk.sitkUInt8) * AORTA

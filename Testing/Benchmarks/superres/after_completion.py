@@ -27,7 +27,8 @@ from SkullImplantLib.core.interpolation import along_axes
 from SkullImplantLib.core.threads import use_threads
 from SkullImplantLib.evaluation.evaluation_options import SuiteOptions
 from SkullImplantLib.evaluation.suite_cases import suite_cases
-from SkullImplantLib.networks.weights import Weights, load_weights, shipped_superres
+from SkullImplantLib.models import SUPERRES
+from SkullImplantLib.networks.weights import Weights, load_weights, shipped_beside
 from SkullImplantLib.training.losses import JUDGED_MM, dice_of
 
 FINE_MM = 1.0
@@ -48,7 +49,7 @@ def main() -> None:
     if path.exists():
         with path.open(newline="") as file:
             rows = list(csv.DictReader(file))
-    finer = shipped_superres()
+    finer = shipped_beside(SUPERRES)
     for file in options.weights:
         weights = load_weights(file)
         key = f"{weights.sha256[:8]}+{finer.sha256[:8]}"

@@ -14,10 +14,10 @@ from SkullImplantLib.completion.super_resolution import super_resolve
 from SkullImplantLib.core.finer_grid import finer_grid
 from SkullImplantLib.core.images import array_of, index_to_lps_mm, voxel_volume_mm3
 from SkullImplantLib.errors import SkullImplantError
-from SkullImplantLib.models import shipped_models
+from SkullImplantLib.models import SUPERRES, shipped_models
 from SkullImplantLib.networks.autoencoder import Configuration, SparseAutoEncoder
 from SkullImplantLib.networks.superres import FEATURES, TASK, coarse_mask, coarse_view, seen
-from SkullImplantLib.networks.weights import Weights, shipped_superres, shipped_weights
+from SkullImplantLib.networks.weights import Weights, shipped_beside, shipped_weights
 
 TURNED = (0.0, 1.0, 0.0, -1.0, 0.0, 0.0, 0.0, 0.0, 1.0)
 
@@ -149,7 +149,7 @@ def test_the_shipped_weights_come_nearer_to_a_ball_than_interpolation() -> None:
     """A shape that no training saw, with walls as thick as bone."""
     coarse, truth = ball((4.0, 4.0, 4.0)), array_of(ball((1.0, 1.0, 1.0))) > 0
     dice = []
-    for each in (weights(), shipped_superres()):
+    for each in (weights(), shipped_beside(SUPERRES)):
         made = array_of(super_resolve(coarse, 1.0, each).mask) > 0
         dice.append(2.0 * np.count_nonzero(made & truth) / (made.sum() + truth.sum()))
     assert dice[1] > dice[0]

@@ -119,8 +119,9 @@ def test_the_dense_network_labels_a_volume_of_any_size(tmp_path) -> None:
     configuration = UNetConfiguration(4, (2, 4, 6))
     network = DenseUNet(**asdict(configuration), generator=torch.Generator().manual_seed(0))
     hu = np.random.default_rng(0).normal(0, 300, (17, 24, 13)).astype(np.float32)
-    labels = segmented(network.eval(), hu, CPU)
+    labels, sure = segmented(network.eval(), hu, CPU)
+    assert sure.min() > 1 / (network.configuration.labels + 1) - 1e-6 and sure.max() <= 1.0
     assert labels.shape == hu.shape and labels.dtype == np.uint8 and labels.max() <= 4
     save_weights(tmp_path / "dense.npz", configuration, network.state_dict(), {"task": "x"})
     again = load_weights(tmp_path / "dense.npz").network()
-    np.testing.assert_array_equal(segmented(again, hu, CPU), labels)
+    np.testing.assert_array_equal(segmented(again, hu, CPU)[0], labels)

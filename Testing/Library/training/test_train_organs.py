@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from SkullImplantLib.cases.thorax_phantom import ORGANS, ThoraxOptions, make_thorax
+from SkullImplantLib.completion.network import NetworkPlace
 from SkullImplantLib.core.images import array_of
 from SkullImplantLib.core.progress import silent
 from SkullImplantLib.errors import SkullImplantError
@@ -37,6 +38,7 @@ TINY = OrganOptions(
     learning_rate=5e-3,
 )
 NUMBERS = list(ORGANS.values())
+ON_CPU = NetworkPlace("cpu")
 
 
 @pytest.fixture(autouse=True)
@@ -59,12 +61,12 @@ def test_the_dense_network_learns_and_segments(tmp_path: Path) -> None:
     weights = load_weights(path)
     assert weights.metadata["organs"] == list(ORGANS) and len(weights.metadata["dice"]) == 4
     ct = make_thorax(HELD_BACK, ThoraxOptions(size=TINY.sizes[0])).ct
-    made = segment_coarse(ct, weights, NUMBERS, "cpu")
+    made = segment_coarse(ct, weights, NUMBERS, ON_CPU).labels
     assert made.GetSize() == (28, 28, 28) and set(np.unique(array_of(made))) <= {0, *NUMBERS}
     with pytest.raises(SkullImplantError, match="4 organs, and 1"):
-        segment_coarse(ct, weights, [1], "cpu")
+        segment_coarse(ct, weights, [1], ON_CPU)
     with pytest.raises(SkullImplantError, match="do not refine"):
-        super_resolve_labels(made, ct, weights, NUMBERS, "cpu")
+        super_resolve_labels(made, ct, weights, NUMBERS, ON_CPU)
 
 
 @pytest.mark.slow
@@ -93,11 +95,11 @@ def test_super_resolution_learns_resumes_and_refines(tmp_path: Path) -> None:
 
     truth = make_thorax(HELD_BACK, ThoraxOptions(size=options.sizes[0])).labels
     coarse = labels_on(truth, coarse_grid(truth, options.cells))
-    made = super_resolve_labels(coarse, truth, weights, NUMBERS, "cpu")
+    made = super_resolve_labels(coarse, truth, weights, NUMBERS, ON_CPU).labels
     assert made.GetSize() == truth.GetSize()
     assert score_organs(made, truth, ORGANS)["heart"].dice > 0.8
     with pytest.raises(SkullImplantError, match="do not segment"):
-        segment_coarse(truth, weights, NUMBERS, "cpu")
+        segment_coarse(truth, weights, NUMBERS, ON_CPU)
 
 
 @pytest.mark.slow
