@@ -21,15 +21,16 @@ LEAST_PIECE = 0.1
 # Mean sureness over an organ's coarse voxels below which it is doubted. On CTs like those that the
 # shipped network learnt from it is above 0.95.
 LEAST_SURE = 0.85
-# Refining moves a surface within its coarse voxels, which leaves an organ's volume nearly as it was.
+# Refining moves a surface within its coarse voxels; an organ's volume stays nearly as it was.
 MOST_CHANGE = 0.2
 PHANTOM = "procedural thorax"
 
 
 @dataclass(frozen=True)
 class FoundOrgan:
-    """What was found of an organ. coarse_cm3: its volume before it was refined; occupancy: the share of the CT's voxels that it fills; sure: mean
-    sureness of the network, 0 to 1, None where the coarse labels were given.
+    """What was found of an organ. coarse_cm3: its volume before it was refined; occupancy: the
+    share of the CT's voxels that it fills; sure: mean sureness of the network, 0 to 1, None where
+    the coarse labels were given.
     """
 
     organ: KnownOrgan
