@@ -19,6 +19,7 @@ from .autoencoder import MOST_LABELS, checked_channels
 
 CHANNELS = (8, 16, 32, 64, 96)
 SLOPE = 0.01  # of the activation below 0
+BACKGROUND_LOGIT = 3.0
 # HU are told from air to dense bone, as -1 to 1.
 LOWEST_HU, HIGHEST_HU = -1000.0, 1000.0
 # Of the metadata of weights.
@@ -66,7 +67,11 @@ class DenseUNet(nn.Module):
                 fan = parameter[0].numel()
                 with torch.no_grad():
                     parameter.normal_(0.0, (2.0 / fan) ** 0.5, generator=generator)
-        nn.init.zeros_(self.final.bias)  # type: ignore[arg-type]
+        # Nearly all voxels are none of the organs: what it begins with need not be learnt.
+        assert self.final.bias is not None
+        nn.init.zeros_(self.final.bias)
+        with torch.no_grad():
+            self.final.bias[0] = BACKGROUND_LOGIT
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Return logits [batch, labels + 1, z, y, x] of volumes [batch, 1, z, y, x]."""
