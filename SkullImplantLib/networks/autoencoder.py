@@ -26,9 +26,7 @@ from .slabs import LARGE_SITES, finest_level, first_halving
 
 DEEPEST_KERNEL = 4  # published: the first decoder level reaches 0..3, so that a hole can be bridged
 OTHER_KERNEL = 2
-
-
-# No network here comes near: the published ones have 7 resolutions and 388 channels at the most.
+# No network here comes near: the published have 7 resolutions and at most 388 channels.
 MOST_LEVELS, MOST_CHANNELS, MOST_LABELS = 12, 4096, 255
 
 
@@ -224,6 +222,7 @@ class SparseAutoEncoder(nn.Module):
         target: Sites | None = None,
         bounds: tuple[int, int, int] | None = None,
         reconstruct: bool = True,
+        only_sites: bool = False,
     ) -> Decoded:
         """Complete the skull `x`.
 
@@ -235,13 +234,16 @@ class SparseAutoEncoder(nn.Module):
                 off-centre kernel overshoots). None keeps them, as the published code does.
             reconstruct: False leaves out the final pruning and layer, for those who need only
                 `levels`; `levels[-1]` holds the logits of all candidates at stride 1.
+            only_sites: candidates are the sites of `x`, all of them, and whatever holds them at
+                coarser levels. For who knows already where the surface may be.
 
         Where nothing survives the pruning of a level, the finer levels are empty and so is the
         output. An empty `x` gives empty levels throughout. Where processes share a batch
         (`sparse.sharing`), a level of theirs is worked out also by who has nothing of it.
         """
         levels = self.configuration.levels
-        targets = _pyramid(target, levels) if target is not None else [None] * levels
+        targets = [None] * levels if target is None else target.pyramid(levels)
+        reach = Sites(x.coordinates, stride=1).pyramid(levels) if only_sites else [None] * levels
         nothing = x.features[:0].sum(1)  # no logits, of the right kind and place
         completion = Decoded()
         whole = x if self._needs_slabs(x) else None
@@ -251,13 +253,13 @@ class SparseAutoEncoder(nn.Module):
             if index == levels - 1 and self.configuration.labels > 1:
                 logits = nothing.new_empty((0, self.configuration.labels))
             if _is_there(x) and whole is not None and index == levels - 1:
-                x = self._finest_in_slabs(decode, x, whole, bounds)
+                x = self._at(reach[index], self._finest_in_slabs(decode, x, whole, bounds))
                 logits = _single(x.features[:, : self.configuration.labels])
             elif _is_there(x):
                 # The finest level is the first in the backward pass, so it may as well be kept.
                 again = self.recompute and index < levels - 1
                 x = self._worked_out([decode["up"], decode["refine"]], x, again)  # type: ignore[index]
-                x = self._joined(x, skips.pop(), bounds)
+                x = self._at(reach[index], self._joined(x, skips.pop(), bounds))
                 if _is_there(x):
                     logits = _single(decode["classify"](x).features)  # type: ignore[index]
             level = Level(2 ** (levels - 1 - index), x.coordinates, logits)
@@ -266,7 +268,7 @@ class SparseAutoEncoder(nn.Module):
                 level.target = level_target.contains(level.coordinates)
                 level_target.forget()
             completion.levels.append(level)
-            if level.stride > 1 or reconstruct:
+            if reconstruct or (level.stride > 1 and not only_sites):
                 x = _pruned(self.engine, x, self.keeps(level))
         if reconstruct:
             completion.coordinates = x.coordinates
@@ -335,6 +337,12 @@ class SparseAutoEncoder(nn.Module):
             return recomputed(part, x, part.parameters())
         return part(x)
 
+    def _at(self, sites: Sites | None, x: Any) -> Any:
+        """Return `x` at these sites alone, or as it is."""
+        if sites is None or not _is_there(x):
+            return x
+        return _pruned(self.engine, x, sites.contains(x.coordinates))
+
     def _joined(self, x: Any, skip: Any | None, bounds: tuple[int, int, int] | None) -> Any:
         """Return `x` with the encoder's tensor added, and without the sites outside the grid."""
         if skip is not None:
@@ -385,11 +393,3 @@ def _pruned(engine: ModuleType, x: Any, keep: torch.Tensor) -> Any:
     if not bool(keep.any()) and sharing.current() is None:
         return _Nothing(x.coordinates)
     return engine.prune(x, keep)
-
-
-def _pyramid(target: Sites, levels: int) -> list[Sites]:
-    """Return the target's sites at the decoder's strides, from the coarsest to stride 1."""
-    pyramid = [target]
-    for _ in range(levels - 1):
-        pyramid.append(pyramid[-1].coarser())
-    return pyramid[::-1]

@@ -1,9 +1,11 @@
 """Super-resolution of several labels at once: one sparse network, a channel of its own for each.
 
 As for one mask (`superres.py`): the auto-encoder starts from the interpolated signed distances and
-is told where in its coarse voxel a fine voxel lies. A site is where any label is or may be; what it
-knows of each label stands side by side, and the finest level answers with a logit for each, against
-0 for none. Where organs touch, the network so sees both. Arrays are (z, y, x).
+is told where in its coarse voxel a fine voxel lies. A site is where any label is or may be, and no
+other is made. What it knows of each label stands side by side, and the finest level answers with a
+logit for each, against 0 for none. Where organs touch, the network so sees both.
+
+Arrays are (z, y, x).
 """
 
 from collections.abc import Sequence
@@ -31,9 +33,6 @@ from .superres import (
 
 # Of the metadata of weights.
 LABELS_TASK = "super-resolution of labels"
-# Coarser levels leave the decision to the finest, which starts from the interpolation: what they
-# prune of a thin tube would be lost.
-KEEP_FROM = 0.05
 
 
 @dataclass(frozen=True)
@@ -55,7 +54,6 @@ def labels_configuration(labels: int, network: str = "ch1") -> Configuration:
         channels=NAMED_CHANNELS[network],
         in_channels=OF_MASK * labels + OF_PLACE,
         skip="add",
-        keep_from=KEEP_FROM,
         labels=labels,
     )
 
@@ -101,7 +99,7 @@ def decoded_labels(
         torch.from_numpy(np.concatenate(sites)).to(device),
         torch.from_numpy(np.concatenate(features)).to(device),
     )
-    decoded: Decoded = network(x, target=target, bounds=views[0].shape, reconstruct=False)
+    decoded: Decoded = network(x, target=target, reconstruct=False, only_sites=True)
     finest = decoded.levels[-1]
     if len(finest.logits):
         index = finest.coordinates.cpu().numpy()

@@ -212,6 +212,13 @@ class Sites:
         """Return the sites of twice the stride that hold these (floor, unique)."""
         return _marked([self], self.lattice(2 * self.stride))
 
+    def pyramid(self, levels: int) -> "list[Sites]":
+        """Return so many levels, each of twice the stride of the next, down to these sites."""
+        pyramid = [self]
+        for _ in range(levels - 1):
+            pyramid.append(pyramid[-1].coarser())
+        return pyramid[::-1]
+
     def dilated(self, offsets: torch.Tensor) -> "Sites":
         """Return all sites at `offsets` [K, 3] (z, y, x; in units of the stride) from a site."""
         reach = int(offsets.abs().max())

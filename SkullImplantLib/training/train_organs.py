@@ -59,7 +59,8 @@ DICE_WEIGHT = 1.0
 # From this share of the iterations on the sparse network's normalisation keeps its statistics. A
 # batch of pieces around some organs is like no other, and unlike the slab of a chest that is
 # refined; what is learnt must hold with the statistics that are used then.
-SETTLED = 0.2
+SETTLED = 0.4
+LEAST_SEEN = 100  # batches, of which statistics are told
 # Of the dense network's augmentation: a shift in voxels, and in HU; a factor of the contrast.
 SHIFT_VOXELS, SHIFT_HU, CONTRAST = 6, 25.0, 0.1
 # How often a CT shows only a part, and how much of each side it then shows at least and at most.
@@ -274,7 +275,7 @@ def train_organs(
     for iteration in range(first, options.iterations):
         for group in optimiser.param_groups:
             group["lr"] = options.learning_rate * pace(iteration, options.iterations)
-        _prepare(network, settled=iteration >= SETTLED * options.iterations)
+        _prepare(network, iteration >= max(LEAST_SEEN, SETTLED * options.iterations))
         optimiser.zero_grad(set_to_none=True)
         loss = task.loss(np.random.default_rng([options.seed, iteration]))
         if not bool(torch.isfinite(loss)):

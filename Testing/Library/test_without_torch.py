@@ -59,7 +59,7 @@ def test_devices_and_help(run: Callable[..., Ended]) -> None:
     assert found["torch"] is None and found["torch_ok"] is False
     assert [device["id"] for device in found["devices"]] == ["cpu"]
     assert "not installed" in run("devices").out
-    for verb in ("design", "train", "evaluate", "benchmark"):
+    for verb in ("design", "train", "evaluate", "benchmark", "organs"):
         assert "examples:" in run(verb, "--help").out
 
 
@@ -77,6 +77,12 @@ def test_what_needs_torch_says_so(
     assert not output.exists()
     said = run("train", tmp_path, "-o", output, "--progress", "none", code=2).err
     assert said == "skull-implant: Training needs PyTorch, which is not installed; install it.\n"
+    chest = tmp_path / "skull.nrrd"
+    said = run("organs", chest, "-o", output, "--progress", "none", code=2).err
+    assert said == (
+        "skull-implant: The segmentation of organs needs PyTorch, which is not installed; "
+        "install it.\n"
+    )
 
 
 def test_too_old_a_torch_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
