@@ -50,8 +50,20 @@ def untrained(labels: int, silent: bool = True) -> SparseAutoEncoder:
     if silent:
         for parameter in network.decoder[-1]["classify"].parameters():
             torch.nn.init.zeros_(parameter)
-        torch.nn.init.constant_(network.decoder[0]["classify"].bias, 5.0)  # offers all
     return network
+
+
+@pytest.mark.parametrize("said", [-50.0, 50.0])
+@pytest.mark.parametrize("training", [False, True])
+def test_candidates_are_the_sites_whatever_coarser_levels_say(said: float, training: bool) -> None:
+    view = labels_view(coarse_masks(coarse_labels(), [4, 9], (2, 3, 3)), AT)
+    network = untrained(2, silent=False).train(training)
+    with torch.no_grad():
+        network.decoder[0]["classify"].bias.fill_(said)  # type: ignore[index]
+        finest = decoded_labels(network, [view], CPU).levels[-1]
+    places = finest.coordinates.numpy()
+    places = places[np.lexsort(places.T[::-1])]
+    np.testing.assert_array_equal(places, seen_of_labels(view)[0])
 
 
 def test_one_label_is_seen_as_one_mask_is() -> None:
