@@ -33,7 +33,8 @@ def evaluate_organ_cohort(
     # A chest takes a few GB; several at a time only where that is asked for.
     run = replace(run, jobs=options.jobs or 1)
     if options.cluster:
-        networks = tuple(path and path.absolute() for path in networks)
+        dense, fine = (path and path.absolute() for path in networks)
+        networks = (dense, fine)
     trial = OrganTrial(options.output, *networks, device=options.device)
     return Result(*evaluate_organs(options.cohort, trial, options.part, run, report))
 

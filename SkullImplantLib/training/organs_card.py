@@ -7,7 +7,7 @@ copies the weights of a training to that file, and writes its checksum and card.
 
 import argparse
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -78,9 +78,10 @@ KINDS: dict[bool, dict[str, str]] = {
 FORMULAS = "procedural thorax"
 
 
-def write_organs_card(weights: Path, log: Path) -> None:
-    """Write `NAME.md` and `NAME.npz.sha256` beside the weight file; `log`: the training's CSV."""
-    metadata: dict[str, Any] = load_weights(weights).metadata
+def write_organs_card(weights: Path, metadata: Mapping[str, Any], log: Path) -> None:
+    """Write `NAME.md` and `NAME.npz.sha256` beside the weight file, whose `metadata` this is; `log`:
+    the training's CSV.
+    """
     names = [str(name) for name in metadata["trained_on"]]
     formulas = all(FORMULAS in name for name in names)
     said = metadata["options"].get("provenance", "")
@@ -119,7 +120,8 @@ def main() -> None:
     parser.add_argument("weights", type=Path, help="the file to write")
     given = parser.parse_args()
     shutil.copyfile(given.training / "weights.npz", given.weights)
-    write_organs_card(given.weights, given.training / "log.csv")
+    metadata = load_weights(given.training / "weights.npz").metadata
+    write_organs_card(given.weights, metadata, given.training / "log.csv")
 
 
 if __name__ == "__main__":

@@ -169,7 +169,7 @@ class _Run:
         }
         weights = self.folder / "weights.npz"
         save_weights(weights, self.task.configuration, self.average.state, metadata)
-        write_organs_card(weights, self.folder / LOG)
+        write_organs_card(weights, metadata, self.folder / LOG)
         progress = {
             "iteration": self.iteration,
             "rows": self.rows,
