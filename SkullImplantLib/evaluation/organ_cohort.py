@@ -65,8 +65,9 @@ def evaluate_organs(
     note = _left_out(found, judged)
     report("evaluation", 0.0, f"{DATA_SETS[SEGTHOR].title}: {len(judged)} patients. {note}".strip())
     table = partial(organ_table, trial=trial, note=note)
-    data, text = evaluate_cases([ChestCase(one) for one in judged], trial, run, report, table)
-    data["data_set"], data["summary"] = SEGTHOR, organ_statistics(data["cases"])
+    cases = [ChestCase(one) for one in judged]
+    data, text = evaluate_cases(cases, trial, run, report, table, organ_statistics)
+    data["data_set"] = SEGTHOR
     return data, text
 
 

@@ -92,8 +92,10 @@ def evaluate_cases(
     run: RunOptions,
     report: StageReport = no_report,
     table: Callable[[Sequence[Row]], str] | None = None,
+    summary: Callable[[Sequence[Row]], Any] = summary_of,
 ) -> Result:
-    """As `evaluate_suite`, for any cases; `table` makes the table of their rows.
+    """As `evaluate_suite`, for any cases; `table` makes the table of their rows, and `summary` what
+    the data says of them together.
 
     With a shard (`run`) only its cases are made, and the tables are of all that are there. Raises
     `SkullImplantError` where there are none.
@@ -123,7 +125,7 @@ def evaluate_cases(
     judged = tables.judged()
     rows = [row for _, row in judged]
     report("evaluation", 1.0, f"{len(rows)} of {len(cases)} cases")
-    data: dict[str, Any] = {"cases": rows, "summary": summary_of(rows)}
+    data: dict[str, Any] = {"cases": rows, "summary": summary(rows)}
     if len(rows) < len(cases):
         data["to_come"] = len(cases) - len(rows)
     if run.pictures and isinstance(trial, Trial):

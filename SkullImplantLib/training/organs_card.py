@@ -79,8 +79,9 @@ FORMULAS = "procedural thorax"
 
 
 def write_organs_card(weights: Path, metadata: Mapping[str, Any], log: Path) -> None:
-    """Write `NAME.md` and `NAME.npz.sha256` beside the weight file, whose `metadata` this is; `log`:
-    the training's CSV.
+    """Write `NAME.md` and `NAME.npz.sha256` beside the weight file.
+
+    `metadata`: as training writes it into the weights. `log`: the training's CSV.
     """
     names = [str(name) for name in metadata["trained_on"]]
     formulas = all(FORMULAS in name for name in names)
