@@ -137,6 +137,17 @@ def read_cohort(folder: Path, name: str | None = None) -> Cohort:
     return Cohort(DATA_SETS[SCIDATA], folder, worded)
 
 
+def is_segthor(folder: Path, name: str | None = None) -> bool:
+    """Say whether a folder is to be read as SegTHOR: by the name given, or as it holds chests and
+    no data set of skulls.
+
+    Raises `SkullImplantError` where there is no such data set.
+    """
+    if name is not None:
+        return data_set_named(name).key == SEGTHOR
+    return holds_segthor(folder) and not _told(folder)
+
+
 def skulls_to_learn_from(
     folders: Iterable[Path], named: Sequence[Cohort] = ()
 ) -> tuple[list[SkullFile], list[DataSet]]:

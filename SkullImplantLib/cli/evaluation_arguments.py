@@ -13,6 +13,7 @@ EVALUATE_EXAMPLES = """examples:
   skull-implant evaluate --cohort SkullBreak -o skullbreak
   skull-implant evaluate --cohort SkullBreak -o skullbreak --shard 3/20
   skull-implant evaluate --cohort SkullFix -o skullfix --part test --cluster tcp://head:8786
+  skull-implant evaluate --cohort SegTHOR -o organs --organs-superres superres/weights.npz
   skull-implant evaluate --suite skulls -o results --kinds parietotemporal random_1
   skull-implant evaluate --suite skulls -o results --skulls anna --jobs 4 --pictures
   skull-implant evaluate --suite skulls -o large --areas-cm2 120 150"""
@@ -33,7 +34,8 @@ def add_evaluate(verbs: Verbs) -> None:
         "--cohort",
         type=Path,
         metavar="FOLDER",
-        help="a public data set as it is unpacked: SkullBreak, SkullFix, MUG500+, SciData",
+        help="a public data set as it is unpacked: SkullBreak, SkullFix, MUG500+, SciData; or "
+        "SegTHOR, of which organs are judged",
     )
     many.add_argument(
         "--dataset",
@@ -73,6 +75,14 @@ def add_evaluate(verbs: Verbs) -> None:
         help="of the defects of the suite (default: 20 120)",
     )
     _add_population(many)
+    for what, text in (("segmentation", "the dense"), ("superres", "the sparse")):
+        many.add_argument(
+            f"--organs-{what}",
+            type=Path,
+            metavar="FILE",
+            help=f"for SegTHOR: the weights of {text} network, as `train --cohort` leaves them "
+            "(default: the shipped ones)",
+        )
     many.add_argument(
         "--jobs",
         type=positive,

@@ -4,6 +4,7 @@ import argparse
 from dataclasses import replace
 from pathlib import Path
 
+from ..cases.cohort import is_segthor
 from ..cases.defects import KINDS, USUAL_CM2
 from ..core.image_files import read_mask
 from ..core.images import same_grid
@@ -21,6 +22,7 @@ from ..geometry.shape_statistics import POPULATION_FILE
 from ..models import require_torch, uses_torch
 from ..options import DEFECT_KINDS, ENGINES
 from .benchmark_arguments import memory_options
+from .organ_evaluation_command import evaluate_organ_cohort
 from .result import Result
 
 RANDOM = "random"
@@ -50,6 +52,8 @@ def evaluate(options: argparse.Namespace, report: StageReport) -> Result:
         read_shard(options.shard) if options.shard else None,
         options.cluster,
     )
+    if chosen[1] and is_segthor(options.cohort, options.dataset):
+        return evaluate_organ_cohort(options, run, report)
     trial = _trial(options)
     if chosen[1]:
         wanted = CohortOptions(options.dataset, options.part, _kinds_of_cohort(options.kinds))

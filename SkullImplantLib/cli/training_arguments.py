@@ -6,14 +6,15 @@ from typing import Any
 
 from ..cases.data_sets import DATA_SET_NAMES
 from ..options import DEVICES
-from ..training.training_options import SUPERRES_NETWORKS, TrainOptions
+from ..training.training_options import ORGAN_NETWORKS, SUPERRES_NETWORKS, TrainOptions
 from .arguments import Verbs, add_output, add_verb, flag, not_negative, positive, seed
 
-NETWORKS = ("fine", "ch1", "ch2", *SUPERRES_NETWORKS)
+NETWORKS = ("fine", "ch1", "ch2", *SUPERRES_NETWORKS, *ORGAN_NETWORKS)
 TRAIN_EXAMPLES = """examples:
   skull-implant train skulls -o training --minutes 60
   skull-implant train skulls -o training --resume
   skull-implant train --cohort SkullBreak -o skullbreak --minutes 600
+  skull-implant train --cohort SegTHOR -o organs --resume
   skull-implant train skulls -o quick --spacing-mm 4 --cases-per-skull 5 --iterations 200
   skull-implant train skulls -o superres --network superres --minutes 60
   skull-implant train skulls -o again --configuration training/configuration.json --seed 1"""
@@ -30,7 +31,8 @@ def add_train(verbs: Verbs) -> None:
         "--cohort",
         type=Path,
         metavar="FOLDER",
-        help="a public data set as it is unpacked, of which the training part is learnt from",
+        help="a public data set as it is unpacked, of which the training part is learnt from; on "
+        "SegTHOR the networks of organs are trained, both or --network",
     )
     parser.add_argument(
         "--dataset",

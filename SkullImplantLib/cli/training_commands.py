@@ -2,19 +2,23 @@
 
 import argparse
 import time
-from dataclasses import fields, replace
-from typing import Any
+from dataclasses import replace
 
-from ..cases.cohort import read_cohort, skulls_to_learn_from
+from ..cases.cohort import is_segthor, read_cohort, skulls_to_learn_from
 from ..cases.skull_folder import SkullFile
 from ..core.stages import StageReport
-from ..core.threads import processor_count, use_threads
-from ..core.torchrun import launched
 from ..errors import SkullImplantError
 from ..models import require_torch
-from ..training.configuration import read_configuration, write_configuration
-from ..training.training_options import SUPERRES_NETWORKS, TrainOptions, resolved
+from ..training.configuration import write_configuration
+from ..training.training_options import (
+    ORGAN_NETWORKS,
+    SUPERRES_NETWORKS,
+    TrainOptions,
+    resolved,
+)
+from .organ_training_command import train_organ_networks
 from .result import Result, stage_of
+from .training_settings import given_options, share_threads
 
 
 def train_network(options: argparse.Namespace, report: StageReport) -> Result:
@@ -22,6 +26,8 @@ def train_network(options: argparse.Namespace, report: StageReport) -> Result:
 
     As one of several processes that `torchrun` started, too.
     """
+    if _of_organs(options):
+        return train_organ_networks(options, report)
     settings = chosen(options)
     if options.write_configuration:
         write_configuration(options.write_configuration, resolved(settings))
@@ -33,10 +39,7 @@ def train_network(options: argparse.Namespace, report: StageReport) -> Result:
     from ..training.train import train
     from ..training.train_superres import train_superres
 
-    place = launched()
-    # Processes on one machine have its cores together; torchrun lets each use one.
-    fair = max(1, processor_count() // place.local_count) if place else None
-    use_threads(options.threads or fair, torch=True)
+    share_threads(options)
     start = time.monotonic()
     learn = train_superres if settings.network in SUPERRES_NETWORKS else train
     skulls, terms = _skulls(options)
@@ -56,6 +59,26 @@ def train_network(options: argparse.Namespace, report: StageReport) -> Result:
     return Result(data, f"Weights, model card and log are in {options.output} ({minutes} minutes).")
 
 
+def _of_organs(options: argparse.Namespace) -> bool:
+    """Say whether the networks of organs are asked for: by name, or by a cohort of chests.
+
+    Raises `SkullImplantError` where a network of organs is asked for and no chests are named, or
+    chests and another network.
+    """
+    network = given_options(options).get("network")
+    chests = bool(options.cohort) and is_segthor(options.cohort, options.dataset)
+    if network in ORGAN_NETWORKS and not chests:
+        raise SkullImplantError(
+            "Organs are learnt from chests; name a folder in SegTHOR's layout with --cohort."
+        )
+    if chests and network not in (None, *ORGAN_NETWORKS):
+        raise SkullImplantError(
+            f"Chests do not train the network {network}; choose {' or '.join(ORGAN_NETWORKS)}, or "
+            "none for both."
+        )
+    return chests
+
+
 def _skulls(options: argparse.Namespace) -> tuple[list[SkullFile], str]:
     """Return the skulls to learn from, and the terms of the data sets among them.
 
@@ -72,15 +95,5 @@ def _skulls(options: argparse.Namespace) -> tuple[list[SkullFile], str]:
 
 
 def chosen(options: argparse.Namespace) -> TrainOptions:
-    """Return the defaults, changed by the configuration file, changed by the command line.
-
-    The parser leaves out what was not given, so that a file is not overruled by defaults.
-    """
-    settings: dict[str, Any] = {"device": "auto"}
-    if options.configuration:
-        settings |= read_configuration(options.configuration)
-    for field in fields(TrainOptions):
-        if hasattr(options, field.name):
-            value = getattr(options, field.name)
-            settings[field.name] = tuple(value) if isinstance(value, list) else value
-    return TrainOptions(**settings)
+    """Return the defaults, changed by the configuration file, changed by the command line."""
+    return TrainOptions(**({"device": "auto"} | given_options(options)))

@@ -19,8 +19,7 @@ from ..core.files import atomic_path
 from ..core.threads import use_threads
 from ..errors import SkullImplantError
 from ..models import uses_torch
-from .judging import Trial
-from .suite_cases import JudgedCase
+from .judge import AnyCase, Judge
 
 CONNECT_S = 20
 # So often it is told that the run goes on, and who stops it is heard.
@@ -38,8 +37,8 @@ class CaseFiles:
 
 
 def run_on_cluster(
-    cases: Sequence[JudgedCase],
-    trial: Trial,
+    cases: Sequence[AnyCase],
+    trial: Judge[AnyCase],
     told: Callable[[str, int], None],
     address: str,
     threads: int | None = None,
@@ -107,7 +106,7 @@ def _telling_loss(address: str, case: str = "") -> Iterator[None]:
         ) from error
 
 
-def keep(trial: Trial, case: JudgedCase, found: CaseFiles) -> None:
+def keep(trial: Judge[AnyCase], case: AnyCase, found: CaseFiles) -> None:
     """Write what a worker found of a case where a run here would have kept it."""
     if found.implant is not None:
         with atomic_path(trial.implant_path(case)) as temporary:
@@ -145,7 +144,7 @@ def _at_work(client: Any) -> str:
 
 
 def _worked(
-    case: JudgedCase, trial: Trial, made_with: dict[str, Any], threads: int | None
+    case: AnyCase, trial: Judge[AnyCase], made_with: dict[str, Any], threads: int | None
 ) -> CaseFiles:
     """Run a case on a worker, and return what it found.
 
@@ -153,8 +152,8 @@ def _worked(
     where this one does not see the same.
     """
     with ONE_AT_A_TIME, tempfile.TemporaryDirectory() as folder:
-        use_threads(threads, uses_torch(trial.options.model))
-        here = replace(trial, output=Path(folder))
+        use_threads(threads, uses_torch(trial.model))
+        here: Judge[AnyCase] = replace(trial, output=Path(folder))  # type: ignore[type-var]
         if _seen(here, case) != made_with:
             raise SkullImplantError(
                 f"A worker sees other files for {case.name}, or is another version of the program; "
@@ -169,7 +168,7 @@ def _worked(
         )
 
 
-def _seen(trial: Trial, case: JudgedCase) -> dict[str, Any] | None:
+def _seen(trial: Judge[AnyCase], case: AnyCase) -> dict[str, Any] | None:
     try:
         return trial.made_with(case)
     except FileNotFoundError:

@@ -3,11 +3,10 @@
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Generic
 
 from ..core.stages import StageReport
-from .judging import Trial
-from .suite_cases import JudgedCase
+from .judge import AnyCase, Judge
 from .tables import judged_of, write_tables
 
 Row = dict[str, Any]
@@ -15,7 +14,7 @@ SECONDS_A_MINUTE, MINUTES_AN_HOUR = 60.0, 60
 ALMOST = 0.999
 
 
-class GrowingTables:
+class GrowingTables(Generic[AnyCase]):
     """The tables of all cases that are there by now, whoever made them.
 
     Several processes may write into one folder: each table is there whole, and the last that is
@@ -25,8 +24,8 @@ class GrowingTables:
 
     def __init__(
         self,
-        cases: Sequence[JudgedCase],
-        trial: Trial,
+        cases: Sequence[AnyCase],
+        trial: Judge[AnyCase],
         table_of: Callable[[Sequence[Row]], str],
     ) -> None:
         self._cases, self._trial, self._table_of = cases, trial, table_of
@@ -39,7 +38,7 @@ class GrowingTables:
             rows = now
             write_tables(rows, self.text(), self._trial.output)
 
-    def judged(self) -> list[tuple[JudgedCase, Row]]:
+    def judged(self) -> list[tuple[AnyCase, Row]]:
         """Return the cases that are there, in their order, and their rows."""
         found = ((case, self._row_of(case)) for case in self._cases)
         return [(case, row) for case, row in found if row is not None]
@@ -55,7 +54,7 @@ class GrowingTables:
         so_far = f"**So far {len(rows)} of {len(self._cases)} cases.**\n\n" if missing else ""
         return so_far + self._table_of(rows)
 
-    def _row_of(self, case: JudgedCase) -> Row | None:
+    def _row_of(self, case: AnyCase) -> Row | None:
         path = self._trial.result_path(case)
         try:
             changed_ns = path.stat().st_mtime_ns
@@ -69,7 +68,9 @@ class GrowingTables:
 class ToldCases:
     """Tells how far a run is, with the time that is left, and lets the tables grow."""
 
-    def __init__(self, tables: GrowingTables, kept: int, missing: int, report: StageReport) -> None:
+    def __init__(
+        self, tables: GrowingTables[Any], kept: int, missing: int, report: StageReport
+    ) -> None:
         self._tables, self._report = tables, report
         self._kept, self._missing = kept, missing
         self._done, self._start = 0, time.monotonic()

@@ -58,6 +58,11 @@ class Trial:
         model = chosen_model(self.options.model)
         object.__setattr__(self, "options", replace(self.options, model=model))
 
+    @property
+    def model(self) -> str:
+        """What completes the skulls, by name or file."""
+        return self.options.model
+
     def made_with(self, case: JudgedCase) -> dict[str, Any]:
         """Return all that the case's row depends on, the library's code excepted, and what is
         judged anew from its features whenever it is read.

@@ -61,7 +61,11 @@ def measure(run: MemoryRun, folder: Path) -> dict[str, Any]:
     torch.set_num_threads(run.threads)
     torch.manual_seed(SEED)
     step = (_sparse_step if run.engine == "sparse" else _dense_step)(run, folder)
-    on_gpu = run.device == "cuda"
+    return steps_taken(step, run.device == "cuda")
+
+
+def steps_taken(step: Callable[[], None], on_gpu: bool = False) -> dict[str, Any]:
+    """Run a step a few times and return what that took; see `measure`."""
     if on_gpu:
         torch.cuda.reset_peak_memory_stats()
     restart_peak()

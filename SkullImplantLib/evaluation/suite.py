@@ -21,9 +21,10 @@ from .cluster import run_on_cluster
 from .cohort_table import cohort_statistics, cohort_table
 from .evaluation_options import CohortOptions, RunOptions, SuiteOptions
 from .growing_tables import GrowingTables, ToldCases
+from .judge import AnyCase, Judge
 from .judging import Trial
 from .published_rows import published_rows
-from .suite_cases import JudgedCase, cohort_cases, complete_skull, suite_cases
+from .suite_cases import cohort_cases, complete_skull, suite_cases
 from .tables import summary_of, table_of
 from .workers import run_here, run_in_processes
 
@@ -86,13 +87,15 @@ def evaluate_cohort(
 
 
 def evaluate_cases(
-    cases: Sequence[JudgedCase],
-    trial: Trial,
+    cases: Sequence[AnyCase],
+    trial: Judge[AnyCase],
     run: RunOptions,
     report: StageReport = no_report,
     table: Callable[[Sequence[Row]], str] | None = None,
+    summary: Callable[[Sequence[Row]], Any] = summary_of,
 ) -> Result:
-    """As `evaluate_suite`, for any cases; `table` makes the table of their rows.
+    """As `evaluate_suite`, for any cases; `table` makes the table of their rows, and `summary` what
+    the data says of them together.
 
     With a shard (`run`) only its cases are made, and the tables are of all that are there. Raises
     `SkullImplantError` where there are none.
@@ -103,7 +106,7 @@ def evaluate_cases(
     folder.mkdir(parents=True, exist_ok=True)
     own = cases if run.shard is None else run.shard.of(cases)
     missing = [case for case in own if not _is_done(trial, case)]
-    tables = GrowingTables(cases, trial, table or partial(table_of, model=trial.options.model))
+    tables = GrowingTables(cases, trial, table or partial(table_of, model=trial.model))
     told = ToldCases(tables, len(own) - len(missing), len(missing), report)
     told(f"{len(own) - len(missing)} of {len(own)} cases are there", 0)
     try:
@@ -111,7 +114,7 @@ def evaluate_cases(
             run_on_cluster(missing, trial, told, run.cluster, run.threads)
         elif min(run.jobs, len(missing)) > 1:
             each = max((run.threads or processor_count()) // run.jobs, 1)
-            run_in_processes(missing, trial.run, told, run.jobs, each, trial.options.model)
+            run_in_processes(missing, trial.run, told, run.jobs, each, trial.model)
         else:
             run_here(missing, trial.run, told)
     finally:
@@ -122,16 +125,16 @@ def evaluate_cases(
     judged = tables.judged()
     rows = [row for _, row in judged]
     report("evaluation", 1.0, f"{len(rows)} of {len(cases)} cases")
-    data: dict[str, Any] = {"cases": rows, "summary": summary_of(rows)}
+    data: dict[str, Any] = {"cases": rows, "summary": summary(rows)}
     if len(rows) < len(cases):
         data["to_come"] = len(cases) - len(rows)
-    if run.pictures:
+    if run.pictures and isinstance(trial, Trial):
         written = write_pictures(judged, trial, report)
         data["pictures"] = [path.name for path in written]
     return data, tables.text()
 
 
-def _is_done(trial: Trial, case: JudgedCase) -> bool:
+def _is_done(trial: Judge[AnyCase], case: AnyCase) -> bool:
     """Say whether a case need not be made: what could not be read is tried again."""
     row = trial.kept(case)
     return row is not None and "not_read" not in row

@@ -27,6 +27,7 @@ from ..geometry.shape_statistics import POPULATION_FILE, read_population, shippe
 from ..reading.input import Input, read_input
 from .evaluation_options import SuiteOptions
 from .expert_implant import read_expert_implant
+from .judge import NamedCase
 
 UNNAMED = "unnamed"  # the kind of defects that a data set does not sort
 
@@ -45,23 +46,8 @@ class CaseInput:
     facts: dict[str, Any]
 
 
-class JudgedCase(Protocol):
-    """A case by name; `skull` names the skull, whose cases one process reads once."""
-
-    @property
-    def name(self) -> str: ...
-
-    @property
-    def skull(self) -> str: ...
-
-    @property
-    def facts(self) -> dict[str, Any]:
-        """What is known of the case before it is loaded: its row begins so."""
-        ...
-
-    def identity(self) -> dict[str, Any]:
-        """Return what the case depends on: another value is another case."""
-        ...
+class JudgedCase(NamedCase, Protocol):
+    """A case that an implant is designed for."""
 
     def load(self) -> CaseInput:
         """Make the case.

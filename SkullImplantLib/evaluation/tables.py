@@ -80,7 +80,7 @@ NO_COLUMNS = (*TIMES, "features")  # of the table with everything else
 INSTEAD = (("not_made", "not made"), ("not_read", "not read"), ("error", "no design"),
            ("no_truth", "no truth"))  # fmt: skip
 # What names a case.
-NAMED_BY = ("skull", "kind", "number")
+NAMED_BY = ("skull", "kind", "number", "patient")
 
 
 def summary_of(rows: Sequence[Row]) -> dict[str, Any]:

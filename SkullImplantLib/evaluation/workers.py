@@ -14,20 +14,19 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
-from typing import Any, TypeVar
+from typing import Any
 
 from ..core.stages import StageReport
 from ..core.threads import thread_variables, use_threads
 from ..errors import OutOfMemory, Remedy, expected
 from ..models import uses_torch
-from .suite_cases import JudgedCase
+from .judge import AnyCase
 
 # On Windows an interrupt is seen only between waits.
 WAKE_S = 0.5
 WORKER_GONE = (
     "A process that worked on a case was ended by the system, most likely because memory ran out."
 )
-AnyCase = TypeVar("AnyCase", bound=JudgedCase)
 
 
 def run_here(

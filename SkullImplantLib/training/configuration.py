@@ -6,6 +6,7 @@ the one that a training writes says everything, so that it can be repeated.
 
 import json
 import types
+from collections.abc import Mapping
 from dataclasses import asdict, fields
 from difflib import get_close_matches
 from pathlib import Path
@@ -53,10 +54,11 @@ def read_configuration(path: Path) -> dict[str, Any]:
     return {name: _checked(name, value, kinds[name], path) for name, value in content.items()}
 
 
-def write_configuration(path: Path, options: TrainOptions) -> None:
-    """Write all of `options`; `read_configuration` returns the same."""
+def write_configuration(path: Path, options: TrainOptions | Mapping[str, Any]) -> None:
+    """Write all of `options`, or some by name; `read_configuration` returns the same."""
+    said = asdict(options) if isinstance(options, TrainOptions) else dict(options)
     with atomic_path(path) as temporary:
-        temporary.write_text(json.dumps(asdict(options), indent=2) + "\n", encoding="utf-8")
+        temporary.write_text(json.dumps(said, indent=2) + "\n", encoding="utf-8")
 
 
 def _checked(name: str, value: Any, kind: Any, path: Path) -> Any:

@@ -104,10 +104,13 @@ def refiner_loss(
     return error + OVERLAP_WEIGHT * (1.0 - overlap)
 
 
-def soft_dice(share: torch.Tensor, truth: torch.Tensor) -> torch.Tensor:
-    """Return the Dice coefficient of two shares, 0 to 1, voxel by voxel (Milletari et al. 2016)."""
-    both = sum_of_all(share) + sum_of_all(truth)
-    return 2.0 * sum_of_all(share * truth) / both.clamp(min=1.0)
+def soft_dice(share: torch.Tensor, truth: torch.Tensor, shared: bool = True) -> torch.Tensor:
+    """Return the Dice coefficient of two shares, 0 to 1, voxel by voxel (Milletari et al. 2016).
+
+    shared: of the batch that processes share; else of what is given, one case of it say.
+    """
+    add = sum_of_all if shared else torch.sum
+    return 2.0 * add(share * truth) / (add(share) + add(truth)).clamp(min=1.0)
 
 
 def dice_of(a: np.ndarray, b: np.ndarray) -> float:

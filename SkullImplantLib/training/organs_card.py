@@ -7,6 +7,7 @@ copies the weights of a training to that file, and writes its checksum and card.
 
 import argparse
 import shutil
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +32,8 @@ CARD = """# Model card: {name}
 
 ## Data
 
-Trained on {count} subjects: {first} to {last}.
+Trained on {count} subjects: {trained_on}.
+Held back for validation (never trained on): {validated_on}.
 
 {provenance}
 
@@ -76,10 +78,15 @@ KINDS: dict[bool, dict[str, str]] = {
 FORMULAS = "procedural thorax"
 
 
-def write_organs_card(weights: Path, log: Path) -> None:
-    """Write `NAME.md` and `NAME.npz.sha256` beside the weight file; `log`: the training's CSV."""
-    metadata: dict[str, Any] = load_weights(weights).metadata
+def write_organs_card(weights: Path, metadata: Mapping[str, Any], log: Path) -> None:
+    """Write `NAME.md` and `NAME.npz.sha256` beside the weight file.
+
+    `metadata`: as training writes it into the weights. `log`: the training's CSV.
+    """
     names = [str(name) for name in metadata["trained_on"]]
+    formulas = all(FORMULAS in name for name in names)
+    said = metadata["options"].get("provenance", "")
+    provenance = [OF_FORMULAS] if formulas else [*([said] if said else []), OF_OTHERS]
     header, *rows = log.read_text(encoding="utf-8").split()
     lines = [header.split(","), ["---"] * len(header.split(",")), *(r.split(",") for r in rows)]
     text = CARD.format(
@@ -89,15 +96,22 @@ def write_organs_card(weights: Path, log: Path) -> None:
         organs=", ".join(metadata["organs"]),
         iteration=metadata["iteration"],
         count=len(names),
-        first=names[0],
-        last=names[-1],
-        provenance=OF_FORMULAS if all(FORMULAS in name for name in names) else OF_OTHERS,
+        trained_on=_told(names),
+        validated_on=_told(metadata.get("validated_on", ())),
+        provenance=" ".join(provenance),
         curve="\n".join(f"| {' | '.join(line)} |" for line in lines),
         options=options_table(metadata["options"]),
         **KINDS[metadata["task"] == SEGMENTATION_TASK],
     )
     with atomic_path(weights.with_suffix(".md")) as temporary:
         temporary.write_text(text, encoding="utf-8")
+
+
+def _told(names: Sequence[str]) -> str:
+    """Return names of subjects, those of the procedural thorax by the first and the last."""
+    if names and all(FORMULAS in name for name in names):
+        return f"{names[0]} to {names[-1]}"
+    return ", ".join(names) or "none"
 
 
 def main() -> None:
@@ -107,7 +121,8 @@ def main() -> None:
     parser.add_argument("weights", type=Path, help="the file to write")
     given = parser.parse_args()
     shutil.copyfile(given.training / "weights.npz", given.weights)
-    write_organs_card(given.weights, given.training / "log.csv")
+    metadata = load_weights(given.training / "weights.npz").metadata
+    write_organs_card(given.weights, metadata, given.training / "log.csv")
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ from dataclasses import asdict
 from typing import Any
 
 from ..errors import SkullImplantError
+from .organ_options import OrganOptions
 from .training_options import TrainOptions
 
 WARM_UP = 50  # iterations; Adam knows little of the gradients' size at first
@@ -23,13 +24,13 @@ def pace(iteration: int, iterations: int) -> float:
     return max(cosine, SLOWEST) * min(1.0, (iteration + 1) / WARM_UP)
 
 
-def options_as_json(options: TrainOptions) -> dict[str, Any]:
+def options_as_json(options: TrainOptions | OrganOptions) -> dict[str, Any]:
     """Return options as they come back from a file."""
     told: dict[str, Any] = json.loads(json.dumps(asdict(options)))
     return told
 
 
-def check_resumable(before: Mapping[str, Any], options: TrainOptions) -> None:
+def check_resumable(before: Mapping[str, Any], options: TrainOptions | OrganOptions) -> None:
     """Raise `SkullImplantError` where a run that was begun with `before` had other options."""
     now = options_as_json(options)
     changed = sorted(k for k in now if k not in FREE_TO_CHANGE and before.get(k) != now[k])

@@ -7,6 +7,8 @@ FINE = "fine"  # the sparse U-Net around the defect; the others are auto-encoder
 FINE_SPACING_MM, COARSE_SPACING_MM = 1.5, 2.0
 # Super-resolution, by the auto-encoder that does it.
 SUPERRES_NETWORKS = {"superres": "ch1", "superres-ch2": "ch2"}
+# Of chests, by their tasks: the dense network, and what brings its labels to the CT's own grid.
+ORGAN_NETWORKS = {"organs-segmentation": "segmentation", "organs-superres": "superres"}
 REGISTERED = "registered"  # shapes without end, by registration of the skulls with each other
 
 
@@ -15,8 +17,9 @@ class TrainOptions:
     """How a network is trained.
 
     What is trained:
-        network: `fine`, a published auto-encoder, `ch1` or `ch2`; or one of `SUPERRES_NETWORKS`,
-            for which the options of inputs, prior and defects say nothing.
+        network: `fine`, a published auto-encoder, `ch1` or `ch2`; one of `SUPERRES_NETWORKS`, for
+            which the options of inputs, prior and defects say nothing; or one of `ORGAN_NETWORKS`,
+            which has recipes of its own (`organ_options.py`).
         channels: what it sees (`networks.inputs.CHANNELS`).
         spacing_mm: of its grid; None is 1.5 for `fine` and 2 for an auto-encoder.
         activation, skip, keep_from, keep_in_training, hole_weight, residual: of the auto-encoders

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from segthor_folder import lay_out_chests
 from SkullImplantLib.cases.sample import SampleOptions, SamplePatient, make_sample_patient
 from SkullImplantLib.core.images import write_image
 
@@ -40,3 +41,9 @@ def two_skulls(tmp_path_factory: pytest.TempPathFactory) -> Path:
         options = SampleOptions(spacing_mm=(2.5, 2.5, 2.5))
         write_image(make_sample_patient(seed, options).complete, folder / f"head-{seed}.nrrd")
     return folder
+
+
+@pytest.fixture(scope="session")
+def three_chests(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A SegTHOR of three tiny patients with labels, and one without; nobody writes into it."""
+    return lay_out_chests(tmp_path_factory.mktemp("SegTHOR"))

@@ -32,7 +32,7 @@ from SkullImplantLib.networks.weights import Weights, weights_beside
 from SkullImplantLib.organs.coarse_grid import coarse_grid, labels_on
 from SkullImplantLib.organs.organ_networks import segment_coarse, super_resolve_labels
 from SkullImplantLib.organs.upsampling import METHODS, upsampled
-from SkullImplantLib.training.train_organs import HELD_BACK
+from SkullImplantLib.training.organ_subjects import HELD_BACK
 
 NUMBERS = list(ORGANS.values())
 ON_CPU = NetworkPlace("cpu")
