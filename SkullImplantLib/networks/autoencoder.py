@@ -27,7 +27,7 @@ from .slabs import LARGE_SITES, finest_level, first_halving
 DEEPEST_KERNEL = 4  # published: the first decoder level reaches 0..3, so that a hole can be bridged
 OTHER_KERNEL = 2
 # No network here comes near: the published have 7 resolutions and at most 388 channels.
-MOST_LEVELS, MOST_CHANNELS, MOST_LABELS = 12, 4096, 255
+MOST_LEVELS, MOST_CHANNELS = 12, 4096
 
 
 def checked_channels(channels: Sequence[int], in_channels: int) -> tuple[int, ...]:
@@ -54,8 +54,7 @@ class Configuration:
     networks have seven, that is six levels. `keep_from`: the least probability at which a candidate
     of a coarser level is kept in use; the papers' is 0.5. What one level prunes no finer one brings
     back, so that a hole whose cells are each a little unlikely stays open; a lower value leaves the
-    decision to the finest level, where it is 0.5 always. `labels`: how many the finest level tells
-    apart; coarser ones say whether there is any.
+    decision to the finest level, where it is 0.5 always.
     """
 
     channels: tuple[int, ...]
@@ -63,7 +62,6 @@ class Configuration:
     activation: Literal["relu", "elu"] = "relu"
     skip: Literal["none", "add"] = "none"
     keep_from: float = 0.5
-    labels: int = 1
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "channels", checked_channels(self.channels, self.in_channels))
@@ -71,11 +69,6 @@ class Configuration:
             raise SkullImplantError(
                 f"Activation '{self.activation}' with skip '{self.skip}' is not known; use relu or"
                 " elu, and none or add."
-            )
-        if not 1 <= self.labels <= MOST_LABELS:
-            raise SkullImplantError(
-                f"A network tells 1 to {MOST_LABELS} labels apart, not {self.labels}; correct the "
-                "configuration."
             )
         if not 0.0 < self.keep_from <= 0.5:
             raise SkullImplantError(
@@ -109,8 +102,8 @@ class Level:
     """The decoder's candidates at one resolution, before pruning.
 
     `coordinates` int32 [M, 4] (batch, z, y, x), multiples of `stride`; `logits` [M], positive where
-    the network sees bone; at stride 1 [M, labels] where it tells several apart. `target` bool [M],
-    whether the candidate is in the target (None where no target was given).
+    the network sees bone; `target` bool [M], whether the candidate is in the target (None where no
+    target was given).
     """
 
     stride: int
@@ -154,14 +147,13 @@ class SparseAutoEncoder(nn.Module):
         activation: Literal["relu", "elu"] = "relu",
         skip: Literal["none", "add"] = "none",
         keep_from: float = 0.5,
-        labels: int = 1,
         engine: ModuleType = sparse,
         generator: torch.Generator | None = None,
     ) -> None:
         """Build the network; `generator` makes its random initial weights reproducible."""
         super().__init__()
         self.configuration = Configuration(
-            tuple(channels), in_channels, activation, skip, keep_from, labels
+            tuple(channels), in_channels, activation, skip, keep_from
         )
         self.engine = engine
         # As `keep_from`, while training, where the target is kept too.
@@ -187,13 +179,12 @@ class SparseAutoEncoder(nn.Module):
             coarse, fine = c[levels - level], c[levels - level - 1]
             kernel_size = DEEPEST_KERNEL if level == 0 else OTHER_KERNEL
             up = engine.GenerativeConvTranspose3d(coarse, fine, kernel_size, stride=2)
-            told = labels if level == levels - 1 else 1
             self.decoder.append(
                 nn.ModuleDict(
                     {
                         "up": block(up, fine),
                         "refine": refine(fine),
-                        "classify": engine.Conv3d(fine, told, kernel_size=1, bias=True),
+                        "classify": engine.Conv3d(fine, 1, kernel_size=1, bias=True),
                     }
                 )
             )
@@ -250,18 +241,16 @@ class SparseAutoEncoder(nn.Module):
         x, skips = self._encode(x)
         for index, decode in enumerate(self.decoder):
             logits = nothing
-            if index == levels - 1 and self.configuration.labels > 1:
-                logits = nothing.new_empty((0, self.configuration.labels))
             if _is_there(x) and whole is not None and index == levels - 1:
                 x = self._at(reach[index], self._finest_in_slabs(decode, x, whole, bounds))
-                logits = _single(x.features[:, : self.configuration.labels])
+                logits = x.features[:, 0]
             elif _is_there(x):
                 # The finest level is the first in the backward pass, so it may as well be kept.
                 again = self.recompute and index < levels - 1
                 x = self._worked_out([decode["up"], decode["refine"]], x, again)  # type: ignore[index]
                 x = self._at(reach[index], self._joined(x, skips.pop(), bounds))
                 if _is_there(x):
-                    logits = _single(decode["classify"](x).features)  # type: ignore[index]
+                    logits = decode["classify"](x).features.squeeze(1)  # type: ignore[index]
             level = Level(2 ** (levels - 1 - index), x.coordinates, logits)
             level_target = targets[index]
             if level_target is not None:
@@ -274,8 +263,7 @@ class SparseAutoEncoder(nn.Module):
             completion.coordinates = x.coordinates
             features = nothing[:, None]
             if len(x.coordinates):
-                in_slabs = x.features[:, self.configuration.labels :]
-                features = self.final(x).features if whole is None else in_slabs
+                features = self.final(x).features if whole is None else x.features[:, 1:]
             completion.features = sigmoid(features)
         return completion
 
@@ -283,7 +271,7 @@ class SparseAutoEncoder(nn.Module):
         """Return which candidates of `level` survive its pruning, bool [M]."""
         logits = level.logits.detach()
         if level.stride == 1:
-            return (logits if logits.dim() == 1 else logits.amax(1)) > 0
+            return logits > 0
         if not self.training:
             return logits > _logit(self.configuration.keep_from)
         if level.target is None:
@@ -372,11 +360,6 @@ class _Nothing:
 
     def __init__(self, coordinates: torch.Tensor) -> None:
         self.coordinates = coordinates[:0]
-
-
-def _single(logits: torch.Tensor) -> torch.Tensor:
-    """Return logits [M, labels] as [M] where there is one label."""
-    return logits.squeeze(1) if logits.shape[1] == 1 else logits
 
 
 def _is_there(x: Any) -> bool:

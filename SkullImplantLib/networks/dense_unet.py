@@ -15,11 +15,12 @@ from numpy.typing import NDArray
 from torch import nn
 
 from ..errors import SkullImplantError
-from .autoencoder import MOST_LABELS, checked_channels
+from .autoencoder import checked_channels
 
 CHANNELS = (8, 16, 32, 64, 96)
 SLOPE = 0.01  # of the activation below 0
 BACKGROUND_LOGIT = 3.0
+MOST_LABELS = 255
 # HU are told from air to dense bone, as -1 to 1.
 LOWEST_HU, HIGHEST_HU = -1000.0, 1000.0
 # Of the metadata of weights.

@@ -144,11 +144,12 @@ def rearranged_by_network(
     views: Sequence[CoarseView],
     device: torch.device,
     target: Sites | None = None,
+    only_sites: bool = False,
 ) -> Decoded:
     """Return the network's levels; the finest logits add to the interpolation's.
 
     views: one a batch index, all of one shape. target: the sites of the true fine masks while
-    training, as in `SparseAutoEncoder.forward`.
+    training, and only_sites: no candidates but the sites, as in `SparseAutoEncoder.forward`.
     """
     sites, features = zip(*(seen(view) for view in views), strict=True)
     for number, places in enumerate(sites):
@@ -158,7 +159,9 @@ def rearranged_by_network(
         torch.from_numpy(np.concatenate(features)).to(device),
     )
     shape = views[0].depth_mm.shape
-    decoded: Decoded = network(x, target=target, bounds=shape, reconstruct=False)
+    decoded: Decoded = network(
+        x, target=target, bounds=shape, reconstruct=False, only_sites=only_sites
+    )
     finest = decoded.levels[-1]
     if len(finest.logits):
         index = finest.coordinates.cpu().numpy()
@@ -172,14 +175,14 @@ def rearranged_by_network(
 
 
 def logits_by_network(
-    network: SparseAutoEncoder, view: CoarseView, device: torch.device
+    network: SparseAutoEncoder, view: CoarseView, device: torch.device, only_sites: bool = False
 ) -> Singles:
     """Return how sure the network is of bone in each fine voxel (z, y, x), as a logit.
 
     -infinity where it made no candidate of a voxel.
     """
     with torch.inference_mode():
-        finest = rearranged_by_network(network, [view], device).levels[-1]
+        finest = rearranged_by_network(network, [view], device, None, only_sites).levels[-1]
     logits = np.full(view.depth_mm.shape, -np.inf, np.float32)
     places = finest.coordinates[:, 1:].cpu().numpy()
     logits[tuple(places.T)] = finest.logits.float().cpu().numpy()

@@ -14,7 +14,8 @@ from ..core.progress import Progress, silent
 from ..errors import SkullImplantError
 from ..networks.autoencoder import SparseAutoEncoder
 from ..networks.dense_unet import SEGMENTATION_TASK, DenseUNet, segmented
-from ..networks.label_superres import LABELS_TASK, coarse_masks, labels_by_network, labels_view
+from ..networks.label_superres import LABELS_TASK, coarse_masks
+from ..networks.superres import coarse_view, logits_by_network
 from ..networks.weights import Weights
 from .coarse_grid import CELLS, coarse_grid, mean_on
 
@@ -69,34 +70,40 @@ def super_resolve_labels(
 ) -> OrganLabels:
     """Return coarse labels (uint8) on a finer `grid` along the same axes, by the sparse network.
 
-    labels: as in `segment_coarse`; others are left out. Raises `SkullImplantError` as there, and
-    where the coarse image has none of them.
+    labels: those to refine, each by itself; others are left out. Raises `SkullImplantError` for
+    weights of another task, a device that is not there, or where the coarse image has none of them.
     """
     network = weights.network(where.engine)
     if weights.metadata.get("task") != LABELS_TASK or not isinstance(network, SparseAutoEncoder):
         raise SkullImplantError(
             "These weights do not refine labels of organs; use some that were trained for that."
         )
-    _check(labels, network.configuration.labels)
     masks = coarse_masks(array_of(coarse), labels, coarse.GetSpacing()[::-1])
-    filled = np.logical_or.reduce([mask.filled for mask in masks])
-    if not filled.any():
+    if not any(mask.filled.any() for mask in masks):
         raise SkullImplantError("There are no organs in the coarse labels; look at the CT.")
     at = places_of(grid, coarse)
     fine = np.zeros(grid.GetSize()[::-1], np.uint8)
-    z, y, x = (_reach(filled, axis, places) for axis, places in enumerate(at))
+    surest = np.zeros(fine.shape, np.float16)  # where organs touch, the surer one takes a voxel
     ran_on = choose_device(where.device)
-    for start in range(z.start, z.stop, SLAB_VOXELS):
-        progress((start - z.start) / (z.stop - z.start), "refining the organs")
-        stop = min(start + SLAB_VOXELS, z.stop)
-        seen = slice(max(z.start, start - AROUND_VOXELS), min(stop + AROUND_VOXELS, z.stop))
-        view = labels_view(masks, [axis[part] for axis, part in zip(at, (seen, y, x))])
+    for number, mask in enumerate(masks, 1):
+        if not mask.filled.any():
+            continue
+        z, y, x = (_reach(mask.filled, axis, places) for axis, places in enumerate(at))
+        for start in range(z.start, z.stop, SLAB_VOXELS):
+            done = (start - z.start) / (z.stop - z.start)
+            progress((number - 1 + done) / len(masks), "refining the organs")
+            stop = min(start + SLAB_VOXELS, z.stop)
+            seen = slice(max(z.start, start - AROUND_VOXELS), min(stop + AROUND_VOXELS, z.stop))
+            view = coarse_view(mask, [axis[part] for axis, part in zip(at, (seen, y, x))])
 
-        def run(device: torch.device) -> np.ndarray:
-            return labels_by_network(network.to(device), view, device)  # noqa: B023
+            def run(device: torch.device) -> np.ndarray:
+                return logits_by_network(network.to(device), view, device, only_sites=True)  # noqa: B023
 
-        found, ran_on = on_device_or_cpu(run, ran_on)
-        fine[start:stop, y, x] = found[start - seen.start : stop - seen.start]
+            logits, ran_on = on_device_or_cpu(run, ran_on)
+            here = (slice(start, stop), y, x)
+            own = logits[start - seen.start : stop - seen.start].astype(np.float16)
+            fine[here][own > surest[here]] = number
+            np.maximum(surest[here], own, out=surest[here])
     progress(1.0, "organs refined")
     return OrganLabels(image_like(_renumbered(labels)[fine], grid), ran_on.type)
 

@@ -61,25 +61,16 @@ def levels_loss(decoded: Decoded, fraction: torch.Tensor) -> torch.Tensor:
     return total
 
 
-def labels_loss(decoded: Decoded, labels: torch.Tensor, dice_weight: float) -> torch.Tensor:
-    """Return the loss of several labels: coarser levels as in `levels_loss`, and at the finest the
-    mean cross-entropy of all labels and none, with the mean of the labels' soft Dice terms.
+def rearranging_loss(decoded: Decoded, fraction: torch.Tensor, dice_weight: float) -> torch.Tensor:
+    """Return the loss of super-resolution: the papers' (`levels_loss`), and so many times the loss
+    of the finest level's soft Dice.
 
-    labels: int64, dense (batch, z, y, x): 0 for none, 1 and so on. Each label's Dice counts the
-    same, however few voxels it has: of a thorax the heart has twenty times the trachea's.
+    fraction: float32, dense (batch, z, y, x): the truth's share of each voxel.
     """
-    total = levels_loss(Decoded(decoded.levels[:-1]), labels.float())
     finest = decoded.levels[-1]
-    true = labels[finest.coordinates.long().unbind(1)]
-    logits = torch.cat([finest.logits.new_zeros((len(true), 1)), finest.logits], 1)
-    total = total + mean_of_all(F.cross_entropy(logits, true, reduction="none"))
-    shares = logits.softmax(1)
-    lost = [
-        1.0 - soft_dice(shares[:, label], (true == label).float())
-        for label in range(1, logits.shape[1])
-        if total_count(int((true == label).sum()), true.device)
-    ]
-    return total + dice_weight * torch.stack(lost).mean() if lost else total
+    true = fraction[finest.coordinates.long().unbind(1)]
+    overlap = soft_dice(torch.sigmoid(finest.logits), true)
+    return levels_loss(decoded, fraction) + dice_weight * (1.0 - overlap)
 
 
 def refiner_loss(

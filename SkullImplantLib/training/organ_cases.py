@@ -19,14 +19,15 @@ from scipy import ndimage
 from ..core.finer_grid import places_of
 from ..core.images import array_of, bounding_box
 from ..errors import SkullImplantError
-from ..networks.label_superres import LabelsView, coarse_masks, labels_view
-from ..networks.superres import CoarseMask
+from ..networks.label_superres import coarse_masks
+from ..networks.superres import CoarseMask, CoarseView, coarse_view, up_to_outside
 from ..organs.coarse_grid import coarse_grid, labels_on
 
 PIECE_VOXELS = 48
 # So far a piece's middle lies from the surface at most, along each axis.
 MOVED_VOXELS = 8
 KEPT_PLACES = 20_000  # of an organ's surface
+MOST_DRAWN = 100  # pieces, until one shows its organ on the coarse grid
 MIRRORED = 0.5  # share of cases that are turned over, along each axis by itself
 
 
@@ -43,11 +44,14 @@ class LabelledSubject:
 
 
 @dataclass(frozen=True)
-class LabelsCase:
-    """What the network sees of a piece, and the true labels there."""
+class OrganCase:
+    """What the network sees of an organ in a piece, where it truly is (bool), and which it is: its
+    number in the order of the subject's.
+    """
 
-    view: LabelsView
-    labels: NDArray[np.uint8]
+    view: CoarseView
+    mask: NDArray[np.bool_]
+    organ: int
 
 
 def labelled_subject(
@@ -131,9 +135,21 @@ def _surface(mask: NDArray[np.bool_]) -> NDArray[np.int32]:
     return kept
 
 
-def labels_case(subjects: Sequence[LabelledSubject], rng: np.random.Generator) -> LabelsCase:
-    """Return a piece of one of the subjects around a place on one of the organs, seen coarse."""
-    subject = subjects[int(rng.integers(len(subjects)))]
+def organ_case(subjects: Sequence[LabelledSubject], rng: np.random.Generator) -> OrganCase:
+    """Return a piece of one of the subjects around a place on one of the organs, seen coarse; and
+    of the organs in it one. Raises `SkullImplantError` where coarse grids lose the organs.
+    """
+    for _ in range(MOST_DRAWN):
+        case = _drawn(subjects[int(rng.integers(len(subjects)))], rng)
+        if up_to_outside(case.view).any():
+            return case
+    raise SkullImplantError(
+        "Hardly a piece shows its organ on the coarse grid; learn from a finer one, or from other "
+        "images."
+    )
+
+
+def _drawn(subject: LabelledSubject, rng: np.random.Generator) -> OrganCase:
     surface = subject.surface[int(rng.integers(len(subject.surface)))]
     masks, at = subject.seen[int(rng.integers(len(subject.seen)))]
     shape = np.array(subject.labels.shape)
@@ -144,4 +160,6 @@ def labels_case(subjects: Sequence[LabelledSubject], rng: np.random.Generator) -
     turned = [slice(None, None, -1 if rng.random() < MIRRORED else 1) for _ in range(3)]
     places = [axis[part][turn] for axis, part, turn in zip(at, box, turned)]
     piece = subject.labels[box][tuple(turned)]
-    return LabelsCase(labels_view(masks, places), np.ascontiguousarray(piece))
+    there = np.unique(piece)
+    organ = int(rng.choice(there[there > 0]))
+    return OrganCase(coarse_view(masks[organ - 1], places), piece == organ, organ)

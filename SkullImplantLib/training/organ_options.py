@@ -34,7 +34,7 @@ SEGMENTATION, SUPERRES = ORGAN_NETWORKS.values()
 # Of each task, where it differs from the defaults.
 RECIPES = {
     SEGMENTATION: OrganOptions(batch=1, iterations=700, learning_rate=6e-3),
-    SUPERRES: OrganOptions(batch=4, iterations=3000, validate_every=100, learning_rate=1e-3),
+    SUPERRES: OrganOptions(batch=4, iterations=2400, validate_every=200, learning_rate=4e-3),
 }
 
 

@@ -26,28 +26,27 @@ from ..networks.dense_unet import (
 )
 from ..networks.label_superres import (
     LABELS_TASK,
-    decoded_labels,
-    labels_by_network,
     labels_configuration,
 )
+from ..networks.superres import logits_by_network, rearranged_by_network
 from ..networks.weights import AnyConfiguration
 from ..organs.coarse_grid import coarse_grid, labels_on, mean_on
 from ..sparse import Sites
 from ..sparse.sharing import mean_of_all
-from .losses import dice_of, labels_loss, soft_dice
+from .losses import dice_of, rearranging_loss, soft_dice
 from .organ_cases import (
     PIECE_VOXELS,
-    LabelsCase,
+    OrganCase,
     arrays_of,
     labelled_subject,
     labelled_subject_of,
-    labels_case,
+    organ_case,
 )
 from .organ_options import SEGMENTATION, SUPERRES, OrganOptions
 from .organ_subjects import HELD_BACK, KeptSubjects, OrganSubjects, kept_subjects
 from .parallel import ALONE, Processes
 
-CHECKED_PIECES = 24
+CHECKED_PIECES = 48
 DICE_WEIGHT = 1.0
 # In the dense network's cross-entropy a label's voxels count by its share to the power of minus so
 # much: at 0 small organs are given up for background before they are known, at 1 all labels count
@@ -196,7 +195,7 @@ class SuperResTask:
         """`folder`: where prepared subjects are kept."""
         self.options, self.device = options, torch.device(options.device)
         self.subjects = subjects
-        configuration = labels_configuration(len(ORGANS))
+        configuration = labels_configuration()
         self.configuration: AnyConfiguration = configuration
         generator = torch.Generator().manual_seed(options.seed)
         self.network = SparseAutoEncoder(**asdict(configuration), generator=generator)
@@ -206,7 +205,7 @@ class SuperResTask:
             subjects, folder, settings, self._made, labelled_subject_of, progress, processes
         )
         rng = np.random.default_rng([options.seed, HELD_BACK])
-        self.checks = [labels_case(held, rng) for _ in range(CHECKED_PIECES * bool(held))]
+        self.checks = [organ_case(held, rng) for _ in range(CHECKED_PIECES * bool(held))]
 
     def _made(self, ct: sitk.Image, labels: sitk.Image) -> dict[str, NDArray[Any]]:
         x, y, z = self.options.cells
@@ -214,21 +213,26 @@ class SuperResTask:
         grids = [(x, y, z), (x * 3 // 4, y * 3 // 4, z), (along_x, along_y, along_z)]
         return arrays_of(labelled_subject(labels, list(ORGANS.values()), grids))
 
-    def draw(self, rng: np.random.Generator) -> LabelsCase:
+    def draw(self, rng: np.random.Generator) -> OrganCase:
         """Return a piece."""
-        return labels_case(self.learnt, rng)
+        return organ_case(self.learnt, rng)
 
-    def loss(self, cases: Sequence[LabelsCase]) -> torch.Tensor:
-        """See `losses.labels_loss`."""
-        labels = torch.from_numpy(np.stack([case.labels for case in cases])).to(self.device)
-        target = Sites(torch.nonzero(labels).int(), stride=1)
-        decoded = decoded_labels(self.network, [case.view for case in cases], self.device, target)
-        return labels_loss(decoded, labels.long(), DICE_WEIGHT)
+    def loss(self, cases: Sequence[OrganCase]) -> torch.Tensor:
+        """See `losses.rearranging_loss`."""
+        masks = torch.from_numpy(np.stack([case.mask for case in cases])).to(self.device)
+        target = Sites(torch.nonzero(masks).int(), stride=1)
+        views = [case.view for case in cases]
+        decoded = rearranged_by_network(self.network, views, self.device, target, only_sites=True)
+        return rearranging_loss(decoded, masks.float(), DICE_WEIGHT)
 
     def dice(self) -> list[float]:
         """See `OrganTask`."""
-        made = [labels_by_network(self.network, case.view, self.device) for case in self.checks]
-        return _mean_dice([(one, case.labels) for one, case in zip(made, self.checks)])
+        found: dict[int, list[float]] = {}
+        for case in self.checks:
+            logits = logits_by_network(self.network, case.view, self.device, only_sites=True)
+            found.setdefault(case.organ, []).append(dice_of(logits > 0, case.mask))
+        organs = range(1, len(ORGANS) + 1)
+        return [float(np.mean(found[k])) if k in found else math.nan for k in organs]
 
 
 MakeTask = Callable[

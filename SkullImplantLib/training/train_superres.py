@@ -25,7 +25,7 @@ from .checkpoint import Checkpoint, resume_from, save_checkpoint
 from .configuration import FILE_NAME, write_configuration
 from .learning_curve import draw_learning_curve
 from .log import LOSS_DIGITS, LogRow, read_log, write_log
-from .losses import dice_of, levels_loss, soft_dice
+from .losses import dice_of, rearranging_loss
 from .parallel import ALONE, Processes
 from .precision import Precision
 from .schedule import check_resumable, options_as_json, pace
@@ -179,15 +179,12 @@ class _Run:
         return float(loss.detach())
 
     def loss(self, cases: Sequence[SuperResCase]) -> torch.Tensor:
-        """Return the papers' sum of cross-entropies over the levels, and the soft Dice's loss."""
+        """See `losses.rearranging_loss`."""
         fraction = torch.from_numpy(np.stack([case.fraction for case in cases])).to(self.device)
         target = Sites(torch.nonzero(fraction >= 0.5).int(), stride=1)
         views = [case.view for case in cases]
         decoded = rearranged_by_network(self.network, views, self.device, target)
-        finest = decoded.levels[-1]
-        true = fraction[finest.coordinates.long().unbind(1)]
-        overlap = soft_dice(torch.sigmoid(finest.logits), true)
-        return levels_loss(decoded, fraction) + DICE_WEIGHT * (1.0 - overlap)
+        return rearranging_loss(decoded, fraction, DICE_WEIGHT)
 
     def check(self, loss: float, minutes: float) -> None:
         """Validate, log, draw the curve, and write weights, model card and checkpoint."""

@@ -28,17 +28,16 @@ from SkullImplantLib.core.images import array_of, bounding_box
 from SkullImplantLib.evaluation.memory_run import LEARNING_RATE, SEED, steps_taken
 from SkullImplantLib.evaluation.tables import cell, markdown
 from SkullImplantLib.networks.autoencoder import SparseAutoEncoder
-from SkullImplantLib.networks.label_superres import (
-    coarse_masks,
-    decoded_labels,
-    labels_by_network,
-    labels_configuration,
-    labels_view,
-    seen_of_labels,
+from SkullImplantLib.networks.label_superres import coarse_masks, labels_configuration
+from SkullImplantLib.networks.superres import (
+    coarse_view,
+    logits_by_network,
+    rearranged_by_network,
+    seen,
 )
 from SkullImplantLib.organs.coarse_grid import coarse_grid, labels_on
 from SkullImplantLib.sparse import Sites
-from SkullImplantLib.training.losses import labels_loss
+from SkullImplantLib.training.losses import rearranging_loss
 from SkullImplantLib.training.organ_subjects import HELD_BACK
 from SkullImplantLib.training.organ_tasks import DICE_WEIGHT
 
@@ -72,28 +71,29 @@ def measure(organ: str, mode: str, folder: Path) -> Row:
     torch.set_num_threads(THREADS)
     mask = sitk.ReadImage(str(folder / f"{organ}.nrrd"))
     coarse = labels_on(mask, coarse_grid(mask))
-    masks = coarse_masks(array_of(coarse), [1], coarse.GetSpacing()[::-1])
+    (seen_mask,) = coarse_masks(array_of(coarse), [1], coarse.GetSpacing()[::-1])
     whole = array_of(mask)
     # Outside this box there is no site, and nothing that takes memory.
     box = bounding_box(whole, AROUND_VOXELS)
     at = [axis[part] for axis, part in zip(places_of(mask, coarse), box)]
-    truth, occupancy = torch.from_numpy(whole[box].astype(np.int64))[None], float(whole.mean())
-    sites = len(seen_of_labels(labels_view(masks, at))[0])
+    truth, occupancy = torch.from_numpy(whole[box].astype(np.float32))[None], float(whole.mean())
+    sites = len(seen(coarse_view(seen_mask, at))[0])
     del whole, mask
     generator = torch.Generator().manual_seed(SEED)
-    network = SparseAutoEncoder(**asdict(labels_configuration(1)), generator=generator)
+    network = SparseAutoEncoder(**asdict(labels_configuration()), generator=generator)
     on_cpu = torch.device("cpu")
     optimiser = torch.optim.Adam(network.parameters(), lr=LEARNING_RATE, amsgrad=True)
 
     def train() -> None:
         optimiser.zero_grad(set_to_none=True)
         target = Sites(torch.nonzero(truth).int(), stride=1)
-        decoded = decoded_labels(network, [labels_view(masks, at)], on_cpu, target)
-        torch.autograd.backward(labels_loss(decoded, truth, DICE_WEIGHT))
+        view = coarse_view(seen_mask, at)
+        decoded = rearranged_by_network(network, [view], on_cpu, target, only_sites=True)
+        torch.autograd.backward(rearranging_loss(decoded, truth, DICE_WEIGHT))
         optimiser.step()
 
     def use() -> None:
-        labels_by_network(network, labels_view(masks, at), on_cpu)
+        logits_by_network(network, coarse_view(seen_mask, at), on_cpu, only_sites=True)
 
     network.train(mode == "train")
     taken = steps_taken(train if mode == "train" else use)

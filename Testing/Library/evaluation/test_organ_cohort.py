@@ -34,7 +34,7 @@ def networks(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     folder, made = tmp_path_factory.mktemp("networks"), []
     for task, configuration, kind in (
         (SEGMENTATION_TASK, UNetConfiguration(4), DenseUNet),
-        (LABELS_TASK, labels_configuration(4), SparseAutoEncoder),
+        (LABELS_TASK, labels_configuration(), SparseAutoEncoder),
     ):
         network = kind(**asdict(configuration), generator=torch.Generator().manual_seed(0))
         told = {"task": task, "organs": list(ORGANS.values()), "options": {"cells": CELLS}}

@@ -17,7 +17,6 @@ from SkullImplantLib.networks.dense_unet import SEGMENTATION_TASK, DenseUNet, UN
 from SkullImplantLib.networks.label_superres import LABELS_TASK, labels_configuration
 from SkullImplantLib.networks.weights import Weights
 from SkullImplantLib.organs import segmented_organs
-from SkullImplantLib.organs.known_organs import LABELS
 from SkullImplantLib.organs.organ_networks import OrganLabels
 from SkullImplantLib.organs.segmented_organs import OrganSegmentation, segment_organs
 
@@ -42,13 +41,12 @@ def coarse(*boxes: tuple[int, tuple[slice, slice, slice]]) -> sitk.Image:
 
 
 def refining(bias: float = 0.0) -> Weights:
-    """Weights that add `bias` to the aorta's logit, and nothing else, to the interpolation."""
-    configuration = labels_configuration(len(ORGANS))
+    """Weights that add `bias`, and nothing else, to the interpolation's logits."""
+    configuration = labels_configuration()
     network = SparseAutoEncoder(**asdict(configuration))
     with torch.no_grad():
         network.decoder[-1]["classify"].kernel.zero_()  # type: ignore[index]
-        network.decoder[-1]["classify"].bias.zero_()  # type: ignore[index]
-        network.decoder[-1]["classify"].bias[..., LABELS.index(AORTA)] = bias  # type: ignore[index]
+        network.decoder[-1]["classify"].bias.fill_(bias)  # type: ignore[index]
     return Weights(configuration, network.state_dict(), {"task": LABELS_TASK}, "")
 
 
