@@ -113,6 +113,8 @@ def test_the_command_without_networks_judges_interpolation(
     for arguments in told:
         assert main(["evaluate", "--cohort", str(broken), *output, *arguments]) == 2
         assert "Chests have no defects" in capsys.readouterr().err
+    assert main(["evaluate", "--cohort", str(broken), *output, "--model", "fine"]) == 2
+    assert "Organs have two networks" in capsys.readouterr().err
 
 
 def test_what_cannot_be_judged_is_told(three_chests: Path, tmp_path: Path) -> None:
