@@ -24,7 +24,7 @@ from SkullImplantLib.networks.dense_unet import SEGMENTATION_TASK, DenseUNet, UN
 from SkullImplantLib.networks.label_superres import LABELS_TASK, labels_configuration
 from SkullImplantLib.networks.weights import save_weights
 
-CELLS = [24, 24, 24]
+CELLS = [56, 56, 40]
 TABLES = ("table.md", "table.csv")
 
 
