@@ -11,7 +11,7 @@ from ..errors import SkullImplantError
 from ..evaluation.evaluation_options import RunOptions
 from ..evaluation.organ_cohort import evaluate_organs
 from ..evaluation.organ_trial import OrganTrial
-from ..models import ORGANS_COARSE, ORGANS_FINE, require_torch, torch_version
+from ..models import DEFAULT_MODEL, ORGANS_COARSE, ORGANS_FINE, require_torch, torch_version
 from .result import Result
 
 
@@ -22,6 +22,10 @@ def evaluate_organ_cohort(
     if options.kinds or options.pictures or options.population:
         raise SkullImplantError(
             "Chests have no defects; leave --kinds, --pictures and --population out."
+        )
+    if options.model != DEFAULT_MODEL:
+        raise SkullImplantError(
+            "Organs have two networks; give --organs-segmentation and --organs-superres."
         )
     networks = (
         options.organs_segmentation or _shipped(ORGANS_COARSE),

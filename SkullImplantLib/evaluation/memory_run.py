@@ -64,17 +64,17 @@ def measure(run: MemoryRun, folder: Path) -> dict[str, Any]:
     return steps_taken(step, run.device == "cuda")
 
 
-def steps_taken(step: Callable[[], None], on_gpu: bool = False) -> dict[str, Any]:
-    """Run a step a few times and return what that took; see `measure`."""
+def steps_taken(
+    step: Callable[[], None], on_gpu: bool = False, fewest: int = FEWEST_STEPS
+) -> dict[str, Any]:
+    """Run a step a few times, at least `fewest`, and return what that took; see `measure`."""
     if on_gpu:
         torch.cuda.reset_peak_memory_stats()
     restart_peak()
     start, seconds = peak_bytes(), list[float]()
     watch = DeviceWatch() if on_gpu else nullcontext()
     with watch:
-        while len(seconds) < FEWEST_STEPS or (
-            len(seconds) < MOST_STEPS and sum(seconds) < LONG_ENOUGH_S
-        ):
+        while len(seconds) < fewest or (len(seconds) < MOST_STEPS and sum(seconds) < LONG_ENOUGH_S):
             began = time.perf_counter()
             step()
             if on_gpu:

@@ -60,25 +60,38 @@ Row = dict[str, Any]
 
 
 def make_organs(folder: Path) -> None:
-    """Write each organ (uint8, 0 or 1) on the whole grid."""
+    """Write what is needed of each organ of the subject: the box around it, and what is seen."""
     labels = make_thorax(SUBJECT, ThoraxOptions(size=SIZE)).labels
     for organ, number in ORGANS.items():
-        sitk.WriteImage(labels == number, str(folder / f"{organ}.nrrd"), useCompression=True)
+        write_organ(labels == number, folder / f"{organ}.npz")
+
+
+def write_organ(mask: sitk.Image, path: Path) -> None:
+    """Write the truth in the organ's box, its coarse mask, and where the box lies on that."""
+    coarse, whole = labels_on(mask, coarse_grid(mask)), array_of(mask)
+    # Outside this box there is no site, and nothing that takes memory.
+    box = bounding_box(whole, AROUND_VOXELS)
+    z, y, x = (axis[part] for axis, part in zip(places_of(mask, coarse), box))
+    np.savez_compressed(
+        path,
+        truth=whole[box],
+        occupancy=whole.mean(),
+        coarse=array_of(coarse),
+        spacing_mm=coarse.GetSpacing()[::-1],
+        z=z,
+        y=y,
+        x=x,
+    )
 
 
 def measure(organ: str, mode: str, folder: Path) -> Row:
     """Run the steps of an organ here, and return what they took."""
     torch.set_num_threads(THREADS)
-    mask = sitk.ReadImage(str(folder / f"{organ}.nrrd"))
-    coarse = labels_on(mask, coarse_grid(mask))
-    (seen_mask,) = coarse_masks(array_of(coarse), [1], coarse.GetSpacing()[::-1])
-    whole = array_of(mask)
-    # Outside this box there is no site, and nothing that takes memory.
-    box = bounding_box(whole, AROUND_VOXELS)
-    at = [axis[part] for axis, part in zip(places_of(mask, coarse), box)]
-    truth, occupancy = torch.from_numpy(whole[box].astype(np.float32))[None], float(whole.mean())
+    with np.load(folder / f"{organ}.npz") as kept:
+        (seen_mask,) = coarse_masks(kept["coarse"], [1], kept["spacing_mm"])
+        at = [kept[axis] for axis in "zyx"]
+        truth, occupancy = torch.from_numpy(kept["truth"]).float()[None], float(kept["occupancy"])
     sites = len(seen(coarse_view(seen_mask, at))[0])
-    del whole, mask
     generator = torch.Generator().manual_seed(SEED)
     network = SparseAutoEncoder(**asdict(labels_configuration()), generator=generator)
     on_cpu = torch.device("cpu")
@@ -96,7 +109,7 @@ def measure(organ: str, mode: str, folder: Path) -> Row:
         logits_by_network(network, coarse_view(seen_mask, at), on_cpu, only_sites=True)
 
     network.train(mode == "train")
-    taken = steps_taken(train if mode == "train" else use)
+    taken = steps_taken(train if mode == "train" else use, fewest=1)
     return {"organ": organ, "mode": mode, "sites": sites, "occupancy": occupancy, **taken}
 
 

@@ -24,7 +24,7 @@ from SkullImplantLib.networks.dense_unet import SEGMENTATION_TASK, DenseUNet, UN
 from SkullImplantLib.networks.label_superres import LABELS_TASK, labels_configuration
 from SkullImplantLib.networks.weights import save_weights
 
-CELLS = [24, 24, 24]
+CELLS = [56, 56, 40]
 TABLES = ("table.md", "table.csv")
 
 
@@ -113,6 +113,8 @@ def test_the_command_without_networks_judges_interpolation(
     for arguments in told:
         assert main(["evaluate", "--cohort", str(broken), *output, *arguments]) == 2
         assert "Chests have no defects" in capsys.readouterr().err
+    assert main(["evaluate", "--cohort", str(broken), *output, "--model", "fine"]) == 2
+    assert "Organs have two networks" in capsys.readouterr().err
 
 
 def test_what_cannot_be_judged_is_told(three_chests: Path, tmp_path: Path) -> None:
