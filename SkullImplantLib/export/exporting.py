@@ -27,11 +27,14 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class ExportedFiles:
-    """What was exported: the case's name, the files by format, and each implant's size in print."""
+    """What was exported: the case's name, the files by format, each implant's size in print, and
+    what a person must know of the files.
+    """
 
     case: str
     files: dict[str, tuple[str, ...]]
     implants: tuple[PrintSize, ...]
+    notes: tuple[str, ...] = ()
 
     def as_json(self) -> dict[str, Any]:
         """Return it as the command line prints it."""
@@ -39,6 +42,7 @@ class ExportedFiles:
             "name": self.case,
             "files": {name: list(files) for name, files in self.files.items()},
             "implants": [implant.as_json() for implant in self.implants],
+            "notes": list(self.notes),
         }
 
 
@@ -103,4 +107,5 @@ def export_result(
                 write = getattr(import_module(module, __package__), function)
                 write(exported, part(progress, done / len(chosen), (done + 1) / len(chosen)))
                 log.info("exported as %s", format.name)
-    return ExportedFiles(case, {format.name: format.files(case, count) for format in chosen}, sizes)
+    files = {format.name: format.files(case, count) for format in chosen}
+    return ExportedFiles(case, files, sizes, tuple(exported.notes))

@@ -4,7 +4,7 @@ import base64
 import json
 import re
 import shutil
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -42,6 +42,7 @@ class Exported:
 
     `pages`: the folder with its report. `account`: the contents of its `design.json`. `ct`: the CT
     it was made for, None where it is not given. `engraving`: a text for the implants' inner side.
+    `notes`: what a person must know of what was written; writers add to them.
     """
 
     result: Path
@@ -51,6 +52,7 @@ class Exported:
     case: str
     ct: Path | None = None
     engraving: str | None = None
+    notes: list[str] = field(default_factory=list)
 
     @cached_property
     def ways_out(self) -> tuple[NDArray[np.float64], ...]:

@@ -18,8 +18,10 @@ from .mould import two_piece_mould
 from .stl import write_stl
 from .three_mf import Part, write_3mf
 from .try_in import reaches, try_in_model
+from .undrilled import undrilled
 
 TITLE = "Cranial implant, proposal for review"
+DRILL_LATER = "The mould casts the implant without its {}; drill after casting."
 
 
 def write_printable(exported: Exported, progress: Progress) -> None:
@@ -39,13 +41,18 @@ def write_printable(exported: Exported, progress: Progress) -> None:
 
 
 def write_mould(exported: Exported, progress: Progress) -> None:
-    """Write the two halves of each implant's mould."""
+    """Write the two halves of each implant's mould; holes in it are drilled after casting."""
     names = mould_names(implants_of(exported.account))
+    closed = 0
     for k, (mesh, way) in enumerate(zip(exported.implants(), exported.ways_out)):
-        made = two_piece_mould(mesh, way)
+        whole, count = undrilled(mesh, way)
+        closed += count
+        made = two_piece_mould(whole, way)
         for half, name in zip((made.upper, made.lower), names[2 * k : 2 * k + 2]):
             write_stl(half, exported.to(name))
         progress((k + 1) / len(exported.ways_out))
+    if closed:
+        exported.notes.append(DRILL_LATER.format("hole" if closed == 1 else f"{closed} holes"))
 
 
 def write_try_in(exported: Exported, progress: Progress) -> None:

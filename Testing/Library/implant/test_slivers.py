@@ -62,4 +62,3 @@ def test_a_mesh_without_slivers_is_left_alone():
     assert without_slivers(mesh) is mesh
     empty = mesh_of(np.zeros((0, 3)), np.zeros((0, 3), int))
     assert without_slivers(empty) is empty
-
