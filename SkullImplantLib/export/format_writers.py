@@ -5,11 +5,11 @@ import json
 import re
 import shutil
 from dataclasses import dataclass, field
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import SimpleITK as sitk
 from numpy.typing import NDArray
 from vtkmodules.vtkCommonDataModel import vtkPolyData
 
@@ -19,6 +19,7 @@ from ..core.images import write_image
 from ..core.progress import Progress, part
 from ..core.result_names import stl_names
 from ..errors import SkullImplantError
+from ..reading.input import Input, read_input
 from .formats import (
     ACCOUNT,
     COMPLETED,
@@ -29,6 +30,7 @@ from .formats import (
     file_name,
     implants_of,
 )
+from .read_once import ReadOnce
 from .skull_surface import skull_surface
 from .stl import read_stl, stl_content, write_stl
 
@@ -53,8 +55,9 @@ class Exported:
     ct: Path | None = None
     engraving: str | None = None
     notes: list[str] = field(default_factory=list)
+    _once: ReadOnce = field(default_factory=ReadOnce)
 
-    @cached_property
+    @property
     def ways_out(self) -> tuple[NDArray[np.float64], ...]:
         """The unit vectors (LPS) along which the implants come out.
 
@@ -68,7 +71,6 @@ class Exported:
             )
         return tuple(way / np.linalg.norm(way) for way in ways)
 
-    @cached_property
     def _meshes(self) -> tuple[vtkPolyData, ...]:
         names = stl_names(implants_of(self.account))
         meshes = tuple(read_stl(self.result / name) for name in names)
@@ -82,7 +84,22 @@ class Exported:
 
     def implants(self) -> tuple[vtkPolyData, ...]:
         """Return the implants' meshes (LPS mm), engraved where that is asked for."""
-        return self._meshes
+        return self._once.get("implants", self._meshes)
+
+    def labels(self, name: str) -> sitk.Image:
+        """Return the labels in a file of the result; raises as `read_labels` does."""
+        return self._once.get(name, lambda: read_labels(self.result / name))
+
+    def mask(self, name: str) -> sitk.Image:
+        """Return a mask (uint8 0/1) in a file of the result; raises as `read_labels` does."""
+        return self._once.get(f"mask {name}", lambda: self.labels(name) != 0)
+
+    def source(self, progress: Progress) -> Input | None:
+        """Return the CT, None where none is given; raises as `read_input` does."""
+        ct = self.ct
+        if ct is None:
+            return None
+        return self._once.get("CT", lambda: read_input(ct, "ct", progress=progress))
 
     def stl_bytes(self, number: int) -> bytes:
         """Return the STL file of an implant, by its number from 0, as it is exported."""
@@ -110,8 +127,7 @@ def write_completed(exported: Exported, progress: Progress) -> None:
 
 
 def _write_surface(exported: Exported, mask: str, progress: Progress) -> None:
-    bone = read_labels(exported.result / mask) != 0
-    surface = skull_surface(bone, part(progress, 0.2, 0.7))
+    surface = skull_surface(exported.mask(mask), part(progress, 0.2, 0.7))
     write_stl(surface, exported.to(f"{Path(mask).stem}.stl"))
 
 
@@ -119,7 +135,7 @@ def write_masks(exported: Exported, progress: Progress) -> None:
     """Write the masks, compressed, with nothing in their headers but the grid."""
     for done, name in enumerate(MASK_FILES):
         progress(done / len(MASK_FILES))
-        write_image(read_labels(exported.result / name), exported.to(name))
+        write_image(exported.labels(name), exported.to(name))
 
 
 def write_page(exported: Exported, progress: Progress) -> None:

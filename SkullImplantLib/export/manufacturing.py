@@ -2,7 +2,6 @@
 
 import hashlib
 
-from ..core.image_files import read_mask
 from ..core.images import same_grid
 from ..core.progress import Progress, part
 from ..core.working_axes import as_working
@@ -10,7 +9,6 @@ from ..errors import SkullImplantError
 from ..finishing import surface_around
 from ..implant.solids import axes_along
 from ..implant.surface import together
-from ..reading.input import read_input
 from ..skull import Skull
 from .format_writers import Exported
 from .formats import SKULL, implants_of, mould_names
@@ -59,11 +57,13 @@ def write_try_in(exported: Exported, progress: Progress) -> None:
     """Write the bone around the holes as one closed surface: that of the CT where it is given, as
     the implant was fitted to it, else that of the mask.
     """
-    stored = read_mask(exported.result / SKULL)
+    stored = exported.mask(SKULL)
     parameters = exported.account.get("parameters", {})
     grey = None
     if exported.ct is not None and not parameters.get("refine_mm"):
-        ct = read_input(exported.ct, "ct", progress=part(progress, 0.0, 0.4)).image
+        source = exported.source(part(progress, 0.0, 0.4))
+        assert source is not None
+        ct = source.image
         if not same_grid(ct, stored):
             raise SkullImplantError(
                 "The CT does not lie on the grid of the masks; give the one that the design was "
