@@ -1,15 +1,13 @@
 """The mould of an implant with drilled holes is that of the implant before it was drilled."""
 
 import json
-import shutil
-import subprocess
-from pathlib import Path
 
 import numpy as np
 import pytest
 from bent_plate import bent_plate, crossings
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from repairs import admesh_changes, needs_admesh
 
 from SkullImplantLib.export.exporting import export_result
 from SkullImplantLib.export.mould import two_piece_mould
@@ -124,17 +122,7 @@ def test_the_export_says_that_holes_are_drilled_later(plate, tmp_path):
         assert mesh_health(read_stl(tmp_path / "out" / f"left-mould-{half}.stl")).watertight
 
 
-def admesh_changes(path: Path) -> dict[str, int]:
-    told = subprocess.run(["admesh", str(path)], capture_output=True, text=True, check=True).stdout
-    rows = [line.rsplit(":", 1) for line in told.splitlines() if line.count(":") == 1]
-    names = ("Degenerate facets", "Edges fixed", "Facets removed", "Facets added",
-             "Facets reversed", "Backwards edges", "Normals fixed")  # fmt: skip
-    found = {name.strip(): int(value) for name, value in rows if name.strip() in names}
-    assert set(found) == set(names), told
-    return found
-
-
-@pytest.mark.skipif(shutil.which("admesh") is None, reason="admesh is not installed")
+@needs_admesh
 def test_admesh_changes_nothing(mould, plate, tmp_path):
     for name, mesh in (
         ("upper", mould.upper),
