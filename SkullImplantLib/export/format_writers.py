@@ -15,7 +15,7 @@ from vtkmodules.vtkCommonDataModel import vtkPolyData
 
 from ..core.files import atomic_path
 from ..core.image_files import read_labels
-from ..core.images import write_image
+from ..core.images import array_of, write_image
 from ..core.progress import Progress, part
 from ..core.result_names import stl_names
 from ..errors import SkullImplantError
@@ -92,7 +92,13 @@ class Exported:
 
     def mask(self, name: str) -> sitk.Image:
         """Return a mask (uint8 0/1) in a file of the result; raises as `read_labels` does."""
-        return self._once.get(f"mask {name}", lambda: self.labels(name) != 0)
+
+        def mask() -> sitk.Image:
+            labels = self.labels(name)
+            # What is a mask already is not kept twice.
+            return labels if array_of(labels).max(initial=0) <= 1 else labels != 0
+
+        return self._once.get(f"mask {name}", mask)
 
     def source(self, progress: Progress) -> Input | None:
         """Return the CT, None where none is given; raises as `read_input` does."""
