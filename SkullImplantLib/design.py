@@ -112,7 +112,8 @@ def _designed(
         loose = head.loose(hole.box)
         unsure = uncertainty_of(prior, completed)
         depth_told = head.within(depth)
-        known = Known(bone, skull, whole.filled, depth_told, pose, loose, unsure)
+        own_bone = None if earlier is None else head.within(completed.depth_mm)
+        known = Known(bone, skull, whole.filled, depth_told, pose, loose, unsure, own_bone)
         designed = checked(implants, meshes, known, options, progress)
         if reference is None or earlier is None:
             told = None

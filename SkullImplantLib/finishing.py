@@ -10,7 +10,8 @@ from vtkmodules.vtkCommonDataModel import vtkPolyData
 from .checks import CheckOptions, SurfaceMaps, check_implant, surface_maps
 from .completion import Uncertainty
 from .core.distances import depth_mm
-from .core.images import crop
+from .core.images import array_of, crop, index_to_lps_mm
+from .core.interpolation import values_at
 from .core.progress import Progress, part
 from .geometry.frame import Pose
 from .implant import BoneSurface, Implant, bone_surface, drilled, holes_for, surface_of
@@ -41,7 +42,8 @@ class Known:
     bone: the surface around the holes. skull: the whole. filled: the completed skull (uint8) on the
     grid of `bone.field`. depth: that within it (float32, mm), where it is known; pose: the head's.
     loose: what else is as hard as bone there (uint8), where it is known. uncertainty: of the
-    completed surface, where it is known.
+    completed surface, where it is known. earlier: the depth (float32, mm) within the completed
+    skull, where the patient's own earlier bone completed it.
     """
 
     bone: BoneSurface
@@ -51,6 +53,7 @@ class Known:
     pose: Pose | None = None
     loose: sitk.Image | None = None
     uncertainty: Uncertainty | None = None
+    earlier: sitk.Image | None = None
 
 
 def checked(
@@ -83,7 +86,7 @@ def checked(
             part(progress, number / len(implants), (number + 1) / len(implants)),
         )
         exported = drilled(mesh, holes_for(implant.field, direction, options.drill), direction)
-        maps = _maps(exported, surface_maps(exported, found.measured), known.uncertainty)
+        maps = _maps(exported, surface_maps(exported, found.measured), known)
         designed.append(
             DesignedImplant(
                 exported,
@@ -97,14 +100,30 @@ def checked(
     return tuple(designed)
 
 
-def _maps(
-    mesh: vtkPolyData, maps: SurfaceMaps, uncertainty: Uncertainty | None
-) -> dict[str, NDArray[np.float32]]:
-    """Return the values at the points of a mesh by name, with the uncertainty where it is known."""
+def _maps(mesh: vtkPolyData, maps: SurfaceMaps, known: Known) -> dict[str, NDArray[np.float32]]:
+    """Return the values at the points of a mesh by name, with the uncertainty and the deviation
+    from the earlier bone where they are known.
+    """
     named = {"gap_mm": maps.gap_mm, "step_mm": maps.step_mm, "thickness_mm": maps.thickness_mm}
-    if uncertainty is not None:
-        named["uncertainty_mm"] = uncertainty.at(arrays_of(mesh)[0], maps.inner)
+    if known.uncertainty is not None:
+        named["uncertainty_mm"] = known.uncertainty.at(arrays_of(mesh)[0], maps.inner)
+    if known.earlier is not None:
+        named["from_reference_mm"] = _out_of(known.earlier, arrays_of(mesh)[0], maps.outer)
     return named
+
+
+def _out_of(
+    depth: sitk.Image, points_mm: NDArray[np.floating], some: NDArray[np.bool_]
+) -> NDArray[np.float32]:
+    """Return how far some of the points (p, 3; LPS mm) stand out of what a depth is within (p,),
+    mm; not a number for the others, and beyond the image.
+    """
+    to_index = np.linalg.inv(index_to_lps_mm(depth))
+    index = points_mm @ to_index[:3, :3].T + to_index[:3, 3]
+    there = some & np.all((index >= 0) & (index <= np.array(depth.GetSize()) - 1), axis=1)
+    found = np.full(len(points_mm), np.nan, np.float32)
+    found[there] = -values_at(array_of(depth), list(index[there].T[::-1]))
+    return found
 
 
 def crop_like(image: sitk.Image, region: sitk.Image) -> sitk.Image:

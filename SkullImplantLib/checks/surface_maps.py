@@ -52,20 +52,21 @@ class SurfaceMaps:
     gap_mm: to the bone, on the rim's walls where bone is opposite, less than 0 in bone; and within
     3 mm of them that of the wall's middle. step_mm: on the outer and the inner face within 5 mm of
     such walls, how far the face stands out of the bone's, positive out of the head. thickness_mm:
-    everywhere. inner: bool (p,), the inner face.
+    everywhere. inner, outer: bool (p,), the two faces.
     """
 
     gap_mm: Values
     step_mm: Values
     thickness_mm: Values
     inner: Flags
+    outer: Flags
 
 
 def surface_maps(mesh: vtkPolyData, measured: Measured) -> SurfaceMaps:
     """Return the maps of `mesh` (LPS mm), which is what was measured or that with holes drilled."""
-    points, triangles = arrays_of(mesh)
+    points = arrays_of(mesh)[0]
     plate = measured.plate
-    at = _at_points(points, triangles, plate)
+    at = at_points(mesh, plate)
     count = len(points)
     drilled = np.zeros(count, bool)
     if count != len(plate.points_mm) or not np.array_equal(points, plate.points_mm):
@@ -74,11 +75,14 @@ def surface_maps(mesh: vtkPolyData, measured: Measured) -> SurfaceMaps:
     gap[drilled] = np.nan
     step = _steps(points, at, measured)
     step[drilled] = np.nan
-    return SurfaceMaps(gap, step, _thickness(at, drilled), at.inner)
+    return SurfaceMaps(gap, step, _thickness(at, drilled), at.inner, at.outer & ~drilled)
 
 
-def _at_points(points: Floats, triangles: NDArray[np.int64], plate: PlateSurface) -> PlateSurface:
-    """Return the surface with the mesh's points for places, and the sheet's normals there."""
+def at_points(mesh: vtkPolyData, plate: PlateSurface) -> PlateSurface:
+    """Return an implant's surface with the points of its mesh (p, 3; LPS mm) for places, the mean
+    of their facets' normals and the sheet's there.
+    """
+    points, triangles = arrays_of(mesh)
     vectors = facet_vectors(points, triangles)
     normals = np.stack(
         [

@@ -119,7 +119,7 @@ def report(options: argparse.Namespace, progress: StageReport) -> Result:
     use_threads(options.threads)
     try_rendering()
     output = options.output or options.result
-    data = write_pictures(options.result, options.input, output, progress)
+    data = write_pictures(options.result, options.input, output, progress, options.previous)
     return Result(data, f"The pictures and the report were written to {output}.")
 
 

@@ -34,4 +34,4 @@ def _told(found: ExportedFiles, folder: Path) -> str:
             f"Implant {number}: {size.volume_cm3:.1f} cm³, {box} mm as it lies in its file, "
             f"{least} mm in the least box."
         )
-    return "\n".join([*lines, f"Written to {folder}."])
+    return "\n".join([*lines, *found.notes, f"Written to {folder}."])

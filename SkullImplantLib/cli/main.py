@@ -90,6 +90,7 @@ UPDATE_EXAMPLES = """examples:
   skull-implant update implant -o edited --input head.nrrd --clearance-mm 0.3"""
 REPORT_EXAMPLES = """examples:
   skull-implant report implant --input head.nrrd       implant was designed with --no-report
+  skull-implant report implant --previous before       colors how far the outer face moved
   skull-implant report implant -o pictures"""
 DEFECT_EXAMPLES = """examples:
   skull-implant defect head.nrrd -o case --kind bilateral --seed 3
@@ -267,6 +268,12 @@ def _add_report(verbs: Verbs) -> None:
     )
     parser.add_argument(
         "--input", type=Path, metavar="CT", help="the CT it was designed for, for the pictures"
+    )
+    parser.add_argument(
+        "--previous",
+        type=Path,
+        metavar="OTHER",
+        help="a result folder of the same head: the report shows how far the outer faces differ",
     )
     parser.add_argument(
         "-o",

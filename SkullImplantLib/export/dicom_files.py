@@ -7,11 +7,9 @@ import io
 from PIL import Image
 
 from ..completion.trust import MIRRORED
-from ..core.image_files import read_labels, read_mask
 from ..core.progress import Progress, part
 from ..core.result_names import stl_names
 from ..errors import SkullImplantError
-from ..reading.input import read_input
 from .dicom_segmentation import segmentation
 from .dicom_source import NEEDS_SERIES, source_series, write_object
 from .dicom_stl import ICON_SIDE, encapsulated_stl
@@ -23,9 +21,9 @@ TITLE = "Cranial implant, proposal for review"
 
 def write_dicom(exported: Exported, progress: Progress) -> None:
     """Write each implant's STL and one segmentation as DICOM; they carry the patient's name."""
-    if exported.ct is None:
+    source = exported.source(part(progress, 0.0, 0.3))
+    if source is None:
         raise SkullImplantError(f"{NEEDS_SERIES}; give its folder as the CT.")
-    source = read_input(exported.ct, "ct", progress=part(progress, 0.0, 0.3))
     told = exported.account.get("input", {}).get("sha256")
     series = source_series(source, told if isinstance(told, str) else None)
     names = stl_names(implants_of(exported.account))
@@ -38,10 +36,10 @@ def write_dicom(exported: Exported, progress: Progress) -> None:
         write_object(made, exported.to(name.replace(".stl", ".dcm")))
     progress(0.5)
     masks = {
-        "Skull": read_mask(exported.result / SKULL),
-        "Completed skull": read_mask(exported.result / COMPLETED),
+        "Skull": exported.mask(SKULL),
+        "Completed skull": exported.mask(COMPLETED),
     }
-    implants = read_labels(exported.result / IMPLANT)
+    implants = exported.labels(IMPLANT)
     made = segmentation(masks, implants, series, len(names))
     write_object(made, exported.to("segmentation.dcm"))
 

@@ -4,6 +4,7 @@ It lies in the CT's frame of reference on the grid of the masks, also where that
 the slices (a refined skull, slices that lay askew). PS3.3 A.51; codes of SNOMED CT.
 """
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -45,7 +46,7 @@ def segmentation(
         voxels.append(labels == label)
         described.append(_segment(highdicom, len(voxels), title, OBJECT, IMPLANT))
     made = highdicom.seg.Segmentation(
-        source_images=list(source.headers),
+        source_images=_quick(source.headers),
         pixel_array=_volume(highdicom, np.stack(voxels, axis=-1), implants, source),
         segmentation_type="BINARY",
         segment_descriptions=described,
@@ -65,6 +66,15 @@ def segmentation(
     )
     assert isinstance(made, Dataset)
     return made
+
+
+def _quick(headers: Sequence[Dataset]) -> list[Dataset]:
+    """Return headers that tell their UID at once: highdicom compares that of each slice with every
+    other's, and to look into the data set each time takes longer than all else.
+    """
+    for header in headers:
+        vars(header)["SOPInstanceUID"] = header["SOPInstanceUID"].value
+    return list(headers)
 
 
 def _library() -> Any:

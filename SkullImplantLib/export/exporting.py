@@ -3,13 +3,13 @@
 import importlib.util
 import logging
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from ..core.progress import part
+from ..core.progress import Progress, part
 from ..core.result_names import stl_names
 from ..core.stages import StageReport, Stages, no_report
 from ..core.staging import staged_folder
@@ -20,6 +20,7 @@ from .format_writers import Exported
 from .formats import BY_NAME, REPORT, Format, implants_of
 from .print_size import PrintSize, print_size
 from .results import write_pictures
+from .side_by_side import side_by_side
 from .stl import read_stl
 
 log = logging.getLogger(__name__)
@@ -27,11 +28,14 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class ExportedFiles:
-    """What was exported: the case's name, the files by format, and each implant's size in print."""
+    """What was exported: the case's name, the files by format, each implant's size in print, and
+    what a person must know of the files.
+    """
 
     case: str
     files: dict[str, tuple[str, ...]]
     implants: tuple[PrintSize, ...]
+    notes: tuple[str, ...] = ()
 
     def as_json(self) -> dict[str, Any]:
         """Return it as the command line prints it."""
@@ -39,6 +43,7 @@ class ExportedFiles:
             "name": self.case,
             "files": {name: list(files) for name, files in self.files.items()},
             "implants": [implant.as_json() for implant in self.implants],
+            "notes": list(self.notes),
         }
 
 
@@ -60,6 +65,18 @@ def formats_of(names: Sequence[str]) -> tuple[Format, ...]:
                 f"The export as {format.name} needs {missing[0]}, which is not installed."
             )
     return chosen
+
+
+def _writing(format: Format, exported: Exported) -> Callable[[Progress], None]:
+    """Return what writes a format, with its module imported."""
+    module, function = format.writer
+    write = getattr(import_module(module, __package__), function)
+
+    def written(progress: Progress) -> None:
+        write(exported, progress)
+        log.info("exported as %s", format.name)
+
+    return written
 
 
 def export_result(
@@ -97,10 +114,15 @@ def export_result(
             write_pictures(result, ct, pages, report)
         exported = Exported(result, pages, account, staging, case, ct, engraving)
         with Stages(report).stage("export") as progress:
-            for done, format in enumerate(chosen):
-                progress(done / len(chosen), format.title)
-                module, function = format.writer
-                write = getattr(import_module(module, __package__), function)
-                write(exported, part(progress, done / len(chosen), (done + 1) / len(chosen)))
-                log.info("exported as %s", format.name)
-    return ExportedFiles(case, {format.name: format.files(case, count) for format in chosen}, sizes)
+            # What takes longest begins; what must be alone comes when all others are written.
+            alone = [format for format in chosen if format.alone]
+            others = sorted(set(chosen) - set(alone), key=lambda f: (not f.needs_series, f.title))
+            share = len(others) / len(chosen)
+            side_by_side(
+                [(format.title, _writing(format, exported)) for format in others],
+                part(progress, 0.0, share),
+            )
+            for format in alone:
+                _writing(format, exported)(part(progress, share, 1.0))
+    files = {format.name: format.files(case, count) for format in chosen}
+    return ExportedFiles(case, files, sizes, tuple(exported.notes))

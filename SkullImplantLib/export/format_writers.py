@@ -4,21 +4,22 @@ import base64
 import json
 import re
 import shutil
-from dataclasses import dataclass
-from functools import cached_property
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import SimpleITK as sitk
 from numpy.typing import NDArray
 from vtkmodules.vtkCommonDataModel import vtkPolyData
 
 from ..core.files import atomic_path
 from ..core.image_files import read_labels
-from ..core.images import write_image
+from ..core.images import array_of, write_image
 from ..core.progress import Progress, part
 from ..core.result_names import stl_names
 from ..errors import SkullImplantError
+from ..reading.input import Input, read_input
 from .formats import (
     ACCOUNT,
     COMPLETED,
@@ -29,6 +30,7 @@ from .formats import (
     file_name,
     implants_of,
 )
+from .read_once import ReadOnce
 from .skull_surface import skull_surface
 from .stl import read_stl, stl_content, write_stl
 
@@ -42,6 +44,7 @@ class Exported:
 
     `pages`: the folder with its report. `account`: the contents of its `design.json`. `ct`: the CT
     it was made for, None where it is not given. `engraving`: a text for the implants' inner side.
+    `notes`: what a person must know of what was written; writers add to them.
     """
 
     result: Path
@@ -51,8 +54,10 @@ class Exported:
     case: str
     ct: Path | None = None
     engraving: str | None = None
+    notes: list[str] = field(default_factory=list)
+    _once: ReadOnce = field(default_factory=ReadOnce)
 
-    @cached_property
+    @property
     def ways_out(self) -> tuple[NDArray[np.float64], ...]:
         """The unit vectors (LPS) along which the implants come out.
 
@@ -66,7 +71,6 @@ class Exported:
             )
         return tuple(way / np.linalg.norm(way) for way in ways)
 
-    @cached_property
     def _meshes(self) -> tuple[vtkPolyData, ...]:
         names = stl_names(implants_of(self.account))
         meshes = tuple(read_stl(self.result / name) for name in names)
@@ -80,7 +84,28 @@ class Exported:
 
     def implants(self) -> tuple[vtkPolyData, ...]:
         """Return the implants' meshes (LPS mm), engraved where that is asked for."""
-        return self._meshes
+        return self._once.get("implants", self._meshes)
+
+    def labels(self, name: str) -> sitk.Image:
+        """Return the labels in a file of the result; raises as `read_labels` does."""
+        return self._once.get(name, lambda: read_labels(self.result / name))
+
+    def mask(self, name: str) -> sitk.Image:
+        """Return a mask (uint8 0/1) in a file of the result; raises as `read_labels` does."""
+
+        def mask() -> sitk.Image:
+            labels = self.labels(name)
+            # What is a mask already is not kept twice.
+            return labels if array_of(labels).max(initial=0) <= 1 else labels != 0
+
+        return self._once.get(f"mask {name}", mask)
+
+    def source(self, progress: Progress) -> Input | None:
+        """Return the CT, None where none is given; raises as `read_input` does."""
+        ct = self.ct
+        if ct is None:
+            return None
+        return self._once.get("CT", lambda: read_input(ct, "ct", progress=progress))
 
     def stl_bytes(self, number: int) -> bytes:
         """Return the STL file of an implant, by its number from 0, as it is exported."""
@@ -108,8 +133,7 @@ def write_completed(exported: Exported, progress: Progress) -> None:
 
 
 def _write_surface(exported: Exported, mask: str, progress: Progress) -> None:
-    bone = read_labels(exported.result / mask) != 0
-    surface = skull_surface(bone, part(progress, 0.2, 0.7))
+    surface = skull_surface(exported.mask(mask), part(progress, 0.2, 0.7))
     write_stl(surface, exported.to(f"{Path(mask).stem}.stl"))
 
 
@@ -117,7 +141,7 @@ def write_masks(exported: Exported, progress: Progress) -> None:
     """Write the masks, compressed, with nothing in their headers but the grid."""
     for done, name in enumerate(MASK_FILES):
         progress(done / len(MASK_FILES))
-        write_image(read_labels(exported.result / name), exported.to(name))
+        write_image(exported.labels(name), exported.to(name))
 
 
 def write_page(exported: Exported, progress: Progress) -> None:

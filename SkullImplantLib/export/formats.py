@@ -22,7 +22,8 @@ class Format:
     (`report.html` is made where it is missing). endings: of the files that it writes, which begin
     with the case's name. writer: module of this package, and the function in it that writes them
     (see `format_writers.Exported`). needs: modules that must be installed for it, beside those of
-    every design.
+    every design. needs_series: the DICOM series of the CT; such formats take longest. alone: it is
+    written while no other is, as its library changes what is the whole process's.
     """
 
     name: str
@@ -33,6 +34,7 @@ class Format:
     writer: tuple[str, str]
     needs: tuple[str, ...] = ()
     needs_series: bool = False
+    alone: bool = False
 
     def files(self, case: str, implants: int) -> tuple[str, ...]:
         """Return the names of the files that it writes for a case with so many implants."""
@@ -126,6 +128,7 @@ FORMATS = (
         _these("implant.3mf"),
         (".manufacturing", "write_printable"),
         ("lib3mf",),
+        alone=True,
     ),
     Format(
         "mould",

@@ -2,7 +2,6 @@
 
 import hashlib
 
-from ..core.image_files import read_mask
 from ..core.images import same_grid
 from ..core.progress import Progress, part
 from ..core.working_axes import as_working
@@ -10,7 +9,6 @@ from ..errors import SkullImplantError
 from ..finishing import surface_around
 from ..implant.solids import axes_along
 from ..implant.surface import together
-from ..reading.input import read_input
 from ..skull import Skull
 from .format_writers import Exported
 from .formats import SKULL, implants_of, mould_names
@@ -18,8 +16,10 @@ from .mould import two_piece_mould
 from .stl import write_stl
 from .three_mf import Part, write_3mf
 from .try_in import reaches, try_in_model
+from .undrilled import undrilled
 
 TITLE = "Cranial implant, proposal for review"
+DRILL_LATER = "The mould casts the implant without its {}; drill after casting."
 
 
 def write_printable(exported: Exported, progress: Progress) -> None:
@@ -39,24 +39,31 @@ def write_printable(exported: Exported, progress: Progress) -> None:
 
 
 def write_mould(exported: Exported, progress: Progress) -> None:
-    """Write the two halves of each implant's mould."""
+    """Write the two halves of each implant's mould; holes in it are drilled after casting."""
     names = mould_names(implants_of(exported.account))
+    closed = 0
     for k, (mesh, way) in enumerate(zip(exported.implants(), exported.ways_out)):
-        made = two_piece_mould(mesh, way)
+        whole, count = undrilled(mesh, way)
+        closed += count
+        made = two_piece_mould(whole, way)
         for half, name in zip((made.upper, made.lower), names[2 * k : 2 * k + 2]):
             write_stl(half, exported.to(name))
         progress((k + 1) / len(exported.ways_out))
+    if closed:
+        exported.notes.append(DRILL_LATER.format("hole" if closed == 1 else f"{closed} holes"))
 
 
 def write_try_in(exported: Exported, progress: Progress) -> None:
     """Write the bone around the holes as one closed surface: that of the CT where it is given, as
     the implant was fitted to it, else that of the mask.
     """
-    stored = read_mask(exported.result / SKULL)
+    stored = exported.mask(SKULL)
     parameters = exported.account.get("parameters", {})
     grey = None
     if exported.ct is not None and not parameters.get("refine_mm"):
-        ct = read_input(exported.ct, "ct", progress=part(progress, 0.0, 0.4)).image
+        source = exported.source(part(progress, 0.0, 0.4))
+        assert source is not None
+        ct = source.image
         if not same_grid(ct, stored):
             raise SkullImplantError(
                 "The CT does not lie on the grid of the masks; give the one that the design was "

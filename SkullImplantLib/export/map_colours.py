@@ -19,6 +19,10 @@ from ..checks import CheckOptions
 
 GAP, STEP, THICKNESS, UNCERTAINTY = "gap_mm", "step_mm", "thickness_mm", "uncertainty_mm"
 MAP_ARRAYS = (GAP, STEP, THICKNESS, UNCERTAINTY)
+# How far the outer face lies from what there may be to compare it with.
+FROM_REFERENCE, FROM_OTHER_SIDE, FROM_PREVIOUS = DEVIATION_ARRAYS = (
+    "from_reference_mm", "from_other_side_mm", "from_previous_mm"
+)  # fmt: skip
 
 COUNT = 256  # of colours in a table
 VIRIDIS = (
@@ -31,6 +35,8 @@ NOWHERE = (0.62, 0.62, 0.62)  # where a map does not apply
 LEAST_WALLS = 5.0
 # Designs are flagged from 4 mm on (`completion.trust.OFF_MM`), which is two deviations of this.
 MOST_UNCERTAIN_MM = 2.0
+# As far as that: what lies farther off is another shape.
+MOST_OFF_MM = 4.0
 
 
 @dataclass(frozen=True)
@@ -64,6 +70,8 @@ def scale_of(array: str, design: Mapping[str, Any]) -> MapScale:
     if array == THICKNESS:
         least = float(design.get("parameters", {}).get("least_wall_mm") or limits.least_wall_mm)
         return MapScale(0.0, LEAST_WALLS * least, 6, least)
+    if array in DEVIATION_ARRAYS:
+        return MapScale(-MOST_OFF_MM, MOST_OFF_MM, 5, None, diverges=True)
     return MapScale(0.0, MOST_UNCERTAIN_MM, 5, None)
 
 

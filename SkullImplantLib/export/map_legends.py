@@ -9,6 +9,10 @@ from numpy.typing import NDArray
 
 from .map_colours import (
     COUNT,
+    DEVIATION_ARRAYS,
+    FROM_OTHER_SIDE,
+    FROM_PREVIOUS,
+    FROM_REFERENCE,
     GAP,
     MAP_ARRAYS,
     NOWHERE,
@@ -21,7 +25,16 @@ from .map_colours import (
     scale_of,
 )
 
-TITLES = {GAP: "Gap", STEP: "Step", THICKNESS: "Thickness", UNCERTAINTY: "Uncertainty"}
+TITLES = {
+    GAP: "Gap",
+    STEP: "Step",
+    THICKNESS: "Thickness",
+    UNCERTAINTY: "Uncertainty",
+    FROM_REFERENCE: "Deviation from the earlier bone",
+    FROM_OTHER_SIDE: "Deviation from the other side",
+    FROM_PREVIOUS: "Deviation from the previous design",
+}
+OUTER_FACE = "Of the outer face; positive stands out of the head."
 # A page draws its colours between so many.
 STOPS = 17
 
@@ -50,7 +63,7 @@ class MapLegend:
 def map_legends(design: Mapping[str, Any]) -> tuple[MapLegend, ...]:
     """Return the legends of all maps, by the contents of `design.json`."""
     found = []
-    for array in MAP_ARRAYS:
+    for array in (*MAP_ARRAYS, *DEVIATION_ARRAYS):
         scale = scale_of(array, {"checks": [], **design})
         limit = "" if scale.limit_mm is None else f"{scale.limit_mm:g} mm"
         remark = {
@@ -58,6 +71,9 @@ def map_legends(design: Mapping[str, Any]) -> tuple[MapLegend, ...]:
             STEP: f"Limit ±{limit}; positive stands out of the head.",
             THICKNESS: f"Least {limit}.",
             UNCERTAINTY: "One standard deviation of the completion.",
+            FROM_REFERENCE: OUTER_FACE,
+            FROM_OTHER_SIDE: f"{OUTER_FACE} No head is symmetric.",
+            FROM_PREVIOUS: OUTER_FACE,
         }[array]
         found.append(MapLegend(array, TITLES[array], scale, remark))
     return tuple(found)

@@ -49,6 +49,8 @@ def print_size(mesh: vtkPolyData) -> PrintSize:
         raise ValueError("the mesh is flat") from error
     corners = points[hull.vertices]
     sides = hull.equations[:, :3]
+    # From above and from below a box is the same.
+    sides = sides * np.sign(sides[np.arange(len(sides)), np.abs(sides).argmax(axis=1)])[:, None]
     _, one_of_each = np.unique(np.round(STEPS_OF_NORMAL * sides), axis=0, return_index=True)
     boxes = np.array([_box_on(corners, side) for side in sides[one_of_each]])
     least = np.sort(boxes[np.argmin(boxes.prod(axis=1))])[::-1]

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import SimpleITK as sitk
+from vtkmodules.vtkCommonDataModel import vtkPolyData
 
 from ..core.files import atomic_path
 from ..core.free_memory import free_bytes
@@ -19,6 +20,8 @@ from ..errors import SkullImplantError, lacks_memory
 from ..implant.surface import together
 from ..proposal import Design
 from ..update import read_account, read_masks, refined_to_mm
+from .deviations import deviation_mm, outer_face
+from .map_colours import FROM_OTHER_SIDE, FROM_PREVIOUS
 from .map_legends import MapLegend, map_legends
 from .maps_file import read_maps, write_maps
 from .picture_mesh import picture_mesh
@@ -150,13 +153,19 @@ def _rims(shown: Sequence[ShownImplant], legends: Sequence[MapLegend]) -> list[s
 
 
 def write_pictures(
-    result: Path, ct: Path | None, output: Path, report: StageReport = no_report
+    result: Path,
+    ct: Path | None,
+    output: Path,
+    report: StageReport = no_report,
+    previous: Path | None = None,
 ) -> dict[str, Any]:
     """Write `preview.png` and `report.html` of a result folder into `output`; return the contents
     of its `design.json`.
 
     For a design that was written without pictures. ct: the CT it was made for, shown behind it; the
-    skull is shown without one. Raises `SkullImplantError` where the folder is no complete result.
+    skull is shown without one. previous: the folder of another design of the same head, from whose
+    outer faces the deviation is shown; that from the head's other side is where `mirror` wrote it
+    into the folder. Raises `SkullImplantError` where a folder is no complete result.
     """
     data = read_account(result)
     if not set(TOLD_IN_A_REPORT) <= set(data):
@@ -166,6 +175,7 @@ def write_pictures(
     masks = read_masks(result, ct, report, refined_to_mm(data))
     names = stl_names(len(data.get("implants", [])) or 1)
     meshes = [read_stl(result / name) for name in names]
+    compared = _compared_with(result, previous)
     with Stages(report).stage("pictures") as progress, staged_folder(output) as staging:
         preview = compose_preview(
             masks.background,
@@ -178,11 +188,34 @@ def write_pictures(
         for mesh, name, told in zip(meshes, names, data.get("implants", [])):
             mesh, maps = read_maps(result / maps_name(name)) or (mesh, {})
             way = told["insertion_direction_lps"]
+            maps |= {array: deviation_mm(mesh, way, others) for array, others in compared.items()}
             shown.append(ShownImplant(mesh, told["centre_mm_xyz"], way, maps))
         legends = map_legends(data)
         scene = _scene(preview, masks.skull, shown, masks.background, legends)
         _write_pictures(staging, data, preview, scene, _rims(shown, legends))
     return data
+
+
+def _compared_with(result: Path, previous: Path | None) -> dict[str, list[vtkPolyData]]:
+    """Return the surfaces (LPS mm) that a result's implants are compared with, by the map's array.
+
+    Raises `SkullImplantError` where `previous` is no complete result.
+    """
+    found = {}
+    if (result / MIRROR_FILES[0]).is_file():
+        found[FROM_OTHER_SIDE] = [read_stl(result / MIRROR_FILES[0])]
+    if previous is not None:
+        told = read_account(previous).get("implants", [])
+        if not all(implant.get("insertion_direction_lps") for implant in told) or not told:
+            raise SkullImplantError(
+                f"{previous} holds no whole design.json; give a folder that a design was written "
+                "to, updated if it is old."
+            )
+        found[FROM_PREVIOUS] = [
+            outer_face(read_stl(previous / name), implant["insertion_direction_lps"])
+            for name, implant in zip(stl_names(len(told)), told)
+        ]
+    return found
 
 
 def _write_pictures(

@@ -6,6 +6,9 @@ that what fits the one fits the other.
 
 import numpy as np
 import SimpleITK as sitk
+from numpy.typing import NDArray
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
 from vtkmodules.vtkCommonDataModel import vtkPolyData
 
 from ..core.images import array_of, index_to_lps_mm
@@ -44,11 +47,26 @@ def try_in_model(bone: BoneSurface) -> vtkPolyData:
     points = (index - 1.0) @ frame[:3, :3].T + frame[:3, 3]
     if enclosed_volume_mm3(points, triangles) < 0:
         triangles = triangles[:, ::-1]
-    solid = solid_of(mesh_of(points, triangles), manifold3d, "The bone around the implant")
-    pieces = [p for p in solid.decompose() if p.volume() >= LEAST_PIECE_MM3]
-    if not pieces:
+    mesh = _large_pieces(points, triangles)
+    solid = solid_of(mesh, manifold3d, "The bone around the implant")
+    return mesh_of_solid(solid.simplify(SLIVER_MM))
+
+
+def _large_pieces(points: NDArray[np.float64], triangles: NDArray[np.int64]) -> vtkPolyData:
+    """Return the pieces of closed surfaces that enclose enough; spaces within bone are none.
+
+    Raises `SkullImplantError` where there are none.
+    """
+    ends = np.concatenate([triangles[:, :2], triangles[:, 1:]])
+    joined = coo_array((np.ones(len(ends), np.int8), tuple(ends.T)), (len(points), len(points)))
+    piece = connected_components(joined, directed=False)[1]
+    a, b, c = (points[triangles[:, k]] - points.mean(axis=0) for k in range(3))
+    sixth = np.einsum("ij,ij->i", a, np.cross(b, c)) / 6.0
+    kept = (np.bincount(piece[triangles[:, 0]], sixth) >= LEAST_PIECE_MM3)[piece]
+    if not kept.any():
         raise SkullImplantError("There is too little bone around the implant for a try-in model.")
-    return mesh_of_solid(manifold3d.Manifold.compose(pieces).simplify(SLIVER_MM))
+    number = np.cumsum(kept) - 1
+    return mesh_of(points[kept], number[triangles[kept[triangles[:, 0]]]])
 
 
 def reaches(mesh: vtkPolyData, grid: sitk.Image) -> tuple[slice, ...]:

@@ -8,6 +8,7 @@ from vtkmodules.vtkCommonDataModel import vtkPolyData
 
 from ..errors import SkullImplantError
 from .meshes import arrays_of, mesh_of
+from .slivers import without_slivers
 
 
 def solid_library(wanted: str, instead: str) -> Any:
@@ -40,9 +41,10 @@ def solid_of(mesh: vtkPolyData, manifold3d: Any, what: str) -> Any:
 
 
 def mesh_of_solid(solid: Any) -> vtkPolyData:
-    """Return a `Manifold` as a mesh of triangles."""
+    """Return a `Manifold` as a mesh of triangles, without the slivers that cuts leave."""
     result = solid.to_mesh()
-    return mesh_of(np.asarray(result.vert_properties)[:, :3], np.asarray(result.tri_verts))
+    mesh = mesh_of(np.asarray(result.vert_properties)[:, :3], np.asarray(result.tri_verts))
+    return without_slivers(mesh)
 
 
 def largest_piece(solid: Any) -> Any:

@@ -10,6 +10,7 @@ import numpy as np
 import pydicom
 import pytest
 import SimpleITK as sitk
+from repairs import admesh_changes, needs_admesh
 from test_dicom_objects import complete
 from vtkmodules.util.numpy_support import vtk_to_numpy
 from vtkmodules.vtkIOPLY import vtkPLYReader
@@ -62,6 +63,12 @@ def test_every_surface_is_closed(made):
     for name in ("implant", "mould-upper", "mould-lower", "try-in"):
         health = mesh_health(read_stl(made / f"{NAME}-{name}.stl"))
         assert health.watertight, name
+
+
+@needs_admesh
+def test_admesh_changes_nothing_in_any_of_them(made):
+    for file in made.glob("*.stl"):
+        assert not any(admesh_changes(file).values()), file.name
 
 
 @needs_slicer

@@ -1,5 +1,7 @@
 """The surface with values at its points, as a file; and the colours that they are shown in."""
 
+import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -14,9 +16,13 @@ from SkullImplantLib.cases.sample import SamplePatient
 from SkullImplantLib.checks import CheckOptions
 from SkullImplantLib.completion.trust import OFF_MM
 from SkullImplantLib.design import design_implant
+from SkullImplantLib.errors import SkullImplantError
 from SkullImplantLib.export import write_design
 from SkullImplantLib.export.map_colours import (
     COUNT,
+    FROM_OTHER_SIDE,
+    FROM_PREVIOUS,
+    FROM_REFERENCE,
     MAP_ARRAYS,
     MOST_UNCERTAIN_MM,
     NOWHERE,
@@ -24,11 +30,13 @@ from SkullImplantLib.export.map_colours import (
     colours_of,
     scale_of,
 )
+from SkullImplantLib.export.results import MIRROR_FILES, write_pictures
 from SkullImplantLib.export.stl import read_stl
 from SkullImplantLib.implant.meshes import arrays_of
 from SkullImplantLib.options import DesignOptions
 from SkullImplantLib.proposal import Design
 from SkullImplantLib.reading import Input
+from SkullImplantLib.reading.reference import Reference
 from SkullImplantLib.update import update_design
 
 
@@ -121,3 +129,46 @@ def test_a_brighter_colour_is_a_larger_value_and_zero_is_the_lightest_of_two_way
     assert (np.diff(linear[::8]) > 0.0).all()
     light = colour_table(True) ** 2.2 @ [0.2126, 0.7152, 0.0722]
     assert abs(int(np.argmax(light)) - COUNT // 2) < 8
+
+
+@pytest.mark.slow
+def test_a_report_colors_by_deviation_where_there_is_something_to_compare_with(
+    result: Path, tmp_path: Path
+) -> None:
+    """The other side that `mirror` wrote, and a design of before; without them there is no map."""
+    compared = tmp_path / "compared"
+    shutil.copytree(result, compared)
+    shutil.copy(result / "implant.stl", compared / MIRROR_FILES[0])
+    write_pictures(result, None, tmp_path / "alone")
+    write_pictures(compared, None, tmp_path / "both", previous=result)
+    found = {}
+    for name in ("alone", "both"):
+        page = (tmp_path / name / "report.html").read_text()
+        header = json.loads(page.split('id="scene-header">')[1].split("</script>")[0])
+        found[name] = {told["name"]: told for told in header["parts"][1]["maps"]}
+    assert list(found["alone"]) == list(MAP_ARRAYS)
+    assert list(found["both"]) == [*MAP_ARRAYS, FROM_OTHER_SIDE, FROM_PREVIOUS]
+    assert "outer face" in found["both"][FROM_PREVIOUS]["remark"]
+    # Both are the implant itself here: nowhere farther than nothing.
+    told = found["both"][FROM_PREVIOUS]
+    assert abs(told["least"]) < 0.01 and told["step"] * 65534 < 0.02
+    with pytest.raises(SkullImplantError, match=r"whole design\.json"):
+        write_pictures(result, None, tmp_path / "none", previous=tmp_path / "alone")
+
+
+@pytest.mark.slow
+def test_a_design_by_an_earlier_skull_tells_how_far_it_is_from_that(
+    coarse_patient: SamplePatient, tmp_path: Path
+) -> None:
+    source = Input(coarse_patient.ct, "ct", "0" * 64, "the sample patient")
+    earlier = Reference(coarse_patient.complete, "skull", "skull", "1" * 64)
+    made = design_implant(source, DesignOptions(model="prior"), reference=earlier)
+    (implant,) = made.implants
+    assert list(implant.maps) == [*MAP_ARRAYS, FROM_REFERENCE]
+    off = implant.maps[FROM_REFERENCE]
+    known = np.isfinite(off)
+    assert 0.2 < known.mean() < 0.7  # one of two faces
+    # It is the earlier bone, smoothed and bent to be flush, in voxels of 2.5 mm.
+    assert np.abs(np.median(off[known])) < 0.5 and np.percentile(np.abs(off[known]), 95) < 2.0
+    data = write_design(made, tmp_path / "result", pictures=False)
+    assert data["implants"][0]["maps"]["arrays"][-1] == FROM_REFERENCE

@@ -20,8 +20,9 @@ from vtkmodules.vtkRenderingCore import (
     vtkWindowToImageFilter,
 )
 
-from SkullImplantLib.export.map_colours import MapScale
-from SkullImplantLib.export.map_legends import MapLegend
+from SkullImplantLib.export.deviations import deviation_mm
+from SkullImplantLib.export.map_colours import FROM_OTHER_SIDE, MapScale
+from SkullImplantLib.export.map_legends import MapLegend, map_legends
 from SkullImplantLib.export.report import write_report
 from SkullImplantLib.export.shown_scene import ShownImplant, shown_scene
 from SkullImplantLib.implant.meshes import arrays_of
@@ -245,6 +246,34 @@ def test_a_map_colors_the_implant_and_the_legend_says_what_colors_mean(page):
     assert np.ptp(middle_of(page.picture("#viewer .stage canvas"))) < 12
     choose(page, "color-by", "")
     assert page.run("return document.querySelector('#viewer .legend').hidden")
+
+
+def test_a_deviation_is_a_map_with_its_legend(browser, tmp_path):
+    """A plate that stands 2 mm out of the other side: warm, and said to be so; none without one."""
+    bent_plate = pytest.importorskip("bent_plate", reason="manifold3d is not installed")
+    plate, up = bent_plate.bent_plate(), (0.0, 0.0, 1.0)
+    off = deviation_mm(plate, up, [sphere(bent_plate.OUTER_MM - 2.0)])
+    legends = map_legends({})
+    above = [0.0, 0.0, bent_plate.OUTER_MM]
+    for name, maps in (("none", {}), ("one", {FROM_OTHER_SIDE: off})):
+        shown = ShownImplant(plate, above, up, maps)
+        path = tmp_path / f"{name}.html"
+        write_report(path, design(), {"preview": PNG}, shown_scene(BONE, [shown], ct(), legends))
+    browser.open_report(tmp_path / "none.html")
+    options = "return [...document.querySelectorAll('#color-by option')].map((o) => o.value)"
+    assert FROM_OTHER_SIDE not in (browser.run(options) or [])
+    browser.open_report(tmp_path / "one.html")
+    assert browser.run(options) == ["", FROM_OTHER_SIDE]
+    choose(browser, "color-by", FROM_OTHER_SIDE)
+    told = browser.run("return document.querySelector('#viewer .legend').innerText")
+    for words in ("Deviation from the other side, mm", "-4", "positive stands out of the head"):
+        assert words in told.replace("\u2212", "-"), told
+    look = "window.skullImplantReport.surfaces.look(arguments[0], arguments[1], 100)"
+    browser.run("window.skullImplantReport.surfaces.arrows.visible = false")
+    browser.run(look, [0.0, 0.0, 1.0], above)
+    red, green, blue = middle_of(browser.picture("#viewer .stage canvas"))
+    assert red > blue + 25 and red > green
+    assert browser.log("browser") == []
 
 
 def test_show_goes_to_the_place_of_a_check_in_all_views(page):
