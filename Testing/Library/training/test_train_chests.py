@@ -16,7 +16,7 @@ from SkullImplantLib.cases.segthor import chests_to_learn_from
 from SkullImplantLib.cli.main import main
 from SkullImplantLib.errors import SkullImplantError
 from SkullImplantLib.networks.weights import load_weights
-from SkullImplantLib.training.organ_options import OrganOptions
+from SkullImplantLib.training.organ_options import RECIPES, SUPERRES, OrganOptions
 from SkullImplantLib.training.organ_subjects import patients_split
 from SkullImplantLib.training.organ_tasks import SegmentationTask
 
@@ -123,7 +123,7 @@ def test_a_configuration_is_written_and_read(tmp_path: Path) -> None:
     start = ["train", "--cohort", chests, "-o", str(tmp_path / "out")]
     assert main([*start, "--network", "organs-superres", "--write-configuration", str(file)]) == 0
     said = json.loads(file.read_text())
-    assert said["iterations"] == 3000 and said["network"] == "organs-superres"
+    assert said["iterations"] == RECIPES[SUPERRES].iterations and said["network"] == "organs-superres"
     again = ["--configuration", str(file), "--seed", "3", "--write-configuration", str(file)]
     assert main([*start, *again]) == 0
     assert json.loads(file.read_text()) == said | {"seed": 3}
