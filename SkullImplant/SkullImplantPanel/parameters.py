@@ -9,6 +9,7 @@ from slicer import (
     vtkMRMLMarkupsLineNode,
     vtkMRMLScalarVolumeNode,
     vtkMRMLSegmentationNode,
+    vtkMRMLTransformableNode,
 )
 from slicer.parameterNodeWrapper import WithinRange, parameterNodeWrapper
 
@@ -49,6 +50,10 @@ class SkullImplantParameterNode:
     proposeMirror, proposeEven, proposeNetwork - Which other proposals are made.
     exportFolder - Where the files go.
     exportFormats - Which files: formats of SkullImplantLib.export.formats, with commas between them.
+    organsVolume - The CT of a chest in which organs are looked for.
+    organsCoarse - A segmentation or labelmap whose organs are refined; without it they are looked for.
+    organsDense, organsModel - Weights of the network that finds organs and of that which refines them, by name or as
+        files.
     """
 
     inputVolume: vtkMRMLScalarVolumeNode
@@ -84,6 +89,10 @@ class SkullImplantParameterNode:
     proposeNetwork: bool = False
     exportFolder: Path
     exportFormats: str = "stl,report,json"
+    organsVolume: vtkMRMLScalarVolumeNode
+    organsCoarse: vtkMRMLTransformableNode
+    organsDense: str = "organs-coarse"
+    organsModel: str = "organs-fine"
 
     if TYPE_CHECKING:  # what the decorator adds
 
