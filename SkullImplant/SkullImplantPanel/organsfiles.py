@@ -34,7 +34,7 @@ class OrganSegment:
 
 @dataclass(frozen=True)
 class FoundOrgans:
-    """The organs, not in any scene yet; the contents of ``organs.json``, with the organs' segment ids; a fingerprint."""
+    """The organs, not in any scene yet; ``organs.json``, with the organs' segment ids; the voxels' fingerprint."""
 
     segments: list[OrganSegment]
     data: dict[str, Any]

@@ -1,15 +1,15 @@
 """The parameters of the module, kept in the scene: what is designed, how, and where its results are."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Union
 
 from slicer import (
+    vtkMRMLLabelMapVolumeNode,
     vtkMRMLMarkupsClosedCurveNode,
     vtkMRMLMarkupsFiducialNode,
     vtkMRMLMarkupsLineNode,
     vtkMRMLScalarVolumeNode,
     vtkMRMLSegmentationNode,
-    vtkMRMLTransformableNode,
 )
 from slicer.parameterNodeWrapper import WithinRange, parameterNodeWrapper
 
@@ -90,7 +90,7 @@ class SkullImplantParameterNode:
     exportFolder: Path
     exportFormats: str = "stl,report,json"
     organsVolume: vtkMRMLScalarVolumeNode
-    organsCoarse: vtkMRMLTransformableNode
+    organsCoarse: Union[vtkMRMLSegmentationNode, vtkMRMLLabelMapVolumeNode, None]  # noqa: UP007 - Slicer's wrapper
     organsDense: str = "organs-coarse"
     organsModel: str = "organs-fine"
 
