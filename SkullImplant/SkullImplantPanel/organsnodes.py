@@ -68,8 +68,9 @@ def addOrgans(found: FoundOrgans, volumeNode: slicer.vtkMRMLScalarVolumeNode) ->
         scene.RemoveNode(node)
         raise
     if before is not None:
+        name = before.segmentation.GetName()
         scene.RemoveNode(before.segmentation)
-        node.SetName(scene.GenerateUniqueName(name))
+        node.SetName(name)
     nodes = OrgansNodes(node)
     _looked[node.GetID()] = (_stateOf(nodes), False)
     return nodes
