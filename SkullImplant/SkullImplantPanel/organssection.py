@@ -104,7 +104,7 @@ class OrgansSection:
     def _showProblem(self, problem: str | None) -> None:
         ui, texts = self.ui, [problem] if problem else []
         if self._torchProblem is not None:
-            texts.append(_("{problem} Finding organs needs it: 'Find organs' asks before it is installed.").format(
+            texts.append(_("{problem} Finding organs needs it; 'Find organs' tells what to do, asking first.").format(
                 problem=self._torchProblem))
         ui.organsProblemLabel.visible = bool(texts) and not self._finding
         ui.organsProblemLabel.styleSheet = f"color: {readableColor(ui.organsCollapsibleButton, LOOK_COLORS)};"

@@ -1,7 +1,9 @@
 """The section Organs of the chest: asked, found, told, replaced, saved; what stands in the way."""
 
 import json
+import os
 import time
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -10,6 +12,7 @@ import SimpleITK as sitk
 import slicer
 import vtk
 from test_runs import CANCEL_S
+from test_width import LONG_NAME, LONG_PATH, LONG_SENTENCE, column  # noqa: F401 - a fixture
 
 from module_fixtures import PATIENCE_S, ijk_to_ras, node_ids
 from SkullImplantLib.core.resources import RESOURCES
@@ -69,7 +72,7 @@ def voxels(segmentation, segment_id, volume) -> np.ndarray:
 
 def rows(table) -> list[list[str]]:
     columns = range(table.columnCount)
-    return [[table.item(row, column).text() for column in columns] for row in range(table.rowCount)]
+    return [[table.item(row, at).text() for at in columns] for row in range(table.rowCount)]
 
 
 def plain(label) -> str:
@@ -380,6 +383,74 @@ def test_ct_that_is_gone_when_the_organs_come(chest, organs_result, scene, monke
     outcome = ends[0](Outcome("done", value=organsrun.readOrgans(organs_result)))
     assert outcome.state == "failed" and "removed from the scene" in outcome.message
     assert not slicer.util.getNodes("Organs of*")
+
+
+# In 350 pixels
+
+
+def closed_by_pytorch(panel, folder):
+    panel.panel.organs._torchProblem = "PyTorch 2.5 is too old; 2.6 or newer is needed."
+    panel._parameterNode.organsVolume.SetName(LONG_NAME)
+
+
+def with_a_problem(panel, folder):
+    panel._parameterNode.organsCoarse = labels_node(folder, {1: LONG_NAME})
+    panel._parameterNode.organsCoarse.SetName(LONG_NAME)
+
+
+def running(panel, folder):
+    from SkullImplantLib.job.protocol import Step
+
+    section = panel.panel.organs
+    section.control = SimpleNamespace(running=True, cancelling=False)
+    section._finding = True
+    section._onProgress(Step("organ refinement", 0.5, LONG_PATH, 0.5))
+
+
+def failed(panel, folder):
+    panel.panel.organs._text = LONG_SENTENCE
+
+
+def with_organs(panel, folder, notes=()):
+    segmentation = organs_of(panel)
+    data = json.loads(segmentation.GetAttribute("SkullImplant.Organs"))
+    data["notes"] += notes
+    data["organs"][1]["volume_cm3"] = 12345.678
+    data["organs"][1]["occupancy_percent"] = 12.34
+    data["organs"][1]["sure"] = 1.0
+    segmentation.SetAttribute("SkullImplant.Organs", json.dumps(data))
+    panel.panel.organs._text = "4 organs were found in 100 s."
+
+
+def with_long_notes(panel, folder):
+    with_organs(panel, folder, [LONG_SENTENCE, "The trachea was not found."])
+
+
+STATES = [closed_by_pytorch, with_a_problem, running, failed, with_organs, with_long_notes]
+
+
+@pytest.mark.parametrize("state", STATES, ids=lambda state: state.__name__)
+def test_nothing_of_the_section_is_cut_off(
+    column,  # noqa: F811
+    chest,
+    chest_folder,
+    organs_result,
+    state,
+    tmp_path,
+):
+    if "notes" in state.__name__ or "organs" in state.__name__:
+        add(chest, organs_result)
+    section = chest.panel.organs
+    control = section.control
+    state(chest, chest_folder)
+    chest.panel.update()
+    folder = Path(os.environ.get("SKULL_IMPLANT_SCREENSHOTS", tmp_path))
+    column.picture(folder / f"narrow-organs-{state.__name__}-{column.theme}.png")
+    found = column.cut_off()
+    assert chest.ui.organsProgressBar.isHidden() == (state is not running)
+    section.forget()
+    section.control, section._torchProblem = control, None
+    assert not found, "\n".join(found)
 
 
 # Real runs
