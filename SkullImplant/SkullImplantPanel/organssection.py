@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from .logic import SkullImplantLogic
 
 # From there an organ is seen with those around it.
-CAMERA_MM = 500.0
+CAMERA_MM = 650.0
 
 
 class OrgansSection:
