@@ -46,7 +46,8 @@ def readOrgans(folder: Path) -> FoundOrgans:
     data = json.loads((folder / TOLD).read_text(encoding="utf-8"))
     image = sitk.ReadImage(str(folder / LABELS))
     fields = {key: image.GetMetaData(key) for key in image.GetMetaDataKeys()}
-    segments, prints, ids = [], [], {}
+    segments: list[OrganSegment] = []
+    prints, ids = [], {}
     while (prefix := f"Segment{len(segments)}_") + "ID" in fields:
         label, segmentId = int(fields[prefix + "LabelValue"]), fields[prefix + "ID"]
         start, used = usedPart(image, label)

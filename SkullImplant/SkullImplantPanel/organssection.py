@@ -142,10 +142,10 @@ class OrgansSection:
         if len(organs) == 1:
             told = _("One organ was found in {seconds:.0f} s.").format(seconds=seconds)
         self._text = " ".join([told, *outcome.notes])
-        isShown = self.parameters is not None and organsOf(self.parameters.organsVolume) == nodes
+        volume = None if self.parameters is None else self.parameters.organsVolume
         # Whoever works in another module keeps the views.
-        if isShown and organs and self.ui.findOrgansButton.visible:
-            slicer.util.setSliceViewerLayers(background=self.parameters.organsVolume, fit=True)
+        if organs and organsOf(volume) == nodes and self.ui.findOrgansButton.visible:
+            slicer.util.setSliceViewerLayers(background=volume, fit=True)
             self._lookAt(nodes, max(organs, key=lambda organ: organ["volume_cm3"]))
         return told
 
