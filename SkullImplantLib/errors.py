@@ -102,9 +102,7 @@ def expected(error: Exception) -> SkullImplantError | None:
     """
     # Of a file that cannot be read or written for want of memory, memory is the reason.
     if lacks_memory(error) and not isinstance(error, OutOfMemory):
-        return OutOfMemory(
-            "Not enough memory for this image; close other programs or crop the CT to the head."
-        )
+        return OutOfMemory("Not enough memory for this image; close other programs or crop the CT.")
     if isinstance(error, SkullImplantError):
         return error
     if isinstance(error, OSError) and error.errno in NO_SPACE:

@@ -1,4 +1,4 @@
-"""The boxes from which a design's model, smoother and device are chosen."""
+"""The boxes from which a design's model, smoother and device, and that of a search for organs, are chosen."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -25,7 +25,7 @@ OTHER_MODEL = "…"
 
 
 class Choices:
-    """What the three boxes offer, and what follows from a choice.
+    """What the boxes offer, and what follows from a choice.
 
     :param ui: the panel's widgets.
     :param logic: a ``SkullImplantLogic``, which finds the devices.
@@ -47,14 +47,17 @@ class Choices:
         self._parameters: SkullImplantParameterNode | None = None
         self._devices: dict[str, Any] | None = None
         self._lookedForDevices = False
+        self._deviceBoxes = (ui.deviceComboBox, ui.organsDeviceComboBox)  # one choice, shown where it is needed
         self._fillModels()
         self._fillDevices()
         ui.smootherComboBox.addItem(_("Depth field"), FIELD)
         ui.smootherComboBox.addItem(_("Voxel rearrangement"), REARRANGEMENT)
         ui.modelComboBox.connect("activated(int)", self._onModelChosen)
         ui.smootherComboBox.connect("activated(int)", self._onSmootherChosen)
-        ui.deviceComboBox.connect("activated(int)", self._onDeviceChosen)
-        ui.advancedCollapsibleButton.connect("contentsCollapsed(bool)", self._onAdvancedCollapsed)
+        for box in self._deviceBoxes:
+            box.connect("activated(int)", self._onDeviceChosen)
+        for button in (ui.advancedCollapsibleButton, ui.organsCollapsibleButton):
+            button.connect("contentsCollapsed(bool)", self._onAdvancedCollapsed)
 
     def show(self, parameters: SkullImplantParameterNode) -> None:
         """Show what the parameters say; choices go into them from now on."""
@@ -68,7 +71,8 @@ class Choices:
         ui.modelComboBox.currentIndex = index
         ui.smootherComboBox.currentIndex = max(ui.smootherComboBox.findData(parameters.smoother), 0)
         # A scene from another computer may ask for a GPU that this one does not have.
-        ui.deviceComboBox.currentIndex = max(ui.deviceComboBox.findData(parameters.device), 0)
+        for box in self._deviceBoxes:
+            box.currentIndex = max(box.findData(parameters.device), 0)
 
     @property
     def devices(self) -> dict[str, Any] | None:
@@ -105,8 +109,8 @@ class Choices:
 
     def _fillDevices(self) -> None:
         """Offer what was found; until then only what is always there."""
-        box = self.ui.deviceComboBox
-        box.clear()
+        for box in self._deviceBoxes:
+            box.clear()
         found = {device["id"]: device for device in (self._devices or {}).get("devices", [])}
         gpu = found.get("cuda")
         best = gpu["name"] if gpu else _("CPU")
@@ -118,9 +122,9 @@ class Choices:
                 _("GPU: {name} ({memory:.0f} GiB)").format(name=gpu["name"], memory=gpu["memory_gib"]), "cuda")
 
     def _addDevice(self, text: str, device: str) -> None:
-        box = self.ui.deviceComboBox
-        box.addItem(shortened(text), device)
-        box.setItemData(box.count - 1, text, qt.Qt.ToolTipRole)
+        for box in self._deviceBoxes:
+            box.addItem(shortened(text), device)
+            box.setItemData(box.count - 1, text, qt.Qt.ToolTipRole)
 
     def _onAdvancedCollapsed(self, collapsed: bool) -> None:
         if not collapsed:

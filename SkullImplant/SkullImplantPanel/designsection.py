@@ -112,7 +112,7 @@ class DesignSection:
             return
         if model_needs_torch(parameters.model) and not self._haveTorch():
             return
-        if parameters.refineMm > 0 and not self._haveTorch(toRefine=True):
+        if parameters.refineMm > 0 and not self._haveTorch(pytorch.REFINE):
             return
         if not self._mayReplace(parameters):
             return
@@ -135,12 +135,12 @@ class DesignSection:
             _("The implant under review was edited by hand or fitted again. The new design replaces it, unless you "
               "tick 'Keep earlier results'. Replace it?"), _("Replace the edited implant?")))
 
-    def _haveTorch(self, toRefine: bool = False) -> bool:
+    def _haveTorch(self, purpose: str = pytorch.MODEL) -> bool:
         """Install PyTorch if need be and wanted, for the model or to refine; say whether the design can begin."""
         self._installing = True  # meanwhile events are handled, and there may be a second click
         self._update()
         try:
-            problem = pytorch.ensureTorch(toRefine)
+            problem = pytorch.ensureTorch(purpose)
         finally:
             self._installing = False
         if self.parameters is None:  # the scene was closed

@@ -117,7 +117,8 @@ def exportOf(nodes: ResultNodes, folder: Path, formats: tuple[Format, ...]) -> E
     images: Images = {name: snapshotOfSegments(nodes.segmentation, [segmentId], inWorld=True)
                       for name, segmentId in SEGMENT_OF_MASK.items() if name in needed}
     if IMPLANT in needed:
-        images[IMPLANT] = snapshotOfSegments(nodes.segmentation, implantIdsOf(nodes), inWorld=True, numbered=True)
+        ids = implantIdsOf(nodes)
+        images[IMPLANT] = snapshotOfSegments(nodes.segmentation, ids, inWorld=True, labels=range(1, len(ids) + 1))
     for name, model in zip(stl_names(count), nodes.models):
         if maps_name(name) in needed:
             surfaces[maps_name(name)] = _surfaceInWorld(model)

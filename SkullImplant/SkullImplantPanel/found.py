@@ -15,8 +15,9 @@ from slicer.i18n import tr as _
 
 from .foundfiles import Found, holeId
 from .inputs import FLIP_RAS_LPS, FOUND_ATTRIBUTE, HOLE_TAG, matrixOf
+from .newsegmentation import addSegment, newSegmentation
 from .resultfiles import ANATOMY, SKULL, SKULL_CODE, TERMINOLOGY
-from .results import ROLE, SURFACE_NETS, addText
+from .results import ROLE, addText
 from .scenenodes import segmentations
 
 # Told apart by color-blind people as well, and from the implants' orange and the skull (Okabe and Ito 2008).
@@ -134,32 +135,17 @@ def placeInWorld(nodes: FoundNodes, hole: dict[str, Any]) -> np.ndarray:
 def _addSegmentation(
     found: Found, inputNode: slicer.vtkMRMLTransformableNode
 ) -> slicer.vtkMRMLSegmentationNode:
-    scene = slicer.mrmlScene
-    node = scene.CreateNodeByClass("vtkMRMLSegmentationNode")
-    node.UnRegister(None)  # Python's variable owns it
-    node.SetName(scene.GenerateUniqueName(_("Skull and holes of {name}").format(name=inputNode.GetName())))
-    node.SetAttribute(FOUND_ATTRIBUTE, "")  # before selectors see the node, which look at it
-    scene.AddNode(node)
-    node.SetSourceRepresentationToBinaryLabelmap()
-    rule = slicer.vtkBinaryLabelmapToClosedSurfaceConversionRule
-    node.GetSegmentation().SetConversionParameter(rule.GetConversionMethodParameterName(), SURFACE_NETS)
-    node.SetAndObserveTransformNodeID(inputNode.GetTransformNodeID())
-    if inputNode.IsA("vtkMRMLVolumeNode"):
-        node.SetReferenceImageGeometryParameterFromVolumeNode(inputNode)
+    name = _("Skull and holes of {name}").format(name=inputNode.GetName())
+    node = newSegmentation(inputNode, name, FOUND_ATTRIBUTE)
     for number, segmentId in enumerate(found.labelmaps):
         isHole = segmentId != SKULL.segmentId
-        segment = slicer.vtkSegment()
-        segment.SetName(_("Hole {number}").format(number=number) if isHole else _("Skull"))
-        segment.SetColor(HOLE_COLORS[(number - 1) % len(HOLE_COLORS)] if isHole else SKULL.color)
-        entry = TERMINOLOGY.format(category=ANATOMY, type=SKULL_CODE)
-        segment.SetTag(slicer.vtkSegment.GetTerminologyEntryTagName(), entry)
+        tags = {slicer.vtkSegment.GetTerminologyEntryTagName(): TERMINOLOGY.format(category=ANATOMY, type=SKULL_CODE)}
         if isHole:
-            segment.SetTag(HOLE_TAG, str(number))  # so that it is not taken for bone
-        segment.AddRepresentation(slicer.vtkSegmentationConverter.GetBinaryLabelmapRepresentationName(),
-                                  found.labelmaps[segmentId])
-        segment.AddRepresentation(slicer.vtkSegmentationConverter.GetClosedSurfaceRepresentationName(),
-                                  found.surfaces[segmentId])
-        node.GetSegmentation().AddSegment(segment, segmentId)
+            tags[HOLE_TAG] = str(number)  # so that it is not taken for bone
+        addSegment(
+            node, segmentId, _("Hole {number}").format(number=number) if isHole else _("Skull"),
+            HOLE_COLORS[(number - 1) % len(HOLE_COLORS)] if isHole else SKULL.color, tags,
+            found.labelmaps[segmentId], found.surfaces[segmentId])
     node.CreateDefaultDisplayNodes()
     node.GetDisplayNode().SetSegmentOpacity2DFill(SKULL.segmentId, 0.25)
     return node

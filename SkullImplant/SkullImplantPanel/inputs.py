@@ -112,11 +112,32 @@ def directionOf(arrow: slicer.vtkMRMLMarkupsLineNode, node: slicer.vtkMRMLTransf
     return along / length if length > 0 else None
 
 
-def imageOfVolume(volumeNode: slicer.vtkMRMLScalarVolumeNode) -> SceneImage:
-    """Return a volume's voxels as a view."""
+def imageOfVolume(
+    volumeNode: slicer.vtkMRMLScalarVolumeNode, within: slicer.vtkMRMLTransformableNode | None = None
+) -> SceneImage:
+    """Return a volume's voxels as a view, in its own frame, or in that of the node ``within``.
+
+    :raises ValueError: a transform bends that way.
+    """
     matrix = vtk.vtkMatrix4x4()
     volumeNode.GetIJKToRASMatrix(matrix)
-    return SceneImage(slicer.util.arrayFromVolume(volumeNode), slicer.util.arrayFromVTKMatrix(matrix))
+    toFrame = np.eye(4) if within is None else _toFrame(volumeNode, within)
+    return SceneImage(slicer.util.arrayFromVolume(volumeNode), toFrame @ slicer.util.arrayFromVTKMatrix(matrix))
+
+
+def _toFrame(
+    node: slicer.vtkMRMLTransformableNode, within: slicer.vtkMRMLTransformableNode | None
+) -> np.ndarray:
+    """Return the matrix from a node's frame to that of another, or to the world.
+
+    :raises ValueError: a transform bends that way.
+    """
+    toWorld = matrixToWorld(node)
+    frameToWorld = np.eye(4) if within is None else matrixToWorld(within)
+    if toWorld is None or frameToWorld is None:
+        raise ValueError(_("A volume or segmentation is under a transform that bends it; harden that transform "
+                           "first."))
+    return np.asarray(np.linalg.inv(frameToWorld) @ toWorld)
 
 
 def visibleSegmentIds(segmentationNode: slicer.vtkMRMLSegmentationNode) -> list[str]:
@@ -148,11 +169,11 @@ def snapshotOfSegments(
     segmentIds: list[str],
     within: slicer.vtkMRMLTransformableNode | None = None,
     inWorld: bool = False,
-    numbered: bool = False,
+    labels: Sequence[int] | None = None,
 ) -> "SegmentsSnapshot":
     """Return segments as they are now, without copying a voxel; the work on them is the snapshot's.
 
-    ``numbered``: the image has labels 1, 2, ... for the segments, instead of 1 for all.
+    ``labels``: what the image has for each of the segments, instead of 1 for all.
 
     They lie in the segmentation's own frame, or in that of the node ``within``, or in the world's.
 
@@ -162,38 +183,34 @@ def snapshotOfSegments(
     if not segmentationNode.GetSegmentation().ContainsRepresentation(name):
         segmentationNode.CreateBinaryLabelmapRepresentation()  # it was made of surfaces
     labelmaps = []
-    for segmentId in segmentIds:
+    for segmentId, label in zip(segmentIds, labels or [1] * len(segmentIds), strict=True):
         shared = segmentationNode.GetBinaryLabelmapInternalRepresentation(segmentId)
         if shared is not None:
             labelmap = slicer.vtkOrientedImageData()
             labelmap.ShallowCopy(shared)
-            labelmaps.append((labelmap, segmentationNode.GetSegmentation().GetSegment(segmentId).GetLabelValue()))
+            value = segmentationNode.GetSegmentation().GetSegment(segmentId).GetLabelValue()
+            labelmaps.append((labelmap, value, label))
     toFrame: np.ndarray = np.eye(4)
     if inWorld or within is not None:
-        toWorld = matrixToWorld(segmentationNode)
-        frameToWorld = np.eye(4) if within is None else matrixToWorld(within)
-        if toWorld is None or frameToWorld is None:
-            raise ValueError(_("A segmentation is under a transform that bends it; harden that transform first."))
-        toFrame = np.linalg.inv(frameToWorld) @ toWorld
-    return SegmentsSnapshot(labelmaps, referenceGrid(segmentationNode), toFrame, numbered)
+        toFrame = _toFrame(segmentationNode, within)
+    return SegmentsSnapshot(labelmaps, referenceGrid(segmentationNode), toFrame)
 
 
 @dataclass(frozen=True)
 class SegmentsSnapshot:
-    """Labelmaps with the value that means the segment, and the grid that their union shall have."""
+    """Labelmaps with the value that means the segment and its label in the image, and the grid of that."""
 
-    labelmaps: "list[tuple[slicer.vtkOrientedImageData, int]]"
+    labelmaps: "list[tuple[slicer.vtkOrientedImageData, int, int]]"
     grid: slicer.vtkOrientedImageData
     toFrame: np.ndarray
-    numbered: bool = False
 
     def image(self) -> SceneImage:
-        """Return the segments as 0/1, or as labels 1 to N, on the grid; may be called in any thread."""
+        """Return the segments with their labels on the grid; may be called in any thread."""
         x, y, z = self.grid.GetDimensions()
         union = np.zeros((z, y, x), np.uint8)
-        for number, (labelmap, value) in enumerate(self.labelmaps, 1):
+        for labelmap, value, label in self.labelmaps:
             # Where two of them overlap the first keeps the voxel.
-            np.putmask(union, (_onGrid(labelmap, self.grid) == value) & (union == 0), number if self.numbered else 1)
+            np.putmask(union, (_onGrid(labelmap, self.grid) == value) & (union == 0), label)
         ijkToRas = matrixOf(self.grid) @ _translation(self.grid.GetExtent()[::2])
         return SceneImage(union, self.toFrame @ ijkToRas)
 

@@ -19,6 +19,7 @@ from .results import ResultNodes, designOf
 
 if TYPE_CHECKING:
     from .found import FoundNodes
+    from .organsnodes import OrgansNodes
 
 # Numbers of the panel have fewer decimals than that.
 SAME = 1e-6
@@ -39,12 +40,12 @@ class InputStates:
         image = node.GetImageData() if node is not None and node.IsA("vtkMRMLVolumeNode") else None
         return (node, image, 0 if image is None else image.GetMTime())
 
-    def keep(self, nodes: "ResultNodes | FoundNodes", state: tuple[object, ...]) -> None:
+    def keep(self, nodes: "ResultNodes | FoundNodes | OrgansNodes", state: tuple[object, ...]) -> None:
         """Keep of which state of its input a result was made."""
         self._states[nodes.segmentation.GetID()] = state
 
     def hasChanged(
-        self, nodes: "ResultNodes | FoundNodes", node: slicer.vtkMRMLTransformableNode | None
+        self, nodes: "ResultNodes | FoundNodes | OrgansNodes", node: slicer.vtkMRMLTransformableNode | None
     ) -> bool:
         """Say whether the input's voxels were changed since; False where that is not known."""
         state = self._states.get(nodes.segmentation.GetID())

@@ -13,6 +13,7 @@ from .designsection import DesignSection
 from .exportsection import ExportSection
 from .helpsection import HelpSection
 from .holessection import HolesSection
+from .organssection import OrgansSection
 from .parameters import SkullImplantParameterNode
 from .patientsection import PatientSection
 from .resultchoice import ResultChoice
@@ -50,10 +51,11 @@ class Panel:
         self.review = ReviewSection(ui, logic, control, self.skull.automaticHu)
         self.compare = CompareSection(ui, logic, control, self.update)
         self.export = ExportSection(ui, logic, control)
+        self.organs = OrgansSection(ui, logic, control, self.update)
         self.help = HelpSection(ui, lambda: self.display.lastOutcome, lambda: self.design.choices.devices)
         self._theme = ThemeWatch(ui.patientCollapsibleButton.parentWidget(), self.onThemeChanged)
         self._sections = (
-            self.patient, self.skull, self.holes, self.design, self.review, self.compare, self.export)
+            self.patient, self.skull, self.holes, self.design, self.review, self.compare, self.export, self.organs)
 
     def setParameterNode(self, parameters: SkullImplantParameterNode | None) -> None:
         """Follow other parameters; None while there are none."""
@@ -87,6 +89,7 @@ class Panel:
         self.compare.forget()
         self.design.forget()
         self.export.close()
+        self.organs.forget()
         self.holes.forget()
         self.logic.close()
 
@@ -123,6 +126,7 @@ class Panel:
         self._hasNewResult = False
         self.display.forget()
         self.export.forgetRun()
+        self.organs.forget()
         self.design.forget()
         self.holes.forget()
         self.review.forget()

@@ -1,9 +1,10 @@
 """The parameters of the module, kept in the scene: what is designed, how, and where its results are."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Union
 
 from slicer import (
+    vtkMRMLLabelMapVolumeNode,
     vtkMRMLMarkupsClosedCurveNode,
     vtkMRMLMarkupsFiducialNode,
     vtkMRMLMarkupsLineNode,
@@ -49,6 +50,10 @@ class SkullImplantParameterNode:
     proposeMirror, proposeEven, proposeNetwork - Which other proposals are made.
     exportFolder - Where the files go.
     exportFormats - Which files: formats of SkullImplantLib.export.formats, with commas between them.
+    organsVolume - The CT of a chest in which organs are looked for.
+    organsCoarse - A segmentation or labelmap whose organs are refined; without it they are looked for.
+    organsDense, organsModel - Weights of the network that finds organs and of that which refines them, by name or as
+        files.
     """
 
     inputVolume: vtkMRMLScalarVolumeNode
@@ -84,6 +89,10 @@ class SkullImplantParameterNode:
     proposeNetwork: bool = False
     exportFolder: Path
     exportFormats: str = "stl,report,json"
+    organsVolume: vtkMRMLScalarVolumeNode
+    organsCoarse: Union[vtkMRMLSegmentationNode, vtkMRMLLabelMapVolumeNode, None]  # noqa: UP007 - Slicer's wrapper
+    organsDense: str = "organs-coarse"
+    organsModel: str = "organs-fine"
 
     if TYPE_CHECKING:  # what the decorator adds
 

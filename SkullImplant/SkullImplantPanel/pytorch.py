@@ -12,6 +12,9 @@ from slicer.i18n import tr as _
 
 from SkullImplantLib.models import TORCH_MINIMUM, is_torch_new_enough
 
+# What needs it.
+MODEL, REFINE, ORGANS = "model", "refine", "organs"
+
 
 def torchProblem() -> str | None:
     """Return what is wrong with the installed PyTorch, in one sentence, or None."""
@@ -35,10 +38,10 @@ def torchVersion() -> str | None:
         return None
 
 
-def ensureTorch(toRefine: bool = False) -> str | None:
+def ensureTorch(purpose: str = MODEL) -> str | None:
     """Install PyTorch if it is missing and the user consents; return what still is in the way, or None.
 
-    :param toRefine: it is needed to refine the skull, and not by the model.
+    :param purpose: what needs it: the model, refining the skull, or finding organs.
     Nothing is downloaded where a usable PyTorch is there, so that a computer without network works.
     """
     problem = torchProblem()
@@ -46,9 +49,11 @@ def ensureTorch(toRefine: bool = False) -> str | None:
         return None
     if torchVersion() is not None:
         return problem + " " + _("Uninstall it in the module PyTorch Utils, restart Slicer and click again.")
-    asking, instead = _("This model"), _("choose the model 'prior', which needs none")
-    if toRefine:
-        asking, instead = _("Refining the skull"), _("leave the skull as it came under 'Refine coarse skull'")
+    asking, instead = {
+        MODEL: (_("This model"), _("choose the model 'prior', which needs none")),
+        REFINE: (_("Refining the skull"), _("leave the skull as it came under 'Refine coarse skull'")),
+        ORGANS: (_("Finding organs"), _("find the organs on a computer that has it")),
+    }[purpose]
     try:
         import PyTorchUtils
     except ImportError:

@@ -7,11 +7,27 @@ from SkullImplantLib.errors import Remedy, SkullImplantError, with_remedy
 from .translation import translated
 
 
-def remediesInWords() -> dict[Remedy, str]:
+def remediesInWords(verb: str = "design") -> dict[Remedy, str]:
     """Return how the panel words each remedy that one of its runs can need.
 
     Widgets are named in quotes as they are labeled.
     """
+    return _ofDesigns() | (_ofOrgans() if verb == "organs" else {})
+
+
+def _ofOrgans() -> dict[Remedy, str]:
+    """Return what is another way where the organs of the chest are looked for."""
+    noCt = _("choose a CT in HU as 'CT of the chest'")
+    return {
+        Remedy.INPUT_IS_NO_CT: noCt,
+        Remedy.SAY_WHAT_INPUT_IS: noCt,
+        Remedy.OTHER_WEIGHTS: _("install the extension again"),
+        Remedy.LESS_MEMORY: _("crop it (module Crop Volume) and choose that as 'CT of the chest', or close other "
+                              "programs"),
+    }
+
+
+def _ofDesigns() -> dict[Remedy, str]:
     return {
         Remedy.LOWER_THRESHOLD: _("choose a lower 'Bone threshold'"),
         Remedy.OTHER_THRESHOLD: _("choose another 'Bone threshold'"),

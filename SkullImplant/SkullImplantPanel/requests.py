@@ -235,7 +235,8 @@ def sampleRequest() -> Request:
 
 def implantsAsTheyAre(nodes: ResultNodes) -> inputs.SegmentsSnapshot:
     """Return the implants of a result, with labels 1 to N, as their segments are now."""
-    return inputs.snapshotOfSegments(nodes.segmentation, implantIdsOf(nodes), numbered=True)
+    ids = implantIdsOf(nodes)
+    return inputs.snapshotOfSegments(nodes.segmentation, ids, labels=range(1, len(ids) + 1))
 
 
 def _resultAsBefore(nodes: ResultNodes) -> tuple[list[str], Images, dict[str, str]]:

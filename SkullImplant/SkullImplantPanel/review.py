@@ -63,14 +63,23 @@ def isEdited(nodes: ResultNodes, lookAgain: bool = False) -> bool:
     state = (tuple(image.GetMTime() for image in images), segmentationNode.GetAttribute(FINGERPRINT_ATTRIBUTE))
     looked = _looked.get(segmentationNode.GetID())
     if lookAgain or looked is None or looked[0] != state:
-        prints = []
-        for segmentId, image in zip(ids, images):
-            # The labelmap alone, which is small after a design: the whole grid would block the window.
-            labels = vtk_to_numpy(image.GetPointData().GetScalars()).reshape(image.GetDimensions()[::-1])
-            value = segmentationNode.GetSegmentation().GetSegment(segmentId).GetLabelValue()
-            prints.append(fingerprint(labels == value, image.GetExtent()[::2][::-1]))
-        looked = _looked[segmentationNode.GetID()] = (state, together(prints) != state[1])
+        now = fingerprintNow(segmentationNode, ids)
+        looked = _looked[segmentationNode.GetID()] = (state, now != state[1])
     return looked[1]
+
+
+def fingerprintNow(segmentationNode: slicer.vtkMRMLSegmentationNode, ids: list[str]) -> str | None:
+    """Return the fingerprint of segments as they are now; None where one has no voxels."""
+    prints = []
+    for segmentId in ids:
+        image = segmentationNode.GetBinaryLabelmapInternalRepresentation(segmentId)
+        if image is None or image.GetPointData().GetScalars() is None:
+            return None
+        # The labelmap alone, which is small after a run: the whole grid would block the window.
+        labels = vtk_to_numpy(image.GetPointData().GetScalars()).reshape(image.GetDimensions()[::-1])
+        value = segmentationNode.GetSegmentation().GetSegment(segmentId).GetLabelValue()
+        prints.append(fingerprint(labels == value, image.GetExtent()[::2][::-1]))
+    return together(prints)
 
 
 def centerViews(nodes: ResultNodes) -> None:

@@ -205,7 +205,7 @@ class LibraryRun:
         else:
             if self._progress.error:
                 self._progress.error = translated(self._progress.error)
-            message = job.explain_exit(code, self._progress, self._freeBytes(), remediesInWords())
+            message = job.explain_exit(code, self._progress, self._freeBytes(), remediesInWords(self.verb))
             self._finish(Outcome("failed", message, list(self._progress.log)))
 
     def _succeed(self, value: Any) -> None:

@@ -115,6 +115,20 @@ class Widgets(Protocol):
     openFolderButton: qt.QPushButton
     openReportButton: qt.QPushButton
     exportLabel: qt.QLabel
+    organsCollapsibleButton: ctk.ctkCollapsibleButton
+    organsIntroLabel: qt.QLabel
+    organsVolumeLabel: qt.QLabel
+    organsVolumeSelector: slicer.qMRMLNodeComboBox
+    organsCoarseLabel: qt.QLabel
+    organsCoarseSelector: slicer.qMRMLNodeComboBox
+    organsDeviceLabel: qt.QLabel
+    organsDeviceComboBox: qt.QComboBox
+    findOrgansButton: qt.QPushButton
+    organsProblemLabel: qt.QLabel
+    organsProgressBar: qt.QProgressBar
+    organsTextLabel: qt.QLabel
+    organsTable: qt.QTableWidget
+    organsNotesLabel: qt.QLabel
     disclaimerLabel: qt.QLabel
     helpButton: qt.QPushButton
     sampleDataButton: qt.QPushButton

@@ -43,6 +43,7 @@ NOUNS = {
     "report": "making of the report",
     "mirror": "look at the other side",
     "compare": "comparison",
+    "organs": "search for organs",
 }
 
 
@@ -205,11 +206,11 @@ def explain_exit(
         case "memory":
             return (
                 f"The {noun} was ended by the system, most likely because memory ran out; close "
-                "other programs or crop the CT to the head, then try again."
+                "other programs or crop the CT, then try again."
             )
     return (
         f"The {noun} was ended by the system, because memory ran out or because of a crash; close "
-        "other programs or crop the CT to the head and try again, or copy the log and report it."
+        "other programs or crop the CT and try again, or copy the log and report it."
     )
 
 

@@ -19,6 +19,8 @@ STAGE_TITLES = {
     "pictures": "Drawing the pictures",
     "other side": "Bringing the other side onto the bone",
     "comparison": "Comparing the designs",
+    "organs": "Looking for the organs",
+    "organ refinement": "Refining the organs",
 }
 # Typical seconds for a head CT of 0.55 mm on two processor cores, without pictures and report.
 DESIGN_SECONDS = {
@@ -56,5 +58,7 @@ STAGE_SECONDS = {
     "defect": {"reading": 1.5, "skull": 3.5, "pose": 0.8, "export": 4.0},
     "mirror": {"reading": 1.0, "pose": 0.8, "prior": 1.4, "other side": 2.0},
     "compare": {"reading": 0.3, "comparison": 2.0},
+    # Of a CT of 512 x 512 x 180 voxels.
+    "organs": {"reading": 2.0, "organs": 10.0, "organ refinement": 60.0, "export": 15.0},
     "devices": {},
 }

@@ -7,7 +7,7 @@ import numpy as np
 import SimpleITK as sitk
 from scipy import ndimage
 
-from ..completion.network import NetworkPlace
+from ..completion.network import NetworkPlace, choose_device
 from ..core.images import array_of, image_like, voxel_volume_mm3
 from ..core.stages import Stages
 from ..errors import SkullImplantError
@@ -68,10 +68,11 @@ def segment_organs(
     """
     sure: np.ndarray | None = None
     notes: list[str] = []
+    device = choose_device(where.device).type
     if given is None:
         if dense is None:
             raise ValueError("neither weights for segmentation nor coarse labels")
-        with stages.stage("segmenting on a coarse grid") as progress:
+        with stages.stage("organs", device) as progress:
             found = segment_coarse(ct, dense, LABELS, where)
             coarse, sure = found.labels, found.sure
             progress(1.0)
@@ -83,11 +84,18 @@ def segment_organs(
         notes += _on_learning(dense)
     else:
         coarse = _only_known(given, ct)
+        if (array_of(coarse) != array_of(given)).any():
+            notes.append("Labels that are none of the organs were left out.")
+    if given is not None and not array_of(coarse).any():
+        raise SkullImplantError(
+            "The coarse labels hold no organ; number them 1 for the oesophagus, 2 for the heart, "
+            "3 for the trachea and 4 for the aorta."
+        )
     if not array_of(coarse).any():
         raise SkullImplantError(
             "No organ was found in the CT; check that it shows the chest, and its units (HU)."
         )
-    with stages.stage("super-resolution") as progress:
+    with stages.stage("organ refinement", device) as progress:
         refined = super_resolve_labels(coarse, ct, fine, LABELS, where, progress)
     organs = tuple(_told(organ, refined.labels, coarse, sure) for organ in KNOWN_ORGANS)
     present = tuple(organ for organ in organs if organ.volume_cm3 > 0.0)

@@ -1,4 +1,4 @@
-"""The library's errors as templates, and its stages' titles, read off its source for the panel.
+"""The library's errors, notes and stages' titles as templates, read off its source for the panel.
 
 `python Testing/Packaging/library_sentences.py` writes the table anew.
 """
@@ -13,6 +13,13 @@ PROJECT = Path(__file__).resolve().parents[2]
 LIBRARY = PROJECT / "SkullImplantLib"
 TABLE = PROJECT / "SkullImplant" / "SkullImplantPanel" / "librarysentences.py"
 ERRORS = {"SkullImplantError", "NoPlaceForDefect", "DiskError", "OutOfMemory"}
+# Whose notes the panel translates: what a search for organs tells.
+NOTED = (
+    "organs/segmented_organs.py",
+    "export/renders.py",
+    "reading/hounsfield.py",
+    "reading/input.py",
+)
 # What no run of the panel reaches.
 ELSEWHERE = {"cli", "training", "evaluation", "cases"}
 HEAD = '''\
@@ -58,6 +65,8 @@ def templates() -> list[str]:
         for call in ast.walk(tree):
             if isinstance(call, ast.Call) and _name(call.func) in ERRORS and call.args:
                 found |= set(_templates(call.args[0], constants))
+        if path.relative_to(LIBRARY).as_posix() in NOTED:
+            found |= set(_notes(tree))
     return sorted(found | set(STAGE_TITLES.values()))
 
 
@@ -89,6 +98,22 @@ def _templates(node: ast.expr, constants: dict[str, ast.expr]) -> Iterator[str]:
             yield from _templates(orelse, constants)
         case ast.Name(id=name) if name in constants:
             yield from _templates(constants[name], {})
+
+
+def _notes(tree: ast.Module) -> Iterator[str]:
+    """Yield all sentences of a file that are no docstrings, whatever becomes of them."""
+    passed_over = {
+        part
+        for node in ast.walk(tree)
+        if isinstance(node, (ast.Expr, ast.JoinedStr))
+        for part in ast.iter_child_nodes(node)
+    }
+    for node in ast.walk(tree):
+        if isinstance(node, (ast.Constant, ast.JoinedStr)) and node not in passed_over:
+            for text in _templates(node, {}):
+                begins = text[:1].isupper() or text.startswith("{0} ")
+                if begins and text.endswith(".") and " " in text:
+                    yield text
 
 
 def _plain(text: str) -> str:

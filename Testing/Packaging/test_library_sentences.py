@@ -51,7 +51,7 @@ def test_a_sentence_of_another_version_stays_as_it_is(translation: ModuleType) -
 
 
 def test_the_panel_translates_where_library_sentences_arrive() -> None:
-    for name in ("remedies", "run", "rundisplay"):
+    for name in ("remedies", "run", "rundisplay", "organssection"):
         text = (TABLE.parent / f"{name}.py").read_text(encoding="utf-8")
         assert "translated(" in text, name
     assert PROJECT in TABLE.parents

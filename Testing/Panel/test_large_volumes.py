@@ -87,3 +87,44 @@ def test_no_call_in_the_windows_thread_is_noticed(
     assert {name: round(s, 3) for name, s in seconds.items() if s > BLOCKED_S} == {}
     told = json.loads((large_result / "design.json").read_text())
     assert len(list((tmp_path / "export").iterdir())) == 4 + len(told["implants"])
+
+
+@pytest.mark.slow
+def test_organs_of_a_large_chest_are_taken_in_unnoticed(
+    host, panel, scene, chest_folder, organs_result, wait_until, tmp_path
+):
+    from SkullImplantPanel import organsfiles, organsnodes, organsrun
+    from SkullImplantPanel.background import inBackground
+
+    name, parameters, seconds = "organs.seg.nrrd", panel._parameterNode, {}
+    labels = sitk.ReadImage(str(organs_result / name))
+    large = finer(labels)
+    for key in labels.GetMetaDataKeys():
+        large.SetMetaData(key, labels.GetMetaData(key))
+    sitk.WriteImage(large, str(tmp_path / name), useCompression=False)
+    shutil.copy(organs_result / "organs.json", tmp_path)
+    sitk.WriteImage(
+        finer(sitk.ReadImage(str(chest_folder / "chest.nrrd"))),
+        str(tmp_path / "chest.nrrd"),
+        useCompression=False,
+    )
+
+    def timed(name, call):
+        start = time.thread_time()
+        value = call()
+        seconds[name] = time.thread_time() - start
+        return value
+
+    volume = slicer.util.loadVolume(str(tmp_path / "chest.nrrd"))
+    timed("choose", lambda: setattr(parameters, "organsVolume", volume))
+    read = []
+    timed("read", lambda: inBackground(lambda: organsfiles.readOrgans(tmp_path), read.append))
+    wait_until(lambda: read, PATIENCE_S)
+    nodes = timed("take in", lambda: organsnodes.addOrgans(read[0], volume))
+    timed("show", panel.panel.update)
+    timed("look for edits", lambda: organsnodes.isEdited(nodes))
+    parameters.organsCoarse = nodes.segmentation
+    timed("ask", lambda: organsrun.organsRequest(parameters))
+    organsnodes._looked.clear()  # as of a scene that was loaded
+    timed("look for edits anew", lambda: organsnodes.isEdited(nodes))
+    assert {name: round(s, 3) for name, s in seconds.items() if s > BLOCKED_S} == {}

@@ -47,6 +47,14 @@ def quarters_of(path: Path) -> list[np.ndarray]:
     ]
 
 
+def pixels_like(quarter: np.ndarray, color: tuple[float, float, float]) -> int:
+    """How many pixels of a view have the hue of a color, however light or shaded."""
+    chroma, wanted = quarter - quarter.min(axis=2, keepdims=True), np.array(color) - min(color)
+    lengths = np.linalg.norm(chroma, axis=2) * np.linalg.norm(wanted)
+    alike = chroma @ wanted / np.maximum(lengths, 1e-9)
+    return int(((alike > 0.97) & (np.ptp(quarter, axis=2) > 40)).sum())
+
+
 def click_and_take_pictures(panel, window, wait_until, pictures: Path, name: str) -> None:
     ui = panel.ui
     wait_until(lambda: "HU" in ui.automaticThresholdCheckBox.text, 30)
@@ -109,3 +117,39 @@ def test_loaded_scene_shows_its_implant_where_it_was(
     before, after = orange_pixels(tmp_path / "before.png"), orange_pixels(tmp_path / "after.png")
     slices = [0, 2, 3]
     assert after[slices] == pytest.approx(before[slices], rel=0.1)
+
+
+def test_organs_of_a_chest_are_seen_in_every_view(
+    host, scene, panel, window, pictures, chest_folder, organs_result
+):
+    """The section open, beside the organs in slices and in 3D."""
+    from SkullImplantPanel.organsfiles import readOrgans
+    from SkullImplantPanel.organsnodes import addOrgans
+    from SkullImplantPanel.run import Outcome
+
+    from SkullImplantLib.organs.known_organs import KNOWN_ORGANS
+
+    ui, section = panel.ui, panel.panel.organs
+    volume = slicer.util.loadVolume(str(chest_folder / "chest.nrrd"), {"name": "Chest CT"})
+    panel._parameterNode.organsVolume = volume
+    nodes = addOrgans(readOrgans(organs_result), volume)
+    closed = [ui.patientCollapsibleButton, ui.skullCollapsibleButton, ui.designCollapsibleButton]
+    closed += [ui.reviewCollapsibleButton, ui.exportCollapsibleButton]
+    for button in closed:
+        button.collapsed = True
+    choices = panel.panel.design.choices
+    before, choices._lookedForDevices = choices._lookedForDevices, True
+    ui.organsCollapsibleButton.collapsed = False
+    host.process_events()
+    section._onFound(Outcome("done", value=nodes))
+    section.forget()  # how long it took
+    panel.panel.update()
+    path = pictures / "panel-organs.png"
+    window.screenshot(path)
+    heart, aorta = (next(o.rgb for o in KNOWN_ORGANS if o.name == n) for n in ("heart", "aorta"))
+    assert all(pixels_like(quarter, heart) > 1000 for quarter in quarters_of(path))
+    assert pixels_like(quarters_of(path)[1], aorta) > 1000
+    for button in closed:
+        button.collapsed = False
+    ui.organsCollapsibleButton.collapsed = True
+    choices._lookedForDevices = before

@@ -19,7 +19,9 @@ import SimpleITK as sitk
 
 from kept_folders import made_once
 from SkullImplantLib.cases.sample import SampleOptions, make_sample_patient
+from SkullImplantLib.cases.thorax_phantom import ThoraxOptions, make_thorax
 from SkullImplantLib.core.images import write_image
+from SkullImplantLib.core.working_axes import as_working, on_working_axes
 from slicer_host.host import Host, start
 
 PROJECT = Path(__file__).resolve().parents[2]
@@ -27,6 +29,14 @@ MODULE_FILE = PROJECT / "SkullImplant" / "SkullImplant.py"
 # Coarse, so that a design takes seconds.
 SMALL_SPACING_MM = (2.5, 2.5, 2.5)
 SECOND_HOLE_RADIUS_MM, SOFT_TISSUE_HU = 24.0, 40
+# A chest on voxels of about 6 mm, turned, so that no axis of its grid is one of the room's.
+CHEST_SEED, CHEST_SIZE, CHEST_DEGREES = 3, (80, 80, 72), (8.0, -5.0, 12.0)
+SURE = (0.71, 0.99, 0.97, 0.98)
+ORGAN_NOTES = (
+    "The weights were learnt on chests made by formulas, not on patients: compare each slice with "
+    "the CT, or train on patients' CTs (docs/how-to/organs.md).",
+    "The network is unsure of the oesophagus (71 %); compare each slice with the CT.",
+)
 # A design of the small patient on a machine that is busy with other things.
 PATIENCE_S = 120.0
 
@@ -109,6 +119,44 @@ def two_holes_result(two_holes_ct_file: Path, tmp_path_factory: pytest.TempPathF
         subprocess.run([*command, *options], check=True, capture_output=True, cwd=PROJECT)
 
     return made_once(tmp_path_factory, "two-implants", make)
+
+
+@pytest.fixture(scope="session")
+def chest_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A procedural chest on a coarse, oblique grid: `chest.nrrd` (HU), and `labels.nrrd`."""
+
+    def make(folder: Path) -> None:
+        chest = make_thorax(CHEST_SEED, ThoraxOptions(size=CHEST_SIZE))
+        write_image(turned(chest.ct, CHEST_DEGREES), folder / "chest.nrrd")
+        write_image(turned(chest.labels, CHEST_DEGREES), folder / "labels.nrrd")
+
+    return made_once(tmp_path_factory, "chest", make)
+
+
+@pytest.fixture(scope="session")
+def organs_result(chest_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What `skull-implant organs` writes of the chest, had it found the true organs."""
+
+    def make(folder: Path) -> None:
+        from SkullImplantLib.export.organs_result import write_organs
+        from SkullImplantLib.organs.coarse_grid import coarse_grid, labels_on
+        from SkullImplantLib.organs.known_organs import KNOWN_ORGANS
+        from SkullImplantLib.organs.segmented_organs import FoundOrgan, OrganSegmentation
+
+        ct, own = on_working_axes(sitk.ReadImage(str(chest_folder / "chest.nrrd")))
+        labels = as_working(sitk.ReadImage(str(chest_folder / "labels.nrrd")))
+        voxels = sitk.GetArrayViewFromImage(labels)
+        shares = [float((voxels == organ.label).mean()) for organ in KNOWN_ORGANS]
+        whole_cm3 = voxels.size * float(np.prod(labels.GetSpacing())) / 1000.0
+        organs = tuple(
+            FoundOrgan(organ, share * whole_cm3, share * whole_cm3, share, sure, False)
+            for organ, share, sure in zip(KNOWN_ORGANS, shares, SURE)
+        )
+        coarse = labels_on(labels, coarse_grid(labels, (32, 32, 24)))
+        found = OrganSegmentation(coarse, labels, organs, ORGAN_NOTES, "cpu")
+        write_organs(ct, found, own, {"notes": []}, folder)
+
+    return made_once(tmp_path_factory, "organs", make)
 
 
 @pytest.fixture(scope="session")

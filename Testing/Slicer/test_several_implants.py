@@ -149,6 +149,6 @@ def test_report_of_both_is_made(module, scene, nodes):
 def test_the_frames_of_ct_and_masks_are_one(nodes, ct):
     from SkullImplantPanel.inputs import snapshotOfSegments
 
-    image = snapshotOfSegments(nodes.segmentation, list(IDS), numbered=True).image()
+    image = snapshotOfSegments(nodes.segmentation, list(IDS), labels=(1, 2)).image()
     assert np.abs(image.ijkToRas - ijk_to_ras(ct)).max() < EXACT_MM
     assert set(np.unique(image.voxels)) == {0, 1, 2}

@@ -123,7 +123,8 @@ def test_a_configuration_is_written_and_read(tmp_path: Path) -> None:
     start = ["train", "--cohort", chests, "-o", str(tmp_path / "out")]
     assert main([*start, "--network", "organs-superres", "--write-configuration", str(file)]) == 0
     said = json.loads(file.read_text())
-    assert said["iterations"] == RECIPES[SUPERRES].iterations and said["network"] == "organs-superres"
+    assert said["iterations"] == RECIPES[SUPERRES].iterations
+    assert said["network"] == "organs-superres"
     again = ["--configuration", str(file), "--seed", "3", "--write-configuration", str(file)]
     assert main([*start, *again]) == 0
     assert json.loads(file.read_text()) == said | {"seed": 3}
