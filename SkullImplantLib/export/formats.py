@@ -22,7 +22,9 @@ class Format:
     (`report.html` is made where it is missing). endings: of the files that it writes, which begin
     with the case's name. writer: module of this package, and the function in it that writes them
     (see `format_writers.Exported`). needs: modules that must be installed for it, beside those of
-    every design.
+    every design. needs_series: it needs the DICOM series that the design came from.
+    tells_patient: its files carry the patient's identity; those of the others tell none. engraved:
+    a label that is asked for is in its files.
     """
 
     name: str
@@ -33,6 +35,8 @@ class Format:
     writer: tuple[str, str]
     needs: tuple[str, ...] = ()
     needs_series: bool = False
+    tells_patient: bool = False
+    engraved: bool = False
 
     def files(self, case: str, implants: int) -> tuple[str, ...]:
         """Return the names of the files that it writes for a case with so many implants."""
@@ -75,6 +79,7 @@ FORMATS = (
         stl_names,
         stl_names,
         (".format_writers", "write_implants"),
+        engraved=True,
     ),
     Format(
         "skull-stl",
@@ -126,6 +131,7 @@ FORMATS = (
         _these("implant.3mf"),
         (".manufacturing", "write_printable"),
         ("lib3mf",),
+        engraved=True,
     ),
     Format(
         "mould",
@@ -135,6 +141,7 @@ FORMATS = (
         mould_names,
         (".manufacturing", "write_mould"),
         ("manifold3d",),
+        engraved=True,
     ),
     Format(
         "try-in",
@@ -171,6 +178,8 @@ FORMATS = (
         (".dicom_files", "write_dicom"),
         ("highdicom",),
         needs_series=True,
+        tells_patient=True,
+        engraved=True,
     ),
     Format(
         "json",
