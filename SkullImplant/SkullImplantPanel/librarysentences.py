@@ -71,6 +71,7 @@ SENTENCES = (
     _("Not enough memory for this image; close other programs or crop the CT to the head."),
     _("Not enough memory to load PyTorch; close other programs, or use the model 'prior'."),
     _("Nothing of the edited implant lies free of bone; undo the edit."),
+    _("Nothing that is exported would have the label; export as {0}, or leave it out."),
     _("Only up to 24 letters without accents, digits, spaces and . _ + / - can be engraved."),
     _("Perforations so near to one another leave no implant; put their middles at least two diameters apart."),
     _("Predicting the missing bone"),
@@ -97,6 +98,7 @@ SENTENCES = (
     _("The checkpoint has {0} where the network has {1} {2}; choose the configuration with its channels."),
     _("The checkpoint's '{0}' is not of the published networks; use a checkpoint of SparseCNN or SparseSkullCompletion."),
     _("The curve in {0} has fewer than {1} points; draw it around a region of the skull."),
+    _("The design does not lie where its DICOM series lies, as its axes were said to be others; export as STL."),
     _("The design does not say how the implant comes out; design or update it again."),
     _("The direction of insertion is none; give three numbers X,Y,Z (LPS), such as 0,-1,0 for an implant that comes out forwards."),
     _("The export as 3MF needs the library lib3mf; install it (pip install lib3mf), or export as STL."),
@@ -268,7 +270,7 @@ SENTENCES = (
     _("{0} the library manifold3d; install it (pip install manifold3d), or {1}."),
     _("{0}.nrrd is empty; undo the edit that took everything away, or design again."),
     _("{0}; check that this skull has a hole to be filled."),
-    _("{0}; give its folder as the CT."),
+    _("{0}; give the folder of its slices."),
     _("{0}; the one that was given is another one."),
 )
 

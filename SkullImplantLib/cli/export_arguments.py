@@ -45,8 +45,15 @@ def add_export(verbs: Verbs) -> None:
         "--input",
         type=Path,
         metavar="CT",
-        help="the CT it was designed for: for DICOM the folder of its series, where others may lie "
-        "beside it; for the try-in model and the report any file of it",
+        help="the CT it was designed for, for the try-in model and the report, and for DICOM where "
+        "it is the folder of a series",
+    )
+    parser.add_argument(
+        "--dicom-series",
+        type=Path,
+        metavar="FOLDER",
+        help="the folder of the DICOM series that the CT came from, where the design was made of "
+        "another file of it; other series may lie beside it (default: --input)",
     )
     parser.add_argument(
         "--engrave",

@@ -42,6 +42,7 @@ def export(options: argparse.Namespace, report: StageReport) -> Result:
         options.input,
         options.engrave,
         report,
+        options.dicom_series,
         tell,
     )
     return Result({**plans[0].as_json(), **found.as_json()}, _told(found, options.output))

@@ -39,7 +39,7 @@ def design_series(
     told = account.get("input", {})
     threshold_hu = account.get("parameters", {}).get("bone_threshold_hu")
     if folder is None or told.get("kind") != "ct" or threshold_hu is None:
-        raise SkullImplantError(f"{NEEDS_SERIES}; give its folder as the CT.")
+        raise SkullImplantError(f"{NEEDS_SERIES}; give the folder of its slices.")
     moved = False
     for source in _ct_series(folder, progress):
         share = share_on_bone(skull, source.image, threshold_hu)
@@ -66,7 +66,7 @@ def _ct_series(folder: Path, progress: Progress) -> Iterator[Input]:
     if len(found) < 2:
         source = read_input(folder, "ct", progress=part(progress, 0.1, 1.0))
         if not source.files:
-            raise SkullImplantError(f"{NEEDS_SERIES}; give its folder as the CT.")
+            raise SkullImplantError(f"{NEEDS_SERIES}; give the folder of its slices.")
         yield source
         return
     starts = np.linspace(0.1, 1.0, len(found) + 1).tolist()

@@ -23,7 +23,7 @@ TITLE = "Cranial implant, proposal for review"
 def write_dicom(exported: Exported, progress: Progress) -> None:
     """Write each implant's STL and one segmentation as DICOM; they carry the patient's name."""
     skull = read_mask(exported.result / SKULL)
-    series = design_series(exported.ct, exported.account, skull, part(progress, 0.0, 0.4))
+    series = design_series(exported.series, exported.account, skull, part(progress, 0.0, 0.4))
     names = stl_names(implants_of(exported.account))
     icon = _icon(picture_of(exported))
     mirrored = exported.account.get("model", {}).get("source") == MIRRORED

@@ -116,15 +116,17 @@ def export_result(
     ct: Path | None = None,
     engraving: str | None = None,
     report: StageReport = no_report,
+    series: Path | None = None,
     tell: Callable[[PlannedExport], None] = lambda plan: None,
 ) -> ExportedFiles:
     """Write a result folder's files of these formats (see `formats.FORMATS`) into `folder`.
 
     name: what the names of the files begin with, made fit for every file system; by default one
-    that tells no patient, see `case_names`. ct: the CT it was made for, for DICOM, the try-in model
-    and a report that has yet to be made. engraving: a text for the implants' inner side. tell: told
-    what goes out before anything is written. Files of the same name are replaced; all are written,
-    or none. The implants' STL files are read whatever is asked for, as their sizes are told. Raises
+    that tells no patient, see `case_names`. ct: the CT it was made for, for the try-in model, a
+    report that has yet to be made, and DICOM, where `series` does not give the folder of the series
+    that it came from. engraving: a text for the implants' inner side. tell: told what goes out
+    before anything is written. Files of the same name are replaced; all are written, or none. The
+    implants' STL files are read whatever is asked for, as their sizes are told. Raises
     `SkullImplantError` where a format is not known or the folder is no complete result.
     """
     plan = planned_export(result, formats, name, engraving)
@@ -138,7 +140,7 @@ def export_result(
         if needs_report and not (result / REPORT).is_file():
             pages = Path(made)
             write_pictures(result, ct, pages, report)
-        exported = Exported(result, pages, account, staging, case, ct, engraving)
+        exported = Exported(result, pages, account, staging, case, ct, engraving, series or ct)
         with Stages(report).stage("export") as progress:
             for done, format in enumerate(chosen):
                 progress(done / len(chosen), format.title)

@@ -42,6 +42,7 @@ class Exported:
 
     `pages`: the folder with its report. `account`: the contents of its `design.json`. `ct`: the CT
     it was made for, None where it is not given. `engraving`: a text for the implants' inner side.
+    `series`: the folder of the DICOM series that the CT came from, None where it is not given.
     """
 
     result: Path
@@ -51,6 +52,7 @@ class Exported:
     case: str
     ct: Path | None = None
     engraving: str | None = None
+    series: Path | None = None
 
     @cached_property
     def ways_out(self) -> tuple[NDArray[np.float64], ...]:
