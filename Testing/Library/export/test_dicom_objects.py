@@ -15,7 +15,7 @@ from bent_plate import bent_plate
 from PIL import Image
 from pydicom.uid import EncapsulatedSTLStorage, SegmentationStorage, generate_uid
 
-from dicom_files import PATIENT, small_head, write_series
+from dicom_files import PATIENT, write_series
 from SkullImplantLib.errors import SkullImplantError
 from SkullImplantLib.export.dicom_segmentation import segmentation
 from SkullImplantLib.export.dicom_source import source_series, write_object
