@@ -14,7 +14,7 @@ from SkullImplantLib.export.formats import FORMATS
 from SkullImplantLib.job.protocol import Step
 
 from . import casename, dicomseries, review
-from .colors import LOOK_COLORS, readableColor
+from .colors import LOOK_COLORS, grayOf, readableColor
 from .export import Export, chosenFormats, labelProblem, outgoingOf
 from .formatwords import titleAndSentence
 from .openreport import ReportOpener
@@ -123,16 +123,18 @@ class ExportSection:
     def _showSeries(self, nodes: ResultNodes | None, chosen: list[str]) -> None:
         """Say beside the boxes whether DICOM can be written, and that it carries the patient."""
         ui, problem = self.ui, None if nodes is None else dicomseries.seriesProblem(nodes)
-        for format in FORMATS:
-            if format.needs_series:
-                # A box that is ticked, as in a scene that was loaded elsewhere, can be unticked.
-                box, isChosen = self.boxes[format.name], format.name in chosen
-                box.enabled = problem is None or isChosen
-                box.toolTip = problem or titleAndSentence(format)[1]
-        note = problem or _("⚠ DICOM carries the patient's name, dates and numbers, as it must; nothing else does.")
+        needing = [format for format in FORMATS if format.needs_series]
+        isChosen = any(format.name in chosen for format in needing)
+        for format in needing:
+            # A box that is ticked, as in a scene that was loaded elsewhere, can be unticked.
+            self.boxes[format.name].enabled = problem is None or format.name in chosen
+            self.boxes[format.name].toolTip = problem or titleAndSentence(format)[1]
+        note = problem or _("⚠ DICOM carries the patient's name, dates and numbers, as it must.")
         ui.dicomNote.visible = nodes is not None
         ui.dicomNote.text = breakable(note)
-        ui.dicomNote.styleSheet = self._lookStyle() if problem is None else ""
+        isTold = problem is None or isChosen
+        gray = f"color: {grayOf(ui.exportCollapsibleButton)};"
+        ui.dicomNote.styleSheet = self._lookStyle() if isTold else gray
         folder = "" if nodes is None else dicomseries.typedFolder(nodes)
         asks = nodes is not None and dicomseries.isOfCt(nodes) and not (
             not folder and dicomseries.isInDatabase(nodes))

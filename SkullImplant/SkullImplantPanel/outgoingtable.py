@@ -14,7 +14,8 @@ from .widgets import Widgets
 from .wrapping import breakable
 
 FILE, KIND, IDENTITY = COLUMNS = range(3)
-MOST_ROWS_SEEN = 8
+# Beyond so many lines of text the table scrolls, so that long names do not push the buttons out of sight.
+MOST_LINES_SEEN = 14
 # Letters of a long word that stay together, in a column that shares the panel with two others.
 LONGEST_PIECE = 10
 
@@ -65,9 +66,18 @@ class OutgoingTable:
     def _fitRows(self) -> None:
         table = self.ui.outgoingTable
         table.resizeRowsToContents()
-        height = sum(table.rowHeight(row) for row in range(min(table.rowCount, MOST_ROWS_SEEN)))
+        most = MOST_LINES_SEEN * table.fontMetrics().lineSpacing()
+        scrolls = self._height() > most
+        # Said beforehand, as a bar that comes by itself narrows the names after their rows have their heights.
+        table.setVerticalScrollBarPolicy(qt.Qt.ScrollBarAlwaysOn if scrolls else qt.Qt.ScrollBarAlwaysOff)
+        table.resizeRowsToContents()
+        height = min(self._height(), most)
         table.setFixedHeight(height + table.horizontalHeader().sizeHint.height() + 2 * table.frameWidth)
         self.ui.exportCollapsibleButton.updateGeometry()
+
+    def _height(self) -> int:
+        table = self.ui.outgoingTable
+        return sum(table.rowHeight(row) for row in range(table.rowCount))
 
 
 def wordAndSentence(tells: Tells) -> tuple[str, str]:
