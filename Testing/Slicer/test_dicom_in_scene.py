@@ -168,6 +168,7 @@ def test_what_is_exported_opens_on_top_of_the_ct(module, patient, tmp_path, open
     for name, file in MASKS.items():
         dice = dice_at(node, name, sitk.ReadImage(str(design / f"{file}.nrrd")))
         assert dice > GOOD_DICE, name
+    assert dice_at(node, "Implant", sitk.ReadImage(str(design / "skull.nrrd"))) < 0.1
     # On the volume as Slicer has it: the skull is its bone, and the implant lies where none is.
     volume = slicer.util.getNode(VOLUME)
     threshold = json.loads((design / "design.json").read_text())["parameters"]["bone_threshold_hu"]
