@@ -1,31 +1,35 @@
-"""What a case's files are called: by default what tells no patient; else what the user typed for this input.
-
-A typed name is kept with the input, so that it never goes to another patient's files, and is saved with the scene.
-"""
+"""What the user types for a case: what its files are called, by default what tells no patient; and a label."""
 
 from pathlib import Path
 from typing import Any
 
-import slicer
-
 from SkullImplantLib.export.case_names import default_case_name, safe_name
 
+from .keptwithinput import keepText, keptText
 from .results import ResultNodes, inputNameOfResult, inputOfResult
 
 NAME_ATTRIBUTE = "SkullImplant.FileName"
+LABEL_ATTRIBUTE = "SkullImplant.Label"
 
 
 def typedName(nodes: ResultNodes) -> str:
     """Return the name that was typed for the input of a result, empty where none was."""
-    return _keeper(nodes).GetAttribute(NAME_ATTRIBUTE) or ""
+    return keptText(nodes, NAME_ATTRIBUTE)
 
 
 def setTypedName(nodes: ResultNodes, text: str) -> None:
     """Keep a name for the input of a result; an empty one goes back to the default."""
-    if text:
-        _keeper(nodes).SetAttribute(NAME_ATTRIBUTE, text)
-    else:
-        _keeper(nodes).RemoveAttribute(NAME_ATTRIBUTE)
+    keepText(nodes, NAME_ATTRIBUTE, text)
+
+
+def typedLabel(nodes: ResultNodes) -> str:
+    """Return what is engraved on the implants of a result, empty where nothing is."""
+    return keptText(nodes, LABEL_ATTRIBUTE)
+
+
+def setTypedLabel(nodes: ResultNodes, text: str) -> None:
+    """Keep a label for the input of a result; an empty one is none."""
+    keepText(nodes, LABEL_ATTRIBUTE, text)
 
 
 def caseName(nodes: ResultNodes, design: dict[str, Any]) -> str:
@@ -43,7 +47,3 @@ def folderName(nodes: ResultNodes) -> str:
     path = Path(storage.GetFullNameFromFileName() or "") if storage is not None else Path()
     name = path.parent.name if path.is_absolute() else ""
     return safe_name(name) or safe_name(inputNameOfResult(nodes.segmentation))
-
-
-def _keeper(nodes: ResultNodes) -> slicer.vtkMRMLNode:
-    return inputOfResult(nodes.segmentation) or nodes.segmentation

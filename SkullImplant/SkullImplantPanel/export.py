@@ -16,18 +16,22 @@ from slicer.i18n import tr as _
 
 from SkullImplantLib.core.result_names import maps_name, stl_names
 from SkullImplantLib.errors import SkullImplantError
-from SkullImplantLib.export.formats import BY_NAME, FORMATS, IMPLANT, MASK_FILES, REPORT, Format
+from SkullImplantLib.export.case_names import safe_name
+from SkullImplantLib.export.formats import BY_NAME, IMPLANT, MASK_FILES, REPORT, Format
+from SkullImplantLib.export.outgoing import OutgoingFile, checked_engraving, outgoing_files
 
-from .casename import caseName
+from .casename import caseName, typedLabel, typedName
+from .dicomseries import seriesFiles, seriesProblem, typedFolder
 from .inputs import FLIP_RAS_LPS, matrixToWorld, snapshotOfSegments
 from .parameters import SkullImplantParameterNode
+from .remedies import sentenceOf
 from .requests import BEFORE, Images, Request
 from .resultfiles import COMPLETED, SKULL
 from .results import ResultNodes, designOf, implantIdsOf
 from .review import isEdited
 
-# What needs the DICOM series itself is the command line's: the scene holds voxels.
-OFFERED = tuple(format for format in FORMATS if not format.needs_series)
+# Within a run's work folder, the copies of the slices of Slicer's DICOM database.
+SERIES = "series"
 SEGMENT_OF_MASK = {piece.fileName: piece.segmentId for piece in (SKULL, COMPLETED)}
 
 
@@ -36,7 +40,9 @@ class Export:
     """What of the result ``nodes`` is to be written where, by formats of ``SkullImplantLib.export.formats``.
 
     ``case``: what the names of the files begin with. ``lacksReport``: a report is needed, and has not been made yet.
-    The rest is what the library reads, by file name.
+    ``label``: what is engraved, empty where nothing is. ``slices``: the files of the CT's DICOM series, where they are
+    in Slicer's database; ``seriesFolder``: where the user says that they are. The rest is what the library reads, by
+    file name.
     """
 
     nodes: ResultNodes
@@ -47,12 +53,14 @@ class Export:
     images: Images
     texts: dict[str, str]
     lacksReport: bool = False
+    label: str = ""
+    slices: tuple[Path, ...] = ()
+    seriesFolder: str = ""
 
     @property
     def files(self) -> list[Path]:
         """What is written."""
-        return [self.folder / name for format in self.formats
-                for name in format.files(self.case, len(self.nodes.models))]
+        return [self.folder / file.name for file in outgoingOf(self.nodes, self.formats)]
 
     def withReport(self, text: str) -> "Export":
         """Return the export with the report (HTML) that it lacked."""
@@ -66,11 +74,17 @@ class Export:
         if self.lacksReport:
             raise ValueError("the report has not been made yet")
         names = ",".join(format.name for format in self.formats)
+        arguments = [f"{{folder}}/{BEFORE}", "--as", names, f"--name={self.case}"]
+        if self.label:
+            arguments.append(f"--engrave={self.label}")
+        if self.seriesFolder or self.slices:
+            arguments += ["--dicom-series", self.seriesFolder or f"{{folder}}/{SERIES}"]
         return Request(
-            "export", None, [f"{{folder}}/{BEFORE}", "--as", names, f"--name={self.case}"],
+            "export", None, arguments,
             {f"{BEFORE}/{name}": image for name, image in self.images.items()},
             {f"{BEFORE}/{name}": text for name, text in self.texts.items()},
             {f"{BEFORE}/{name}": surface for name, surface in self.surfaces.items()},
+            {f"{SERIES}/{number:05}.dcm": path for number, path in enumerate(self.slices)},
             output=self.folder)
 
 
@@ -78,6 +92,21 @@ def chosenFormats(names: str) -> tuple[Format, ...]:
     """Return the formats whose names, with commas between them, the parameters hold; in the order of the table."""
     chosen = names.split(",")
     return tuple(format for name, format in BY_NAME.items() if name in chosen)
+
+
+def outgoingOf(nodes: ResultNodes, formats: tuple[Format, ...]) -> tuple[OutgoingFile, ...]:
+    """Return the files that formats of a result would write, with what each tells of the patient."""
+    return outgoing_files(formats, caseName(nodes, designOf(nodes)), len(nodes.models),
+                          named=bool(safe_name(typedName(nodes))), labelled=bool(typedLabel(nodes)))
+
+
+def labelProblem(formats: tuple[Format, ...], label: str) -> str | None:
+    """Return why a label cannot be engraved in what formats write, in one sentence, or None."""
+    try:
+        checked_engraving(formats, label)
+    except SkullImplantError as error:
+        return sentenceOf(error)
+    return None
 
 
 def exportProblem(
@@ -94,6 +123,12 @@ def exportProblem(
         return _("Choose the folder for the files.")
     if not formats:
         return _("Choose at least one kind of file.")
+    lacking = seriesProblem(nodes) if any(format.needs_series for format in formats) else None
+    if lacking is not None:
+        return lacking
+    label = labelProblem(formats, typedLabel(nodes)) if typedLabel(nodes) else None
+    if label is not None:
+        return label
     if nodes.report is None and isRunning and any(REPORT in format.reads(1) for format in formats):
         return _("The report has to be made; wait for the end of the run in progress, or leave the report out.")
     return None
@@ -102,37 +137,53 @@ def exportProblem(
 def exportOf(nodes: ResultNodes, folder: Path, formats: tuple[Format, ...]) -> Export:
     """Return the chosen formats of a result as an export.
 
-    :raises SkullImplantError: the implant was edited after its surface was made; or voxels are asked
-        for, and a transform bends them.
+    DICOM lies where its series lies, whatever transform the input is under; everything else in the world's frame.
+
+    :raises SkullImplantError: the implant was edited after its surface was made; voxels are asked for, and a
+        transform bends them; DICOM and something else are asked for, and a transform moves them apart; or slices of
+        the series are not in Slicer's DICOM database any more.
     """
     if isEdited(nodes, lookAgain=True):
         raise SkullImplantError(_("The implant was edited, and its surface and checks are those of before; click "
                                   "'Update from edit' first."))
     count = len(nodes.models)
     needed = {name for format in formats for name in format.reads(count)}
-    surfaces = {name: _surfaceInWorld(model) for name, model in zip(stl_names(count), nodes.models)}
-    if needed & set(MASK_FILES) and matrixToWorld(nodes.segmentation) is None:
+    inWorld = not any(format.needs_series for format in formats)
+    if not inWorld and len(formats) > 1 and _isMoved(nodes):
+        raise SkullImplantError(_("The CT is under a transform, and DICOM lies where its series lies; export DICOM by "
+                                  "itself, and the other files without it."))
+    surfaces = {name: _surface(model, inWorld) for name, model in zip(stl_names(count), nodes.models)}
+    if inWorld and needed & set(MASK_FILES) and matrixToWorld(nodes.segmentation) is None:
         raise SkullImplantError(_("The result is under a transform that bends it; harden that transform first, "
                                   "or export nothing that is made of its voxels."))
-    images: Images = {name: snapshotOfSegments(nodes.segmentation, [segmentId], inWorld=True)
+    images: Images = {name: snapshotOfSegments(nodes.segmentation, [segmentId], inWorld=inWorld)
                       for name, segmentId in SEGMENT_OF_MASK.items() if name in needed}
     if IMPLANT in needed:
         ids = implantIdsOf(nodes)
-        images[IMPLANT] = snapshotOfSegments(nodes.segmentation, ids, inWorld=True, labels=range(1, len(ids) + 1))
+        images[IMPLANT] = snapshotOfSegments(nodes.segmentation, ids, inWorld=inWorld, labels=range(1, len(ids) + 1))
     for name, model in zip(stl_names(count), nodes.models):
         if maps_name(name) in needed:
-            surfaces[maps_name(name)] = _surfaceInWorld(model)
-    texts = {"design.json": _accountInWorld(nodes)}
+            surfaces[maps_name(name)] = _surface(model, inWorld)
+    texts = {"design.json": _accountInWorld(nodes) if inWorld else str(nodes.design.GetText())}
     lacksReport = REPORT in needed and nodes.report is None
     if REPORT in needed and nodes.report is not None:
         texts[REPORT] = nodes.report.GetText()
-    return Export(nodes, folder, caseName(nodes, designOf(nodes)), formats, surfaces, images, texts, lacksReport)
+    seriesFolder = "" if inWorld else typedFolder(nodes)
+    slices = () if inWorld or seriesFolder else tuple(seriesFiles(nodes))
+    label = typedLabel(nodes)
+    return Export(nodes, folder, caseName(nodes, designOf(nodes)), formats, surfaces, images, texts, lacksReport,
+                  label, slices, seriesFolder)
+
+
+def _isMoved(nodes: ResultNodes) -> bool:
+    matrix = matrixToWorld(nodes.segmentation)
+    return matrix is None or not np.array_equal(matrix, np.eye(4))
 
 
 def _accountInWorld(nodes: ResultNodes) -> str:
     """Return ``design.json`` with the ways out and the middles of the implants as they lie in the world."""
     matrix, design = matrixToWorld(nodes.segmentation), designOf(nodes)
-    if matrix is None or np.array_equal(matrix, np.eye(4)):
+    if matrix is None or not _isMoved(nodes):
         return str(nodes.design.GetText())
     moved = FLIP_RAS_LPS @ matrix @ FLIP_RAS_LPS
     for told in design.get("implants", []):
@@ -142,7 +193,11 @@ def _accountInWorld(nodes: ResultNodes) -> str:
     return json.dumps(design)
 
 
-def _surfaceInWorld(modelNode: slicer.vtkMRMLModelNode) -> vtk.vtkPolyData:
+def _surface(modelNode: slicer.vtkMRMLModelNode, inWorld: bool) -> vtk.vtkPolyData:
+    if not inWorld:
+        own = vtk.vtkPolyData()
+        own.ShallowCopy(modelNode.GetPolyData())
+        return own
     toWorld = vtk.vtkGeneralTransform()
     slicer.vtkMRMLTransformNode.GetTransformBetweenNodes(modelNode.GetParentTransformNode(), None, toWorld)
     world = vtk.vtkTransformPolyDataFilter()

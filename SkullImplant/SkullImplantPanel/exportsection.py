@@ -10,13 +10,15 @@ import slicer
 from slicer.i18n import tr as _
 
 from SkullImplantLib.errors import SkullImplantError
+from SkullImplantLib.export.formats import FORMATS
 from SkullImplantLib.job.protocol import Step
 
-from . import casename, review
-from .colors import LOOK_COLORS, readableColor
-from .export import OFFERED, Export
+from . import casename, dicomseries, review
+from .colors import LOOK_COLORS, grayOf, readableColor
+from .export import Export, chosenFormats, labelProblem, outgoingOf
 from .formatwords import titleAndSentence
 from .openreport import ReportOpener
+from .outgoingtable import OutgoingTable
 from .parameters import SkullImplantParameterNode
 from .printsize import PrintSizes
 from .results import ResultNodes, designOf, inputNameOfResult
@@ -41,12 +43,16 @@ class ExportSection:
         self.parameters: SkullImplantParameterNode | None = None
         self._reporting = False  # the run in progress makes a report for this section
         self._cancelling = False
+        self._showingFolder = False  # what is typed there is the user's, what is shown is not
         self._report = ReportOpener(self._tell)
         self._sizes = PrintSizes(self._showSizes)
         self._showSizes("")
         self.boxes = self._formatBoxes()
+        self._outgoing = OutgoingTable(ui)
         ui.exportNameEdit.connect("textEdited(QString)", self.onNameTyped)
         ui.exportNameButton.connect("clicked()", self.onFolderName)
+        ui.dicomFolderEdit.connect("currentPathChanged(QString)", self.onDicomFolder)
+        ui.engraveEdit.connect("textEdited(QString)", self.onLabelTyped)
         ui.exportButton.connect("clicked()", self.onExport)
         ui.openFolderButton.connect("clicked()", self.onOpenFolder)
         for button in (ui.openReportButton, ui.reviewReportButton):
@@ -56,7 +62,7 @@ class ExportSection:
         """Offer each format of the library's table."""
         frame, before, boxes = self.ui.exportFormatsFrame, self.ui.exportNameButton, {}
         layout = frame.layout()
-        for number, format in enumerate(OFFERED):
+        for number, format in enumerate(FORMATS):
             title, sentence = titleAndSentence(format)
             box = boxes[format.name] = qt.QCheckBox(title)
             box.toolTip = sentence
@@ -65,8 +71,10 @@ class ExportSection:
             layout.addWidget(box, number // FORMAT_COLUMNS, number % FORMAT_COLUMNS)
             qt.QWidget.setTabOrder(before, box)
             before = box
-        qt.QWidget.setTabOrder(before, self.ui.exportButton)
-        self.ui.exportFormatsLabel.setBuddy(boxes[OFFERED[0].name])
+        for widget in (self.ui.dicomFolderEdit, self.ui.engraveEdit, self.ui.outgoingTable, self.ui.exportButton):
+            qt.QWidget.setTabOrder(before, widget)
+            before = widget
+        self.ui.exportFormatsLabel.setBuddy(boxes[FORMATS[0].name])
         return boxes
 
     def update(self, parameters: SkullImplantParameterNode) -> None:
@@ -89,6 +97,9 @@ class ExportSection:
         for name, box in self.boxes.items():
             box.checked = name in chosen
         self._showName(nodes)
+        self._showSeries(nodes, chosen)
+        self._showLabel(nodes, chosen)
+        self._outgoing.show(() if nodes is None else outgoingOf(nodes, chosenFormats(parameters.exportFormats)))
         self._sizes.follow(nodes)
 
     def _showName(self, nodes: ResultNodes | None) -> None:
@@ -106,8 +117,49 @@ class ExportSection:
         note = _("⚠ A name of your own can tell who the patient is, to everybody who gets the files.")
         if typed and case != typed:
             note += " " + _("The files are called {name}.").format(name=f"{case}-…")
-        ui.exportNameNote.styleSheet = f"color: {readableColor(ui.exportCollapsibleButton, LOOK_COLORS)};"
+        ui.exportNameNote.styleSheet = self._lookStyle()
         ui.exportNameNote.text = breakable(note)
+
+    def _showSeries(self, nodes: ResultNodes | None, chosen: list[str]) -> None:
+        """Say beside the boxes whether DICOM can be written, and that it carries the patient."""
+        ui, problem = self.ui, None if nodes is None else dicomseries.seriesProblem(nodes)
+        needing = [format for format in FORMATS if format.needs_series]
+        isChosen = any(format.name in chosen for format in needing)
+        for format in needing:
+            # A box that is ticked, as in a scene that was loaded elsewhere, can be unticked.
+            self.boxes[format.name].enabled = problem is None or format.name in chosen
+            self.boxes[format.name].toolTip = problem or titleAndSentence(format)[1]
+        note = problem or _("⚠ DICOM carries the patient's name, dates and numbers, as it must.")
+        ui.dicomNote.visible = nodes is not None
+        ui.dicomNote.text = breakable(note)
+        isTold = problem is None or isChosen
+        gray = f"color: {grayOf(ui.exportCollapsibleButton)};"
+        ui.dicomNote.styleSheet = self._lookStyle() if isTold else gray
+        folder = "" if nodes is None else dicomseries.typedFolder(nodes)
+        asks = nodes is not None and dicomseries.isOfCt(nodes) and not (
+            not folder and dicomseries.isInDatabase(nodes))
+        ui.dicomFolderLabel.visible = ui.dicomFolderEdit.visible = asks
+        if ui.dicomFolderEdit.currentPath != folder:
+            self._showingFolder = True
+            ui.dicomFolderEdit.currentPath = folder
+            self._showingFolder = False
+
+    def _showLabel(self, nodes: ResultNodes | None, chosen: list[str]) -> None:
+        ui, label = self.ui, "" if nodes is None else casename.typedLabel(nodes)
+        ui.engraveEdit.enabled = nodes is not None
+        if ui.engraveEdit.text != label:
+            ui.engraveEdit.text = label
+        ui.engraveNote.visible = bool(label)
+        if not label:
+            return
+        problem = labelProblem(chosenFormats(",".join(chosen)), label)
+        note = problem or _("⚠ It is cut into the inner side of the implants in STL, 3MF, mold and DICOM, and can "
+                            "tell who the patient is.")
+        ui.engraveNote.text = breakable(note)
+        ui.engraveNote.styleSheet = self._lookStyle()
+
+    def _lookStyle(self) -> str:
+        return f"color: {readableColor(self.ui.exportCollapsibleButton, LOOK_COLORS)};"
 
     def _showSizes(self, text: str) -> None:
         self.ui.printSizeLabel.text = text
@@ -134,14 +186,28 @@ class ExportSection:
         nodes = self._nodes()
         if nodes is not None:
             casename.setTypedName(nodes, text)
-            self._showName(nodes)
+            self._updateAgain()
+
+    def onLabelTyped(self, text: str) -> None:
+        """Keep the label with the input, at once."""
+        nodes = self._nodes()
+        if nodes is not None:
+            casename.setTypedLabel(nodes, text)
+            self._updateAgain()
+
+    def onDicomFolder(self, path: str) -> None:
+        """Keep the folder of the DICOM series with the input."""
+        nodes = self._nodes()
+        if nodes is not None and not self._showingFolder:
+            dicomseries.setTypedFolder(nodes, path)
+            self._updateAgain()
 
     def onFolderName(self) -> None:
         """Call the files as the folder is called that the input came from."""
         nodes = self._nodes()
         if nodes is not None:
             casename.setTypedName(nodes, casename.folderName(nodes))
-            self._showName(nodes)
+            self._updateAgain()
 
     def _nodes(self) -> ResultNodes | None:
         return None if self.parameters is None else self.logic.resultNodes(self.parameters)

@@ -31,7 +31,7 @@ def wordsOfFormats() -> dict[str, tuple[str, str]]:
         "ply": (_("PLY"), _("The surface of each implant with its thickness as colors, in LPS millimeters.")),
         "glb": (_("GLB"), _("Skull and implants, these with their thickness as colors, for viewers of 3D. "
                             "Needs trimesh.")),
-        "dicom": (_("DICOM"), _("Encapsulated STL and Segmentation for the archive, with the patient's name in them. "
-                                "Written by the command line, from the DICOM folder.")),
+        "dicom": (_("DICOM"), _("Encapsulated STL and Segmentation for the archive, in the study of the CT, with the "
+                                "patient's name in them. Needs highdicom.")),
         "json": (_("Design data"), _("All data of the design for other programs, as design.json has it.")),
     }

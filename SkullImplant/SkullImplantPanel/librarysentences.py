@@ -74,6 +74,7 @@ SENTENCES = (
     _("Not enough memory for this image; close other programs or crop the CT."),
     _("Not enough memory to load PyTorch; close other programs, or use the model 'prior'."),
     _("Nothing of the edited implant lies free of bone; undo the edit."),
+    _("Nothing that is exported would have the label; export as {0}, or leave it out."),
     _("Only up to 24 letters without accents, digits, spaces and . _ + / - can be engraved."),
     _("Perforations so near to one another leave no implant; put their middles at least two diameters apart."),
     _("Predicting the missing bone"),
@@ -109,6 +110,7 @@ SENTENCES = (
     _("The coarse labels hold no organ; number them 1 for the oesophagus, 2 for the heart, 3 for the trachea and 4 for the aorta."),
     _("The coarse labels lie along other axes than the CT; resample them along its axes."),
     _("The curve in {0} has fewer than {1} points; draw it around a region of the skull."),
+    _("The design does not lie where its DICOM series lies, as its axes were said to be others; export as STL."),
     _("The design does not say how the implant comes out; design or update it again."),
     _("The direction of insertion is none; give three numbers X,Y,Z (LPS), such as 0,-1,0 for an implant that comes out forwards."),
     _("The export as 3MF needs the library lib3mf; install it (pip install lib3mf), or export as STL."),
@@ -239,6 +241,7 @@ SENTENCES = (
     _("{0} holds floating-point pixels, which no CT has; export the series again."),
     _("{0} holds no design.json; give a folder that a design was written to."),
     _("{0} holds no state dict; save the network's alone."),
+    _("{0} holds no whole design.json; give a folder that a design was written to, updated if it is old."),
     _("{0} holds no whole design.json; give a folder that a design was written to."),
     _("{0} holds {1} bytes of pixels where its header says {2}; export the series again from the scanner or archive."),
     _("{0} holds {1} bytes of voxels more than its header says; export the image again, best as NRRD."),
@@ -285,7 +288,7 @@ SENTENCES = (
     _("{0} the library manifold3d; install it (pip install manifold3d), or {1}."),
     _("{0}.nrrd is empty; undo the edit that took everything away, or design again."),
     _("{0}; check that this skull has a hole to be filled."),
-    _("{0}; give its folder as the CT."),
+    _("{0}; give the folder of its slices."),
     _("{0}; the one that was given is another one."),
 )
 

@@ -1,6 +1,7 @@
 """What the library is asked for: the parameters and nodes of the scene as files and arguments."""
 
 import json
+import shutil
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -35,9 +36,9 @@ class Request:
     """A run of ``skull-implant VERB ARGUMENTS -o FOLDER/result``, or into a folder ``output`` of the user's.
 
     ``{folder}`` in an argument stands for the run's work folder, in which ``images``, ``surfaces`` and
-    ``texts`` are written under their names. The result belongs to ``node``, where there is one, and lies on its
-    grid, or on that which its skull was refined to; ``inputName`` is what the node was called, where it is not there
-    any more.
+    ``texts`` are written under their names; so are ``copies``, of files of the user's. The result belongs to ``node``,
+    where there is one, and lies on its grid, or on that which its skull was refined to; ``inputName`` is what the node
+    was called, where it is not there any more.
     """
 
     verb: str
@@ -46,6 +47,7 @@ class Request:
     images: Images
     texts: dict[str, str] = field(default_factory=dict)
     surfaces: dict[str, vtk.vtkPolyData] = field(default_factory=dict)
+    copies: dict[str, Path] = field(default_factory=dict)
     mayUseGpu: bool = False
     inputName: str | None = None
     output: Path | None = None
@@ -58,13 +60,18 @@ class Request:
 
     def writeInto(self, folder: Path) -> None:
         """Write the files; may be done in any thread."""
-        for name in (*self.images, *self.surfaces, *self.texts):
+        for name in (*self.images, *self.surfaces, *self.texts, *self.copies):
             (folder / name).parent.mkdir(exist_ok=True)
         for name, text in self.texts.items():
             (folder / name).write_text(text, encoding="utf-8")
         for name, surface in self.surfaces.items():
             inputs.writeSurface(surface, folder / name)
         inputs.writeImages(self.images, folder)
+        for name, source in self.copies.items():
+            if not source.is_file():
+                raise SkullImplantError(_("A file of the CT's DICOM series is not there any more; choose the folder "
+                                          "of the series, or import it into Slicer's DICOM database again."))
+            shutil.copyfile(source, folder / name)
 
 
 def inputNode(parameters: SkullImplantParameterNode) -> slicer.vtkMRMLTransformableNode | None:

@@ -110,7 +110,15 @@ class Widgets(Protocol):
     exportNameNote: qt.QLabel
     exportFormatsLabel: qt.QLabel
     exportFormatsFrame: qt.QFrame
+    dicomNote: qt.QLabel
+    dicomFolderLabel: qt.QLabel
+    dicomFolderEdit: ctk.ctkPathLineEdit
+    engraveLabel: qt.QLabel
+    engraveEdit: qt.QLineEdit
+    engraveNote: qt.QLabel
     printSizeLabel: qt.QLabel
+    outgoingLabel: qt.QLabel
+    outgoingTable: qt.QTableWidget
     exportButton: qt.QPushButton
     openFolderButton: qt.QPushButton
     openReportButton: qt.QPushButton

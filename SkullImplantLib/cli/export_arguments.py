@@ -20,7 +20,8 @@ def add_export(verbs: Verbs) -> None:
         "  skull-implant export implant -o usb-stick\n"
         "  skull-implant export implant --as stl,skull-stl,report -o print --name left-parietal\n"
         "  skull-implant export implant --as mould,try-in --input ct-folder -o theatre\n"
-        "  skull-implant export implant --as dicom --input ct-folder -o to-archive",
+        "  skull-implant export implant --as dicom --input ct-folder -o to-archive\n"
+        "  skull-implant export implant --as stl,dicom -o to-archive --dry-run",
     )
     parser.add_argument(
         "result", type=Path, metavar="RESULT", help="a folder that `design` or `update` wrote"
@@ -44,13 +45,26 @@ def add_export(verbs: Verbs) -> None:
         "--input",
         type=Path,
         metavar="CT",
-        help="the CT it was designed for, for DICOM (its series), the try-in model and the report",
+        help="the CT it was designed for, for the try-in model and the report, and for DICOM where "
+        "it is the folder of a series",
+    )
+    parser.add_argument(
+        "--dicom-series",
+        type=Path,
+        metavar="FOLDER",
+        help="the folder of the DICOM series that the CT came from, where the design was made of "
+        "another file of it; other series may lie beside it (default: --input)",
     )
     parser.add_argument(
         "--engrave",
         metavar="TEXT",
         help="a label for the implants' inner side, in STL, 3MF, mould and DICOM (needs "
         "manifold3d); it may tell the patient",
+    )
+    parser.add_argument(
+        "--dry-run",
+        action="store_true",
+        help="list the files, and which of them carry the patient's identity; write none",
     )
 
 

@@ -3,7 +3,6 @@
 import argparse
 import json
 import logging
-import os
 import platform
 import signal
 import sys
@@ -43,6 +42,7 @@ from .fit_arguments import add_fit
 from .holes_arguments import add_holes
 from .organs_arguments import add_organs
 from .printable import printable
+from .result import say
 from .superres_arguments import add_superres
 from .terminal import JsonLines, ProgressBar, Quiet, showing_log
 from .training_arguments import add_train
@@ -347,7 +347,7 @@ def _run(options: argparse.Namespace, show: Quiet, speaks: bool) -> int:
     result = getattr(import_module(module, __package__), function)(options, show)
     show.close()
     if speaks:
-        _say(
+        say(
             json.dumps(result.data, indent=2, allow_nan=False)
             if options.json
             else printable(result.text)
@@ -361,26 +361,9 @@ def _fail(options: argparse.Namespace, show: Quiet, error: SkullImplantError, co
     show.close()
     if options.json:
         with suppress(DiskError):
-            _say(json.dumps({"error": sentence_of(error)}))
+            say(json.dumps({"error": sentence_of(error)}))
     show.fail(error, code)
     return code
-
-
-def _say(text: str) -> None:
-    """Print to standard output; who does not listen to the end misses it, and nothing else.
-
-    Raises `DiskError` where it cannot be written.
-    """
-    try:
-        print(text, flush=True)
-    except OSError as error:
-        # Python flushes once more at its end.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        if not isinstance(error, BrokenPipeError):
-            raise DiskError(
-                f"The answer could not be printed ({error.strerror}); what was to be written is "
-                "written."
-            ) from error
 
 
 def _stop(number: int, frame: FrameType | None) -> None:

@@ -9,9 +9,9 @@ from PIL import Image
 from ..completion.trust import MIRRORED
 from ..core.progress import Progress, part
 from ..core.result_names import stl_names
-from ..errors import SkullImplantError
+from .design_series import design_series
 from .dicom_segmentation import segmentation
-from .dicom_source import NEEDS_SERIES, source_series, write_object
+from .dicom_source import write_object
 from .dicom_stl import ICON_SIDE, encapsulated_stl
 from .format_writers import Exported, picture_of
 from .formats import COMPLETED, IMPLANT, SKULL, implants_of
@@ -21,11 +21,8 @@ TITLE = "Cranial implant, proposal for review"
 
 def write_dicom(exported: Exported, progress: Progress) -> None:
     """Write each implant's STL and one segmentation as DICOM; they carry the patient's name."""
-    source = exported.source(part(progress, 0.0, 0.3))
-    if source is None:
-        raise SkullImplantError(f"{NEEDS_SERIES}; give its folder as the CT.")
-    told = exported.account.get("input", {}).get("sha256")
-    series = source_series(source, told if isinstance(told, str) else None)
+    skull = exported.mask(SKULL)
+    series = design_series(exported.series, exported.account, skull, part(progress, 0.0, 0.4))
     names = stl_names(implants_of(exported.account))
     icon = _icon(picture_of(exported))
     mirrored = exported.account.get("model", {}).get("source") == MIRRORED
@@ -36,7 +33,7 @@ def write_dicom(exported: Exported, progress: Progress) -> None:
         write_object(made, exported.to(name.replace(".stl", ".dcm")))
     progress(0.5)
     masks = {
-        "Skull": exported.mask(SKULL),
+        "Skull": skull,
         "Completed skull": exported.mask(COMPLETED),
     }
     implants = exported.labels(IMPLANT)

@@ -54,16 +54,11 @@ class SourceSeries:
         return str(self.first.FrameOfReferenceUID)
 
 
-def source_series(source: Input, sha256: str | None) -> SourceSeries:
-    """Return the slices of a CT that was read, to which a design belongs.
+def source_series(source: Input) -> SourceSeries:
+    """Return the slices of a CT that was read from DICOM files.
 
-    sha256: of the input, as the design tells it. Raises `SkullImplantError` where the CT is no
-    DICOM series, is another one, or its slices say nothing of their frame of reference.
+    Raises `SkullImplantError` where they say nothing of their frame of reference.
     """
-    if not source.files:
-        raise SkullImplantError(f"{NEEDS_SERIES}; give its folder as the CT.")
-    if sha256 is not None and source.sha256 != sha256:
-        raise SkullImplantError(f"{NEEDS_SERIES}; the one that was given is another one.")
     headers = tuple(dcmread(path, stop_before_pixels=True) for path in source.files)
     if not headers[0].get("FrameOfReferenceUID"):
         raise SkullImplantError(

@@ -24,8 +24,10 @@ Floats = NDArray[np.float64]
 DEPTH_MM, TALLEST_MM, LEAST_TALL_MM = 0.4, 6.0, 3.0
 # Letters stay so far from the rim.
 FROM_RIM_MM = 6.0
+# So many fit on an implant at the least height.
+MOST_LETTERS = 24
 # The letters that VTK's font can draw and a person tells apart.
-ALLOWED = re.compile(r"[A-Za-z0-9 ._+/-]{1,24}")
+ALLOWED = re.compile(rf"[A-Za-z0-9 ._+/-]{{1,{MOST_LETTERS}}}")
 # Strokes are drawn so much thicker on each side: what a mill or a nozzle of 0.4 mm can follow.
 THICKER_MM = 0.15
 # Facets that this moves by no more, slivers at the letters' edges, are merged away.
@@ -34,6 +36,18 @@ SLIVER_MM = 0.005
 SMALLER = 0.9
 # Pixels of a rectangle are counted, which is off by its border.
 ALL_OF_IT = 0.97
+
+
+def checked_label(text: str) -> str:
+    """Return a text as it is engraved, without spaces around it.
+
+    Raises `SkullImplantError` where it has other letters than those of a label, too many or none.
+    """
+    if not ALLOWED.fullmatch(text) or not text.strip():
+        raise SkullImplantError(
+            "Only up to 24 letters without accents, digits, spaces and . _ + / - can be engraved."
+        )
+    return text.strip()
 
 
 def engraved(
@@ -45,16 +59,13 @@ def engraved(
     has other letters than those of a label or does not fit, manifold3d is not installed, or the
     implant is no solid.
     """
-    if not ALLOWED.fullmatch(text) or not text.strip():
-        raise SkullImplantError(
-            "Only up to 24 letters without accents, digits, spaces and . _ + / - can be engraved."
-        )
+    label = checked_label(text)
     manifold3d = solid_library("Engraving needs", "export without it")
     axes = axes_along(np.asarray(direction, np.float64))
     points, triangles = arrays_of(implant)
     local = mesh_of(points @ axes, triangles)
     solid = solid_of(local, manifold3d, "The implant")
-    outline = _letters(text.strip())
+    outline = _letters(label)
     place, angle, tall = _fitted(parting_of(local, 2.0 * PIXEL_MM), outline)
     low, high = local.GetBounds()[4:]
     turned = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])

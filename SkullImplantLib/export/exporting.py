@@ -18,12 +18,26 @@ from ..update import read_account
 from .case_names import checked_name, default_case_name
 from .format_writers import Exported
 from .formats import BY_NAME, REPORT, Format, implants_of
+from .outgoing import OutgoingFile, checked_engraving, outgoing_files
 from .print_size import PrintSize, print_size
 from .results import write_pictures
 from .side_by_side import side_by_side
 from .stl import read_stl
 
 log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class PlannedExport:
+    """What is to be exported of a result folder: the formats, the case's name, and every file."""
+
+    formats: tuple[Format, ...]
+    case: str
+    files: tuple[OutgoingFile, ...]
+
+    def as_json(self) -> dict[str, Any]:
+        """Return it as the command line prints it."""
+        return {"name": self.case, "outgoing": [file.as_json() for file in self.files]}
 
 
 @dataclass(frozen=True)
@@ -67,6 +81,38 @@ def formats_of(names: Sequence[str]) -> tuple[Format, ...]:
     return chosen
 
 
+def planned_export(
+    result: Path, formats: Sequence[str], name: str | None = None, engraving: str | None = None
+) -> PlannedExport:
+    """Return what `export_result` would write for the same arguments; nothing is written.
+
+    Raises `SkullImplantError` where a format is not known, name or label cannot be had, or the
+    folder is no result.
+    """
+    chosen = formats_of(formats)
+    account = _account_of(result)
+    case = default_case_name(account) if name is None else checked_name(name)
+    if engraving is not None:
+        checked_engraving(chosen, engraving)
+    files = outgoing_files(
+        chosen,
+        case,
+        implants_of(account),
+        named=name is not None,
+        labelled=engraving is not None,
+    )
+    return PlannedExport(chosen, case, files)
+
+
+def _account_of(result: Path) -> dict[str, Any]:
+    account = read_account(result)
+    if not account:
+        raise SkullImplantError(
+            f"{result} holds no design.json; give a folder that a design was written to."
+        )
+    return account
+
+
 def _writing(format: Format, exported: Exported) -> Callable[[Progress], None]:
     """Return what writes a format, with its module imported."""
     module, function = format.writer
@@ -87,23 +133,22 @@ def export_result(
     ct: Path | None = None,
     engraving: str | None = None,
     report: StageReport = no_report,
+    series: Path | None = None,
+    tell: Callable[[PlannedExport], None] = lambda plan: None,
 ) -> ExportedFiles:
     """Write a result folder's files of these formats (see `formats.FORMATS`) into `folder`.
 
     name: what the names of the files begin with, made fit for every file system; by default one
-    that tells no patient, see `case_names`. ct: the CT it was made for, for DICOM, the try-in model
-    and a report that has yet to be made. engraving: a text for the implants' inner side. Files of
-    the same name are replaced; all are written, or none. The implants' STL files are read whatever
-    is asked for, as their sizes are told. Raises `SkullImplantError` where a format is not known or
-    the folder is no complete result.
+    that tells no patient, see `case_names`. ct: the CT it was made for, for the try-in model, a
+    report that has yet to be made, and DICOM, where `series` does not give the folder of the series
+    that it came from. engraving: a text for the implants' inner side. tell: told what goes out
+    before anything is written. Files of the same name are replaced; all are written, or none. The
+    implants' STL files are read whatever is asked for, as their sizes are told. Raises
+    `SkullImplantError` where a format is not known or the folder is no complete result.
     """
-    chosen = formats_of(formats)
-    account = read_account(result)
-    if not account:
-        raise SkullImplantError(
-            f"{result} holds no design.json; give a folder that a design was written to."
-        )
-    case = default_case_name(account) if name is None else checked_name(name)
+    plan = planned_export(result, formats, name, engraving)
+    tell(plan)
+    chosen, case, account = plan.formats, plan.case, _account_of(result)
     count = implants_of(account)
     sizes = tuple(print_size(read_stl(result / file)) for file in stl_names(count))
     needs_report = any(REPORT in format.reads(count) for format in chosen)
@@ -112,7 +157,7 @@ def export_result(
         if needs_report and not (result / REPORT).is_file():
             pages = Path(made)
             write_pictures(result, ct, pages, report)
-        exported = Exported(result, pages, account, staging, case, ct, engraving)
+        exported = Exported(result, pages, account, staging, case, ct, engraving, series or ct)
         with Stages(report).stage("export") as progress:
             # What takes longest begins; what must be alone comes when all others are written.
             alone = [format for format in chosen if format.alone]

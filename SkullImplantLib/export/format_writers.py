@@ -44,6 +44,7 @@ class Exported:
 
     `pages`: the folder with its report. `account`: the contents of its `design.json`. `ct`: the CT
     it was made for, None where it is not given. `engraving`: a text for the implants' inner side.
+    `series`: the folder of the DICOM series that the CT came from, None where it is not given.
     `notes`: what a person must know of what was written; writers add to them.
     """
 
@@ -54,6 +55,7 @@ class Exported:
     case: str
     ct: Path | None = None
     engraving: str | None = None
+    series: Path | None = None
     notes: list[str] = field(default_factory=list)
     _once: ReadOnce = field(default_factory=ReadOnce)
 

@@ -22,8 +22,10 @@ class Format:
     (`report.html` is made where it is missing). endings: of the files that it writes, which begin
     with the case's name. writer: module of this package, and the function in it that writes them
     (see `format_writers.Exported`). needs: modules that must be installed for it, beside those of
-    every design. needs_series: the DICOM series of the CT; such formats take longest. alone: it is
-    written while no other is, as its library changes what is the whole process's.
+    every design. needs_series: it needs the DICOM series that the design came from; such formats
+    take longest. alone: it is written while no other is, as its library changes what is the whole
+    process's. tells_patient: its files carry the patient's identity; those of the others tell none.
+    engraved: a label that is asked for is in its files.
     """
 
     name: str
@@ -35,6 +37,8 @@ class Format:
     needs: tuple[str, ...] = ()
     needs_series: bool = False
     alone: bool = False
+    tells_patient: bool = False
+    engraved: bool = False
 
     def files(self, case: str, implants: int) -> tuple[str, ...]:
         """Return the names of the files that it writes for a case with so many implants."""
@@ -77,6 +81,7 @@ FORMATS = (
         stl_names,
         stl_names,
         (".format_writers", "write_implants"),
+        engraved=True,
     ),
     Format(
         "skull-stl",
@@ -129,6 +134,7 @@ FORMATS = (
         (".manufacturing", "write_printable"),
         ("lib3mf",),
         alone=True,
+        engraved=True,
     ),
     Format(
         "mould",
@@ -138,6 +144,7 @@ FORMATS = (
         mould_names,
         (".manufacturing", "write_mould"),
         ("manifold3d",),
+        engraved=True,
     ),
     Format(
         "try-in",
@@ -174,6 +181,8 @@ FORMATS = (
         (".dicom_files", "write_dicom"),
         ("highdicom",),
         needs_series=True,
+        tells_patient=True,
+        engraved=True,
     ),
     Format(
         "json",

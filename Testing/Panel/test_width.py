@@ -187,6 +187,23 @@ def named(panel, result):
     panel.panel.export.onNameTyped(f"{LONG_NAME}: <left>")
 
 
+def without_series(panel, result):
+    """DICOM and a label that cannot be written, with the sentences that say why."""
+    done(panel, result)
+    panel._parameterNode.exportFormats = "ply,glb,dicom"
+    panel.panel.export.onLabelTyped("A 7")
+
+
+def going_out(panel, result):
+    """All that can be exported is listed, with a name, a label and a series of one's own."""
+    done(panel, result)
+    export = panel.panel.export
+    panel._parameterNode.exportFormats = ",".join(export.boxes)
+    export.onNameTyped(LONG_NAME)
+    export.onLabelTyped(24 * "W")
+    panel.ui.dicomFolderEdit.currentPath = f"{LONG_PATH}/{LONG_NAME}"
+
+
 def compared(panel, result):
     from SkullImplantPanel import mirroredside, results
 
@@ -245,6 +262,8 @@ STATES = [
     with_stale_holes,
     exported,
     named,
+    without_series,
+    going_out,
     compared,
     colored,
 ]

@@ -15,7 +15,7 @@ from bent_plate import bent_plate
 from PIL import Image
 from pydicom.uid import EncapsulatedSTLStorage, SegmentationStorage, generate_uid
 
-from dicom_files import PATIENT, small_head, write_series
+from dicom_files import PATIENT, write_series
 from SkullImplantLib.errors import SkullImplantError
 from SkullImplantLib.export.dicom_segmentation import segmentation
 from SkullImplantLib.export.dicom_source import source_series, write_object
@@ -84,7 +84,7 @@ def masks(ct) -> tuple[dict[str, sitk.Image], sitk.Image]:
 def objects(ct, stl, picture, tmp_path_factory):
     pytest.importorskip("highdicom")
     folder = tmp_path_factory.mktemp("objects")
-    source = source_series(ct, ct.sha256)
+    source = source_series(ct)
     title = "Cranial implant, proposal for review"
     write_object(encapsulated_stl(stl, source, title, 0, picture), folder / "implant.dcm")
     write_object(segmentation(*masks(ct), source, 1), folder / "segmentation.dcm")
@@ -225,20 +225,7 @@ def test_an_archive_takes_them_and_gives_the_same_stl_back(archive, objects, stl
     assert implant.EncapsulatedDocument[: implant.EncapsulatedDocumentLength] == stl
 
 
-def test_an_image_file_is_no_series(tmp_path):
-    head = sitk.GetImageFromArray(small_head())
-    head.SetSpacing((3.5, 3.25, 3.0))
-    sitk.WriteImage(head, str(tmp_path / "head.nrrd"))
-    with pytest.raises(SkullImplantError, match="needs the DICOM series that the design came from"):
-        source_series(read_input(tmp_path / "head.nrrd"), None)
-
-
-def test_another_series_is_told(ct):
-    with pytest.raises(SkullImplantError, match="came from; the one that was given is another"):
-        source_series(ct, "0" * 64)
-
-
 def test_slices_without_a_frame_of_reference_are_told(tmp_path):
     bare = read_input(write_series(tmp_path))
     with pytest.raises(SkullImplantError, match="in which frame of reference"):
-        source_series(bare, None)
+        source_series(bare)

@@ -10,7 +10,12 @@ import SimpleITK as sitk
 from SkullImplantLib import DesignOptions, SkullImplantError, design_implant, write_design
 from SkullImplantLib.cases.sample import SamplePatient
 from SkullImplantLib.cli.main import build_parser, main
-from SkullImplantLib.export.exporting import export_result, formats_of
+from SkullImplantLib.export.exporting import (
+    PlannedExport,
+    export_result,
+    formats_of,
+    planned_export,
+)
 from SkullImplantLib.export.formats import BY_NAME, FORMATS
 from SkullImplantLib.export.stl import read_stl
 from SkullImplantLib.implant.meshes import mesh_health
@@ -137,6 +142,59 @@ def test_the_verb_tells_files_and_print_size(
     assert size["least_box_mm"] == sorted(size["least_box_mm"], reverse=True)
     assert main(["export", str(result), "-o", str(tmp_path), "--as", "vinyl"]) == 2
     assert "no export as vinyl" in capsys.readouterr().err
+
+
+def test_what_goes_out_is_listed_and_nothing_is_written(
+    result: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "out"
+    asked = ",".join(BY_NAME)
+    command = ["export", str(result), "-o", str(out), "--as", asked, "--progress", "none"]
+    assert main([*command, "--dry-run", "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert [file["name"] for file in told["outgoing"]] == [
+        name for format in FORMATS for name in format.files(told["name"], 1)
+    ]
+    tells = {file["name"].rpartition(".")[2]: file["tells"] for file in told["outgoing"]}
+    assert tells.pop("dcm") == "patient" and set(tells.values()) == {"nothing"}
+    assert main([*command, "--dry-run"]) == 0
+    text = capsys.readouterr().out
+    assert text.count("carries the patient's identity") == 2 and "Nothing was written" in text
+    assert not out.exists()
+
+
+def test_the_list_comes_before_the_files_and_names_them(
+    result: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "out"
+    plans = []
+
+    def tell(plan: PlannedExport) -> None:
+        assert not out.exists(), "it is listed before it goes out"
+        plans.append(plan)
+
+    export_result(result, ["stl", "json"], out, "left", tell=tell)
+    assert sorted(file.name for file in plans[0].files) == names_in(out)
+    assert {file.tells for file in plans[0].files} == {"name"}
+    damaged = tmp_path / "damaged"
+    shutil.copytree(result, damaged)
+    (damaged / "skull.nrrd").write_bytes(b"NRRD0004\n")
+    command = ["export", str(damaged), "--as", "skull-stl", "-o", str(tmp_path / "no")]
+    assert main([*command, "--progress", "none"]) == 2
+    assert "-skull.stl" in capsys.readouterr().out, "the list, of what then could not be written"
+
+
+def test_a_label_is_checked_before_anything_is_made(result: Path, tmp_path: Path) -> None:
+    for formats, label, words in (
+        (["stl"], "Müller", "Only up to 24 letters"),
+        (["stl"], "x" * 25, "Only up to 24 letters"),
+        (["ply", "json"], "A 7", "would have the label; export as stl, 3mf, mould, dicom"),
+    ):
+        with pytest.raises(SkullImplantError, match=words):
+            export_result(result, formats, tmp_path / "out", engraving=label)
+    plan = planned_export(result, ["stl", "json"], engraving="A 7")
+    assert [file.tells for file in plan.files] == ["label", "nothing"]
+    assert not (tmp_path / "out").exists()
 
 
 def test_help_lists_every_format(capsys: pytest.CaptureFixture[str]) -> None:
