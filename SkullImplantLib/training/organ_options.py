@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields, replace
-from typing import Any
+from typing import Any, Literal
 
 from ..errors import SkullImplantError
 from .training_options import ORGAN_NETWORKS, TrainOptions
@@ -28,12 +28,15 @@ class OrganOptions:
     provenance: str = ""
     seed: int = 0
     device: str = "cpu"
+    precision: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
 
 
 SEGMENTATION, SUPERRES = ORGAN_NETWORKS.values()
 # Of each task, where it differs from the defaults.
 RECIPES = {
-    SEGMENTATION: OrganOptions(batch=1, iterations=700, learning_rate=6e-3),
+    SEGMENTATION: OrganOptions(
+        batch=1, iterations=2000, validate_every=100, learning_rate=5e-3, precision="bfloat16"
+    ),
     SUPERRES: OrganOptions(batch=4, iterations=2400, validate_every=200, learning_rate=4e-3),
 }
 

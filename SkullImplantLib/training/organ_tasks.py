@@ -51,7 +51,7 @@ DICE_WEIGHT = 1.0
 # In the dense network's cross-entropy a label's voxels count by its share to the power of minus so
 # much: at 0 small organs are given up for background before they are known, at 1 all labels count
 # the same, and much is taken for an organ that is none.
-RARE_COUNTS = 0.7
+RARE_COUNTS = 0.5
 # Of the dense network's augmentation: a shift in voxels, and in HU; a factor of the contrast.
 SHIFT_VOXELS, SHIFT_HU, CONTRAST = 6, 25.0, 0.1
 # How often a CT shows only a part, and how much of each side it then shows at least and at most.
@@ -159,7 +159,7 @@ class SegmentationTask:
         """
         entropies, lost = [], []
         for seen, true in cases:  # one after the other, as they differ in shape
-            logits = self.network(torch.from_numpy(seen)[None, None].to(self.device))
+            logits = self.network(torch.from_numpy(seen)[None, None].to(self.device)).float()
             target = torch.from_numpy(true)[None].long().to(self.device)
             entropy = F.cross_entropy(logits, target, reduction="none")
             counts = _counts(target, logits.shape[1])

@@ -79,7 +79,7 @@ class _Run:
             task.network.parameters(), lr=options.learning_rate, amsgrad=True
         )
         self.average = RunningAverage(task.network)
-        self.precision = Precision("float32", options.device)
+        self.precision = Precision(options.precision, options.device)
         self.names = {
             "trained_on": [one.name for one in task.subjects.learnt],
             "validated_on": [one.name for one in task.subjects.held_back],
@@ -131,7 +131,8 @@ class _Run:
         self.network.train()
         self.optimiser.zero_grad(set_to_none=True)
         with self.processes.iteration(self.network, together=True):
-            loss = self.loss(cases)
+            with self.precision.reduced():
+                loss = self.loss(cases)
             if not bool(torch.isfinite(loss)):
                 raise SkullImplantError(
                     f"The loss is not a number any more at iteration {self.iteration}.",
