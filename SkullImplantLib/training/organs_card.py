@@ -14,6 +14,7 @@ from typing import Any
 from ..core.checksums import write_checksum
 from ..core.files import atomic_path
 from ..networks.dense_unet import SEGMENTATION_TASK
+from ..networks.label_superres import CHANNELS
 from ..networks.weights import load_weights
 from .model_card import options_table
 
@@ -67,12 +68,12 @@ KINDS: dict[bool, dict[str, str]] = {
         "weights that learnt from patients (SegTHOR) are to be preferred.",
     },
     False: {
-        "network": "sparse auto-encoder `ch1` with added skip connections, for super-resolution "
-        "(`networks/label_superres.py`)",
+        "network": f"sparse auto-encoder of {', '.join(map(str, CHANNELS))} channels with added skip "
+        "connections, for super-resolution of one organ at a time (`networks/label_superres.py`)",
         "inputs": "coarse labels interpolated on the CT's grid; place and size of the coarse voxel",
         "output": "labels on the CT's grid, as a correction of the interpolated signed distances",
-        "limits": "To bring coarse labels of these organs to the CT's grid. It sees shapes alone, "
-        "not the CT: an organ that is wrong in the coarse labels stays wrong.",
+        "limits": "To bring coarse labels of these organs, or of others as smooth, to the CT's grid. "
+        "It sees shapes alone, not the CT: what is wrong in the coarse labels stays wrong.",
     },
 }
 FORMULAS = "procedural thorax"
