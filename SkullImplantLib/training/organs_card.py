@@ -68,12 +68,12 @@ KINDS: dict[bool, dict[str, str]] = {
         "weights that learnt from patients (SegTHOR) are to be preferred.",
     },
     False: {
-        "network": f"sparse auto-encoder of {', '.join(map(str, CHANNELS))} channels with added skip "
-        "connections, for super-resolution of one organ at a time (`networks/label_superres.py`)",
+        "network": f"sparse auto-encoder of {', '.join(map(str, CHANNELS))} channels with added "
+        "skip connections, for one organ at a time (`networks/label_superres.py`)",
         "inputs": "coarse labels interpolated on the CT's grid; place and size of the coarse voxel",
         "output": "labels on the CT's grid, as a correction of the interpolated signed distances",
-        "limits": "To bring coarse labels of these organs, or of others as smooth, to the CT's grid. "
-        "It sees shapes alone, not the CT: what is wrong in the coarse labels stays wrong.",
+        "limits": "To bring coarse labels of these organs, or of others as smooth, to the CT's "
+        "grid. It sees shapes alone, not the CT: what is wrong in the coarse labels stays wrong.",
     },
 }
 FORMULAS = "procedural thorax"
