@@ -116,9 +116,10 @@ def asked_labels(panel, tmp_path) -> sitk.Image:
 # What is asked
 
 
-def test_a_head_is_not_taken_for_a_chest(ready):
-    ui = ready.ui
-    assert ui.organsCollapsibleButton.collapsed and ready._parameterNode.organsVolume is None
+def test_the_panels_input_is_not_taken_for_a_chest(panel, chest_folder):
+    ui, parameters = panel.ui, panel._parameterNode
+    parameters.inputVolume = slicer.util.loadVolume(str(chest_folder / "chest.nrrd"))
+    assert ui.organsCollapsibleButton.collapsed and parameters.organsVolume is None
     assert not ui.findOrgansButton.enabled and "CT of a chest" in ui.findOrgansButton.toolTip
     assert ui.organsTable.isHidden() and ui.organsNotesLabel.isHidden()
 
