@@ -11,6 +11,7 @@ from ..errors import SkullImplantError
 
 CELLS = (128, 128, 128)  # along (x, y, z), as published
 MOST_LABELS = 16
+SAME_SHARE = 1e-5  # of a voxel: what rounding leaves of equal shares
 
 
 def coarse_grid(image: sitk.Image, cells: Sequence[int] = CELLS) -> sitk.Image:
@@ -45,10 +46,10 @@ def labels_on(labels: sitk.Image, grid: sitk.Image) -> sitk.Image:
     filled = np.zeros(shape, np.float32)
     for label in labels_in(labels):
         share = _means((fine == label).astype(np.float32), shape)
-        found[share > most] = label
+        found[share > most + SAME_SHARE] = label
         np.maximum(most, share, out=most)
         filled += share
-    found[most <= 1.0 - filled] = 0
+    found[most <= 1.0 - filled + SAME_SHARE] = 0
     return image_like(found, grid)
 
 
@@ -68,17 +69,15 @@ def _means(values: NDArray[np.float32], shape: Sequence[int]) -> NDArray[np.floa
 
     Boxes may end within a voxel, which then counts to both by its parts.
     """
-    for axis, count in enumerate(shape):
-        length = values.shape[axis]
-        if count == length:
-            continue
-        # Integrals up to each box's end, linear within a voxel; their differences are the sums.
-        before = np.zeros((1, *np.delete(values.shape, axis)), np.float64)
-        sums = np.concatenate([before, np.cumsum(np.moveaxis(values, axis, 0), 0, np.float64)])
-        ends = np.linspace(0.0, length, count + 1)
-        below = np.minimum(ends.astype(int), length - 1)
-        part = (ends - below).reshape(-1, 1, 1)
-        at = sums[below] + part * (sums[below + 1] - sums[below])
-        means = np.diff(at, axis=0) * (count / length)
-        values = np.moveaxis(means.astype(np.float32), 0, axis)
-    return np.ascontiguousarray(values)
+    z, y, x = (_parts(length, count) for length, count in zip(values.shape, shape))
+    values = values @ x.T
+    values = y @ values
+    return (z @ values.reshape(len(values), -1)).reshape(shape)
+
+
+def _parts(length: int, count: int) -> NDArray[np.float32]:
+    """Return the matrix (count, length) that takes means over `count` equal parts of a line."""
+    ends = np.linspace(0.0, length, count + 1)
+    voxel = np.arange(length)
+    within = np.minimum(ends[1:, None], voxel + 1.0) - np.maximum(ends[:-1, None], voxel)
+    return (np.clip(within, 0.0, 1.0) * (count / length)).astype(np.float32)
