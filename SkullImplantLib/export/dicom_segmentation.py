@@ -26,6 +26,10 @@ OBJECT = Code("260787004", "SCT", "Physical object")
 SKULL = Code("89546000", "SCT", "Skull")
 IMPLANT = Code("40388003", "SCT", "Implant")
 ALGORITHM = "SkullImplant"
+# What viewers draw them in, as CIELab in 16 bits (PS3.3 C.10.7.1.1): bone for the skull, blue and
+# orange, which color-blind people tell apart. sRGB: 241, 213, 145; 115, 166, 217; 230, 102, 26.
+MASK_COLORS = ([56473, 33030, 42449], [43557, 32071, 24900])
+IMPLANT_COLOR = [38282, 44768, 48651]
 
 
 def segmentation(
@@ -38,13 +42,16 @@ def segmentation(
     """
     highdicom = _library()
     voxels = [array_of(mask) > 0 for mask in masks.values()]
-    described = [_segment(highdicom, k, label, ANATOMY, SKULL) for k, label in enumerate(masks, 1)]
+    described = [
+        _segment(highdicom, k, label, ANATOMY, SKULL, color)
+        for k, (label, color) in enumerate(zip(masks, MASK_COLORS, strict=True), 1)
+    ]
     labels = array_of(implants)
     count = int(labels.max())
     for label in range(1, count + 1):
         title = "Implant" if count == 1 else f"Implant {label}"
         voxels.append(labels == label)
-        described.append(_segment(highdicom, len(voxels), title, OBJECT, IMPLANT))
+        described.append(_segment(highdicom, len(voxels), title, OBJECT, IMPLANT, IMPLANT_COLOR))
     made = highdicom.seg.Segmentation(
         source_images=_quick(source.headers),
         pixel_array=_volume(highdicom, np.stack(voxels, axis=-1), implants, source),
@@ -89,9 +96,14 @@ def _library() -> Any:
 
 
 def _segment(
-    highdicom: Any, number: int, label: str, category: Code, kind: Code
+    highdicom: Any,
+    number: int,
+    label: str,
+    category: Code,
+    kind: Code,
+    color: list[int],
 ) -> "highdicom.seg.SegmentDescription":
-    return highdicom.seg.SegmentDescription(
+    described = highdicom.seg.SegmentDescription(
         segment_number=number,
         segment_label=label,
         segmented_property_category=category,
@@ -103,6 +115,8 @@ def _segment(
             family=Code("123106", "DCM", "Deformable Models"),
         ),
     )
+    described.RecommendedDisplayCIELabValue = color
+    return described
 
 
 def _volume(

@@ -128,6 +128,9 @@ def test_segments_lie_where_the_masks_do(objects, ct):
     assert found.SOPClassUID == SegmentationStorage
     labels = [str(item.SegmentLabel) for item in found.SegmentSequence]
     assert labels == ["Skull", "Completed skull", "Implant 1", "Implant 2"]
+    # Two of one color would be one to whoever looks at them; implants are alike.
+    colors = [tuple(item.RecommendedDisplayCIELabValue) for item in found.SegmentSequence]
+    assert len(set(colors)) == 3 and colors[2] == colors[3]
     frames = found.pixel_array
     skulls, implants = masks(ct)
     numbers = sitk.GetArrayFromImage(implants)
