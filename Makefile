@@ -110,7 +110,7 @@ superres: setup  ## weights for super-resolution, into training/superres (an hou
 	.venv/bin/skull-implant train $(DATA)/train -o training/superres --network superres --resume \
 		--leave-out average-19y --threads 1 --iterations 5000 --learning-rate 2e-3 --provenance "$(SOURCES)"
 
-organs: setup  ## weights for organs, learnt on the procedural thorax, into training/organs-* (2 to 3 hours; goes on where it stopped)
+organs: setup  ## weights for organs, learnt on the procedural thorax, into training/organs-* (an hour; goes on where it stopped)
 	$(PYTHON) -m SkullImplantLib.training.train_organs segmentation -o training/organs-segmentation
 	$(PYTHON) -m SkullImplantLib.training.train_organs superres -o training/organs-superres
 

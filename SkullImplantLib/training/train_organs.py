@@ -6,7 +6,7 @@
     python -m SkullImplantLib.training.train_organs superres -o training/organs-superres
 
 Its subjects are made by their seeds (`cases/thorax_phantom.py`). A run is resumed by the same
-command. On two CPU cores `segmentation` takes about 50 minutes, and `superres` 25.
+command. On two CPU cores `segmentation` takes about 30 minutes, and `superres` 20.
 """
 
 import argparse
