@@ -124,6 +124,9 @@ tables: setup  ## the papers' tables on this machine's processor; rows that are 
 	PYTHONPATH=$(PAPERS) $(PYTHON) $(PAPERS)/superres/after_completion.py $(DATA)/test \
 		build/published/ch1-64.npz build/published/ch1-128.npz
 	.venv/bin/skull-implant benchmark memory -o $(PAPERS)/memory --threads 1
+	$(PYTHON) $(PAPERS)/organs/organ_table.py -o $(PAPERS)/organs \
+		--real $(DATA)/organs/aorta-ct.nii.gz $(DATA)/organs/aorta-label.nii.gz 1 \
+		--real $(DATA)/organs/thorax-slab-ct.nii.gz $(DATA)/organs/thorax-slab-labels.nii.gz 52
 	$(PYTHON) $(PAPERS)/organs/organ_memory.py -o $(PAPERS)/organs
 	$(PYTHON) $(PAPERS)/papers_report.py
 

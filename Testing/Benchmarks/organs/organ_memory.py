@@ -5,8 +5,8 @@
 The organs are those of a procedural thorax, 512 x 512 x 180, that no training saw. A training step
 takes the whole organ as one sparse batch, as the papers do; use likewise, where the program itself
 works in slabs. Every row runs in a process of its own and is kept in `organ-memory.json`, from
-which a later call goes on. Beside them stands the dense network of the same layers, by the rows of
-`skull-implant benchmark memory`. Writes `organ-memory.md`.
+which a later call goes on. Beside them stands a dense network, by the rows of `skull-implant benchmark
+memory`. Writes `organ-memory.md`.
 """
 
 import argparse
@@ -28,7 +28,11 @@ from SkullImplantLib.core.images import array_of, bounding_box
 from SkullImplantLib.evaluation.memory_run import LEARNING_RATE, SEED, steps_taken
 from SkullImplantLib.evaluation.tables import cell, markdown
 from SkullImplantLib.networks.autoencoder import SparseAutoEncoder
-from SkullImplantLib.networks.label_superres import coarse_masks, labels_configuration
+from SkullImplantLib.networks.label_superres import (
+    CHANNELS,
+    coarse_masks,
+    labels_configuration,
+)
 from SkullImplantLib.networks.superres import (
     coarse_view,
     logits_by_network,
@@ -152,21 +156,21 @@ def table_of(rows: list[Row], dense: list[Row], note: str) -> str:
         )
     whole = [f"{told[mode][0]:.1f}" for mode in MODES]
     lines.append(["dense network, any organ", "100", f"{np.prod(SIZE)}", *whole, *["-"] * 5])
-    by_size = " x ".join(map(str, SIZE))
+    by_size, channels = " x ".join(map(str, SIZE)), ", ".join(map(str, CHANNELS))
     return "\n\n".join(
         [
             "# Memory of an organ's super-resolution",
-            f"`python Testing/Benchmarks/organs/organ_memory.py`, network ch1, {by_size} voxels, "
-            f"subject {SUBJECT} of the procedural thorax. {note}".strip(),
+            f"`python Testing/Benchmarks/organs/organ_memory.py`, a network of {channels} channels, "
+            f"{by_size} voxels, subject {SUBJECT} of the procedural thorax. {note}".strip(),
             markdown(lines),
             "Ours is the peak of resident memory above what the process held with network and "
             "labels in it, on the processor. The published numbers (Li et al. 2023, table S1) are "
             "of a whole GPU, whose context alone takes about 1.4 GB of them: compare their growth.",
             "Sites are what the network sees of the CT's voxels: the organ as it was interpolated, "
             "and what may be of it around. A training step takes the whole organ as one batch.",
-            "The dense network has the same layers on the whole grid (`skull-implant benchmark "
-            f"memory`): training {told['train'][1]} by voxels, use {told['test'][1]}. It would see "
-            "one channel; the sparse one sees ten.",
+            "The dense network has the layers of the papers' `ch1`, half as many channels as ours at "
+            "the finest level, on the whole grid (`skull-implant benchmark memory`): training "
+            f"{told['train'][1]} by voxels, use {told['test'][1]}.",
         ]
     )
 
