@@ -5,8 +5,8 @@
 The organs are those of a procedural thorax, 512 x 512 x 180, that no training saw. A training step
 takes the whole organ as one sparse batch, as the papers do; use likewise, where the program itself
 works in slabs. Every row runs in a process of its own and is kept in `organ-memory.json`, from
-which a later call goes on. Beside them stands a dense network, by the rows of `skull-implant benchmark
-memory`. Writes `organ-memory.md`.
+which a later call goes on. Beside them stands a dense network, by the rows of `skull-implant
+benchmark memory`. Writes `organ-memory.md`.
 """
 
 import argparse
@@ -160,16 +160,16 @@ def table_of(rows: list[Row], dense: list[Row], note: str) -> str:
     return "\n\n".join(
         [
             "# Memory of an organ's super-resolution",
-            f"`python Testing/Benchmarks/organs/organ_memory.py`, a network of {channels} channels, "
-            f"{by_size} voxels, subject {SUBJECT} of the procedural thorax. {note}".strip(),
+            f"`python Testing/Benchmarks/organs/organ_memory.py`, a network of {channels} "
+            f"channels, {by_size} voxels, subject {SUBJECT} of the procedural thorax. {note}".strip(),
             markdown(lines),
             "Ours is the peak of resident memory above what the process held with network and "
             "labels in it, on the processor. The published numbers (Li et al. 2023, table S1) are "
             "of a whole GPU, whose context alone takes about 1.4 GB of them: compare their growth.",
             "Sites are what the network sees of the CT's voxels: the organ as it was interpolated, "
             "and what may be of it around. A training step takes the whole organ as one batch.",
-            "The dense network has the layers of the papers' `ch1`, half as many channels as ours at "
-            "the finest level, on the whole grid (`skull-implant benchmark memory`): training "
+            "The dense network has the layers of the papers' `ch1`, half as many channels as ours "
+            "at the finest level, on the whole grid (`skull-implant benchmark memory`): training "
             f"{told['train'][1]} by voxels, use {told['test'][1]}.",
         ]
     )
