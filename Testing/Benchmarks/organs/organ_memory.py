@@ -161,7 +161,8 @@ def table_of(rows: list[Row], dense: list[Row], note: str) -> str:
         [
             "# Memory of an organ's super-resolution",
             f"`python Testing/Benchmarks/organs/organ_memory.py`, a network of {channels} "
-            f"channels, {by_size} voxels, subject {SUBJECT} of the procedural thorax. {note}".strip(),
+            f"channels, {by_size} voxels, subject {SUBJECT} of the procedural thorax. "
+            f"{note}".strip(),
             markdown(lines),
             "Ours is the peak of resident memory above what the process held with network and "
             "labels in it, on the processor. The published numbers (Li et al. 2023, table S1) are "
