@@ -38,8 +38,8 @@ HEAD = """# What exports take
 Made by `Testing/Benchmarks/exports/exports.py`: a real head (UNC CThead) with a craniectomy of 92
 cm², 512 x 512 x 512 voxels, a DICOM series of 512 slices. Seconds of processor, imports of the
 command (1 s) included, on a machine that was busy with other work, which makes them waver by a
-fifth; an empty cell was not measured; *all together* is one command with every format, *report* is
-`skull-implant report --input CT`.
+fifth; an empty cell was not measured. *all together* is one command with every format but the
+report, *report* is `skull-implant report --input CT`.
 
 """
 
