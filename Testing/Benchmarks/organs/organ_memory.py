@@ -140,7 +140,7 @@ def table_of(rows: list[Row], dense: list[Row], note: str) -> str:
     """Return the table as Markdown."""
     by_kind = {(row["organ"], row["mode"]): row for row in rows}
     told = {mode: dense_gib(dense, mode) for mode in MODES}
-    head = ["organ", "occupancy %", "sites", "training GiB", "use GiB", "training s", "use s"]
+    head = ["organ", "occupancy %", "sites", "training GiB", "use GiB"]
     lines = [[*head, "published: %", "training GB", "use GB"]]
     for organ, (train_gb, test_gb, percent) in PUBLISHED.items():
         train, test = (by_kind.get((organ, mode), {}) for mode in MODES)
@@ -150,12 +150,11 @@ def table_of(rows: list[Row], dense: list[Row], note: str) -> str:
                 cell(100 * train["occupancy"] if train else None, 3),
                 f"{train.get('sites', '-')}",
                 *(cell(row.get("peak_over_start_gib"), 3) for row in (train, test)),
-                *(cell(row.get("step_s"), 1) for row in (train, test)),
                 *(f"{number:.2f}" for number in (percent, train_gb, test_gb)),
             ]
         )
     whole = [f"{told[mode][0]:.1f}" for mode in MODES]
-    lines.append(["dense network, any organ", "100", f"{np.prod(SIZE)}", *whole, *["-"] * 5])
+    lines.append(["dense network, any organ", "100", f"{np.prod(SIZE)}", *whole, *["-"] * 3])
     by_size, channels = " x ".join(map(str, SIZE)), ", ".join(map(str, CHANNELS))
     return "\n\n".join(
         [
