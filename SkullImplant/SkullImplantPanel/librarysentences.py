@@ -101,6 +101,7 @@ SENTENCES = (
     _("The CT series is too large ({0} billion voxels); crop it to the head or resample it to 0.4 mm."),
     _("The CT series mixes slices of {0} patients; separate them."),
     _("The CT series mixes slices of {0} that lie one behind the other; separate them."),
+    _("The CT shows hardly anything but air; check that it shows the chest, and its units (HU)."),
     _("The MinkowskiEngine package does not load with this PyTorch; run `make minkowski` to build it again."),
     _("The MinkowskiEngine package is not installed; run `make minkowski`."),
     _("The axes were taken to be {0}, as you said, and not {1}, as the file says: the result lies in that space, and not in the file's."),

@@ -19,6 +19,7 @@ from pathlib import Path
 import numpy as np
 import SimpleITK as sitk
 from PIL import Image
+from scipy import ndimage
 
 from SkullImplantLib.cases.thorax_phantom import AORTA, ORGANS, ThoraxOptions, make_thorax
 from SkullImplantLib.completion.network import NetworkPlace
@@ -43,7 +44,7 @@ PERFECT, DENSE = "perfect 128³", "dense network's 128³"
 COLUMNS = ("subject", "coarse mask", "organ", "method", "dice", "hd95_mm", "occupancy_percent")
 COSTS = ("seconds", "peak_gib")
 RGB = {"truth": (1.0, 1.0, 1.0), "trilinear": (0.90, 0.10, 0.60), SPARSE: (0.1, 0.9, 0.2)}
-PICTURE_PX, AROUND_MM = 560, 70.0
+PICTURE_PX, AROUND_MM, COLORS = 560, 70.0, 128
 Method = Callable[[sitk.Image, sitk.Image], sitk.Image]
 
 
@@ -148,7 +149,8 @@ def picture(subject: Subject, coarse: sitk.Image, how: dict[str, Method]) -> Ima
     frame = index_to_lps_mm(subject.truth)
     rows = []
     for label in subject.organs.values():
-        where = np.argwhere(array_of(subject.truth) == label)
+        mask = array_of(subject.truth) == label
+        where = np.argwhere(mask & ~ndimage.binary_erosion(mask))
         index = where[np.linalg.norm(where - where.mean(axis=0), axis=1).argmin()][::-1]
         centre = frame[:3, :3] @ index + frame[:3, 3]
         layers = [Layer(mask == label, np.array(RGB[name])) for name, mask in shown.items()]
@@ -158,7 +160,10 @@ def picture(subject: Subject, coarse: sitk.Image, how: dict[str, Method]) -> Ima
             for plane in PLANES
         ]
         rows.append(np.concatenate(views, axis=1))
-    return Image.fromarray(np.concatenate(rows))
+    whole = Image.fromarray(np.concatenate(rows))
+    # Half as large and in few colours, as it is kept with the program.
+    half = whole.resize((whole.width // 2, whole.height // 2), Image.Resampling.LANCZOS)
+    return half.convert("P", palette=Image.Palette.ADAPTIVE, colors=COLORS)
 
 
 def main() -> None:
@@ -182,7 +187,7 @@ def main() -> None:
             DENSE: segment_coarse(subject.ct, dense, NUMBERS, ON_CPU).labels,
         }
         if not rows:
-            picture(subject, masks[PERFECT], how).save(given.output / "organs.png")
+            picture(subject, masks[PERFECT], how).save(given.output / "organs.png", optimize=True)
         rows += rows_of(subject, masks, how)
         with (given.output / "organs.csv").open("w", newline="", encoding="utf-8") as file:
             writer = csv.DictWriter(file, (*COLUMNS, *COSTS))

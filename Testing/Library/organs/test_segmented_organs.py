@@ -88,7 +88,7 @@ def test_a_volume_that_refining_changes_is_told() -> None:
 
 
 def test_others_labels_are_left_out_and_none_is_an_error() -> None:
-    with pytest.raises(SkullImplantError, match="No organ was found"):
+    with pytest.raises(SkullImplantError, match="hold no organ"):
         refined(coarse((99, MIDDLE)))
 
 
@@ -97,7 +97,7 @@ def found_by(monkeypatch: pytest.MonkeyPatch, labels: sitk.Image, sure: float) -
     shape = array_of(labels).shape
     answer = OrganLabels(labels, "cpu", np.full(shape, sure, np.float32))
     monkeypatch.setattr(segmented_organs, "segment_coarse", lambda *_: answer)
-    return segment_organs(ct(), segmenting(), refining(), Stages(), ON_CPU)
+    return segment_organs(ct() + 40, segmenting(), refining(), Stages(), ON_CPU)
 
 
 def test_small_pieces_apart_go_and_large_ones_stay(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -105,15 +105,21 @@ def test_small_pieces_apart_go_and_large_ones_stay(monkeypatch: pytest.MonkeyPat
         (AORTA, MIDDLE),
         (AORTA, (slice(16, 19), slice(8, 14), slice(8, 14))),  # beyond the arch, say
         (AORTA, (slice(1, 3), slice(1, 3), slice(1, 3))),
+        (AORTA, (slice(4, 6), slice(6, 8), slice(6, 8))),  # at a corner of the largest
         (TRACHEA, (slice(4, 16), slice(2, 5), slice(2, 5))),
     )
     found = found_by(monkeypatch, labels, 0.99)
     kept = array_of(found.coarse)
-    assert np.count_nonzero(kept == AORTA) == 8**3 + 3 * 6 * 6
+    assert np.count_nonzero(kept == AORTA) == 8**3 + 3 * 6 * 6 + 2**3
     assert np.count_nonzero(kept == TRACHEA) == 12 * 3 * 3
     apart = [note for note in found.notes if "Small pieces" in note]
     assert len(apart) == 1 and "aorta" in apart[0]
     assert not any("made by formulas" in note for note in found.notes)  # they saw a patient
+
+
+def test_a_ct_of_air_is_refused() -> None:
+    with pytest.raises(SkullImplantError, match="hardly anything but air"):
+        segment_organs(ct() - 1000, segmenting(), refining(), Stages(), ON_CPU)
 
 
 def test_an_unsure_network_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
