@@ -12,6 +12,7 @@ command. On two CPU cores `segmentation` takes about 30 minutes, and `superres` 
 import argparse
 import math
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -50,7 +51,7 @@ def train_organs(
     `folder` also receives their model card, the options (`configuration.json`), the log (`log.csv`:
     Dice of each organ in what is held back) and a checkpoint, from which a run goes on if it may
     `resume`. The weights are a running
-    average. A run makes the same weights, also when it was interrupted and resumed, and but for
+    average. A run in float32 makes the same weights, also when it was interrupted and resumed, and but for
     rounding also when several `processes` share it, each of which calls this. Raises
     `SkullImplantError` where the checkpoint was begun with other options or subjects, or a batch is
     smaller than the number of processes.
@@ -191,6 +192,9 @@ def main() -> None:
         print(f"{fraction:4.0%} {message}", flush=True)
 
     options = RECIPES[given.what]
+    if given.what == SEGMENTATION:
+        # Two and a half times as fast where a CPU has it, but not the same bits each time.
+        options = replace(options, precision="bfloat16")
     subjects = procedural_subjects(*PROCEDURAL[given.what])
     with joined(options.device) as processes:
         task = TASKS[given.what](
