@@ -50,11 +50,10 @@ def train_organs(
 
     `folder` also receives their model card, the options (`configuration.json`), the log (`log.csv`:
     Dice of each organ in what is held back) and a checkpoint, from which a run goes on if it may
-    `resume`. The weights are a running
-    average. A run in float32 makes the same weights, also when it was interrupted and resumed, and but for
-    rounding also when several `processes` share it, each of which calls this. Raises
-    `SkullImplantError` where the checkpoint was begun with other options or subjects, or a batch is
-    smaller than the number of processes.
+    `resume`. The weights are a running average. A run in float32 makes the same weights, also when
+    it was interrupted and resumed, and but for rounding also when several `processes` share it,
+    each of which calls this. Raises `SkullImplantError` where the checkpoint was begun with other
+    options or subjects, or a batch is smaller than the number of processes.
     """
     folder.mkdir(parents=True, exist_ok=True)
     run = _Run(task, folder, options, processes)
