@@ -58,7 +58,8 @@ def add_output(parser: argparse.ArgumentParser, text: str, default: str | None =
     )
 
 
-def add_run(parser: argparse.ArgumentParser) -> None:
+def add_network_place(parser: argparse.ArgumentParser) -> None:
+    """Add where, and with what, a network runs."""
     parser.add_argument("--device", choices=DEVICES, default="auto", help="default: auto")
     parser.add_argument(
         "--engine",
@@ -66,6 +67,10 @@ def add_run(parser: argparse.ArgumentParser) -> None:
         default="torch",
         help="sparse engine (default: torch, our own; minkowski needs `make minkowski`)",
     )
+
+
+def add_run(parser: argparse.ArgumentParser) -> None:
+    add_network_place(parser)
     parser.add_argument(
         "--model",
         default=DEFAULT_MODEL,

@@ -3,8 +3,7 @@
 from pathlib import Path
 
 from ..models import ORGANS_COARSE, ORGANS_FINE
-from ..options import DEVICES, ENGINES
-from .arguments import Verbs, add_output, add_series, add_verb
+from .arguments import Verbs, add_network_place, add_output, add_series, add_verb
 
 EXAMPLES = """examples:
   skull-implant organs chest-ct-folder -o organs
@@ -47,7 +46,4 @@ def add_organs(verbs: Verbs) -> None:
         help="do not look for organs, but refine these labels of another program, numbered as in "
         "SegTHOR: 1 oesophagus, 2 heart, 3 trachea, 4 aorta",
     )
-    parser.add_argument("--device", choices=DEVICES, default="auto", help="default: auto")
-    parser.add_argument(
-        "--engine", choices=ENGINES, default="torch", help="sparse engine (default: torch)"
-    )
+    add_network_place(parser)

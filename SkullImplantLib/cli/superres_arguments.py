@@ -1,8 +1,7 @@
 """The words and options of `skull-implant superres`."""
 
 from ..models import SUPERRES
-from ..options import DEVICES, ENGINES
-from .arguments import Verbs, add_input, add_output, add_verb, not_negative
+from .arguments import Verbs, add_input, add_network_place, add_output, add_verb, not_negative
 
 TO_MM = 0.5  # about that of a head CT at full resolution
 EXAMPLES = """examples:
@@ -35,7 +34,4 @@ def add_superres(verbs: Verbs) -> None:
         help="the shipped weights, or a file that `train --network superres` wrote "
         "(default: %(default)s)",
     )
-    parser.add_argument("--device", choices=DEVICES, default="auto", help="default: auto")
-    parser.add_argument(
-        "--engine", choices=ENGINES, default="torch", help="sparse engine (default: torch)"
-    )
+    add_network_place(parser)
