@@ -24,6 +24,8 @@ Field = NDArray[np.float32]
 
 # Exactly done is an opening so far around what voxels say that it takes, and a closing.
 AROUND_BITES_MM, AROUND_PITS_MM = 2.5, 1.0
+# Beside a ball that touches the lattice's end, so many voxels tell that it is one.
+AROUND_BALLS = 2
 # A place between voxels that is deeper than they lies so many steps farther from the surface.
 WAY_TO_THE_MIDDLE = (0.25, 0.5, 0.75, 1.0)
 TINY = 1e-9
@@ -156,8 +158,13 @@ def _within_balls_mm(
 def closed(field: Field, spacing_mm: float, radius_mm: float, where: NDArray[np.bool_]) -> Field:
     """Return the field with all filled, `where` asked, that a ball of `radius_mm` outside of it
     does not reach: pits, clefts and pores.
+
+    Beyond the lattice it goes on as at its end, for a ball that has no room before it.
     """
-    return -opened(-field, spacing_mm, radius_mm, where, AROUND_PITS_MM)
+    more = math.ceil(2.0 * radius_mm / spacing_mm) + AROUND_BALLS
+    outside = np.pad(-field, more, mode="edge")
+    kept = opened(outside, spacing_mm, radius_mm, np.pad(where, more), AROUND_PITS_MM)
+    return -kept[(slice(more, -more),) * field.ndim]
 
 
 def _bitten(

@@ -105,6 +105,19 @@ def test_closing_fills_pits_and_only_fills() -> None:
     assert (found[middle] > 0.0).all()
 
 
+@pytest.mark.parametrize("beyond_mm", [0.5, 1.5, 2.5])
+def test_closing_leaves_a_smooth_face_that_is_near_the_lattices_end(beyond_mm: float) -> None:
+    top_mm = float(AXIS[-1]) - beyond_mm
+    ball = (40.0 - np.sqrt(X**2 + Y**2 + (Z - top_mm + 40.0) ** 2)).astype(np.float32)
+    pit = (np.sqrt(X**2 + Y**2 + (Z - top_mm) ** 2) - 0.8).astype(np.float32)
+    with_pit = np.minimum(ball, pit)
+    found = closed(with_pit, SPACING_MM, 1.5, np.ones(ball.shape, bool))
+    near = np.abs(ball) < 1.0
+    # Over the pit a ball of 1.5 mm sinks in by a quarter of a millimetre.
+    assert (found[near] < ball[near] + 0.02).all()
+    assert (found[near & (ball > 0.5)] > 0.0).all()
+
+
 def test_the_piece_that_holds_the_core_is_kept() -> None:
     small, large = box(2.0, 4.0, 4.0, (-8.0, 0.0, 0.0)), box(6.0, 6.0, 6.0, (5.0, 0.0, 0.0))
     both = np.maximum(small, large)
