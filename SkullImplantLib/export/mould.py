@@ -7,11 +7,12 @@ lead through the upper half, the one on the outer side. Everything is in LPS mm,
 where it lies in the head.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import ndimage
 from vtkmodules.vtkCommonDataModel import vtkPolyData
 
 from ..errors import SkullImplantError
@@ -27,7 +28,7 @@ SIDES = 48
 MOST_UNDERCUT = 0.02
 # Facets that this moves by no more are merged away; below what is printed.
 SLIVER_MM = 0.01
-# A channel ends so far within the cavity, below its top: it must meet it, and not its other side.
+# A channel ends so far within the cavity, below its top: it must meet it.
 INTO_CAVITY_MM = 0.6
 
 
@@ -179,23 +180,50 @@ def _pins(parting: Parting, options: MouldOptions, manifold3d: Any) -> list[tupl
 
 def _channels(parting: Parting, top_mm: float, options: MouldOptions, manifold3d: Any) -> list[Any]:
     """Return the channels through the upper half: to pour where the implant is nearest to its
-    middle, and vents at its highest points, not beside that.
+    middle, and vents at its highest points, not beside that; one at least, where air leaves while
+    it is poured.
     """
-    rows, columns = np.nonzero(parting.inside)
-    away = np.hypot(rows - rows.mean(), columns - columns.mean())
-    nearest = int(np.argmin(away))
-    pour = int(rows[nearest]), int(columns[nearest])
+    pour = _nearest_to_the_middle(_free_for(parting, options.pour_mm))
     apart_mm = 2.0 * options.pour_mm
-    vents = [
-        place
-        for place in highest_places(parting, apart_mm, options.vents + 1)
-        if np.hypot(place[0] - pour[0], place[1] - pour[1]) * PIXEL_MM >= apart_mm
+    row, column = np.indices(parting.inside.shape)
+    beside = np.hypot(row - pour[0], column - pour[1]) * PIXEL_MM < apart_mm
+    free = _free_for(parting, options.vent_mm)
+    highest = highest_places(replace(parting, inside=free), apart_mm, options.vents + 1)
+    vents = [place for place in highest if not beside[place]][: options.vents]
+    if not vents and (free & ~beside).any():
+        highest_mm = np.where(free & ~beside, parting.top_mm, -np.inf)
+        place = np.unravel_index(np.argmax(highest_mm), highest_mm.shape)
+        vents = [(int(place[0]), int(place[1]))]
+    return [
+        _channel(parting, place, diameter_mm, top_mm, manifold3d)
+        for place, diameter_mm in [(pour, options.pour_mm), *((v, options.vent_mm) for v in vents)]
     ]
-    found = []
-    for place, diameter in [(pour, options.pour_mm), *((v, options.vent_mm) for v in vents)]:
-        foot = parting.top_mm[place] - INTO_CAVITY_MM
-        across = parting.start_mm + np.array(place[::-1]) * PIXEL_MM
-        length = top_mm - foot + 1.0
-        cylinder = manifold3d.Manifold.cylinder(length, diameter / 2.0, -1.0, SIDES)
-        found.append(cylinder.translate([*across, foot]))
-    return found
+
+
+def _free_for(parting: Parting, diameter_mm: float) -> NDArray[np.bool_]:
+    """Return where a channel's whole section lies over the implant's shadow; where the shadow is
+    narrower than that everywhere, its middle.
+    """
+    deep_mm = ndimage.distance_transform_edt(parting.inside) * PIXEL_MM
+    return np.asarray(deep_mm >= min(diameter_mm / 2.0 + PIXEL_MM, float(deep_mm.max())))
+
+
+def _nearest_to_the_middle(free: NDArray[np.bool_]) -> tuple[int, int]:
+    rows, columns = np.nonzero(free)
+    nearest = int(np.argmin(np.hypot(rows - rows.mean(), columns - columns.mean())))
+    return int(rows[nearest]), int(columns[nearest])
+
+
+def _channel(
+    parting: Parting, place: tuple[int, int], diameter_mm: float, top_mm: float, manifold3d: Any
+) -> Any:
+    """Return a channel over a pixel (row, column), open in its whole section: it goes down to where
+    the cavity's top is lowest in it. What lies below the top there is cavity, or the other half.
+    """
+    row, column = np.indices(parting.inside.shape)
+    reach_mm = np.hypot(row - place[0], column - place[1]) * PIXEL_MM
+    section = parting.inside & (reach_mm <= diameter_mm / 2.0 + PIXEL_MM)
+    foot = float(parting.top_mm[section].min()) - INTO_CAVITY_MM
+    across = parting.start_mm + np.array(place[::-1]) * PIXEL_MM
+    cylinder = manifold3d.Manifold.cylinder(top_mm - foot + 1.0, diameter_mm / 2.0, -1.0, SIDES)
+    return cylinder.translate([*across, foot])

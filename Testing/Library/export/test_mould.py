@@ -35,6 +35,32 @@ def test_both_halves_are_closed_and_of_one_piece(mould):
     assert mesh_health(mould.lower).genus == 0
 
 
+def sloping_plate():
+    """A strip 24 mm wide that climbs by 35 degrees, with its way out straight up."""
+    strip = manifold3d.Manifold.cube([70, 24, 5], True)
+    return mesh_from(strip.rotate([0.0, 35.0, 0.0]))
+
+
+@pytest.mark.parametrize("slope", [False, True])
+def test_channels_are_open_in_their_whole_section(slope):
+    """Nothing of the upper half stands in a channel, on a slope neither; one is to pour into, and
+    air leaves through another."""
+    options = MouldOptions()
+    implant = sloping_plate() if slope else bent_plate()
+    made = two_piece_mould(implant, np.array([0.0, 0.0, 1.0]), options)
+    points, corners = arrays_of(made.upper)
+    upper = solid_from(points, corners)
+    # What is open from above, as seen along the way, is channels.
+    low, high = points.min(axis=0), points.max(axis=0)
+    block = manifold3d.CrossSection.square((high - low)[:2].tolist()).translate(low[:2].tolist())
+    seen = (block - upper.project()).decompose()
+    areas = sorted(each.area() for each in seen if each.area() > 0.5)
+    assert len(areas) == made.channels >= 2
+    whole = [np.pi / 4 * mm**2 for mm in (options.vent_mm, options.pour_mm)]
+    assert areas[-1] == pytest.approx(whole[1], rel=0.02)
+    assert np.allclose(areas[:-1], whole[0], rtol=0.05)
+
+
 def frame_of(mould) -> tuple[np.ndarray, np.ndarray]:
     """Return axes (3, 3), the third along the direction, and the middle of the block."""
     direction = mould.direction
