@@ -5,6 +5,7 @@ import { Surfaces } from "./surfaces.js";
 import { bytesOf } from "./unpack.js";
 
 const CLOSE_UP_MM = 70;
+const BESIDE = 0.43; // 23 degrees
 const AXES = {
   axial: [0, 0, 1], coronal: [0, -1, 0], sagittal: [1, 0, 0],
 };
@@ -24,6 +25,19 @@ function make(name, properties = {}, ...children) {
   }
   made.append(...children);
   return made;
+}
+
+/** Return a direction BESIDE off a unit vector, on the side of front and above, so that an arrow along it is one. */
+function besides(way) {
+  const across = (toward) => {
+    const along = toward.reduce((sum, part, k) => sum + part * way[k], 0);
+    return toward.map((part, k) => part - along * way[k]);
+  };
+  let aside = across([0, -0.8, 0.6]);
+  if (Math.hypot(...aside) < 0.2) { // it comes out that way
+    aside = across([1, 0, 0]);
+  }
+  return way.map((part, k) => part + (BESIDE * aside[k]) / Math.hypot(...aside));
 }
 
 const labelled = (text, ...controls) => make("label", {}, make("span", { textContent: text }), ...controls);
@@ -53,9 +67,7 @@ class Viewer {
   }
 
   outside() {
-    // A little from above and from the front, so that the arrow is one.
-    const [left, back, up] = this.header.ways_out[0].direction;
-    this.surfaces.look([left, back - 0.35, up + 0.25]);
+    this.surfaces.look(besides(this.header.ways_out[0].direction));
   }
 
   _group(title, ...children) {
@@ -113,8 +125,10 @@ class Viewer {
     if (!map) {
       return;
     }
-    const ticks = [map.low, (map.low + map.high) / 2, map.high].map((value) =>
-      make("span", { textContent: value.toFixed(1).replace("-", "\u2212") }));
+    // What lies beyond an end has its color; a least value is none below 0.
+    const told = [[map.low < 0 ? "\u2264 " : "", map.low], ["", (map.low + map.high) / 2], ["\u2265 ", map.high]];
+    const ticks = told.map(([sign, value]) =>
+      make("span", { textContent: sign + value.toFixed(1).replace("-", "\u2212") }));
     const bar = make("div", { className: "bar-of-colors" });
     bar.style.background = gradientOf(map);
     const parts = [

@@ -179,12 +179,30 @@ export class Surfaces {
       away.normalize();
     }
     const target = place ? new THREE.Vector3(...place) : this.middle.clone();
-    const radius = width_mm ? width_mm / 2 : this.box.getBoundingSphere(new THREE.Sphere()).radius * 0.75;
-    const half = Math.tan((ANGLE_DEGREES * Math.PI) / 360) * Math.min(1, this.camera.aspect);
+    const half = Math.tan((ANGLE_DEGREES * Math.PI) / 360);
+    const distance = width_mm
+      ? (MARGIN * width_mm) / 2 / half / Math.min(1, this.camera.aspect) : this._whole(away, half);
     this.controls.target.copy(target);
-    this.camera.position.copy(target).addScaledVector(away, (MARGIN * radius) / half);
+    this.camera.position.copy(target).addScaledVector(away, distance);
     this.controls.update();
     this.draw();
+  }
+
+  /** Return from how far along `away` all of the scene is seen; half: tangent of half the view's angle. */
+  _whole(away, half) {
+    const right = new THREE.Vector3().crossVectors(this.camera.up, away).normalize();
+    const up = new THREE.Vector3().crossVectors(away, right);
+    const point = new THREE.Vector3();
+    let distance = 0;
+    this.parts.forEach((part) => {
+      const places = part.mesh.geometry.getAttribute("position");
+      for (let k = 0; k < places.count; k++) {
+        point.fromBufferAttribute(places, k).sub(this.middle);
+        const beside = Math.max(Math.abs(point.dot(right)) / this.camera.aspect, Math.abs(point.dot(up)));
+        distance = Math.max(distance, point.dot(away) + (MARGIN * beside) / half);
+      }
+    });
+    return distance;
   }
 
   mark(place) {

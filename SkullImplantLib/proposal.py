@@ -19,6 +19,8 @@ from .implant import WayIn, mesh_health, together
 from .options import DesignOptions
 
 SCHEMA_VERSION = 2  # of `design.json`; raised with every change that a reader could trip over
+# More than anybody is told: rounded twice, a size would be told in two ways.
+SIZE_DECIMALS = 4
 DISCLAIMER = "A proposal for review by a qualified person; not a medical device."
 
 
@@ -132,9 +134,9 @@ class DesignedImplant:
             "file": file,
             "label": label,
             "maps": {"file": maps_name(file), "arrays": list(self.maps)},
-            "volume_cm3": round(health.volume_cm3, 2),
-            "area_cm2": round(area_cm2, 1),
-            "thickness_mm": round(10.0 * health.volume_cm3 / area_cm2, 2),
+            "volume_cm3": round(health.volume_cm3, SIZE_DECIMALS),
+            "area_cm2": round(area_cm2, SIZE_DECIMALS),
+            "thickness_mm": round(10.0 * health.volume_cm3 / area_cm2, SIZE_DECIMALS),
             "triangles": health.triangles,
             "size_mm_xyz": [round(bounds[2 * k + 1] - bounds[2 * k], 1) for k in range(3)],
             "centre_mm_xyz": [round(along, 1) for along in self.centre_mm],
@@ -263,9 +265,9 @@ class Design:
         bounds = self.mesh.GetBounds()
         hole_cm2 = self.hole_area_cm2
         return {
-            "volume_cm3": round(volume_cm3, 2),
-            "area_cm2": round(area_cm2, 1),
-            "thickness_mm": round(10.0 * volume_cm3 / area_cm2, 2),
+            "volume_cm3": round(volume_cm3, SIZE_DECIMALS),
+            "area_cm2": round(area_cm2, SIZE_DECIMALS),
+            "thickness_mm": round(10.0 * volume_cm3 / area_cm2, SIZE_DECIMALS),
             "hole_area_cm2": None if hole_cm2 is None else round(hole_cm2, 1),
             "triangles": sum(told["triangles"] for told in implants),
             "size_mm_xyz": [round(bounds[2 * k + 1] - bounds[2 * k], 1) for k in range(3)],

@@ -39,6 +39,13 @@ class Check:
         return {k: list(v) if isinstance(v, tuple) else v for k, v in asdict(self).items()}
 
 
+def two_decimals(value: float) -> str:
+    """Return a value as a sentence tells it: rounded from what the check keeps, as whoever shows
+    that value rounds it.
+    """
+    return f"{round(float(value), DECIMALS):.2f}"
+
+
 def judged(
     name: str,
     value: float,

@@ -13,7 +13,7 @@ from ..geometry.frame import Pose
 from ..implant.lattice import lattice_over
 from ..implant.level_set import surface_at_zero
 from ..implant.mesh_distance import MeshDistance
-from .check import Check, judged
+from .check import Check, judged, two_decimals
 from .check_options import CheckOptions
 from .near_bone import NearBone, bone_beside
 from .plate_surface import PlateSurface
@@ -45,8 +45,8 @@ def roughness_check(plate: PlateSurface, bone: NearBone, options: CheckOptions) 
         "mm",
         "<=",
         max(options.roughness_mm, bone_value),
-        f"Over {2 * PATCH_MM:.0f} mm the outer face is rough by {value:.2f} mm (the bone beside it "
-        f"by {bone_value:.2f} mm).",
+        f"Over {2 * PATCH_MM:.0f} mm the outer face is rough by {two_decimals(value)} mm (the "
+        f"bone beside it by {two_decimals(bone_value)} mm).",
         "the neighbouring bone's own, or what can be smoothed by hand (0.15 mm)",
         places[int(np.argmax(own))] if len(own) else None,
         "shape",

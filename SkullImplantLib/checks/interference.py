@@ -12,7 +12,7 @@ from vtkmodules.vtkCommonDataModel import vtkPolyData
 from ..implant.bone_distance import BoneDistance, bone_distance, rough_distance
 from ..implant.insertion import WayIn, best_way_in, sample_of, way_out_mm
 from ..implant.lattice import lattice_over, values_on
-from .check import Check, judged
+from .check import Check, judged, two_decimals
 from .check_options import CheckOptions
 from .near_bone import NearBone
 from .plate_surface import PlateSurface, solid_lattice
@@ -44,7 +44,8 @@ def overlap_check(
         volume = _volume_in_bone(mesh, bone, inside)
     sentence = "No part of the implant lies inside bone."
     if volume:
-        sentence = f"{volume:.1f} mm³ of the implant lie inside bone, up to {deepest:.2f} mm deep."
+        told_mm = two_decimals(deepest)
+        sentence = f"{volume:.1f} mm³ of the implant lie inside bone, up to {told_mm} mm deep."
     return judged(
         "overlap with bone",
         volume,
@@ -104,7 +105,7 @@ def way_check(
     value = float(min(least[worst], options.most_on_way_mm))
     if value >= options.least_on_way_mm:
         told = "The implant goes in along a straight path"
-        sentence = f"{told}; the nearest it comes to bone is {value:.2f} mm."
+        sentence = f"{told}; the nearest it comes to bone is {two_decimals(value)} mm."
     else:
         sentence = (
             f"On its straight path the implant meets bone, by up to {-value:.1f} mm; it does not "

@@ -122,7 +122,8 @@ def size_checks(
         "%",
         "<=",
         options.thickness_difference_percent,
-        f"The implant is {own_mm:.1f} mm thick and the bone around it {bone_mm:.1f} mm.",
+        f"Half of the implant is less than {own_mm:.1f} mm thick, half of the bone around it less "
+        f"than {bone_mm:.1f} mm.",
         "volumes of 0.70 to 1.44 times the true ones were seen (expert review of 100 designs, "
         "2026); beyond is no fit",
         kind="shape",

@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from .check import Check, judged
+from .check import Check, judged, two_decimals
 from .check_options import CheckOptions
 from .near_bone import NearBone
 from .rim_profile import RimProfile, worst_stretch
@@ -53,7 +53,8 @@ def _step_checks(
             "mm",
             "<=",
             base / 2.0 + noise[0],
-            f"In the middle the implant's {name} face is {middle:.2f} mm off the bone's.",
+            f"Along half of the rim the implant's {name} face is at most {two_decimals(middle)} mm "
+            "off the bone's.",
             source,
             profile.places_mm[order[len(order) // 2]],
         ),
@@ -63,7 +64,8 @@ def _step_checks(
             "mm",
             "<=",
             base + noise[1],
-            f"At 95 % of the rim the step to the bone's {name} face is at most {high:.2f} mm.",
+            f"At 95 % of the rim the step to the bone's {name} face is at most "
+            f"{two_decimals(high)} mm.",
             source,
             profile.places_mm[order[-1]],
         ),
@@ -74,7 +76,7 @@ def _step_checks(
             "<=",
             (options.outer_stretch_mm, options.inner_stretch_mm)[face] + noise[face],
             f"Along its worst {STRETCH_MM:.0f} mm the implant {way} the bone's {name} face by "
-            f"{abs(stretch):.2f} mm.",
+            f"{two_decimals(abs(stretch))} mm.",
             source,
             place,
         ),

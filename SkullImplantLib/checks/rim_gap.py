@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from .check import Check, judged
+from .check import Check, judged, two_decimals
 from .check_options import CheckOptions
 from .near_bone import NearBone
 from .plate_surface import PlateSurface
@@ -72,7 +72,7 @@ def gap_checks(
             "mm",
             ">=",
             asked - options.tighter_mm,
-            f"Along 5 % of the rim the gap to the bone is at most {low:.2f} mm.{told}",
+            f"Along 5 % of the rim the gap to the bone is at most {two_decimals(low)} mm.{told}",
             "this project's: what measuring and the surface's triangles leave unsure, 0.15 mm",
             tight,
         ),
@@ -82,7 +82,8 @@ def gap_checks(
             "mm",
             "between",
             (asked - options.median_off_mm, asked + options.median_off_mm),
-            f"In the middle the gap to the bone is {middle:.2f} mm.{told}",
+            f"Along half of the rim the gap to the bone is at most {two_decimals(middle)} mm."
+            f"{told}",
             "this project's: a quarter of a millimetre, half of the usual clearance",
             wide,
         ),
@@ -92,7 +93,7 @@ def gap_checks(
             "mm",
             "<=",
             asked + options.wider_mm,
-            f"Along 95 % of the rim the gap to the bone is at most {high:.2f} mm.{told}",
+            f"Along 95 % of the rim the gap to the bone is at most {two_decimals(high)} mm.{told}",
             "a mismatch of 0.5 mm at 95 % of the rim is the target of an open proposal for such "
             "designs; a gap of 1 mm can be felt as a ridge (expert review of 100 designs, 2026)",
             wide,
@@ -103,7 +104,7 @@ def gap_checks(
             "mm",
             "<=",
             OPPOSITE_MM,
-            f"The widest gap is {most:.2f} mm.",
+            f"The widest gap is {two_decimals(most)} mm.",
             "told only: bone farther away is not opposite",
             wide,
         ),

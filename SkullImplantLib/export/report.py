@@ -13,8 +13,10 @@ from typing import Any
 from ..completion.trust import MIRRORED, REFERENCE
 from ..core.files import atomic_path
 from .report_facts import (
-    facts_table,
+    capital,
     implant_sections,
+    input_table,
+    model_table,
     parameters_table,
     quantity,
     readable,
@@ -49,20 +51,29 @@ img { display: block; width: 100%; height: auto; border: 1px solid var(--line); 
 table { width: 100%; border-collapse: collapse; }
 th, td { padding: 6px 10px; border-bottom: 1px solid var(--line); text-align: left;
   vertical-align: top; }
-th { font-weight: 600; color: var(--faint); font-size: 13px; }
+th { font-weight: 600; color: var(--faint); font-size: 0.87em; }
 td.number, th.number { text-align: right; font-variant-numeric: tabular-nums;
   white-space: nowrap; }
-.sign { display: inline-block; padding: 0 9px; border-radius: 11px; color: #fff; font-size: 13px;
+.sign { display: inline-block; padding: 0 9px; border-radius: 11px; color: #fff; font-size: 0.87em;
   font-weight: 600; white-space: nowrap; }
 .pass { background: var(--good); }
-.source { color: var(--faint); font-size: 12px; }
+.source { color: var(--faint); font-size: 0.8em; }
 .group th { color: var(--ink); padding-top: 14px; }
 .attention { background: var(--look); }
 section th { width: 42%; }
 .columns { display: grid; grid-template-columns: 1fr 1fr; gap: 0 40px; }
-.hash { font: 12px/1.4 ui-monospace, Menlo, Consolas, monospace; overflow-wrap: anywhere; }
+.hash { font: 0.8em/1.4 ui-monospace, Menlo, Consolas, monospace; overflow-wrap: anywhere; }
 .bar { height: 10px; min-width: 2px; background: var(--teal); border-radius: 2px; }
-@media (max-width: 720px) { main { padding: 20px; } .columns { grid-template-columns: 1fr; } }
+@media screen and (max-width: 720px) { main { padding: 20px; }
+  .columns { grid-template-columns: minmax(0, 1fr); }
+  .checks tr { display: grid; grid-template-columns: auto 1fr auto; gap: 0 10px; padding: 6px 0;
+    border-bottom: 1px solid var(--line); }
+  .checks tr:first-child { display: none; }
+  .checks td, .checks th { border: 0; padding: 2px 0; }
+  .checks td:nth-child(4), .checks td:last-child { grid-column: 1 / -1; }
+  .checks td:nth-child(4)::before { content: "Limit: "; color: var(--faint); }
+  .checks td.number:nth-child(4) { text-align: left; }
+  .stages th, .stages td { padding: 6px 4px; } }
 @page { size: A4; margin: 14mm; }
 @media print { body { background: #fff; font-size: 11px; } main { padding: 0; max-width: none; }
   * { print-color-adjust: exact; -webkit-print-color-adjust: exact; }
@@ -113,8 +124,8 @@ def report_html(
         '<div class="columns">',
         *implant_sections(design["implant"], design.get("implants", [])),
         section("Parameters", parameters_table(parameters)),
-        section("Input", facts_table(design["input"])),
-        section("Model", facts_table(design["model"])),
+        section("Input", input_table(design["input"])),
+        section("Model", model_table(design["model"])),
         "</div>",
         "<h2>Time and memory</h2>",
         _stages(design["stages"]),
@@ -195,7 +206,7 @@ def _checks(checks: Iterable[Mapping[str, Any]]) -> str:
         where = f' data-place="{",".join(f"{along:.2f}" for along in place)}"' if place else ""
         rows.append(
             f'<tr{where}><td><span class="sign {kind}">{word}</span></td>'
-            f"<td>{escape(str(check['name']).capitalize())}</td>"
+            f"<td>{escape(capital(str(check['name'])))}</td>"
             f'<td class="number">{quantity(check["value"], check["unit"])}</td>'
             f'<td class="number">{_limit(check)}</td>'
             f"<td>{escape(str(check['sentence']))}"
@@ -206,7 +217,7 @@ def _checks(checks: Iterable[Mapping[str, Any]]) -> str:
         '<tr><th></th><th>Criterion</th><th class="number">Value</th>'
         '<th class="number">Limit</th><th>In words</th></tr>'
     )
-    return f"<table>{head}{''.join(rows)}</table>"
+    return f'<table class="checks">{head}{"".join(rows)}</table>'
 
 
 def _limit(check: Mapping[str, Any]) -> str:
@@ -224,7 +235,7 @@ def _stages(stages: Iterable[Mapping[str, Any]]) -> str:
     for stage in stages:
         peak = stage["peak_memory_gib"]
         rows.append(
-            f"<tr><td>{escape(stage['name'].capitalize())}</td>"
+            f"<tr><td>{escape(capital(stage['name']))}</td>"
             f'<td class="number">{stage["seconds"]:.1f} s</td>'
             f'<td style="width: 45%"><div class="bar" '
             f'style="width: {100 * stage["seconds"] / longest:.0f}%"></div></td>'
@@ -238,4 +249,4 @@ def _stages(stages: Iterable[Mapping[str, Any]]) -> str:
         '<tr><th>Stage</th><th class="number">Time</th><th></th>'
         '<th class="number">Peak memory</th></tr>'
     )
-    return f"<table>{head}{''.join(rows)}</table>"
+    return f'<table class="stages">{head}{"".join(rows)}</table>'

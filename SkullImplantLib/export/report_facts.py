@@ -39,6 +39,21 @@ INSTEAD = {
     "split_gap_mm": "not split",
     "bevel_mm": "none; edges are rounded",
 }
+# Who completed the skull, by the word of `design.json`.
+COMPLETED_BY = {
+    "prior": "the geometric prior, with the head's other side where that tells more",
+    "network": "the network",
+    "mirror": "the head's other side alone",
+    "reference": "the patient's own earlier bone",
+}
+KINDS = {"ct": "CT", "skull": "mask of a skull"}
+# Of the models that ship; their cards lie beside them, named by the checksum.
+SHIPPED = ("prior", "fine")
+FROM_FEW = (
+    "It learnt from few adult skulls, most of them from MRI, and was measured on clean artificial "
+    "cuts; real holes have healed rims. Its card, in the program's folder, names the data."
+)
+FROM_ITS_OWN = "What it learnt from is told by its own card."
 PLACES = ("insertion_direction", "holes")  # lists that are no sizes
 # The way that an implant comes out, by the axis (LPS) that it follows most.
 WAYS = (("to the right", "to the left"), ("forwards", "backwards"), ("downwards", "upwards"))
@@ -58,7 +73,7 @@ def implant_sections(
     together: Mapping[str, Any], implants: Sequence[Mapping[str, Any]]
 ) -> Iterator[str]:
     """Yield a section for each implant; of an older design, which knows one and no way in, one."""
-    whole = {"thickness_mm": "Mean thickness"}
+    whole = {"thickness_mm": "Mean thickness (volume by area)"}
     if len(implants) != 1:
         title = "All implants" if implants else "Implant"
         yield section(title, facts_table(together, whole))
@@ -99,7 +114,7 @@ def way_in_words(direction_lps: Sequence[float]) -> str:
         for axis in order
         if abs(direction_lps[axis]) >= COUNTS_FROM
     ]
-    numbers = ", ".join(f"{along:.2f}" for along in direction_lps)
+    numbers = ", ".join(with_minus(f"{along:.2f}") for along in direction_lps)
     return f"{', '.join(words)} ({numbers}; LPS)"
 
 
@@ -109,7 +124,18 @@ def quantity(value: float, unit: str) -> str:
 
 def readable(value: float) -> str:
     """Return a number with as many decimals as a reader can use."""
-    return f"{value:.0f}" if value == round(value) or abs(value) >= 100 else f"{value:.2f}"
+    whole = value == round(value) or abs(value) >= 100
+    return with_minus(f"{value:.0f}" if whole else f"{value:.2f}")
+
+
+def with_minus(number: str) -> str:
+    """Return a number with a minus, which is as wide as a plus, for the hyphen before it."""
+    return number.replace("-", "\N{MINUS SIGN}")
+
+
+def capital(words: str) -> str:
+    """Return words with a capital first; names among them, as PEEK, stay as they are."""
+    return words[:1].upper() + words[1:]
 
 
 def section(title: str, body: str) -> str:
@@ -124,6 +150,24 @@ def parameters_table(parameters: Mapping[str, Any]) -> str:
     }
     drilled = {"drill": _drilled(parameters["drill"])} if "drill" in parameters else {}
     return facts_table({**told, **drilled})
+
+
+def input_table(told: Mapping[str, Any]) -> str:
+    """Return what the input was as a table."""
+    kind = {"kind": KINDS.get(told["kind"], told["kind"])} if "kind" in told else {}
+    return facts_table({**told, **kind})
+
+
+def model_table(told: Mapping[str, Any]) -> str:
+    """Return who completed the skull as a table, and what of other heads stands behind it."""
+    source = told.get("source")
+    facts = {name: told[name] for name in ("name", "sha256") if name in told}
+    if source is not None:
+        facts["completed by"] = COMPLETED_BY.get(source, source)
+    table = facts_table(facts)
+    if source not in ("prior", "network"):
+        return table
+    return f"{table}<p>{FROM_FEW if told.get('name') in SHIPPED else FROM_ITS_OWN}</p>"
 
 
 def _drilled(drill: Mapping[str, Any]) -> str:
@@ -147,7 +191,7 @@ def facts_table(facts: Mapping[str, Any], labels: Mapping[str, str] = LABELS) ->
     """Return names and values as a table; units are taken from the keys, which state them."""
     rows = []
     for key, value in facts.items():
-        label = labels.get(key) or LABELS.get(key, key.replace("_", " ").capitalize())
+        label = labels.get(key) or LABELS.get(key, capital(key.replace("_", " ")))
         kind = ' class="hash"' if key == "sha256" else ""
         rows.append(f"<tr><th>{escape(label)}</th><td{kind}>{escape(_text(key, value))}</td></tr>")
     return f"<table>{''.join(rows)}</table>"

@@ -46,7 +46,8 @@ STYLE = """
 @media (max-width: 720px) { #viewer .stage { height: 360px; }
   #viewer .slices { grid-template-columns: 1fr; } }
 @media print { #viewer .controls, #viewer input, tr button.show { display: none; }
-  #viewer .stage { height: 420px; break-inside: avoid; } #viewer-off { display: none; } }
+  #viewer .stage { height: 420px; break-inside: avoid; }
+  #viewer .stage canvas { object-fit: contain; } #viewer-off { display: none; } }
 """
 
 

@@ -5,7 +5,7 @@ highest place, as the hands of a clock go for who looks at the implant from outs
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from html import escape
 
 import numpy as np
@@ -27,6 +27,8 @@ Floats = NDArray[np.float64]
 BIN_MM = 2.0
 # The shadow's outline is smoothed over this before its length is measured, in pixels.
 SMOOTHED_PIXELS = 1.5
+# Labels beside the curves are so high; nearer ones would lie on one another.
+LABEL = 12
 WIDTH, PANEL, LEFT, BETWEEN, BOTTOM = 1040, 110, 64, 22, 54
 TICK_MM = 50.0
 INK, FAINT, LINE, LIMIT = "#22282e", "#66707a", "#0f7f8a", "#a85b00"
@@ -141,8 +143,18 @@ def rim_drawing(rim: UnrolledRim, legends: Sequence[MapLegend], title: str) -> s
     gap, step = (next(each.scale for each in legends if each.array == a) for a in (GAP, STEP))
     panels = (
         ("Gap, mm (thin: the largest)", (rim.most_gap_mm, rim.gap_mm), gap, (gap.high_mm / 2.0,)),
-        ("Outer step, mm", (rim.outer_mm,), step, (step.low_mm / 2.0, step.high_mm / 2.0)),
-        ("Inner step, mm", (rim.inner_mm,), step, (step.low_mm / 2.0, step.high_mm / 2.0)),
+        (
+            "Outer step, mm (the largest)",
+            (rim.outer_mm,),
+            step,
+            (step.low_mm / 2.0, step.high_mm / 2.0),
+        ),
+        (
+            "Inner step, mm (the largest)",
+            (rim.inner_mm,),
+            step,
+            (step.low_mm / 2.0, step.high_mm / 2.0),
+        ),
     )
     height = len(panels) * (PANEL + BETWEEN) + BOTTOM
     parts = [
@@ -152,9 +164,19 @@ def rim_drawing(rim: UnrolledRim, legends: Sequence[MapLegend], title: str) -> s
     ]
     for number, (name, curves, scale, limits) in enumerate(panels):
         top = BETWEEN + number * (PANEL + BETWEEN)
-        parts += _panel(rim, name, curves, scale, limits, top)
+        parts += _panel(rim, name, curves, _reaching(scale, curves), limits, top)
     parts += _axis(rim, len(panels) * (PANEL + BETWEEN))
     return "".join([*parts, "</svg>"])
+
+
+def _reaching(scale: MapScale, curves: Sequence[Floats]) -> MapScale:
+    """Return a scale that reaches to whole millimetres beyond what curves have; no value is cut."""
+    values = np.concatenate(curves)
+    most = float(np.abs(values[np.isfinite(values)]).max(initial=0.0))
+    if most <= scale.high_mm:
+        return scale
+    high = float(np.ceil(most))
+    return replace(scale, low_mm=-high if scale.diverges else scale.low_mm, high_mm=high)
 
 
 def _x(rim: UnrolledRim, along_mm: float) -> float:
@@ -173,7 +195,7 @@ def _panel(
     low, high = scale.low_mm, scale.high_mm
 
     def y(value: float) -> float:
-        return top + PANEL * (1.0 - (min(max(value, low), high) - low) / (high - low))
+        return top + PANEL * (1.0 - (max(value, low) - low) / (high - low))
 
     right = WIDTH - 10
     parts = [
@@ -181,7 +203,10 @@ def _panel(
         f'stroke="#d9dee3"/><text x="{LEFT}" y="{top - 6}" fill="{INK}" font-weight="600">'
         f"{escape(name)}</text>"
     ]
-    for value in sorted({low, 0.0, high, *limits}):
+    labels = {low, high, *limits}
+    if all(abs(y(value) - y(0.0)) >= LABEL for value in labels - {0.0}):
+        labels.add(0.0)
+    for value in sorted(labels):
         told = f"{value:.1f}".replace("-", "\N{MINUS SIGN}")
         parts.append(
             f'<text x="{LEFT - 8}" y="{y(value) + 4:.1f}" fill="{FAINT}" text-anchor="end">{told}'

@@ -16,6 +16,7 @@ from analytic_plate import (
 )
 
 from SkullImplantLib.checks import Check, CheckOptions, check_implant
+from SkullImplantLib.checks.check import two_decimals
 from SkullImplantLib.checks.interference import bone_on_the_way
 from SkullImplantLib.checks.near_bone import near_bone
 from SkullImplantLib.checks.plate_surface import plate_surface
@@ -65,6 +66,19 @@ def test_the_numbers_are_those_of_the_formula(good):
     assert good["defect closed"].value == 100.0
     assert good["contour roughness"].value < 0.05
     assert good["cut edge"].value == 0.0
+
+
+def test_sentences_tell_the_values_that_are_kept(good):
+    """What is shown beside a sentence, the value kept for machines, is rounded as in it."""
+    for name in ("rim gap 5 %", "rim gap median", "rim gap", "rim gap maximum", "outer step"):
+        assert f" {good[name].value:.2f} mm" in good[name].sentence, good[name].sentence
+    assert two_decimals(0.50463) == f"{round(0.50463, 3):.2f}" == "0.51"
+
+
+def test_a_median_is_not_told_as_a_place(good):
+    for name in ("rim gap median", "outer step median", "inner step median"):
+        assert good[name].sentence.startswith("Along half of the rim ")
+    assert "middle" not in " ".join(check.sentence for check in good.values())
 
 
 def test_every_check_says_where_its_limit_comes_from_and_is_plain_json(good):

@@ -145,6 +145,30 @@ def test_it_says_what_the_design_says():
     assert Page(report_html(design(), {})).rows() == 4 + 15 + 4 + 3 + 2 + 4
 
 
+def test_names_and_numbers_are_written_as_people_write_them():
+    told = design(checks=[check("way in", value=-0.062, limit=-0.05, comparison=">=")])
+    text = " ".join(Page(report_html(told, {})).text)
+    for part in ("Mass in PEEK", "Mass in PMMA", "Mass in titanium Ti-6Al-4V", "Way in"):
+        assert part in text, part
+    assert "−0.06 mm" in text and "at least −0.05 mm" in text
+    assert "-0.0" not in text
+
+
+@pytest.mark.parametrize(
+    ("model", "words"),
+    [
+        ({"name": "prior", "source": "prior"}, ["few adult skulls, most of them from MRI", "geom"]),
+        ({"name": "fine", "source": "network"}, ["few adult skulls, most of them", "the network"]),
+        ({"name": "own", "source": "network"}, ["told by its own card"]),
+        ({"name": "reference", "source": "reference"}, ["the patient's own earlier bone"]),
+    ],
+)
+def test_it_says_who_completed_the_skull_and_what_of_others_that_learnt_from(model, words):
+    text = " ".join(Page(report_html(design(model={**model, "sha256": "cd" * 32}), {})).text)
+    assert all(part in text for part in words)
+    assert ("learnt" in text) == (model["source"] != "reference")
+
+
 def test_each_implant_has_its_section_and_its_checks():
     limited = check(source="a gap of <1 mm> can be felt", place_mm=[1.0, 2.0, 3.0], kind="fit")
     several = design(
@@ -204,8 +228,8 @@ def test_holes_through_the_implant_are_told_in_words():
 @pytest.mark.parametrize(
     ("direction", "words"),
     [
-        ((0.0, -1.0, 0.0), "forwards (0.00, -1.00, 0.00; LPS)"),
-        ((-0.9, 0.1, -0.42), "to the right, downwards (-0.90, 0.10, -0.42; LPS)"),
+        ((0.0, -1.0, 0.0), "forwards (0.00, −1.00, 0.00; LPS)"),
+        ((-0.9, 0.1, -0.42), "to the right, downwards (−0.90, 0.10, −0.42; LPS)"),
         ((0.577, 0.577, 0.578), "upwards, to the left, backwards (0.58, 0.58, 0.58; LPS)"),
     ],
 )

@@ -171,6 +171,58 @@ def drawn_by_vtk(camera: dict, width: int, height: int) -> np.ndarray:
     return pixels.reshape(height, width, -1)[::-1, :, :3]
 
 
+@pytest.mark.parametrize("direction", [[0.8, -0.9, 0.4], [1, 0, 0], [0, 0, 1], [-0.3, 0.2, -1]])
+def test_all_of_it_is_seen_from_every_side_and_fills_the_view(page, direction):
+    page.run("window.skullImplantReport.surfaces.arrows.visible = false")
+    page.run("window.skullImplantReport.surfaces.look(arguments[0])", direction)
+    rows, columns = np.nonzero(~background(page.picture("#viewer .stage canvas")))
+    height, width = page.picture("#viewer .stage canvas").shape[:2]
+    assert rows.min() > 4 and rows.max() < height - 5
+    assert columns.min() > 4 and columns.max() < width - 5
+    assert np.ptp(rows) > 0.8 * height or np.ptp(columns) > 0.8 * width
+
+
+@pytest.mark.parametrize(
+    "way", [[-0.58, -0.58, 0.57], [0.0, 0.0, 1.0], [0.0, -0.8, 0.6], [0.9, 0.3, -0.3]]
+)
+def test_from_outside_the_arrow_of_the_way_out_is_one(page, way):
+    """Seen at 23 degrees to it, wherever it points; straight along it, it would be a dot."""
+    seen = page.run(
+        "const {surfaces, header} = window.skullImplantReport; const kept = header.ways_out;"
+        "header.ways_out = [{...kept[0], direction: arguments[0]}];"
+        "window.skullImplantReport.outside(); header.ways_out = kept;"
+        "return surfaces.camera.position.clone().sub(surfaces.controls.target).toArray()",
+        way,
+    )
+    cosine = np.dot(seen, way) / np.linalg.norm(seen) / np.linalg.norm(way)
+    assert np.degrees(np.arccos(cosine)) == pytest.approx(23.3, abs=1.0)
+
+
+def test_a_telephone_shows_all_of_its_width(browser, tmp_path):
+    """At 390 pixels nothing of text, tables and views is beside the page, in its words as well."""
+    path = tmp_path / "narrow.html"
+    checks = [check("outer step along 30 mm", place_mm=WORST_MM, source="a step " * 20)]
+    checks += [check("thickness difference", value=-123.45, limit=(-1234.5, 1234.5))]
+    checks[1]["comparison"] = "between"
+    shown = ShownImplant(IMPLANT, PLACE_MM, (1.0, 0.0, 0.0), {"height_mm": heights()})
+    write_report(path, design(checks=checks), {}, shown_scene(BONE, [shown], ct(), [HEIGHTS]))
+    narrow = {"width": 390, "height": 800, "deviceScaleFactor": 1, "mobile": True}
+    browser.driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", narrow)
+    try:
+        browser.open_report(path)
+        assert browser.run("return [innerWidth, document.documentElement.scrollWidth]") == [
+            390,
+            390,
+        ]
+        beyond = browser.run(
+            "return [...document.querySelectorAll('td, th, button, canvas, p, svg')]"
+            ".filter((e) => e.getBoundingClientRect().right > 390).map((e) => e.textContent)"
+        )
+        assert beyond == []
+    finally:
+        browser.driver.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+
+
 def test_keys_turn_it_and_zoom(page):
     canvas = "#viewer .stage canvas"
     before = page.picture(canvas)
@@ -192,6 +244,7 @@ def test_keys_turn_it_and_zoom(page):
 
 def test_a_part_can_be_left_out_and_seen_through(page):
     canvas = "#viewer .stage canvas"
+    page.run("window.skullImplantReport.surfaces.arrows.visible = false")
     page.run("window.skullImplantReport.surfaces.look([-1, 0, 0])")  # the head hides the implant
     assert implant_share(page.picture(canvas)) < 0.001
     page.run("document.getElementById('show-skull').click()")
@@ -231,7 +284,7 @@ def test_a_map_colors_the_implant_and_the_legend_says_what_colors_mean(page):
     page.run("document.getElementById('show-skull').click()")
     choose(page, "color-by", "height_mm")
     legend = page.run("return document.querySelector('#viewer .legend').innerText")
-    assert "Height, mm" in legend and "0.0" in legend and "22.0" in legend
+    assert "Height, mm" in legend and "0.0" in legend and "\u2265 22.0" in legend
     look = "window.skullImplantReport.surfaces.look(arguments[0], arguments[1], 100)"
     # From above the top is yellow, the end of the colors.
     page.run(look, [0, 0, 1], PLACE_MM)

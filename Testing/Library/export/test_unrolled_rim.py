@@ -1,6 +1,7 @@
 """The rim unrolled: from the top, clockwise from outside, as long as it is, with its values."""
 
 import xml.etree.ElementTree as ElementTree
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -56,10 +57,30 @@ def test_the_drawing_is_well_formed_and_says_its_limits(rim):
     root = ElementTree.fromstring(drawn)
     texts = [element.text for element in root.iter() if element.text]
     assert texts[0] == "Rim of <one> & two"
-    for text in ("Gap, mm (thin: the largest)", "Outer step, mm", "Inner step, mm", "1.0", "0.8"):
+    for text in ("Gap, mm (thin: the largest)", "1.0", "0.8"):
         assert text in texts
+    assert "Outer step, mm (the largest)" in texts and "Inner step, mm (the largest)" in texts
     lines = [element for element in root.iter() if element.tag == "polyline"]
     assert len(lines) >= 4
+
+
+def test_no_value_is_cut_off(rim):
+    """A gap of 5.9 mm, far over the limit, is drawn as high as it is, as are steps."""
+    far = replace(
+        rim, most_gap_mm=rim.most_gap_mm.copy(), inner_mm=np.full_like(rim.inner_mm, -3.2)
+    )
+    far.most_gap_mm[10] = 5.9
+    root = ElementTree.fromstring(rim_drawing(far, map_legends({}), "Rim"))
+    texts = [element.text for element in root.iter() if element.tag == "text"]
+    assert "6.0" in texts and "−4.0" in texts and "1.0" in texts
+    fields = [float(box.get("y")) for box in root.iter("rect")]
+    height = float(next(root.iter("rect")).get("height"))
+    curves = [line.get("points").split() for line in root.iter("polyline")]
+    heights = [float(point.split(",")[1]) for line in curves for point in line]
+    assert min(heights) == pytest.approx(fields[0] + height * 0.1 / 6.0, abs=0.2)
+    assert max(heights) == pytest.approx(fields[2] + height * 7.2 / 8.0, abs=0.2)
+    limit = [float(line.get("y1")) for line in root.iter("line") if line.get("stroke-dasharray")]
+    assert limit[0] == pytest.approx(fields[0] + height * 5.0 / 6.0, abs=0.2)
 
 
 def test_a_design_without_maps_has_no_drawing():
