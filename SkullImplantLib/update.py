@@ -189,9 +189,13 @@ def _voxels(length_mm: float, grid: sitk.Image) -> tuple[int, int, int]:
 def read_account(folder: Path) -> dict[str, Any]:
     """Return what the `design.json` of a result folder holds; nothing where there is none.
 
-    Raises `SkullImplantError` where it is damaged or not of this program.
+    Raises `SkullImplantError` where it is damaged or not of this program, or there is no folder.
     """
     settle(folder)
+    if not folder.is_dir():
+        raise SkullImplantError(
+            f"There is no folder {folder}; give a folder that a design was written to."
+        )
     path = folder / "design.json"
     if not path.exists():
         return {}

@@ -1,5 +1,6 @@
 """An export in another process, beside whatever else runs: it only reads."""
 
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,11 +21,17 @@ class ExportRun:
 
     def __init__(self) -> None:
         self._run: LibraryRun | None = None
+        self._begun = 0.0
 
     @property
     def running(self) -> bool:
         """Whether files are being written."""
         return self._run is not None
+
+    @property
+    def seconds(self) -> float:
+        """The time since the last one began."""
+        return time.monotonic() - self._begun
 
     def start(
         self,
@@ -43,6 +50,7 @@ class ExportRun:
         if self._run:
             raise ValueError(_("An export is in progress; wait for its end, or cancel it."))
         request, files = export.request(), export.files
+        self._begun = time.monotonic()
 
         def finished(outcome: "Outcome") -> None:
             self._run = None

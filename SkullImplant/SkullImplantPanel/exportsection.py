@@ -23,7 +23,7 @@ from .parameters import SkullImplantParameterNode
 from .printsize import PrintSizes
 from .results import ResultNodes, designOf, inputNameOfResult
 from .run import Outcome
-from .runcontrol import RunControl
+from .runcontrol import DOUBLE_CLICK_S, RunControl
 from .widgets import Widgets
 from .wrapping import breakable
 
@@ -219,9 +219,10 @@ class ExportSection:
             self.control.cancel()
             return
         if self.logic.exporting.running:
-            self._cancelling = True
-            self.logic.exporting.cancel()
-            self._updateAgain()
+            if self.logic.exporting.seconds >= DOUBLE_CLICK_S:
+                self._cancelling = True
+                self.logic.exporting.cancel()
+                self._updateAgain()
             return
         if parameters is None:
             return
@@ -293,7 +294,7 @@ class ExportSection:
         self._updateAgain()
 
     def _onFailed(self, error: Exception) -> None:
-        self._tell("")
+        self._tell(_("No file was written. {reason}").format(reason=error))
         self._updateAgain()
         with slicer.util.tryWithErrorDisplay(_("The implant could not be exported.")):
             raise error

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import SimpleITK as sitk
 from vtkmodules.vtkCommonDataModel import vtkPolyData
 
@@ -184,12 +185,18 @@ def write_pictures(
             together(tuple(meshes)),
             part(progress, 0.0, 0.8),
         )
-        shown = []
+        shown, compares = [], previous is None
         for mesh, name, told in zip(meshes, names, data.get("implants", [])):
             mesh, maps = read_maps(result / maps_name(name)) or (mesh, {})
             way = told["insertion_direction_lps"]
             maps |= {array: deviation_mm(mesh, way, others) for array, others in compared.items()}
+            compares = compares or bool(np.isfinite(maps[FROM_PREVIOUS]).any())
             shown.append(ShownImplant(mesh, told["centre_mm_xyz"], way, maps))
+        if not compares:
+            raise SkullImplantError(
+                f"Nothing of the implants in {previous} lies over or under those of {result}; give "
+                "a result of the same head, in the same place."
+            )
         legends = map_legends(data)
         scene = _scene(preview, masks.skull, shown, masks.background, legends)
         _write_pictures(staging, data, preview, scene, _rims(shown, legends))

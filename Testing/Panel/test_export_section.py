@@ -94,8 +94,11 @@ def test_export_is_cancelled_at_once_and_writes_nothing(reviewed, tmp_path, wait
     reviewed._parameterNode.exportFormats = "stl,skull-stl,completed-stl"
     ui.exportButton.click()
     assert ui.exportButton.text == "Cancel"
-    time.sleep(0.3)
     ui.exportButton.click()
+    assert ui.exportButton.enabled, "the second click of a double click does not mean to cancel"
+    time.sleep(0.6)
+    ui.exportButton.click()
+    assert not ui.exportButton.enabled
     wait_until(lambda: not reviewed.logic.exporting.running, CANCEL_S)
     assert ui.exportLabel.text == "No file was written. Cancelled."
     assert not (tmp_path / "export").exists()

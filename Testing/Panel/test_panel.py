@@ -298,7 +298,9 @@ def test_export_into_a_place_that_cannot_be_written_is_an_error_for_people(
     )  # in testing mode tryWithErrorDisplay raises what it would show
     assert len(errors) == 1
     assert "choose another place" in str(errors[0])
-    assert reviewed.ui.exportLabel.text == ""
+    # What was shown in a message stays to be read in the panel.
+    told = reviewed.ui.exportLabel.text.replace("\u200b", "")
+    assert told == f"No file was written. {errors[0]}"
 
 
 def test_result_that_is_deleted_by_the_user_is_no_longer_offered(host, reviewed, scene):

@@ -32,8 +32,8 @@ from SkullImplantLib.export.map_colours import (
     scale_of,
 )
 from SkullImplantLib.export.results import MIRROR_FILES, write_pictures
-from SkullImplantLib.export.stl import read_stl
-from SkullImplantLib.implant.meshes import arrays_of
+from SkullImplantLib.export.stl import read_stl, write_stl
+from SkullImplantLib.implant.meshes import arrays_of, mesh_of
 from SkullImplantLib.options import DesignOptions
 from SkullImplantLib.proposal import Design
 from SkullImplantLib.reading import Input
@@ -155,6 +155,14 @@ def test_a_report_colors_by_deviation_where_there_is_something_to_compare_with(
     assert abs(told["least"]) < 0.01 and told["step"] * 65534 < 0.02
     with pytest.raises(SkullImplantError, match=r"whole design\.json"):
         write_pictures(result, None, tmp_path / "none", previous=tmp_path / "alone")
+    # Of another head, in another place: all of it would be gray, and nobody would say why.
+    other = tmp_path / "other"
+    shutil.copytree(result, other)
+    points, triangles = arrays_of(read_stl(other / "implant.stl"))
+    write_stl(mesh_of(points + [0.0, 160.0, 90.0], triangles), other / "implant.stl")
+    with pytest.raises(SkullImplantError, match="give a result of the same head"):
+        write_pictures(result, None, tmp_path / "none", previous=other)
+    assert not (tmp_path / "none").exists()
 
 
 @pytest.mark.slow

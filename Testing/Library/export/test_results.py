@@ -143,6 +143,10 @@ def test_a_report_needs_a_whole_result(
 ) -> None:
     assert main(["report", str(tmp_path), "--progress", "none"]) == 2
     assert "holds no whole design.json" in capsys.readouterr().err
+    for verb in (["report"], ["export", "-o", str(tmp_path / "out")]):
+        for nowhere in (tmp_path / "nowhere", result / "design.json"):
+            assert main([*verb, str(nowhere), "--progress", "none"]) == 2
+            assert f"There is no folder {nowhere}; give a folder" in capsys.readouterr().err
     for path in result.iterdir():
         (tmp_path / path.name).write_bytes(path.read_bytes())
     stl = (tmp_path / "implant.stl").read_bytes()
