@@ -19,6 +19,10 @@ from .try_in import reaches, try_in_model
 from .undrilled import undrilled
 
 TITLE = "Cranial implant, proposal for review"
+OVERHANGS = (
+    "So that the mould opens, {:.2f} cm³ under overhangs are filled in it; the casting has that "
+    "more than the implant."
+)
 DRILL_LATER = "The mould casts the implant without its {}; drill after casting."
 
 
@@ -41,14 +45,17 @@ def write_printable(exported: Exported, progress: Progress) -> None:
 def write_mould(exported: Exported, progress: Progress) -> None:
     """Write the two halves of each implant's mould; holes in it are drilled after casting."""
     names = mould_names(implants_of(exported.account))
-    closed = 0
+    closed, filled_mm3 = 0, 0.0
     for k, (mesh, way) in enumerate(zip(exported.implants(), exported.ways_out)):
         whole, count = undrilled(mesh, way)
         closed += count
         made = two_piece_mould(whole, way)
+        filled_mm3 += made.filled_mm3
         for half, name in zip((made.upper, made.lower), names[2 * k : 2 * k + 2]):
             write_stl(half, exported.to(name))
         progress((k + 1) / len(exported.ways_out))
+    if filled_mm3:
+        exported.notes.append(OVERHANGS.format(filled_mm3 / 1000.0))
     if closed:
         exported.notes.append(DRILL_LATER.format("hole" if closed == 1 else f"{closed} holes"))
 

@@ -1,7 +1,9 @@
 """A mould of two halves, in which an implant is cast of PMMA in the theatre.
 
 A block is parted through the implant's rim as it is seen along the way in (`parting`), and the
-implant, larger by the shrinkage, is cut out of both halves: each then comes off straight. Three
+implant, larger by the shrinkage, is cut out of both halves, with what lies under its overhangs:
+each then comes off straight. The casting has that more than the implant; on its way in the implant
+passes there itself, so that no bone is in the way. Three
 pins let the halves meet in one way only; a channel to pour into and vents at the highest points
 lead through the upper half, the one on the outer side. Everything is in LPS mm, around the implant
 where it lies in the head.
@@ -24,8 +26,8 @@ Floats = NDArray[np.float64]
 
 # A cylinder of so many sides is round to a hundredth of its radius.
 SIDES = 48
-# Undercut of more than this share of the implant is refused: the halves would have to break.
-MOST_UNDERCUT = 0.02
+# What is undercut is filled. More than this share of the implant would be another implant.
+MOST_UNDERCUT = 0.05
 # Facets that this moves by no more are merged away; below what is printed.
 SLIVER_MM = 0.01
 # A channel ends so far within the cavity, below its top: it must meet it.
@@ -55,7 +57,7 @@ class MouldOptions:
 @dataclass(frozen=True, eq=False)
 class Mould:
     """Both halves, closed, LPS mm. direction: unit vector (LPS) along which the upper one comes
-    off. scale: of the cavity against the implant. undercut_mm3: what no straight pull leaves free.
+    off. scale: of the cavity against the implant. filled_mm3: what the cavity has more than that.
     channels: how many lead to the cavity.
     """
 
@@ -63,7 +65,7 @@ class Mould:
     lower: vtkPolyData
     direction: Floats
     scale: float
-    undercut_mm3: float
+    filled_mm3: float
     channels: int
 
 
@@ -91,6 +93,7 @@ def two_piece_mould(
             f"A two-piece mould cannot let go of this implant: {parting.undercut_mm3 / 1000:.1f} "
             "cm³ of it are undercut along its way in; give another insertion direction or split it."
         )
+    cavity, filled_mm3 = _without_overhangs(cavity, parting, manifold3d)
     top_mm = max(float(local[:, 2].max()), float(parting.height_mm.max())) + options.wall_mm
     bottom_mm = min(float(local[:, 2].min()), float(parting.height_mm.min())) - options.wall_mm
     # Its rows of pixels are flat nearly everywhere: four in five facets go at once.
@@ -113,9 +116,19 @@ def two_piece_mould(
         halves[1],
         axes[:, 2],
         scale,
-        parting.undercut_mm3,
+        filled_mm3,
         len(channels),
     )
+
+
+def _without_overhangs(cavity: Any, parting: Parting, manifold3d: Any) -> tuple[Any, float]:
+    """Return the cavity with all that lies under its overhangs, and how much (mm³) that is."""
+    points, triangles = parting.overhung()
+    if len(triangles) == 0:
+        return cavity, 0.0
+    under = solid_of(mesh_of(points, triangles), manifold3d, "What is undercut")
+    whole = _now(cavity + under)
+    return whole, float(whole.volume() - cavity.volume())
 
 
 def _now(solid: Any) -> Any:

@@ -16,13 +16,17 @@ from vtkmodules.util.numpy_support import vtk_to_numpy
 from vtkmodules.vtkCommonDataModel import vtkPolyData
 from vtkmodules.vtkImagingStencil import vtkImageStencilToImage, vtkPolyDataToImageStencil
 
+from ..implant.level_set import closed_surface_at_zero
 from ..implant.meshes import arrays_of
+from ..implant.strips import FULL
 
 Floats = NDArray[np.float64]
 
 PIXEL_MM = 0.5
 # Heights are told apart by this; an interval shorter than it is missed.
 STEP_MM = 0.25
+# Less of it in one place is the pixels of a steep wall.
+LEAST_UNDERCUT_MM3 = 1.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,8 +35,9 @@ class Parting:
     frame whose third axis is the direction.
 
     height_mm: of the surface. inside: the implant's shadow. top_mm, bottom_mm: the implant's ends
-    over each pixel of it, not a number elsewhere. undercut_mm3: what of the space between them is
-    no implant: no half that comes off straight can leave it free.
+    over each pixel of it, not a number elsewhere. undercut (layers, rows, columns): what of the
+    space between them is no implant: no half that comes off straight can leave it free; its layers
+    are `STEP_MM` apart, the first at `first_mm`.
     """
 
     start_mm: Floats
@@ -40,7 +45,29 @@ class Parting:
     inside: NDArray[np.bool_]
     top_mm: Floats
     bottom_mm: Floats
-    undercut_mm3: float
+    undercut: NDArray[np.bool_]
+    first_mm: float
+
+    @property
+    def undercut_mm3(self) -> float:
+        """How much that is."""
+        return float(np.count_nonzero(self.undercut)) * PIXEL_MM**2 * STEP_MM
+
+    def overhung(self) -> tuple[Floats, NDArray[np.int64]]:
+        """Return points (n, 3) and triangles of the closed surface of what is undercut, which goes
+        a pixel into the implant around it; none where it is no more than pixels make.
+        """
+        pieces, _ = ndimage.label(self.undercut, FULL)
+        sizes = np.bincount(pieces.ravel()) * PIXEL_MM**2 * STEP_MM
+        told = (sizes >= LEAST_UNDERCUT_MM3)[pieces] & self.undercut
+        if not told.any():
+            return np.empty((0, 3)), np.empty((0, 3), np.int64)
+        height = self.first_mm + np.arange(len(told))[:, None, None] * STEP_MM
+        between = (height > self.bottom_mm) & (height < self.top_mm)
+        grown = ndimage.binary_dilation(told, FULL) & between
+        points, triangles = closed_surface_at_zero(np.where(grown, 0.5, -0.5).astype(np.float32))
+        steps = np.array([PIXEL_MM, PIXEL_MM, STEP_MM])
+        return points * steps + [*self.start_mm, self.first_mm], triangles
 
 
 def parting_of(mesh: vtkPolyData, margin_mm: float) -> Parting:
@@ -55,15 +82,15 @@ def parting_of(mesh: vtkPolyData, margin_mm: float) -> Parting:
     first_mm = low[2] - STEP_MM / 2.0
     filled = _filled(mesh, (*start_mm, first_mm), (columns, rows, layers))
     inside = np.asarray(filled.any(axis=0))
-    count = filled.sum(axis=0)
     lowest = np.argmax(filled, axis=0)
     highest = layers - 1 - np.argmax(filled[::-1], axis=0)
-    undercut_mm3 = float((highest - lowest + 1 - count)[inside].sum()) * PIXEL_MM**2 * STEP_MM
+    layer = np.arange(layers)[:, None, None]
+    undercut = ~filled & inside & (layer > lowest) & (layer < highest)
     none = np.where(inside, 0.0, np.nan)
     bottom_mm = first_mm + (lowest - 0.5) * STEP_MM + none
     top_mm = first_mm + (highest + 0.5) * STEP_MM + none
     height_mm = _harmonic((bottom_mm + top_mm) / 2.0, inside)
-    return Parting(start_mm, height_mm, inside, top_mm, bottom_mm, undercut_mm3)
+    return Parting(start_mm, height_mm, inside, top_mm, bottom_mm, undercut, float(first_mm))
 
 
 def _filled(

@@ -35,6 +35,29 @@ def test_both_halves_are_closed_and_of_one_piece(mould):
     assert mesh_health(mould.lower).genus == 0
 
 
+def slotted_plate():
+    """A plate with a slot that goes into its side, 12 by 10 by 2 mm: undercut straight up."""
+    plate = manifold3d.Manifold.cube([60, 40, 6], True)
+    return mesh_from(plate - manifold3d.Manifold.cube([24, 10, 2], True).translate([30, 0, 0]))
+
+
+def test_what_lies_under_an_overhang_is_filled_and_told():
+    """Else the mould would hold on to the casting by what of it stands in the slot."""
+    made = two_piece_mould(slotted_plate(), np.array([0.0, 0.0, 1.0]))
+    assert made.filled_mm3 == pytest.approx(12.0 * 10.0 * 2.0, rel=0.05)
+    x, y = np.meshgrid(np.linspace(19.0, 29.0, 9), np.linspace(-4.0, 4.0, 9))
+    across = np.column_stack([x.ravel(), y.ravel()])
+    starts, ends = (np.column_stack([across, np.full(len(across), z)]) for z in (-80.0, 80.0))
+    for half in (made.lower, made.upper):
+        met = [len(found) for found in crossings(half, starts, ends)]
+        assert np.mean(np.array(met) == 2) > 0.95
+        assert mesh_health(half).watertight and mesh_health(half).pieces == 1
+
+
+def test_a_mould_without_overhangs_has_nothing_filled(mould):
+    assert mould.filled_mm3 == 0.0
+
+
 def sloping_plate():
     """A strip 24 mm wide that climbs by 35 degrees, with its way out straight up."""
     strip = manifold3d.Manifold.cube([70, 24, 5], True)
