@@ -169,12 +169,18 @@ def export_result(
             # What takes longest begins, and what waits for the report comes last; what must be
             # alone is written when all others are.
             alone = [format for format in chosen if format.alone]
+            draws = exported.to_draw is not None
             others = sorted(
                 set(chosen) - set(alone),
-                key=lambda f: (REPORT in f.reads(count), not f.takes_long, f.title),
+                key=lambda f: (
+                    REPORT in f.reads(count),
+                    draws and f.shows_skull,
+                    not f.takes_long,
+                    f.title,
+                ),
             )
             works = [(format.title, _writing(format, exported)) for format in others]
-            if exported.to_draw is not None:
+            if draws:
                 works.insert(0, ("Pictures", _drawing(exported)))
             share = len(others) / len(chosen)
             side_by_side(works, part(progress, 0.0, share))

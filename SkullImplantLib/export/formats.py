@@ -23,10 +23,11 @@ class Format:
     with the case's name. writer: module of this package, and the function in it that writes them
     (see `format_writers.Exported`). needs: modules that must be installed for it, beside those of
     every design. needs_series: it needs the DICOM series that the design came from. takes_long:
-    some seconds for a whole head, by itself: it is begun before others. alone: it is written while
-    no other is, as its library changes what is the whole process's. tells_patient: its files carry
-    the patient's identity; those of the others tell none. engraved: a label that is asked for is in
-    its files.
+    some seconds for a whole head, by itself: it is begun before others. shows_skull: with the same
+    surface of the skull as a report, for which it waits where one is drawn. alone: it is written
+    while no other is, as its library changes what is the whole process's. tells_patient: its files
+    carry the patient's identity; those of the others tell none. engraved: a label that is asked for
+    is in its files.
     """
 
     name: str
@@ -38,6 +39,7 @@ class Format:
     needs: tuple[str, ...] = ()
     needs_series: bool = False
     takes_long: bool = False
+    shows_skull: bool = False
     alone: bool = False
     tells_patient: bool = False
     engraved: bool = False
@@ -176,6 +178,8 @@ FORMATS = (
         _these("implant.glb"),
         (".colored_files", "write_glb"),
         ("trimesh",),
+        takes_long=True,
+        shows_skull=True,
     ),
     Format(
         "dicom",
