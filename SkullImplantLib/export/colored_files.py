@@ -55,7 +55,7 @@ def write_glb(exported: Exported, progress: Progress) -> None:
     """Write skull and implants as one GLB, the implants coloured by their thickness."""
     trimesh = _library()
     scene = trimesh.Scene()
-    bone = exported.shown_skull().simplified().mesh
+    bone = exported.shown_skull().simpler()
     progress(0.7)
     colors = np.tile(np.array(BONE, np.uint8), (bone.GetNumberOfPoints(), 1))
     for name, (mesh, of_points) in zip(

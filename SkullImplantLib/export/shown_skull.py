@@ -43,9 +43,16 @@ class ShownSkull:
         """Return the surface for pictures, see `picture_mesh`."""
         return self._once.get("surface", lambda: picture_mesh(as_working(self._skull)))
 
-    def simplified(self) -> Simplified:
+    def simpler(self) -> vtkPolyData:
         """Return it with fewer triangles, for programs that turn it."""
-        return self._once.get("simplified", lambda: simplified(self.surface()))
+        return self._once.get("simpler", lambda: _decimated(self._whole()))
+
+    def simplified(self) -> Simplified:
+        """Return the same, and how far it is from the surface."""
+        return self._once.get("simplified", lambda: _measured(self.simpler(), self._whole()))
+
+    def _whole(self) -> vtkPolyData:
+        return self._once.get("whole", lambda: _without_crumbs(self.surface()))
 
 
 def _without_crumbs(mesh: vtkPolyData) -> vtkPolyData:
@@ -64,10 +71,13 @@ def _without_crumbs(mesh: vtkPolyData) -> vtkPolyData:
 
 def simplified(mesh: vtkPolyData) -> Simplified:
     """Return a mesh without crumbs and with fewer triangles."""
-    mesh = _without_crumbs(mesh)
-    found = _decimated(mesh)
-    away = MeshDistance(*arrays_of(found)).unsigned_mm(arrays_of(mesh)[0])
-    return Simplified(found, float(away.max()))
+    whole = _without_crumbs(mesh)
+    return _measured(_decimated(whole), whole)
+
+
+def _measured(mesh: vtkPolyData, whole: vtkPolyData) -> Simplified:
+    away = MeshDistance(*arrays_of(mesh)).unsigned_mm(arrays_of(whole)[0])
+    return Simplified(mesh, float(away.max()))
 
 
 def _decimated(mesh: vtkPolyData) -> vtkPolyData:
