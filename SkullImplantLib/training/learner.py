@@ -8,8 +8,9 @@ weights. What a case is, its loss and how it is judged are told by each training
 import time
 from collections.abc import Callable, Mapping
 from contextlib import nullcontext
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -17,6 +18,7 @@ from torch import nn
 
 from ..core.progress import Progress
 from ..errors import Remedy, SkullImplantError
+from ..networks.weights import AnyConfiguration
 from ..sparse.packing import packed_rows
 from .average import RunningAverage
 from .checkpoint import Checkpoint, save_checkpoint
@@ -24,8 +26,19 @@ from .parallel import Processes
 from .precision import Precision
 from .schedule import AnyOptions, options_as_json, pace
 
+Network = TypeVar("Network", bound=nn.Module)
 # Iterations whose mean loss is shown: one case's tells little.
 SHOWN_LOSSES = 50
+
+
+def untrained(
+    make: Callable[..., Network], configuration: AnyConfiguration, options: AnyOptions
+) -> Network:
+    """Return the network that `make` makes of a configuration, on the options' device, with weights
+    that depend on their seed alone.
+    """
+    generator = torch.Generator().manual_seed(options.seed)
+    return make(**asdict(configuration), generator=generator).to(torch.device(options.device))
 
 
 class Learner:

@@ -33,7 +33,7 @@ from .losses import JUDGED_MM, dice_of
 from .model_card import write_model_card
 from .parallel import ALONE, Processes
 from .schedule import check_resumable, options_as_json
-from .split import split_skulls
+from .split import split_skulls, without
 from .tasks import Task, task_of
 from .training_options import REGISTERED, TrainOptions, resolved
 
@@ -83,9 +83,8 @@ def train(
         )
     started_from = _start_from(Path(options.start), task, options) if options.start else None
     folder.mkdir(parents=True, exist_ok=True)
-    learning, held_back = split_skulls(
-        _wanted(skulls, options.leave_out), options.validation_share, options.seed
-    )
+    used = without(skulls, options.leave_out)
+    learning, held_back = split_skulls(used, options.validation_share, options.seed)
     where, preparing = cases or folder / "cases", part(progress, 0.0, 0.4)
     source = processes.in_turn(
         lambda: source_of(learning, held_back, where, task.region, options, preparing)
@@ -98,16 +97,6 @@ def train(
         write_configuration(folder / FILE_NAME, options)
     run.go(part(progress, 0.4, 1.0), [s.name for s in learning], [s.name for s in held_back])
     return run.weights_path
-
-
-def _wanted(skulls: Sequence[SkullFile], leave_out: Sequence[str]) -> list[SkullFile]:
-    """Return the skulls that are not left out; raises `SkullImplantError` for an unknown name."""
-    unknown = sorted(set(leave_out) - {skull.name for skull in skulls})
-    if unknown:
-        raise SkullImplantError(
-            f"There is no skull named {unknown[0]} to leave out; name some of the folder's."
-        )
-    return [skull for skull in skulls if skull.name not in leave_out]
 
 
 def _start_from(path: Path, task: Task, options: TrainOptions) -> dict[str, Any]:

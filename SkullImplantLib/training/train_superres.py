@@ -5,13 +5,12 @@ The papers' recipe, as for completion (`train.py`), on endless pieces of skulls 
 
 import math
 from collections.abc import Sequence
-from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
 import torch
 
-from ..cases.skull_folder import SkullFile, named_skulls
+from ..cases.skull_folder import SkullFile
 from ..core.progress import Progress, part, silent
 from ..errors import Remedy, SkullImplantError
 from ..networks.autoencoder import SparseAutoEncoder, named_configuration
@@ -20,13 +19,13 @@ from ..networks.weights import load_weights, save_weights
 from ..sparse import Sites
 from .checkpoint import Checkpoint, resume_from
 from .configuration import FILE_NAME, write_configuration
-from .learner import Learner
+from .learner import Learner, untrained
 from .learning_curve import draw_learning_curve
 from .log import LOSS_DIGITS, LogRow, read_log, write_log
 from .losses import dice_of, rearranging_loss
 from .parallel import ALONE, Processes
 from .schedule import check_resumable, options_as_json
-from .split import split_skulls
+from .split import split_skulls, without
 from .superres_card import write_superres_card
 from .superres_cases import SolidSkull, SuperResCase, random_case, solid_skulls
 from .training_options import SUPERRES_NETWORKS, TrainOptions, resolved
@@ -60,8 +59,7 @@ def train_superres(
     """
     options = resolved(options)
     processes.own(PIECES)
-    left = {skull.name for skull in named_skulls(skulls, options.leave_out)}
-    used = [skull for skull in skulls if skull.name not in left]
+    used = without(skulls, options.leave_out)
     learning, held_back = split_skulls(used, options.validation_share, options.seed)
     folder.mkdir(parents=True, exist_ok=True)
     where = cases or folder / "cases"
@@ -99,8 +97,7 @@ class _Run:
             activation=options.activation,
             skip="add",
         )
-        generator = torch.Generator().manual_seed(options.seed)
-        self.network = SparseAutoEncoder(**asdict(self.configuration), generator=generator)
+        self.network = untrained(SparseAutoEncoder, self.configuration, options)
         if options.start:
             before = load_weights(Path(options.start))
             if before.metadata.get("task") != TASK or before.configuration != self.configuration:
@@ -110,7 +107,6 @@ class _Run:
                     Remedy.TRAIN_FROM_NOTHING,
                 )
             self.network.load_state_dict(before.state)
-        self.network.to(self.device)
         # No loss touches the papers' last layer.
         self.learner = Learner(
             self.network, self.draw, self.loss, PIECES, options, processes, all_used=False
