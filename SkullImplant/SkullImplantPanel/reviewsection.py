@@ -27,6 +27,7 @@ from .results import (
 )
 from .run import Outcome
 from .runcontrol import RunControl
+from .section import Section
 from .widgets import Widgets
 from .wrapping import breakable
 
@@ -37,20 +38,21 @@ if TYPE_CHECKING:
 FLAG_WORDS = "Look twice"
 
 
-class ReviewSection:
-    """What the section shows and does; ``parameters`` are those of the scene, None while there are none."""
+class ReviewSection(Section):
+    """What the section shows and does, see ``Section``.
+
+    :param automaticHu: returns the automatic threshold of the chosen CT, None where there is none.
+    """
 
     def __init__(
         self,
         ui: Widgets,
         logic: "SkullImplantLogic",
         control: RunControl,
+        update: Callable[[], None],
         automaticHu: Callable[[], float | None],
     ) -> None:
-        self.ui = ui
-        self.logic = logic
-        self.control = control
-        self.parameters: SkullImplantParameterNode | None = None
+        super().__init__(ui, logic, control, update)
         self._shownSegmentation: slicer.vtkMRMLSegmentationNode | None = None
         self._automaticHu = automaticHu
         self._shownDesign: tuple[str, bool] | None = None  # and whether it is stale
