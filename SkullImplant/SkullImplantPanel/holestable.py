@@ -8,6 +8,7 @@ import qt
 from slicer.i18n import tr as _
 
 from .colors import LOOK_COLORS, grayOf, readableColor
+from .translation import translated
 from .widgets import Widgets
 from .wrappingtable import fitRows, putText, setColumns
 
@@ -63,7 +64,7 @@ class HolesTable:
     def _fill(self, row: int, hole: dict[str, Any], isChosen: bool, isStale: bool, enabled: bool) -> None:
         remarks = [remarkOf(hole, why) for why in hole["why"]]
         where = "\n".join([whereOf(hole), *(f"⚠ {remark}" for remark in remarks)])
-        tip = "\n".join([*hole["remarks"], _("Click to go there in all views.")])
+        tip = "\n".join([*(translated(remark) for remark in hole["remarks"]), _("Click to go there in all views.")])
         texts = {NUMBER: str(hole["number"]), AREA: _("{area:.1f} cm²").format(area=hole["area_cm2"]), WHERE: where}
         table, section = self.ui.holesTable, self.ui.skullCollapsibleButton
         for column, text in texts.items():

@@ -28,6 +28,7 @@ from .resultfiles import (
     together,
 )
 from .scenenodes import segmentations
+from .translation import translated
 
 __all__ = [
     "COMPLETED",
@@ -278,7 +279,7 @@ def checkRow(check: dict[str, Any]) -> tuple[str, ...]:
     else:
         limit = {"=": "", "<=": "≤ ", ">=": "≥ "}[check["comparison"]] + f"{limit:g}"
     verdict = _("passed") if check["passed"] else _("look at it")
-    return (checkName(check), verdict, f"{check['value']:.3g}", limit, check["unit"], check["sentence"],
+    return (checkName(check), verdict, f"{check['value']:.3g}", limit, check["unit"], translated(check["sentence"]),
             check.get("source", ""))
 
 

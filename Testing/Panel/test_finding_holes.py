@@ -340,3 +340,15 @@ def test_clicks_into_a_view_draw_the_curve_until_the_right_click(window, found):
     interaction = slicer.app.applicationLogic().GetInteractionNode()
     assert interaction.GetCurrentInteractionMode() == interaction.ViewTransform
     assert curve.GetNumberOfControlPoints() == curve.GetNumberOfDefinedControlPoints() == 4
+
+
+def test_remarks_on_holes_come_in_the_users_language(found, monkeypatch):
+    from SkullImplantPanel import holestable, translation
+
+    monkeypatch.setattr(translation, "inUsersLanguage", "«{}»".format)
+    nodes = found_nodes(found)
+    data = json.loads(nodes.data.GetText())
+    data["holes"][0]["remarks"] = ["Metal lies at its rim, whose streaks may blur the bone."]
+    nodes.data.SetText(json.dumps(data))
+    found.panel.update()
+    assert found.ui.holesTable.item(0, holestable.WHERE).toolTip().startswith("«Metal lies")
