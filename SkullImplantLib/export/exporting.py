@@ -13,8 +13,8 @@ from ..core.progress import Progress, part
 from ..core.result_names import stl_names
 from ..core.stages import StageReport, Stages, no_report
 from ..core.staging import staged_folder
+from ..designing.update import read_account
 from ..errors import SkullImplantError
-from ..update import read_account
 from .case_names import checked_name, default_case_name
 from .format_writers import Exported
 from .formats import BY_NAME, REPORT, Format, implants_of

@@ -20,9 +20,9 @@ LIBRARY = PROJECT / "SkullImplantLib"
 TABLE = PROJECT / "SkullImplant" / "SkullImplantPanel" / "librarysentences.py"
 ERRORS = {"SkullImplantError", "NoPlaceForDefect", "DiskError", "OutOfMemory"}
 # Whose notes, reasons and checks the panel translates.
-NOTED_ROOMS = ("reading", "skull", "geometry", "completion", "implant", "checks", "organs")
-NOTED_FILES = ("completed_head.py", "found_holes.py", "proposal.py", "update.py")
-NOTED_FILES += ("export/renders.py", "export/results.py")
+NOTED_ROOMS = ("reading", "skull", "geometry", "completion", "implant", "checks", "designing")
+NOTED_ROOMS += ("organs",)
+NOTED_FILES = ("export/renders.py", "export/results.py")
 # Words that the library puts into sentences.
 WORDS = (
     *(*FACES, *WAYS, *NOT_SHARP, NONE),
