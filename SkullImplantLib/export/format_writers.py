@@ -19,10 +19,10 @@ from ..core.images import array_of, write_image
 from ..core.progress import Progress, part
 from ..core.read_once import ReadOnce
 from ..core.result_names import stl_names
+from ..designing.update import ResultMasks
 from ..errors import SkullImplantError
 from ..reading.input import Input
 from ..reading.same_ct import read_same_ct
-from ..update import ResultMasks
 from .formats import (
     ACCOUNT,
     COMPLETED,

@@ -16,10 +16,10 @@ from ..core.result_names import maps_name, stl_names
 from ..core.side_by_side import side_by_side
 from ..core.stages import StageReport, Stages, no_report
 from ..core.staging import staged_folder
+from ..designing.proposal import Design
+from ..designing.update import ResultMasks, read_account, read_masks
 from ..errors import SkullImplantError, lacks_memory
 from ..implant.surface import together
-from ..proposal import Design
-from ..update import ResultMasks, read_account, read_masks
 from .deviations import deviation_mm, outer_face
 from .map_colours import FROM_OTHER_SIDE, FROM_PREVIOUS
 from .map_legends import MapLegend, map_legends

@@ -6,10 +6,10 @@ import SimpleITK as sitk
 
 from dicom_files import small_head, write_series
 from SkullImplantLib.core.images import write_image
+from SkullImplantLib.designing.update import read_masks
 from SkullImplantLib.errors import SkullImplantError
 from SkullImplantLib.reading.input import read_input
 from SkullImplantLib.reading.same_ct import inputs_in, read_same_ct
-from SkullImplantLib.update import read_masks
 
 SMALLER, LARGER = "1.2.826.0.1.3", "1.2.826.0.1.2"
 

@@ -9,22 +9,20 @@ from typing import Any
 import numpy as np
 import SimpleITK as sitk
 
-from .completed_head import BOX_AROUND_HOLE_MM
-from .completion.sub_voxel import sub_voxel_depth
-from .core.finer_grid import finer_grid
-from .core.grid import Grid
-from .core.image_files import read_labels, read_mask
-from .core.images import array_of, bounding_box, crop, same_grid
-from .core.kept_json import read_json
-from .core.progress import Progress, part
-from .core.side_by_side import Work, side_by_side
-from .core.stages import ALMOST, StageReport, Stages, no_report
-from .core.staging import settle
-from .core.working_axes import OwnAxes, as_working, on_working_axes
-from .errors import Remedy, SkullImplantError
-from .finishing import Known, checked, meshes_of, surface_around
-from .implant import BoneSurface, Implant, check_library, mask_of, refitted
-from .options import (
+from ..completion.sub_voxel import sub_voxel_depth
+from ..core.finer_grid import finer_grid
+from ..core.grid import Grid
+from ..core.image_files import read_labels, read_mask
+from ..core.images import array_of, bounding_box, crop, same_grid
+from ..core.kept_json import read_json
+from ..core.progress import Progress, part
+from ..core.side_by_side import Work, side_by_side
+from ..core.stages import ALMOST, StageReport, Stages, no_report
+from ..core.staging import settle
+from ..core.working_axes import OwnAxes, as_working, on_working_axes
+from ..errors import Remedy, SkullImplantError
+from ..implant import BoneSurface, Implant, check_library, mask_of, refitted
+from ..options import (
     DEVICES,
     ENGINES,
     SMOOTHERS,
@@ -33,6 +31,11 @@ from .options import (
     DrillOptions,
     check_options,
 )
+from ..reading.input import Input
+from ..reading.same_ct import read_same_ct
+from ..skull import Skull
+from .completed_head import BOX_AROUND_HOLE_MM
+from .finishing import Known, checked, meshes_of, surface_around
 from .proposal import (
     SCHEMA_VERSION,
     Design,
@@ -43,9 +46,6 @@ from .proposal import (
     ReferenceFacts,
     facts_of,
 )
-from .reading.input import Input
-from .reading.same_ct import read_same_ct
-from .skull import Skull
 
 EDITED_NOTE = "The implant was fitted again after the design, and may have been edited by hand."
 MASKS = ("skull", "completed", "implant")
