@@ -26,16 +26,16 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from .design import design_implant
+    from .designing.found_holes import find_holes
+    from .designing.proposal import Design
+    from .designing.update import update_design
     from .errors import Cancelled, Remedy, SkullImplantError
     from .export.results import write_design
-    from .found_holes import find_holes
     from .options import DesignOptions
-    from .proposal import Design
     from .reading.curve import Curve, read_curve
     from .reading.input import Input, read_input
     from .reading.reference import Reference, read_reference
     from .skull.left_out import LeftOut, read_left_out
-    from .update import update_design
 
 __version__ = "0.1.0"
 __all__ = [
@@ -62,7 +62,7 @@ __all__ = [
 HOMES = {
     "Cancelled": ".errors",
     "Curve": ".reading.curve",
-    "Design": ".proposal",
+    "Design": ".designing.proposal",
     "DesignOptions": ".options",
     "Input": ".reading.input",
     "LeftOut": ".skull.left_out",
@@ -70,12 +70,12 @@ HOMES = {
     "Remedy": ".errors",
     "SkullImplantError": ".errors",
     "design_implant": ".design",
-    "find_holes": ".found_holes",
+    "find_holes": ".designing.found_holes",
     "read_curve": ".reading.curve",
     "read_input": ".reading.input",
     "read_left_out": ".skull.left_out",
     "read_reference": ".reading.reference",
-    "update_design": ".update",
+    "update_design": ".designing.update",
     "write_design": ".export.results",
 }
 

@@ -1,5 +1,6 @@
 """`python -m SkullImplantLib ...` is `skull-implant ...`."""
 
+import gc
 import os
 import signal
 import sys
@@ -7,6 +8,13 @@ from types import FrameType
 
 # Threads that wait by spinning make torch ten times slower on a busy desktop; read at its import.
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+# As with OpenBLAS's, by default for some hundredths of a second after each product of matrices:
+# the logarithm of the clock cycles after which they sleep, of which this is the least.
+os.environ.setdefault("OPENBLAS_THREAD_TIMEOUT", "4")
+
+# Python looks for what only refers to itself after so many new objects, 700 by default. The headers
+# of a CT series are hundreds of thousands, and nothing of ours refers to itself.
+OBJECTS_BETWEEN_LOOKS = 50_000
 
 CANCELLED = 130  # as shells have it: 128 and the number of SIGINT
 
@@ -23,10 +31,13 @@ def main() -> int:
 
     for sign, handler in zip(waiting, before):
         signal.signal(sign, handler)
+    gc.set_threshold(OBJECTS_BETWEEN_LOOKS)
     try:
         return run()
     except KeyboardInterrupt:
         return _told()
+    finally:
+        gc.freeze()  # nor is it looked for when all of it goes
 
 
 def _open_what_is_closed() -> None:

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from .completed_head import Beside, choice_of, complete_head, see_head
 from .completion import (
     Choice,
     Completed,
@@ -23,12 +22,13 @@ from .core.grid import Grid
 from .core.images import crop
 from .core.stages import StageReport, Stages, no_report
 from .core.working_axes import OwnAxes, on_working_axes
-from .finishing import Known, checked, meshes_of, surface_around
+from .designing.completed_head import Beside, choice_of, complete_head, see_head
+from .designing.finishing import Known, checked, meshes_of, surface_around
+from .designing.proposal import Design, ModelFacts, ReferenceFacts, facts_of
 from .geometry.shape_statistics import Population, shipped_population
 from .implant import check_library, make_implants, mask_of
 from .models import chosen_model
 from .options import REARRANGEMENT, DesignOptions, check_options
-from .proposal import Design, ModelFacts, ReferenceFacts, facts_of
 from .reading import Input
 from .reading.curve import Curve
 from .reading.reference import Reference

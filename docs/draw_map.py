@@ -28,7 +28,7 @@ GAP_OF_BOXES, GAP_OF_ARROWS, TIP = 26.0, 58.0, 7.0
 SWEEPS = 40
 # The sentence's own packages; the path that tells it; and all others.
 SENTENCE = {"reading", "skull", "geometry", "completion", "implant", "export"}
-PATH = {"design", "update"}
+PATH = {"design", "designing"}
 FILLS = {"sentence": "#dcebfa", "path": "#1f5f99", "other": "#f3f4f6"}
 STROKES = {"sentence": "#6ea4d6", "path": "#1f5f99", "other": "#b6bcc4"}
 INK, PALE, ARROW = "#1d2733", "#66707c", "#7d8792"

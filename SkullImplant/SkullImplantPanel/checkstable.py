@@ -11,6 +11,7 @@ from slicer.i18n import tr as _
 from .colors import GOOD_COLORS, LOOK_COLORS, grayOf, readableColor
 from .results import checkRow
 from .widgets import Widgets
+from .wrappingtable import fitRows, putText, setColumns
 
 SIGN, NAME, VALUE, SHOW = COLUMNS = range(4)
 # Beyond that the table scrolls, so that what follows it is not pushed out of sight.
@@ -27,12 +28,7 @@ class ChecksTable:
         self.ui = ui
         self._onShow = onShow
         self._isStale = False
-        table = ui.checksTable
-        table.setColumnCount(len(COLUMNS))
-        header = table.horizontalHeader()
-        header.setSectionResizeMode(NAME, qt.QHeaderView.Stretch)
-        # Rows are made before the section has its width; a name that wraps makes its row higher.
-        header.connect("sectionResized(int,int,int)", lambda column, before, after: self._fitRows())
+        setColumns(ui.checksTable, [""] * len(COLUMNS), [NAME], self._fitRows)
 
     def show(self, checks: list[dict[str, Any]], isStale: bool = False) -> None:
         """Show checks as ``design.json`` has them, those to be looked at first.
@@ -50,12 +46,7 @@ class ChecksTable:
         self._fitRows()
 
     def _fitRows(self) -> None:
-        table = self.ui.checksTable
-        table.resizeRowsToContents()
-        height = sum(table.rowHeight(row) for row in range(min(table.rowCount, MOST_ROWS_SEEN)))
-        table.setFixedHeight(height + 2 * table.frameWidth)
-        # A section with wrapped texts does not always notice that it has become higher.
-        self.ui.reviewCollapsibleButton.updateGeometry()
+        fitRows(self.ui.checksTable, self.ui.reviewCollapsibleButton, MOST_ROWS_SEEN, withHeader=False)
 
     def _fill(self, row: int, check: dict[str, Any]) -> None:
         table = self.ui.checksTable
@@ -66,14 +57,8 @@ class ChecksTable:
         if source:
             tip += "\n" + _("The limit is from: {source}").format(source=source)
         for column, text in ((SIGN, sign), (NAME, name.capitalize()), (VALUE, f"{value} {unit}".strip())):
-            item = qt.QTableWidgetItem(text)
-            item.setToolTip(tip)
-            item.setFlags(qt.Qt.ItemIsEnabled)
-            if self._isStale:
-                item.setForeground(qt.QBrush(qt.QColor(grayOf(self.ui.implantLabel))))
-            elif column == SIGN:
-                item.setForeground(qt.QBrush(qt.QColor(readableColor(self.ui.implantLabel, colors))))
-            table.setItem(row, column, item)
+            color = readableColor(self.ui.implantLabel, colors) if column == SIGN else None
+            putText(table, row, column, text, tip, grayOf(self.ui.implantLabel) if self._isStale else color)
         if check.get("place_mm"):
             button = qt.QToolButton()
             button.text = _("Show")

@@ -15,6 +15,11 @@ def readableColor(widget: qt.QWidget, colors: tuple[str, str]) -> str:
     return onDark if widget.palette.color(qt.QPalette.Window).lightness() < HALF else onLight
 
 
+def lookStyle(widget: qt.QWidget) -> str:
+    """Return the style of a label that tells what to look at, readable on a widget."""
+    return f"color: {readableColor(widget, LOOK_COLORS)};"
+
+
 def grayOf(widget: qt.QWidget) -> str:
     """Return the color of texts that tell of what is not so any more."""
     return readableColor(widget, GRAY_COLORS)

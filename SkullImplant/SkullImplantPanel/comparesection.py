@@ -23,6 +23,7 @@ from .resultfiles import IMPLANT
 from .results import ResultNodes, allResults, designOf, inputOfResult, nodesOfResult, removeResults
 from .run import Outcome
 from .runcontrol import RunControl
+from .section import Section
 from .widgets import Widgets
 from .wrapping import breakable, shortened
 
@@ -30,20 +31,13 @@ if TYPE_CHECKING:
     from .logic import SkullImplantLogic
 
 
-class CompareSection:
-    """What the section shows and does; ``parameters`` are those of the scene, None while there are none.
-
-    :param update: called when the panel is to be brought in line with what was found.
-    """
+class CompareSection(Section):
+    """What the section shows and does, see ``Section``."""
 
     def __init__(
         self, ui: Widgets, logic: "SkullImplantLogic", control: RunControl, update: Callable[[], None]
     ) -> None:
-        self.ui = ui
-        self.logic = logic
-        self.control = control
-        self.parameters: SkullImplantParameterNode | None = None
-        self._update = update
+        super().__init__(ui, logic, control, update)
         self._overlay = Overlay()
         self._distance = DesignDistance(update)
         self._pair = PairTable(ui)
@@ -268,12 +262,11 @@ class CompareSection:
                 _("One thickness: {mm:g} mm").format(mm=thicknessMm) if thicknessMm else _("As thick as the bone"))
         button, problem = ui.proposalsButton, self.logic.designProblem(parameters)
         if self._runs.running:
-            button.text, button.enabled = _("Cancel"), not self.control.cancelling
-            button.toolTip = _("Stop; the proposals that are made stay.")
+            self._showCancel(button, _("Stop; the proposals that are made stay."))
         else:
-            button.text = _("Make proposals")
-            button.enabled = problem is None and not self.control.running and bool(self._chosen(parameters))
-            button.toolTip = problem or _("Make each of the chosen designs, one after the other, beside this one.")
+            tip = _("Make each of the chosen designs, one after the other, beside this one.")
+            isFree = not self.control.running and bool(self._chosen(parameters))
+            self._showBegin(button, _("Make proposals"), tip, problem, isFree)
         ui.proposalsTextLabel.text = breakable(self._proposalsText)
         ui.proposalsTextLabel.visible = bool(self._proposalsText)
         ui.proposalsTable.visible = bool(others)

@@ -13,6 +13,7 @@ from .checkstable import MOST_ROWS_SEEN
 from .results import ResultNodes, designOf, inputNameOfResult
 from .widgets import Widgets
 from .wrapping import breakable
+from .wrappingtable import fitRows, putText, setColumns
 
 if TYPE_CHECKING:
     from SkullImplantLib.evaluation.design_table import Row
@@ -37,12 +38,7 @@ class PairTable:
 
     def __init__(self, ui: Widgets) -> None:
         self.ui = ui
-        table = ui.comparedTable
-        table.setColumnCount(len(PAIR_COLUMNS))
-        for column in (NAME, FIRST, OTHER):
-            table.horizontalHeader().setSectionResizeMode(column, qt.QHeaderView.Stretch)
-        table.horizontalHeader().connect(
-            "sectionResized(int,int,int)", lambda column, before, after: fitRows(ui, table))
+        setColumns(ui.comparedTable, [""] * len(PAIR_COLUMNS), [NAME, FIRST, OTHER], self._fitRows)
 
     def show(self, rows: "Sequence[Row]", names: Sequence[str]) -> None:
         """Show what differs, and what is always told; the rest is one sentence."""
@@ -60,12 +56,14 @@ class PairTable:
         alike = [f"{row.name} {row.values[0]}" for row in rows if row not in told and row.group == MADE]
         self.ui.alikeLabel.text = breakable(_("Made alike: {what}.").format(what="; ".join(alike)))
         self.ui.alikeLabel.visible = bool(alike)
-        fitRows(self.ui, table)
+        self._fitRows()
 
     def _fill(self, row: int, sign: str, texts: Sequence[str], tip: str, isBold: bool) -> None:
         for column, text in zip(PAIR_COLUMNS, (sign, *texts)):
-            item = _item(breakable(text, COLUMN_PIECE), tip, isBold)
-            self.ui.comparedTable.setItem(row, column, item)
+            _put(self.ui.comparedTable, row, column, breakable(text, COLUMN_PIECE), tip, isBold)
+
+    def _fitRows(self) -> None:
+        fitRows(self.ui.comparedTable, self.ui.compareCollapsibleButton, MOST_ROWS_SEEN, withHeader=False)
 
 
 class ResultsTable:
@@ -78,11 +76,7 @@ class ResultsTable:
         self.ui = ui
         self._onUse = onUse
         self._shown: object = None
-        table = ui.proposalsTable
-        table.setColumnCount(len(RESULT_COLUMNS))
-        table.horizontalHeader().setSectionResizeMode(RESULT, qt.QHeaderView.Stretch)
-        table.horizontalHeader().connect(
-            "sectionResized(int,int,int)", lambda column, before, after: fitRows(ui, table))
+        setColumns(ui.proposalsTable, [""] * len(RESULT_COLUMNS), [RESULT], self._fitRows)
 
     def show(self, results: Sequence[ResultNodes], reviewed: ResultNodes) -> None:
         """Show results; the one under review says so."""
@@ -98,14 +92,14 @@ class ResultsTable:
         table.setRowCount(len(results) + 1)
         titles = (_("Result"), _("Error"), _("Checks"), "")
         for column, title in zip(RESULT_COLUMNS, titles):
-            table.setItem(0, column, _item(title, _("The error that is expected, and checks passed"), True))
+            _put(table, 0, column, title, _("The error that is expected, and checks passed"), True)
         for row, nodes in enumerate(results, 1):
             told, isReviewed = designOf(nodes), nodes.segmentation is reviewed.segmentation
             label = labelOf(nodes.segmentation)
             name = _("{name} (under review)").format(name=label) if isReviewed else label
             tip = _("Follows {what}.").format(what=follows(told))
             for column, text in zip(RESULT_COLUMNS, (name, expected_error(told), checks_passed(told), "")):
-                table.setItem(row, column, _item(breakable(text), tip, isReviewed))
+                _put(table, row, column, breakable(text), tip, isReviewed)
             if not isReviewed:
                 button = qt.QToolButton()
                 button.text = _("Use")
@@ -116,22 +110,14 @@ class ResultsTable:
                 table.setCellWidget(row, USE, button)
         for column in (ERROR, CHECKS, USE):
             table.resizeColumnToContents(column)
-        fitRows(self.ui, table)
+        self._fitRows()
+
+    def _fitRows(self) -> None:
+        fitRows(self.ui.proposalsTable, self.ui.compareCollapsibleButton, MOST_ROWS_SEEN, withHeader=False)
 
 
-def fitRows(ui: Widgets, table: qt.QTableWidget) -> None:
-    """Make rows as high as their wrapped texts, and the table as high as its rows, up to a limit."""
-    table.resizeRowsToContents()
-    height = sum(table.rowHeight(row) for row in range(min(table.rowCount, MOST_ROWS_SEEN)))
-    table.setFixedHeight(height + 2 * table.frameWidth)
-    ui.compareCollapsibleButton.updateGeometry()
-
-
-def _item(text: str, tip: str, isBold: bool) -> qt.QTableWidgetItem:
-    item = qt.QTableWidgetItem(text)
-    item.setToolTip(tip)
-    item.setFlags(qt.Qt.ItemIsEnabled)
+def _put(table: qt.QTableWidget, row: int, column: int, text: str, tip: str, isBold: bool) -> None:
+    item = putText(table, row, column, text, tip)
     font = item.font()
     font.setBold(isBold)
     item.setFont(font)
-    return item

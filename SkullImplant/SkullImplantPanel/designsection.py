@@ -10,7 +10,7 @@ from slicer.i18n import tr as _
 
 from . import pytorch, review
 from .choices import Choices
-from .colors import LOOK_COLORS, readableColor
+from .colors import lookStyle
 from .direction import DirectionArrow
 from .holes import HolePoints
 from .parameters import SkullImplantParameterNode
@@ -19,6 +19,7 @@ from .results import designOf, nodesOfResult
 from .run import Outcome
 from .runcontrol import RunControl
 from .rundisplay import RunDisplay
+from .section import Section
 from .widgets import Widgets
 from .wrapping import breakable
 
@@ -26,10 +27,9 @@ if TYPE_CHECKING:
     from .logic import SkullImplantLogic
 
 
-class DesignSection:
-    """What the section shows and does; ``parameters`` are those of the scene, None while there are none.
+class DesignSection(Section):
+    """What the section shows and does, see ``Section``.
 
-    :param update: called when the panel is to be brought in line with a choice.
     :param showResult: called when a design has put its result into the scene.
     """
 
@@ -42,15 +42,10 @@ class DesignSection:
         update: Callable[[], None],
         showResult: Callable[[], None],
     ) -> None:
-        self.ui = ui
-        self.logic = logic
-        self.control = control
+        super().__init__(ui, logic, control, update)
         self.display = display
         self.choices = Choices(ui, logic, update, display.showError)
-        self.parameters: SkullImplantParameterNode | None = None
-        self._update = update
         self._showResult = showResult
-        self._installing = False
         self._arrowMoved = False  # while a run was in progress
         self.arrow = DirectionArrow(self.onArrowLetGo)
         self.holes = HolePoints(ui, update)
@@ -65,13 +60,12 @@ class DesignSection:
         running, problem = self.control.running, self.logic.designProblem(parameters)
         button = ui.generateButton
         if running:
-            button.text, button.enabled = _("Cancel"), not self.control.cancelling
-            button.toolTip = _("Stop; the scene stays as it is.")
+            self._showCancel(button)
         else:
-            button.text, button.enabled = _("Generate implant"), problem is None and not self._installing
-            button.toolTip = problem or _("Find the skull, complete it, and fit an implant into each hole.")
+            tip = _("Find the skull, complete it, and fit an implant into each hole.")
+            self._showBegin(button, _("Generate implant"), tip, problem, not self._installing)
         ui.problemLabel.visible = not running and problem is not None and inputNode(parameters) is not None
-        ui.problemLabel.styleSheet = f"color: {readableColor(ui.designCollapsibleButton, LOOK_COLORS)};"
+        ui.problemLabel.styleSheet = lookStyle(ui.designCollapsibleButton)
         ui.problemLabel.text = breakable(problem or "")
         if self._arrowMoved and not running:
             qt.QTimer.singleShot(0, self._fitAfterRun)
@@ -137,12 +131,7 @@ class DesignSection:
 
     def _haveTorch(self, purpose: str = pytorch.MODEL) -> bool:
         """Install PyTorch if need be and wanted, for the model or to refine; say whether the design can begin."""
-        self._installing = True  # meanwhile events are handled, and there may be a second click
-        self._update()
-        try:
-            problem = pytorch.ensureTorch(purpose)
-        finally:
-            self._installing = False
+        problem = self._installTorch(purpose)
         if self.parameters is None:  # the scene was closed
             return False
         self._update()

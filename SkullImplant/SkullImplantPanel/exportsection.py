@@ -1,5 +1,6 @@
 """The section Export: the result as files, its report made first where it is wanted."""
 
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,7 +15,7 @@ from SkullImplantLib.export.formats import FORMATS
 from SkullImplantLib.job.protocol import Step
 
 from . import casename, dicomseries, review
-from .colors import LOOK_COLORS, grayOf, readableColor
+from .colors import grayOf, lookStyle
 from .export import Export, chosenFormats, labelProblem, outgoingOf
 from .formatwords import titleAndSentence
 from .openreport import ReportOpener
@@ -24,6 +25,7 @@ from .printsize import PrintSizes
 from .results import ResultNodes, designOf, inputNameOfResult
 from .run import Outcome
 from .runcontrol import DOUBLE_CLICK_S, RunControl
+from .section import Section
 from .widgets import Widgets
 from .wrapping import breakable
 
@@ -33,14 +35,13 @@ if TYPE_CHECKING:
 FORMAT_COLUMNS = 2
 
 
-class ExportSection:
-    """What the section shows and does; ``parameters`` are those of the scene, None while there are none."""
+class ExportSection(Section):
+    """What the section shows and does, see ``Section``."""
 
-    def __init__(self, ui: Widgets, logic: "SkullImplantLogic", control: RunControl) -> None:
-        self.ui = ui
-        self.logic = logic
-        self.control = control
-        self.parameters: SkullImplantParameterNode | None = None
+    def __init__(
+        self, ui: Widgets, logic: "SkullImplantLogic", control: RunControl, update: Callable[[], None]
+    ) -> None:
+        super().__init__(ui, logic, control, update)
         self._reporting = False  # the run in progress makes a report for this section
         self._cancelling = False
         self._showingFolder = False  # what is typed there is the user's, what is shown is not
@@ -83,11 +84,10 @@ class ExportSection:
         nodes = self.logic.resultNodes(parameters)
         button, making = ui.exportButton, self._reporting and self.control.running
         if making or self.logic.exporting.running:
-            button.text, button.enabled = _("Cancel"), not (self.control.cancelling or self._cancelling)
-            button.toolTip = _("Stop; no file is written.")
+            self._showCancel(button, _("Stop; no file is written."))
+            button.enabled = button.enabled and not self._cancelling
         else:
-            button.text, button.enabled = _("Export"), problem is None
-            button.toolTip = problem or _("Write the chosen files into the folder.")
+            self._showBegin(button, _("Export"), _("Write the chosen files into the folder."), problem)
         # Whether the folder is there is not asked here: on a network that can take long.
         ui.openFolderButton.enabled = parameters.exportFolder.is_absolute()
         mayOpen = nodes is not None and (nodes.report is not None or not self.control.running)
@@ -159,7 +159,7 @@ class ExportSection:
         ui.engraveNote.styleSheet = self._lookStyle()
 
     def _lookStyle(self) -> str:
-        return f"color: {readableColor(self.ui.exportCollapsibleButton, LOOK_COLORS)};"
+        return lookStyle(self.ui.exportCollapsibleButton)
 
     def _showSizes(self, text: str) -> None:
         self.ui.printSizeLabel.text = text

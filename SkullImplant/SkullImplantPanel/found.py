@@ -14,7 +14,7 @@ import slicer
 from slicer.i18n import tr as _
 
 from .foundfiles import Found, holeId
-from .inputs import FLIP_RAS_LPS, FOUND_ATTRIBUTE, HOLE_TAG, matrixOf
+from .inputs import FLIP_RAS_LPS, FOUND_ATTRIBUTE, HOLE_TAG, inWorld, matrixOf
 from .newsegmentation import addSegment, newSegmentation
 from .resultfiles import ANATOMY, SKULL, SKULL_CODE, TERMINOLOGY
 from .results import ROLE, addText
@@ -127,16 +127,14 @@ def placesOf(nodes: FoundNodes) -> dict[int, np.ndarray]:
 
 def placeInWorld(nodes: FoundNodes, hole: dict[str, Any]) -> np.ndarray:
     """Return the middle of a hole, RAS mm in the world."""
-    world = np.zeros(3)
-    nodes.segmentation.TransformPointToWorld(FLIP_RAS_LPS[:3, :3] @ hole["centre_mm_xyz"], world)
-    return world
+    return inWorld(hole["centre_mm_xyz"], nodes.segmentation)
 
 
 def _addSegmentation(
     found: Found, inputNode: slicer.vtkMRMLTransformableNode
 ) -> slicer.vtkMRMLSegmentationNode:
     name = _("Skull and holes of {name}").format(name=inputNode.GetName())
-    node = newSegmentation(inputNode, name, FOUND_ATTRIBUTE)
+    node = newSegmentation(name, inputNode, {FOUND_ATTRIBUTE: ""})
     for number, segmentId in enumerate(found.labelmaps):
         isHole = segmentId != SKULL.segmentId
         tags = {slicer.vtkSegment.GetTerminologyEntryTagName(): TERMINOLOGY.format(category=ANATOMY, type=SKULL_CODE)}

@@ -9,18 +9,19 @@ import slicer
 from slicer.i18n import tr as _
 
 from . import found
-from .colors import LOOK_COLORS, readableColor
+from .colors import lookStyle
 from .curves import DrawnCurve
 from .finding import isStale, startFinding
 from .holes import makePoints
 from .holestable import HolesTable
-from .inputs import FLIP_RAS_LPS, definedPoints, pointsOf
+from .inputs import definedPoints, inWorld, pointsOf
 from .parameters import SkullImplantParameterNode
 from .placemarker import goTo
 from .requests import inputNode, skullProblem
 from .results import nodesOfResult
 from .run import Outcome
 from .runcontrol import RunControl
+from .section import Section
 from .widgets import Widgets
 from .wrapping import breakable
 
@@ -34,21 +35,17 @@ CAMERA_MM = 320.0
 LIMIT_COLOR, CUT_COLOR = (0.0, 0.45, 0.7), (0.84, 0.37, 0.0)
 
 
-class HolesSection:
-    """What is shown and done; ``parameters`` are those of the scene, None while there are none.
+class HolesSection(Section):
+    """What is shown and done, see ``Section``.
 
     Which holes get an implant is told by ``allHoles`` and ``holePoints`` alone: a check box of the table shows what
     these say, and sets them.
-
-    :param update: called when the panel is to be brought in line with a choice.
     """
 
     def __init__(
         self, ui: Widgets, logic: "SkullImplantLogic", control: RunControl, update: Callable[[], None]
     ) -> None:
-        self.ui, self.logic, self.control = ui, logic, control
-        self.parameters: SkullImplantParameterNode | None = None
-        self._update = update
+        super().__init__(ui, logic, control, update)
         self._finding = False
         self._places: tuple[str, dict[int, np.ndarray]] | None = None  # of the holes, by what was found
         self._shown: tuple[Any, ...] | None = None
@@ -73,13 +70,10 @@ class HolesSection:
         for button in (ui.limitButton, ui.addHoleButton):
             button.enabled = hasInput
         if self._finding:
-            ui.findSkullButton.text, ui.findSkullButton.enabled = _("Cancel"), not self.control.cancelling
-            ui.findSkullButton.toolTip = _("Stop; the scene stays as it is.")
+            self._showCancel(ui.findSkullButton)
         else:
-            ui.findSkullButton.text = _("Find the skull")
-            ui.findSkullButton.enabled = problem is None and not running
-            ui.findSkullButton.toolTip = problem or _(
-                "Find the skull and every hole in it, before anything is designed.")
+            tip = _("Find the skull and every hole in it, before anything is designed.")
+            self._showBegin(ui.findSkullButton, _("Find the skull"), tip, problem, not running)
         nodes = found.foundOf(inputNode(parameters))
         result = nodesOfResult(parameters.resultSegmentation)
         for widget in (ui.holesTable, ui.showHolesCheckBox, ui.foundLabel):
@@ -97,7 +91,7 @@ class HolesSection:
         if stale:
             text = _("What was found is out of date: the CT, the threshold, a curve or another setting was changed. "
                      "Click 'Find the skull' again.")
-        ui.foundLabel.styleSheet = f"color: {readableColor(ui.skullCollapsibleButton, LOOK_COLORS)};" if stale else ""
+        ui.foundLabel.styleSheet = lookStyle(ui.skullCollapsibleButton) if stale else ""
         ui.foundLabel.text = breakable(text)
 
     def forget(self) -> None:
@@ -217,9 +211,7 @@ class HolesSection:
         if places is None or not len(places):
             return found.placeInWorld(nodes, hole)
         nearest = places[np.linalg.norm(places - hole["centre_mm_xyz"], axis=1).argmin()]
-        world = np.zeros(3)
-        nodes.segmentation.TransformPointToWorld(FLIP_RAS_LPS[:3, :3] @ nearest, world)
-        return world
+        return inWorld(nearest, nodes.segmentation)
 
     def onRow(self, hole: dict[str, Any]) -> None:
         """Put all views on a hole."""

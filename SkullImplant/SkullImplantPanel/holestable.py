@@ -8,9 +8,11 @@ import qt
 from slicer.i18n import tr as _
 
 from .colors import LOOK_COLORS, grayOf, readableColor
+from .translation import translated
 from .widgets import Widgets
+from .wrappingtable import fitRows, putText, setColumns
 
-NUMBER, AREA, WHERE = COLUMNS = range(3)
+NUMBER, AREA, WHERE = range(3)
 MOST_ROWS_SEEN = 8
 
 
@@ -33,11 +35,7 @@ class HolesTable:
         self._shown: tuple[Any, ...] | None = None
         self._filling = False
         table = ui.holesTable
-        table.setColumnCount(len(COLUMNS))
-        table.setHorizontalHeaderLabels([_("Hole"), _("Area"), _("Where")])
-        header = table.horizontalHeader()
-        header.setSectionResizeMode(WHERE, qt.QHeaderView.Stretch)
-        header.connect("sectionResized(int,int,int)", lambda column, before, after: self._fitRows())
+        setColumns(table, [_("Hole"), _("Area"), _("Where")], [WHERE], self._fitRows)
         table.connect("itemChanged(QTableWidgetItem*)", self._onItemChanged)
         table.connect("cellClicked(int,int)", self._onCellClicked)
 
@@ -66,22 +64,17 @@ class HolesTable:
     def _fill(self, row: int, hole: dict[str, Any], isChosen: bool, isStale: bool, enabled: bool) -> None:
         remarks = [remarkOf(hole, why) for why in hole["why"]]
         where = "\n".join([whereOf(hole), *(f"⚠ {remark}" for remark in remarks)])
-        tip = "\n".join([*hole["remarks"], _("Click to go there in all views.")])
+        tip = "\n".join([*(translated(remark) for remark in hole["remarks"]), _("Click to go there in all views.")])
         texts = {NUMBER: str(hole["number"]), AREA: _("{area:.1f} cm²").format(area=hole["area_cm2"]), WHERE: where}
         table, section = self.ui.holesTable, self.ui.skullCollapsibleButton
         for column, text in texts.items():
-            item = qt.QTableWidgetItem(text)
-            item.setToolTip(tip)
-            flags = qt.Qt.ItemIsEnabled
-            if column == NUMBER and hole["fillable"]:
-                flags |= qt.Qt.ItemIsUserCheckable if enabled else qt.Qt.NoItemFlags
-                item.setCheckState(qt.Qt.Checked if isChosen else qt.Qt.Unchecked)
-            item.setFlags(flags)
             color = readableColor(section, LOOK_COLORS) if column == WHERE and remarks else None
             color = grayOf(section) if isStale or not hole["fillable"] else color
-            if color is not None:
-                item.setForeground(qt.QBrush(qt.QColor(color)))
-            table.setItem(row, column, item)
+            item = putText(table, row, column, text, tip, color)
+            if column == NUMBER and hole["fillable"]:
+                item.setCheckState(qt.Qt.Checked if isChosen else qt.Qt.Unchecked)
+                if enabled:
+                    item.setFlags(qt.Qt.ItemIsEnabled | qt.Qt.ItemIsUserCheckable)
 
     def _onItemChanged(self, item: qt.QTableWidgetItem) -> None:
         if self._filling or item.column() != NUMBER or item.row() >= len(self._holes):
@@ -96,11 +89,7 @@ class HolesTable:
             self._onClicked(self._holes[row])
 
     def _fitRows(self) -> None:
-        table = self.ui.holesTable
-        table.resizeRowsToContents()
-        height = sum(table.rowHeight(row) for row in range(min(table.rowCount, MOST_ROWS_SEEN)))
-        table.setFixedHeight(height + table.horizontalHeader().sizeHint.height() + 2 * table.frameWidth)
-        self.ui.skullCollapsibleButton.updateGeometry()
+        fitRows(self.ui.holesTable, self.ui.skullCollapsibleButton, MOST_ROWS_SEEN)
 
 
 def whereOf(hole: dict[str, Any]) -> str:

@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import SimpleITK as sitk
 import vtk
+from numpy.typing import ArrayLike
 from vtk.util.numpy_support import vtk_to_numpy
 
 import slicer
@@ -97,6 +98,13 @@ def pointsOf(markupsNode: slicer.vtkMRMLMarkupsNode, node: slicer.vtkMRMLTransfo
     for row, point in zip(world, points):
         markupsNode.GetNthControlPointPositionWorld(point, row[:3])
     return (world @ (FLIP_RAS_LPS @ np.linalg.inv(toWorld)).T)[:, :3]
+
+
+def inWorld(place: ArrayLike, node: slicer.vtkMRMLTransformableNode) -> np.ndarray:
+    """Return a place in the frame of a node, LPS mm, as it lies in the world, RAS mm."""
+    world = np.zeros(3)
+    node.TransformPointToWorld(FLIP_RAS_LPS[:3, :3] @ np.asarray(place), world)
+    return world
 
 
 def directionOf(arrow: slicer.vtkMRMLMarkupsLineNode, node: slicer.vtkMRMLTransformableNode) -> np.ndarray | None:

@@ -49,7 +49,7 @@ def addOrgans(found: FoundOrgans, volumeNode: slicer.vtkMRMLScalarVolumeNode) ->
     """
     scene, before = slicer.mrmlScene, organsOf(volumeNode)
     name = _("Organs of {name}").format(name=volumeNode.GetName())
-    node = newSegmentation(volumeNode, name, ORGANS_ATTRIBUTE)
+    node = newSegmentation(name, volumeNode, {ORGANS_ATTRIBUTE: ""})
     try:
         for organ in found.segments:
             addSegment(node, organ.segmentId, organ.name, organ.color, organ.tags, organ.labelmap, organ.surface)

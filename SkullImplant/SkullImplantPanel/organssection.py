@@ -12,7 +12,7 @@ from slicer.i18n import tr as _
 from SkullImplantLib.job.protocol import Step
 
 from . import pytorch
-from .colors import LOOK_COLORS, readableColor
+from .colors import lookStyle
 from .organsnodes import OrgansNodes, dataOf, isEdited, organsOf
 from .organsrun import organsProblem, startOrgans
 from .organstable import OrgansTable
@@ -21,6 +21,7 @@ from .placemarker import goTo
 from .run import Outcome
 from .runcontrol import RunControl
 from .rundisplay import PROGRESS_STEPS
+from .section import Section
 from .translation import translated
 from .widgets import Widgets
 from .wrapping import breakable
@@ -32,19 +33,14 @@ if TYPE_CHECKING:
 CAMERA_MM = 650.0
 
 
-class OrgansSection:
-    """What the section shows and does; ``parameters`` are those of the scene, None while there are none.
-
-    :param update: called when the panel is to be brought in line with what happened here.
-    """
+class OrgansSection(Section):
+    """What the section shows and does, see ``Section``."""
 
     def __init__(
         self, ui: Widgets, logic: "SkullImplantLogic", control: RunControl, update: Callable[[], None]
     ) -> None:
-        self.ui, self.logic, self.control = ui, logic, control
-        self.parameters: SkullImplantParameterNode | None = None
-        self._update = update
-        self._finding = self._installing = False
+        super().__init__(ui, logic, control, update)
+        self._finding = False
         self._text = ""
         self._torchProblem: str | None = None  # looked for when the section is opened
         self._table = OrgansTable(ui, self.onRow)
@@ -58,12 +54,10 @@ class OrgansSection:
         self._finding = self._finding and running
         problem, button = organsProblem(parameters), ui.findOrgansButton
         if self._finding:
-            button.text, button.enabled = _("Cancel"), not self.control.cancelling
-            button.toolTip = _("Stop; the scene stays as it is.")
+            self._showCancel(button)
         else:
-            button.text = _("Find organs")
-            button.enabled = problem is None and not running and not self._installing
-            button.toolTip = problem or _("Find the organs, or refine the labels that are chosen.")
+            tip = _("Find the organs, or refine the labels that are chosen.")
+            self._showBegin(button, _("Find organs"), tip, problem, not running and not self._installing)
         self._showProblem(problem if parameters.organsVolume is not None else None)
         ui.organsProgressBar.visible = self._finding
         ui.organsTextLabel.visible = bool(self._text)
@@ -107,7 +101,7 @@ class OrgansSection:
             texts.append(_("{problem} Finding organs needs it; 'Find organs' tells what to do, asking first.").format(
                 problem=self._torchProblem))
         ui.organsProblemLabel.visible = bool(texts) and not self._finding
-        ui.organsProblemLabel.styleSheet = f"color: {readableColor(ui.organsCollapsibleButton, LOOK_COLORS)};"
+        ui.organsProblemLabel.styleSheet = lookStyle(ui.organsCollapsibleButton)
         ui.organsProblemLabel.text = breakable("\n".join(texts))
 
     def _showFound(self, parameters: SkullImplantParameterNode, nodes: OrgansNodes) -> None:
@@ -120,7 +114,7 @@ class OrgansSection:
         self._table.show(nodes, isStale=bool(warnings))
         warnings += [translated(note) for note in dataOf(nodes)["notes"]]
         ui.organsNotesLabel.visible = bool(warnings)
-        ui.organsNotesLabel.styleSheet = f"color: {readableColor(ui.organsCollapsibleButton, LOOK_COLORS)};"
+        ui.organsNotesLabel.styleSheet = lookStyle(ui.organsCollapsibleButton)
         ui.organsNotesLabel.text = "\n".join(f"⚠ {breakable(warning)}" for warning in warnings)
 
     def _onProgress(self, step: Step) -> None:
@@ -158,12 +152,7 @@ class OrgansSection:
 
     def _haveTorch(self) -> bool:
         """Install PyTorch if need be and wanted; say whether the search can begin."""
-        self._installing = True  # meanwhile events are handled, and there may be a second click
-        self._update()
-        try:
-            problem = pytorch.ensureTorch(pytorch.ORGANS)
-        finally:
-            self._installing = False
+        problem = self._installTorch(pytorch.ORGANS)
         self._torchProblem = pytorch.torchProblem()
         self._text = problem or ""
         if self.parameters is not None:  # the scene was not closed

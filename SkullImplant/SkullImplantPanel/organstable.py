@@ -10,8 +10,9 @@ from slicer.i18n import tr as _
 from .colors import LOOK_COLORS, grayOf, readableColor
 from .organsnodes import OrgansNodes, dataOf
 from .widgets import Widgets
+from .wrappingtable import fitRows, putText, setColumns
 
-SWATCH, ORGAN, VOLUME, SHARE, SURE = COLUMNS = range(5)
+SWATCH, ORGAN, VOLUME, SHARE, SURE = range(5)
 
 
 class OrgansTable:
@@ -25,11 +26,7 @@ class OrgansTable:
         self._organs: list[dict[str, Any]] = []
         self._shown: object = None
         table = ui.organsTable
-        table.setColumnCount(len(COLUMNS))
-        table.setHorizontalHeaderLabels(["", _("Organ"), _("Volume"), _("Share"), _("Sure")])
-        header = table.horizontalHeader()
-        header.setSectionResizeMode(ORGAN, qt.QHeaderView.Stretch)
-        header.connect("sectionResized(int,int,int)", lambda column, before, after: self._fitRows())
+        setColumns(table, ["", _("Organ"), _("Volume"), _("Share"), _("Sure")], [ORGAN], self._fitRows)
         table.connect("cellClicked(int,int)", lambda row, column: onClicked(self._organs[row]))
 
     def show(self, nodes: OrgansNodes, isStale: bool) -> None:
@@ -69,21 +66,12 @@ class OrgansTable:
         tip = tip.format(
             meaning=organ["code"]["meaning"], volume=organ["volume_cm3"], share=organ["occupancy_percent"])
         for column, text in texts.items():
-            item = qt.QTableWidgetItem(text)
-            item.setToolTip(tip)
-            item.setFlags(qt.Qt.ItemIsEnabled)
             foreground = readableColor(section, LOOK_COLORS) if isNoted and column == ORGAN else None
             if isStale:
                 foreground = grayOf(section)
             if column == SWATCH and color is not None:
                 foreground = "#" + "".join(f"{round(255 * share):02x}" for share in color)
-            if foreground is not None:
-                item.setForeground(qt.QBrush(qt.QColor(foreground)))
-            self.ui.organsTable.setItem(row, column, item)
+            putText(self.ui.organsTable, row, column, text, tip, foreground)
 
     def _fitRows(self) -> None:
-        table = self.ui.organsTable
-        table.resizeRowsToContents()
-        height = sum(table.rowHeight(row) for row in range(table.rowCount))
-        table.setFixedHeight(height + table.horizontalHeader().sizeHint.height() + 2 * table.frameWidth)
-        self.ui.organsCollapsibleButton.updateGeometry()
+        fitRows(self.ui.organsTable, self.ui.organsCollapsibleButton)

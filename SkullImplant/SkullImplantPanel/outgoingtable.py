@@ -12,8 +12,9 @@ from .colors import LOOK_COLORS, readableColor
 from .formatwords import titleAndSentence
 from .widgets import Widgets
 from .wrapping import breakable
+from .wrappingtable import putText, setColumns, setHeight
 
-FILE, KIND, IDENTITY = COLUMNS = range(3)
+FILE, KIND, IDENTITY = range(3)
 # Beyond so many lines of text the table scrolls, so that long names do not push the buttons out of sight.
 MOST_LINES_SEEN = 14
 # Letters of a long word that stay together, in a column that shares the panel with two others.
@@ -26,12 +27,7 @@ class OutgoingTable:
     def __init__(self, ui: Widgets) -> None:
         self.ui = ui
         self._shown: tuple[object, ...] = ()
-        table = ui.outgoingTable
-        table.setColumnCount(len(COLUMNS))
-        table.setHorizontalHeaderLabels([_("File"), _("Kind"), _("Identity")])
-        header = table.horizontalHeader()
-        header.setSectionResizeMode(FILE, qt.QHeaderView.Stretch)
-        header.connect("sectionResized(int,int,int)", lambda column, before, after: self._fitRows())
+        setColumns(ui.outgoingTable, [_("File"), _("Kind"), _("Identity")], [FILE], self._fitRows)
         self._fitRows()
 
     def show(self, files: Sequence[OutgoingFile]) -> None:
@@ -55,13 +51,9 @@ class OutgoingTable:
         tip = "\n".join([file.name, what, sentence])
         texts = {FILE: breakable(file.name, LONGEST_PIECE), KIND: title, IDENTITY: word}
         for column, text in texts.items():
-            item = qt.QTableWidgetItem(text)
-            item.setToolTip(tip)
-            item.setFlags(qt.Qt.ItemIsEnabled)
-            if file.tells != "nothing" and column == IDENTITY:
-                color = readableColor(self.ui.exportCollapsibleButton, LOOK_COLORS)
-                item.setForeground(qt.QBrush(qt.QColor(color)))
-            self.ui.outgoingTable.setItem(row, column, item)
+            tellsSome = file.tells != "nothing" and column == IDENTITY
+            color = readableColor(self.ui.exportCollapsibleButton, LOOK_COLORS) if tellsSome else None
+            putText(self.ui.outgoingTable, row, column, text, tip, color)
 
     def _fitRows(self) -> None:
         table = self.ui.outgoingTable
@@ -71,9 +63,7 @@ class OutgoingTable:
         # Said beforehand, as a bar that comes by itself narrows the names after their rows have their heights.
         table.setVerticalScrollBarPolicy(qt.Qt.ScrollBarAlwaysOn if scrolls else qt.Qt.ScrollBarAlwaysOff)
         table.resizeRowsToContents()
-        height = min(self._height(), most)
-        table.setFixedHeight(height + table.horizontalHeader().sizeHint.height() + 2 * table.frameWidth)
-        self.ui.exportCollapsibleButton.updateGeometry()
+        setHeight(table, self.ui.exportCollapsibleButton, min(self._height(), most))
 
     def _height(self) -> int:
         table = self.ui.outgoingTable

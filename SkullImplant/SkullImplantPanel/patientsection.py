@@ -1,5 +1,6 @@
 """The section Patient: the CT that is chosen, and the sample patient where there is none."""
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import slicer
@@ -8,20 +9,20 @@ from slicer.i18n import tr as _
 from .parameters import SkullImplantParameterNode
 from .run import Outcome
 from .runcontrol import RunControl
+from .section import Section
 from .widgets import Widgets
 
 if TYPE_CHECKING:
     from .logic import SkullImplantLogic
 
 
-class PatientSection:
-    """What the section shows and does; ``parameters`` are those of the scene, None while there are none."""
+class PatientSection(Section):
+    """What the section shows and does, see ``Section``."""
 
-    def __init__(self, ui: Widgets, logic: "SkullImplantLogic", control: RunControl) -> None:
-        self.ui = ui
-        self.logic = logic
-        self.control = control
-        self.parameters: SkullImplantParameterNode | None = None
+    def __init__(
+        self, ui: Widgets, logic: "SkullImplantLogic", control: RunControl, update: Callable[[], None]
+    ) -> None:
+        super().__init__(ui, logic, control, update)
         ui.sampleButton.connect("clicked()", self.onSample)
 
     def update(self, parameters: SkullImplantParameterNode) -> None:

@@ -7,7 +7,7 @@ import numpy as np
 import slicer
 
 from .hiddennode import HiddenNode
-from .inputs import FLIP_RAS_LPS
+from .inputs import inWorld
 from .results import ResultNodes, checkName
 from .review import lookFrom
 
@@ -64,6 +64,4 @@ def _isSeen(sliceNode: slicer.vtkMRMLSliceNode, world: np.ndarray) -> bool:
 
 def placeInWorld(nodes: ResultNodes, check: dict[str, Any]) -> np.ndarray:
     """Return where the worst value of a check is, RAS mm in the world, as its result lies there."""
-    world = np.zeros(3)
-    nodes.segmentation.TransformPointToWorld(FLIP_RAS_LPS[:3, :3] @ check["place_mm"], world)
-    return world
+    return inWorld(check["place_mm"], nodes.segmentation)

@@ -13,6 +13,7 @@ import slicer
 from slicer.i18n import tr as _
 
 from .inputs import RESULT_ATTRIBUTE
+from .newsegmentation import addSegment, newSegmentation
 from .resultfiles import (
     COMPLETED,
     IMPLANT,
@@ -27,6 +28,7 @@ from .resultfiles import (
     together,
 )
 from .scenenodes import segmentations
+from .translation import translated
 
 __all__ = [
     "COMPLETED",
@@ -56,9 +58,6 @@ __all__ = [
     "setOrigin",
     "together",
 ]
-
-# Slicer's number for this way from labelmap to surface (vtkBinaryLabelmapToClosedSurfaceConversionRule).
-SURFACE_NETS = "1"
 
 
 @dataclass(frozen=True)
@@ -222,25 +221,10 @@ def addReport(nodes: ResultNodes, text: str) -> None:
 def _addSegmentation(
     results: Results, inputNode: slicer.vtkMRMLTransformableNode, name: str
 ) -> slicer.vtkMRMLSegmentationNode:
-    scene = slicer.mrmlScene
-    node = scene.CreateNodeByClass("vtkMRMLSegmentationNode")
-    node.UnRegister(None)  # Python's variable owns it
     title = _("Edited implant of {name}") if results.design.get("edited") else _("Implant design of {name}")
-    node.SetName(scene.GenerateUniqueName(title.format(name=name)))
-    node.SetAttribute(RESULT_ATTRIBUTE, name)  # before selectors see the node, which look at it
-    scene.AddNode(node)
-    node.SetSourceRepresentationToBinaryLabelmap()
-    # Surfaces are not saved; a loaded scene makes them anew, and with surface nets in a moment.
-    rule = slicer.vtkBinaryLabelmapToClosedSurfaceConversionRule
-    node.GetSegmentation().SetConversionParameter(rule.GetConversionMethodParameterName(), SURFACE_NETS)
-    # Before the reference grid, which MRML brings from the volume's frame into the segmentation's.
-    node.SetAndObserveTransformNodeID(inputNode.GetTransformNodeID())
-    key = slicer.vtkSegmentationConverter.GetReferenceImageGeometryParameterName()
-    if inputNode.IsA("vtkMRMLVolumeNode"):
-        node.SetReferenceImageGeometryParameterFromVolumeNode(inputNode)
-    else:
-        node.GetSegmentation().SetConversionParameter(key, inputNode.GetSegmentation().GetConversionParameter(key))
+    node = newSegmentation(title.format(name=name), inputNode, {RESULT_ATTRIBUTE: name})
     if results.design.get("parameters", {}).get("refine_mm"):  # then the input's grid is not the masks'
+        key = slicer.vtkSegmentationConverter.GetReferenceImageGeometryParameterName()
         geometry = slicer.vtkSegmentationConverter.SerializeImageGeometry(results.grid)
         node.GetSegmentation().SetConversionParameter(key, geometry)
     pieces = [(SKULL, SKULL.segmentId, _("Skull")), (COMPLETED, COMPLETED.segmentId, _("Completed skull"))]
@@ -248,16 +232,9 @@ def _addSegmentation(
     names = [_("Implant {number}").format(number=number) for number in range(1, len(ids) + 1)]
     pieces += zip([IMPLANT] * len(ids), ids, names if len(ids) > 1 else [_("Implant")])
     for piece, segmentId, name in pieces:
-        segment = slicer.vtkSegment()
-        segment.SetName(name)
-        segment.SetColor(piece.color)
         entry = TERMINOLOGY.format(category=piece.category, type=piece.type)
-        segment.SetTag(slicer.vtkSegment.GetTerminologyEntryTagName(), entry)
-        segment.AddRepresentation(slicer.vtkSegmentationConverter.GetBinaryLabelmapRepresentationName(),
-                                  results.labelmaps[segmentId])
-        segment.AddRepresentation(slicer.vtkSegmentationConverter.GetClosedSurfaceRepresentationName(),
-                                  results.surfaces[segmentId])
-        node.GetSegmentation().AddSegment(segment, segmentId)
+        addSegment(node, segmentId, name, piece.color, {slicer.vtkSegment.GetTerminologyEntryTagName(): entry},
+                   results.labelmaps[segmentId], results.surfaces[segmentId])
     node.CreateDefaultDisplayNodes()
     display = node.GetDisplayNode()
     display.SetSegmentVisibility(COMPLETED.segmentId, False)
@@ -269,20 +246,11 @@ def _addSegmentation(
 
 def _addMade(results: Results, ids: list[str]) -> slicer.vtkMRMLSegmentationNode:
     """Keep the implants' voxels where no edit reaches them."""
-    scene = slicer.mrmlScene
-    node = scene.CreateNodeByClass("vtkMRMLSegmentationNode")
-    node.UnRegister(None)  # Python's variable owns it
-    node.SetName(scene.GenerateUniqueName(_("Implants as made")))
-    node.SetHideFromEditors(True)
-    scene.AddNode(node)
-    node.SetSourceRepresentationToBinaryLabelmap()
+    node = newSegmentation(_("Implants as made"), isHidden=True)
     for segmentId in ids:
         labelmap = slicer.vtkOrientedImageData()
         labelmap.DeepCopy(results.labelmaps[segmentId])
-        segment = slicer.vtkSegment()
-        segment.SetName(segmentId)
-        segment.AddRepresentation(slicer.vtkSegmentationConverter.GetBinaryLabelmapRepresentationName(), labelmap)
-        node.GetSegmentation().AddSegment(segment, segmentId)
+        addSegment(node, segmentId, segmentId, IMPLANT.color, {}, labelmap, None)
     # A scene that is loaded gives a display to whatever has none.
     node.CreateDefaultDisplayNodes()
     node.GetDisplayNode().SetVisibility(False)
@@ -311,7 +279,7 @@ def checkRow(check: dict[str, Any]) -> tuple[str, ...]:
     else:
         limit = {"=": "", "<=": "≤ ", ">=": "≥ "}[check["comparison"]] + f"{limit:g}"
     verdict = _("passed") if check["passed"] else _("look at it")
-    return (checkName(check), verdict, f"{check['value']:.3g}", limit, check["unit"], check["sentence"],
+    return (checkName(check), verdict, f"{check['value']:.3g}", limit, check["unit"], translated(check["sentence"]),
             check.get("source", ""))
 
 

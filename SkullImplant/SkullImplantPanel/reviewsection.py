@@ -27,6 +27,8 @@ from .results import (
 )
 from .run import Outcome
 from .runcontrol import RunControl
+from .section import Section
+from .translation import translated
 from .widgets import Widgets
 from .wrapping import breakable
 
@@ -37,20 +39,21 @@ if TYPE_CHECKING:
 FLAG_WORDS = "Look twice"
 
 
-class ReviewSection:
-    """What the section shows and does; ``parameters`` are those of the scene, None while there are none."""
+class ReviewSection(Section):
+    """What the section shows and does, see ``Section``.
+
+    :param automaticHu: returns the automatic threshold of the chosen CT, None where there is none.
+    """
 
     def __init__(
         self,
         ui: Widgets,
         logic: "SkullImplantLogic",
         control: RunControl,
+        update: Callable[[], None],
         automaticHu: Callable[[], float | None],
     ) -> None:
-        self.ui = ui
-        self.logic = logic
-        self.control = control
-        self.parameters: SkullImplantParameterNode | None = None
+        super().__init__(ui, logic, control, update)
         self._shownSegmentation: slicer.vtkMRMLSegmentationNode | None = None
         self._automaticHu = automaticHu
         self._shownDesign: tuple[str, bool] | None = None  # and whether it is stale
@@ -145,7 +148,7 @@ class ReviewSection:
                 number=told["label"], angle=told["insertion_off_normal_deg"], lost=told["insertion_lost_percent"])
         self._showExpectation(design.get("confidence"), isStale)
         # What the flag says stands above, with all its reasons.
-        notes = [note for note in design["notes"] if not note.startswith(FLAG_WORDS)]
+        notes = [translated(note) for note in design["notes"] if not note.startswith(FLAG_WORDS)]
         self.ui.notesLabel.text = breakable("\n".join(notes))
         self.ui.notesLabel.visible = bool(notes)
         self._checks.show(checks, isStale)
@@ -159,7 +162,7 @@ class ReviewSection:
         elif confidence["flagged"]:
             head = _("⚠ {words}: the error may be about {error:.1f} mm.").format(
                 words=FLAG_WORDS, error=confidence["expected_hd95_mm"])
-            reasons = "".join(f"<br>{escape(breakable(reason))}" for reason in confidence["reasons"])
+            reasons = "".join(f"<br>{escape(breakable(translated(reason)))}" for reason in confidence["reasons"])
             colors, text = BAD_COLORS, f"<b>{escape(head)}</b>{reasons}"
         else:
             colors, text = GOOD_COLORS, _("✔ The error is expected to be about {error:.1f} mm.").format(

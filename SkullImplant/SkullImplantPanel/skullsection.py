@@ -1,7 +1,7 @@
 """The section Skull: what counts as bone, and what that selects in the slices."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import qt
 import vtk
@@ -12,22 +12,24 @@ from slicer.i18n import tr as _
 from . import inputs
 from .parameters import SkullImplantParameterNode
 from .preview import BonePreview, findThreshold
+from .runcontrol import RunControl
+from .section import Section
 from .widgets import Widgets
+
+if TYPE_CHECKING:
+    from .logic import SkullImplantLogic
 
 # A volume, and when its voxels were changed.
 State = tuple[slicer.vtkMRMLScalarVolumeNode, int]
 
 
-class SkullSection:
-    """What the section shows and does; ``parameters`` are those of the scene, None while there are none.
+class SkullSection(Section):
+    """What the section shows and does, see ``Section``."""
 
-    :param update: called when the panel is to be brought in line with a threshold that was found.
-    """
-
-    def __init__(self, ui: Widgets, update: Callable[[], None]) -> None:
-        self.ui = ui
-        self.parameters: SkullImplantParameterNode | None = None
-        self._update = update
+    def __init__(
+        self, ui: Widgets, logic: "SkullImplantLogic", control: RunControl, update: Callable[[], None]
+    ) -> None:
+        super().__init__(ui, logic, control, update)
         self._preview = BonePreview()
         # Whose threshold is shown or being found, and of which state of its voxels.
         self._thresholdOf: State | None = None

@@ -21,6 +21,7 @@ Floats = NDArray[np.floating]
 ACROSS_MM = 1.0
 # Above this nothing of a head is bone, which ends at about 2000 HU; so near it smears.
 METAL_HU, METAL_MM = 2500.0, 5.0
+NOT_SHARP = ("soft", "near metal", "soft or near metal")
 
 
 def edge_check(rim: RimGap, ct: sitk.Image, options: CheckOptions) -> Check | None:
@@ -31,15 +32,17 @@ def edge_check(rim: RimGap, ct: sitk.Image, options: CheckOptions) -> Check | No
     metal = _near_metal(rim, ct)
     bad = soft | metal
     share = 100.0 * float(bad.mean())
-    found = [name for name, flags in (("soft", soft), ("near metal", metal)) if flags.any()]
-    told = f" ({' or '.join(found)})" if found and share >= 1.0 else ""
+    found = NOT_SHARP[int(soft.any()) + 2 * int(metal.any()) - 1] if share >= 1.0 else ""
     return judged(
         "cut edge",
         share,
         "%",
         "<=",
         options.soft_edge_percent,
-        f"At {share:.0f} % of the rim the edge of the bone is not sharp in the CT{told}; the gap "
+        f"At {share:.0f} % of the rim the edge of the bone is not sharp in the CT ({found}); the "
+        "gap there is not to be trusted."
+        if found
+        else f"At {share:.0f} % of the rim the edge of the bone is not sharp in the CT; the gap "
         "there is not to be trusted.",
         f"this project's: a slope under {options.softest_hu_a_mm:g} HU/mm moves the edge by half a "
         f"millimetre for a tenth of the threshold; metal is over {METAL_HU:g} HU",

@@ -174,8 +174,9 @@ def _spur_checks(balls: InscribedBalls, options: CheckOptions) -> tuple[Check, .
             "",
             "=",
             0,
-            f"{count or 'No'} spurs stand out of the implant"
-            + (f", the longest {longest:.1f} mm." if count else "."),
+            f"{count} spurs stand out of the implant, the longest {longest:.1f} mm."
+            if count
+            else "No spurs stand out of the implant.",
             "one spur of an implant that was good otherwise had it sent back (expert review of "
             "100 designs, 2026)",
             place,

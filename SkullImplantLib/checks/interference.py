@@ -104,8 +104,10 @@ def way_check(
     worst = int(np.argmin(least))
     value = float(min(least[worst], options.most_on_way_mm))
     if value >= options.least_on_way_mm:
-        told = "The implant goes in along a straight path"
-        sentence = f"{told}; the nearest it comes to bone is {two_decimals(value)} mm."
+        sentence = (
+            f"The implant goes in along a straight path; the nearest it comes to bone is "
+            f"{two_decimals(value)} mm."
+        )
     else:
         sentence = (
             f"On its straight path the implant meets bone, by up to {-value:.1f} mm; it does not "

@@ -15,6 +15,8 @@ from .self_intersection import intersecting_facets
 
 Floats = NDArray[np.floating]
 
+# Of things that a mesh should have none of, in a sentence.
+NONE = "No"
 PRINTABLE = "what a printer's software asks of a solid"
 
 
@@ -31,9 +33,7 @@ def mesh_checks(mesh: vtkPolyData, plate: PlateSurface, options: CheckOptions) -
     )
     closed = health.open_edges + health.non_manifold_edges == 0
     passing = intersecting_facets(plate.points_mm, plate.triangles)
-    pieces = "one piece" if health.pieces == 1 else f"{health.pieces} pieces"
     tunnels = max(health.genus, 0)
-    asked = f" ({options.holes} were asked for)" if options.holes else ""
     return (
         judged(
             "pieces",
@@ -41,7 +41,9 @@ def mesh_checks(mesh: vtkPolyData, plate: PlateSurface, options: CheckOptions) -
             "",
             "=",
             1,
-            f"The mesh has {pieces}.",
+            "The mesh has one piece."
+            if health.pieces == 1
+            else f"The mesh has {health.pieces} pieces.",
             PRINTABLE,
             kind="mesh",
         ),
@@ -51,7 +53,7 @@ def mesh_checks(mesh: vtkPolyData, plate: PlateSurface, options: CheckOptions) -
             "",
             "=",
             0,
-            f"{faults or 'No'} edges, points or facets of the mesh are open, double, turned or "
+            f"{faults or NONE} edges, points or facets of the mesh are open, double, turned or "
             "degenerate.",
             PRINTABLE,
             _place_of_fault(plate) if faults else None,
@@ -63,7 +65,9 @@ def mesh_checks(mesh: vtkPolyData, plate: PlateSurface, options: CheckOptions) -
             "",
             "=",
             options.holes,
-            f"{tunnels or 'No'} holes lead through the implant{asked}.",
+            f"{tunnels or NONE} holes lead through the implant ({options.holes} were asked for)."
+            if options.holes
+            else f"{tunnels or NONE} holes lead through the implant.",
             "the holes that were asked for, and no other",
             kind="mesh",
         ),
@@ -73,7 +77,7 @@ def mesh_checks(mesh: vtkPolyData, plate: PlateSurface, options: CheckOptions) -
             "",
             "=",
             0,
-            f"{len(passing) or 'No'} facets of the mesh pass through others.",
+            f"{len(passing) or NONE} facets of the mesh pass through others.",
             PRINTABLE,
             plate.points_mm[plate.triangles[passing[0]]].mean(axis=0) if len(passing) else None,
             kind="mesh",

@@ -12,12 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 from scipy.spatial import cKDTree
-from vtkmodules.util.numpy_support import vtk_to_numpy
-from vtkmodules.vtkCommonDataModel import vtkImageData, vtkPolyData
-from vtkmodules.vtkImagingStencil import vtkImageStencilToImage, vtkPolyDataToImageStencil
+from vtkmodules.vtkCommonDataModel import vtkPolyData
 
 from ..core.interpolation import values_at
 from ..implant.mesh_distance import MeshDistance
+from ..implant.mesh_mask import scanned
 from ..implant.meshes import arrays_of, facet_middles, facet_vectors
 
 Floats = NDArray[np.floating]
@@ -126,27 +125,10 @@ class SolidLattice:
 def solid_lattice(
     mesh: vtkPolyData, low_mm: Floats, high_mm: Floats, spacing_mm: float
 ) -> SolidLattice:
-    """Return which places between two corners lie in `mesh` (VTK's scan conversion, exact)."""
-    size = np.ceil((high_mm - low_mm) / spacing_mm).astype(int) + 1
-    image = vtkImageData()
-    image.SetDimensions(*(int(n) for n in size))
-    image.SetOrigin(*(float(x) for x in low_mm))
-    image.SetSpacing(spacing_mm, spacing_mm, spacing_mm)
-    stencil = vtkPolyDataToImageStencil()
-    stencil.SetInputData(mesh)
-    stencil.SetOutputOrigin(image.GetOrigin())
-    stencil.SetOutputSpacing(image.GetSpacing())
-    stencil.SetOutputWholeExtent(image.GetExtent())
-    to_image = vtkImageStencilToImage()
-    to_image.SetInputConnection(stencil.GetOutputPort())
-    to_image.SetOutputScalarTypeToUnsignedChar()
-    to_image.SetInsideValue(1)
-    to_image.SetOutsideValue(0)
-    to_image.Update()
-    values = vtk_to_numpy(to_image.GetOutput().GetPointData().GetScalars())
-    return SolidLattice(
-        np.asarray(low_mm, float), spacing_mm, values.reshape(size[::-1]).astype(np.float32)
-    )
+    """Return which places between two corners lie in `mesh`."""
+    last = np.ceil((high_mm - low_mm) / spacing_mm).astype(int)
+    values = scanned(mesh, np.zeros_like(last), last, low_mm.tolist(), spacing_mm)
+    return SolidLattice(np.asarray(low_mm, float), spacing_mm, values.astype(np.float32))
 
 
 def plate_surface(mesh: vtkPolyData, within_head_mm: Floats) -> PlateSurface:

@@ -11,6 +11,7 @@ from .rim_profile import RimProfile, worst_stretch
 Floats = NDArray[np.floating]
 
 FACES = ("outer", "inner")
+WAYS = ("lies under", "stands out of")
 STRETCH_MM, THICK_STRETCH_MM = 30.0, 10.0
 # Where fewer sites than this can be measured there is no rim to judge.
 LEAST_SITES = 8
@@ -41,7 +42,7 @@ def _step_checks(
     noise = _noise_mm(own, bone)
     base = options.outer_step_mm if face == 0 else options.inner_step_mm
     stretch, place = _worst_signed(steps, profile.places_mm)
-    way = "stands out of" if stretch > 0 else "lies under"
+    way = WAYS[int(stretch > 0)]
     source = (
         "a step of 1 mm can be felt (expert review of 100 designs, 2026); raised where the bone's "
         "own face, measured likewise, is as uneven"

@@ -59,7 +59,7 @@ def gap_checks(
         order = np.argsort(rim.gap_mm)
         tight, wide = (plate.places_mm[rim.walls[order[k]]] for k in (0, -1))
         most = float(rim.gap_mm[order[-1]])
-        told = f" The clearance asked for is {asked:g} mm.{doubt}"
+        told = f" The clearance asked for is {asked:g} mm." + doubt
     else:
         # No bone opposite: as far as bone was looked for.
         low = middle = high = most = OPPOSITE_MM
@@ -72,7 +72,7 @@ def gap_checks(
             "mm",
             ">=",
             asked - options.tighter_mm,
-            f"Along 5 % of the rim the gap to the bone is at most {two_decimals(low)} mm.{told}",
+            f"Along 5 % of the rim the gap to the bone is at most {two_decimals(low)} mm." + told,
             "this project's: what measuring and the surface's triangles leave unsure, 0.15 mm",
             tight,
         ),
@@ -83,7 +83,7 @@ def gap_checks(
             "between",
             (asked - options.median_off_mm, asked + options.median_off_mm),
             f"Along half of the rim the gap to the bone is at most {two_decimals(middle)} mm."
-            f"{told}",
+            + told,
             "this project's: a quarter of a millimetre, half of the usual clearance",
             wide,
         ),
@@ -93,7 +93,7 @@ def gap_checks(
             "mm",
             "<=",
             asked + options.wider_mm,
-            f"Along 95 % of the rim the gap to the bone is at most {two_decimals(high)} mm.{told}",
+            f"Along 95 % of the rim the gap to the bone is at most {two_decimals(high)} mm." + told,
             "a mismatch of 0.5 mm at 95 % of the rim is the target of an open proposal for such "
             "designs; a gap of 1 mm can be felt as a ridge (expert review of 100 designs, 2026)",
             wide,

@@ -14,7 +14,6 @@ import SimpleITK as sitk
 
 from ..cases.defects import USUAL_CM2, apply_to_ct, make_defect
 from ..cases.sample import SamplePatient, make_sample_patient
-from ..completed_head import check_lie
 from ..completion.trust import MIRRORED
 from ..core.images import voxel_volume_mm3, write_image
 from ..core.memory_need import Foresee, unforeseen
@@ -24,6 +23,8 @@ from ..core.staging import staged_folder
 from ..core.threads import use_threads
 from ..core.working_axes import on_working_axes
 from ..design import design_implant
+from ..designing.completed_head import check_lie
+from ..designing.update import update_design
 from ..evaluation.metrics import evaluate_implant
 from ..export.renders import try_rendering
 from ..export.results import RESULT_FILES, write_design, write_files, write_pictures
@@ -36,7 +37,6 @@ from ..reading.input import Choices, Input, read_input
 from ..reading.reference import Reference, read_reference
 from ..skull.left_out import LeftOut, read_left_out
 from ..skull.segmentation import SkullOptions, clean_skull, segment_skull
-from ..update import update_design
 from .devices import find_devices
 from .foreseen import Foreseen
 from .result import Result, stage_of

@@ -7,8 +7,8 @@ from typing import Any
 from ..core.stages import StageReport
 from ..core.staging import staged_folder
 from ..core.threads import use_threads
+from ..designing.found_holes import find_holes
 from ..export.holes_result import HOLES_FILES, write_holes
-from ..found_holes import find_holes
 from ..models import torch_version, uses_torch
 from ..skull.left_out import read_left_out
 from .commands import read_curves, read_earlier, read_source, until_completed

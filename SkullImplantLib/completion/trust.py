@@ -304,19 +304,18 @@ def _why(features: Mapping[str, float], trials: Trials) -> list[str]:
         if not count:
             reasons.append(f"{condition.what}, which no trial did; {condition.advice}.")
         elif off / count > usual:
-            reasons.append(f"{condition.what}, where {_were_off(count, off)}; {condition.advice}.")
+            reasons.append(
+                f"{condition.what}, where designs were off by more than {OFF_MM:.0f} mm in "
+                f"{100 * off / count:.0f} % of {count} trials; {condition.advice}."
+            )
     if not reasons:
-        counts = _were_off(*trials.counts["flagged"])
-        reasons.append(f"The bone around the hole says little of its shape, and {counts} "
-                       f"in such cases; {ELSEWHERE}.")  # fmt: skip
+        count, off = trials.counts["flagged"]
+        reasons.append(
+            "The bone around the hole says little of its shape, and designs were off by more than "
+            f"{OFF_MM:.0f} mm in {100 * off / count:.0f} % of {count} trials in such cases; "
+            f"{ELSEWHERE}."
+        )
     return reasons
-
-
-def _were_off(count: int, off: int) -> str:
-    return (
-        f"designs were off by more than {OFF_MM:.0f} mm in {100 * off / count:.0f} % of "
-        f"{count} trials"
-    )
 
 
 def is_networked(features: Mapping[str, float], source: str) -> bool:

@@ -20,7 +20,9 @@ def read_mask(path: Path) -> sitk.Image:
 
     Raises `SkullImplantError` as `read_labels` does.
     """
-    return read_labels(path) != 0
+    labels = read_labels(path)
+    # What is a mask already is not copied.
+    return labels if array_of(labels).max(initial=0) <= 1 else labels != 0
 
 
 def read_labels(path: Path) -> sitk.Image:

@@ -14,11 +14,11 @@ from numpy.typing import NDArray
 from vtkmodules.vtkCommonDataModel import vtkPolyData
 
 from ..checks import CheckedImplant, CheckOptions, check_implant
-from ..completed_head import check_lie
 from ..core.images import crop, index_to_lps_mm
 from ..core.progress import Progress, silent
 from ..core.stages import StageReport, Stages, no_report
 from ..core.working_axes import on_working_axes
+from ..designing.completed_head import check_lie
 from ..errors import SkullImplantError
 from ..geometry.frame import Pose
 from ..geometry.pose import estimate_pose

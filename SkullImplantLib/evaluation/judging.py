@@ -20,6 +20,7 @@ from ..core.images import array_of, bounding_box, crop, write_image
 from ..core.kept_json import read_json
 from ..core.stages import StageReport, no_report
 from ..design import design_implant
+from ..designing.proposal import Design
 from ..errors import DiskError, NoPlaceForDefect, OutOfMemory, Remedy, SkullImplantError
 from ..geometry.shape_statistics import (
     POPULATION_FILE,
@@ -29,7 +30,6 @@ from ..geometry.shape_statistics import (
 )
 from ..models import chosen_model
 from ..options import DesignOptions
-from ..proposal import Design
 from .evaluation_options import EXACT
 from .metrics import evaluate_implant
 from .suite_cases import CaseInput, JudgedCase

@@ -24,6 +24,7 @@ from ..core.progress import Progress, part, silent
 from ..core.result_names import stl_names
 from ..core.stages import StageReport, Stages, no_report
 from ..core.working_axes import as_working
+from ..designing.update import read_account
 from ..errors import SkullImplantError
 from ..export.stl import read_stl
 from ..geometry import complete_by_prior, estimate_pose
@@ -45,7 +46,6 @@ from ..geometry.shape_statistics import shipped_population
 from ..implant.level_set import surface_at_zero
 from ..implant.mesh_distance import MeshDistance
 from ..implant.meshes import facet_middles, facet_vectors, mesh_of
-from ..update import read_account
 
 Floats = NDArray[np.floating]
 Flags = NDArray[np.bool_]

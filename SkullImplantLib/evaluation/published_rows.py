@@ -47,6 +47,15 @@ def _by_medpcfm(method: str, cases: str, dice: str, border_dice: str, hd95: str)
     return PublishedRow(method, dice, border_dice, hd95, READ, MEDPCFM, cases=cases)
 
 
+SALEM_2026 = PublishedRow(
+    "Salem 2026",
+    "0.901",
+    "0.908",
+    "1.52",
+    ABSTRACT,
+    SALEM,
+    cases="40 skulls of SciData and SkullFix",
+)
 PUBLISHED: dict[str, tuple[PublishedRow, ...]] = {
     SKULLBREAK: (
         _by_pcdiff("sparse CNN of Kroviakov 2021, trained again", "0.71", "0.80", "4.60"),
@@ -95,27 +104,9 @@ PUBLISHED: dict[str, tuple[PublishedRow, ...]] = {
         _by_medpcfm("MedPCFM 2026, 40 steps", "110 test cases", "0.824", "0.841", "3.08"),
         _by_medpcfm("MedPCFM-TED 2026, 1 step", "110 test cases", "0.801", "0.769", "3.10"),
         _by_medpcfm("PCDiff-PTv3, run again", "110 test cases", "0.673", "0.621", "4.41"),
-        PublishedRow(
-            "Salem 2026",
-            "0.901",
-            "0.908",
-            "1.52",
-            ABSTRACT,
-            SALEM,
-            cases="40 skulls of SciData and SkullFix",
-        ),
+        SALEM_2026,
     ),
-    SCIDATA: (
-        PublishedRow(
-            "Salem 2026",
-            "0.901",
-            "0.908",
-            "1.52",
-            ABSTRACT,
-            SALEM,
-            cases="40 skulls of SciData and SkullFix",
-        ),
-    ),
+    SCIDATA: (SALEM_2026,),
 }
 
 

@@ -15,15 +15,12 @@ from vtkmodules.vtkIOPLY import vtkPLYWriter
 from ..core.files import atomic_path, for_native
 from ..core.progress import Progress
 from ..core.result_names import maps_name, stl_names
-from ..core.working_axes import as_working
 from ..errors import DiskError, SkullImplantError
 from ..implant.meshes import arrays_of
 from .format_writers import Exported
-from .formats import SKULL, implants_of
+from .formats import implants_of
 from .map_legends import map_legends
 from .maps_file import read_maps
-from .picture_mesh import picture_mesh
-from .shown_scene import simpler
 
 METRES_PER_MM = 0.001
 # Of LPS: to the patient's left, up, forwards.
@@ -58,7 +55,7 @@ def write_glb(exported: Exported, progress: Progress) -> None:
     """Write skull and implants as one GLB, the implants coloured by their thickness."""
     trimesh = _library()
     scene = trimesh.Scene()
-    bone = simpler(picture_mesh(as_working(exported.mask(SKULL))))
+    bone = exported.shown_skull().simpler()
     progress(0.7)
     colors = np.tile(np.array(BONE, np.uint8), (bone.GetNumberOfPoints(), 1))
     for name, (mesh, of_points) in zip(

@@ -1,20 +1,18 @@
-"""The DICOM series that a design came from, found among those of a folder.
+"""The DICOM series that a design came from, found among those that are given.
 
 It is told by its bytes, where the design was made of DICOM files; where it was made of a volume
 that a viewer had read from them, by its bone. In both cases the design's skull must lie on it.
 """
 
-from collections.abc import Iterator, Mapping
-from pathlib import Path
+from collections.abc import Iterable, Mapping
+from itertools import chain
 from typing import Any
 
-import numpy as np
 import SimpleITK as sitk
 
-from ..core.progress import Progress, part
+from ..core.images import same_grid
 from ..errors import SkullImplantError
-from ..reading.dicom_study import DicomSeries, find_series
-from ..reading.input import Input, read_input
+from ..reading.input import Input
 from .dicom_source import NEEDS_SERIES, SourceSeries, source_series
 from .on_bone import share_on_bone
 
@@ -28,22 +26,27 @@ LEAST_OF_SAME_BYTES = 0.7
 
 
 def design_series(
-    folder: Path | None, account: Mapping[str, Any], skull: sitk.Image, progress: Progress
+    sources: Iterable[Input], account: Mapping[str, Any], skull: sitk.Image
 ) -> SourceSeries:
-    """Return the series of a folder (or multi-frame file) that a design came from.
+    """Return the series, of those that were given, that a design came from.
 
-    account: the contents of its `design.json`. skull: its mask (uint8, 0/1), in the frame of the
-    series. Raises `SkullImplantError` where there is none, it is another one, or its slices say
-    nothing of their frame of reference.
+    sources: CTs, read when they are asked for; nothing where none is given. account: the contents
+    of its `design.json`. skull: its mask (uint8, 0/1), in the frame of the series. Raises
+    `SkullImplantError` where there is none, it is another one, or its slices say nothing of their
+    frame of reference.
     """
     told = account.get("input", {})
     threshold_hu = account.get("parameters", {}).get("bone_threshold_hu")
-    if folder is None or told.get("kind") != "ct" or threshold_hu is None:
+    asked = iter(sources if told.get("kind") == "ct" and threshold_hu is not None else ())
+    first = next(asked, None)
+    if first is None or not first.files:
         raise SkullImplantError(f"{NEEDS_SERIES}; give the folder of its slices.")
     moved = False
-    for source in _ct_series(folder, progress):
-        share = share_on_bone(skull, source.image, threshold_hu)
+    for source in chain([first], asked):
         same_bytes = source.sha256 == told.get("sha256")
+        if same_bytes and same_grid(skull, source.image):
+            return source_series(source)
+        share = share_on_bone(skull, source.image, threshold_hu)
         if share >= (LEAST_OF_SAME_BYTES if same_bytes else LEAST_ON_BONE):
             return source_series(source)
         moved |= same_bytes
@@ -53,26 +56,3 @@ def design_series(
             "others; export as STL."
         )
     raise SkullImplantError(f"{NEEDS_SERIES}; the one that was given is another one.")
-
-
-def _ct_series(folder: Path, progress: Progress) -> Iterator[Input]:
-    """Read the CT series of a folder, the likeliest first; those that are no volume are passed
-    over, where there is more than one.
-    """
-    found: list[DicomSeries] = []
-    if folder.is_dir():
-        study = find_series(folder, part(progress, 0.0, 0.1))
-        found = sorted((s for s in study.series if s.headers), key=DicomSeries.rank, reverse=True)
-    if len(found) < 2:
-        source = read_input(folder, "ct", progress=part(progress, 0.1, 1.0))
-        if not source.files:
-            raise SkullImplantError(f"{NEEDS_SERIES}; give the folder of its slices.")
-        yield source
-        return
-    starts = np.linspace(0.1, 1.0, len(found) + 1).tolist()
-    for series, start, end in zip(found, starts, starts[1:]):
-        try:
-            source = read_input(folder, "ct", series.uid, part(progress, start, end))
-        except SkullImplantError:
-            continue
-        yield source

@@ -41,20 +41,28 @@ def segmentation(
     N. number: of its series, from 0. Raises `SkullImplantError` where highdicom is not installed.
     """
     highdicom = _library()
-    voxels = [array_of(mask) > 0 for mask in masks.values()]
+    labels = array_of(implants)
+    count = int(labels.max())
+    given = [array_of(mask) for mask in masks.values()]
+    filled = np.flatnonzero(np.any([v.any(axis=(1, 2)) for v in (*given, labels)], axis=0))
+    # Planes beyond all segments would be left out in the end; until then they take time.
+    planes = slice(int(filled.min(initial=0)), int(filled.max(initial=0)) + 1)
+    # A segment after the other in memory: highdicom looks at one at a time.
+    voxels = np.empty((len(given) + count, *labels[planes].shape), np.uint8)
+    for k, mask in enumerate(given):
+        np.not_equal(mask[planes], 0, out=voxels[k].view(bool))
     described = [
         _segment(highdicom, k, label, ANATOMY, SKULL, color)
         for k, (label, color) in enumerate(zip(masks, MASK_COLORS, strict=True), 1)
     ]
-    labels = array_of(implants)
-    count = int(labels.max())
     for label in range(1, count + 1):
         title = "Implant" if count == 1 else f"Implant {label}"
-        voxels.append(labels == label)
-        described.append(_segment(highdicom, len(voxels), title, OBJECT, IMPLANT, IMPLANT_COLOR))
+        number_here = len(given) + label
+        np.equal(labels[planes], label, out=voxels[number_here - 1].view(bool))
+        described.append(_segment(highdicom, number_here, title, OBJECT, IMPLANT, IMPLANT_COLOR))
     made = highdicom.seg.Segmentation(
         source_images=_quick(source.headers),
-        pixel_array=_volume(highdicom, np.stack(voxels, axis=-1), implants, source),
+        pixel_array=_volume(highdicom, voxels, planes.start, implants, source),
         segmentation_type="BINARY",
         segment_descriptions=described,
         series_instance_uid=generate_uid(),
@@ -119,18 +127,30 @@ def _segment(
     return described
 
 
+class _FewSegments(np.ndarray[Any, Any]):
+    """Voxels of 0 and 1. highdicom sums all segments to see whether they overlap, and in eight
+    bytes a voxel, as NumPy does, that takes longer than all else.
+    """
+
+    def sum(self, *given: Any, **named: Any) -> Any:
+        """Return the sum in a byte a voxel, which holds that of 255 segments."""
+        return np.asarray(self).sum(*given, **{"dtype": np.uint8} | named)
+
+
 def _volume(
-    highdicom: Any, voxels: np.ndarray, grid: sitk.Image, source: SourceSeries
+    highdicom: Any, voxels: np.ndarray, first: int, grid: sitk.Image, source: SourceSeries
 ) -> "highdicom.Volume":
-    """Return voxels (z, y, x, segment) on a grid as highdicom takes them."""
+    """Return voxels (segment, z, y, x), uint8 0/1, as highdicom takes them; the first of their
+    planes is that of the grid with the number `first`.
+    """
     frame = index_to_lps_mm(grid)
     affine = np.eye(4)
     affine[:3, :3] = frame[:3, 2::-1]  # of z, y and x
-    affine[:3, 3] = frame[:3, 3]
+    affine[:3, 3] = frame[:3, 3] + first * frame[:3, 2]
     return highdicom.Volume(
-        voxels.astype(np.uint8),
+        np.moveaxis(voxels, 0, -1).view(_FewSegments),
         affine,
         coordinate_system="PATIENT",
         frame_of_reference_uid=source.frame_of_reference,
-        channels={"SegmentNumber": list(range(1, voxels.shape[-1] + 1))},
+        channels={"SegmentNumber": list(range(1, len(voxels) + 1))},
     )

@@ -4,24 +4,23 @@ import importlib.util
 import logging
 import tempfile
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 from ..core.progress import Progress, part
 from ..core.result_names import stl_names
+from ..core.side_by_side import Work, side_by_side
 from ..core.stages import StageReport, Stages, no_report
 from ..core.staging import staged_folder
+from ..designing.update import read_account, read_masks
 from ..errors import SkullImplantError
-from ..update import read_account
 from .case_names import checked_name, default_case_name
-from .format_writers import Exported
+from .format_writers import Exported, ToDraw
 from .formats import BY_NAME, REPORT, Format, implants_of
 from .outgoing import OutgoingFile, checked_engraving, outgoing_files
 from .print_size import PrintSize, print_size
-from .results import write_pictures
-from .side_by_side import side_by_side
 from .stl import read_stl
 
 log = logging.getLogger(__name__)
@@ -113,7 +112,7 @@ def _account_of(result: Path) -> dict[str, Any]:
     return account
 
 
-def _writing(format: Format, exported: Exported) -> Callable[[Progress], None]:
+def _writing(format: Format, exported: Exported) -> Work:
     """Return what writes a format, with its module imported."""
     module, function = format.writer
     write = getattr(import_module(module, __package__), function)
@@ -123,6 +122,15 @@ def _writing(format: Format, exported: Exported) -> Callable[[Progress], None]:
         log.info("exported as %s", format.name)
 
     return written
+
+
+def _drawing(exported: Exported) -> Work:
+    """Return what draws the report, so that those who ask for it find it."""
+
+    def drawn(progress: Progress) -> None:
+        exported.pages(progress)
+
+    return drawn
 
 
 def export_result(
@@ -153,20 +161,29 @@ def export_result(
     sizes = tuple(print_size(read_stl(result / file)) for file in stl_names(count))
     needs_report = any(REPORT in format.reads(count) for format in chosen)
     with tempfile.TemporaryDirectory() as made, staged_folder(folder) as staging:
-        pages = result
+        exported = Exported(result, account, staging, case, ct, engraving, series or ct)
         if needs_report and not (result / REPORT).is_file():
-            pages = Path(made)
-            write_pictures(result, ct, pages, report)
-        exported = Exported(result, pages, account, staging, case, ct, engraving, series or ct)
+            masks = read_masks(result, ct, report, account)
+            exported = replace(exported, to_draw=ToDraw(masks, Path(made)))
         with Stages(report).stage("export") as progress:
-            # What takes longest begins; what must be alone comes when all others are written.
+            # What takes longest begins, and what waits for the report comes last; what must be
+            # alone is written when all others are.
             alone = [format for format in chosen if format.alone]
-            others = sorted(set(chosen) - set(alone), key=lambda f: (not f.needs_series, f.title))
-            share = len(others) / len(chosen)
-            side_by_side(
-                [(format.title, _writing(format, exported)) for format in others],
-                part(progress, 0.0, share),
+            draws = exported.to_draw is not None
+            others = sorted(
+                set(chosen) - set(alone),
+                key=lambda f: (
+                    REPORT in f.reads(count),
+                    draws and f.shows_skull,
+                    not f.takes_long,
+                    f.title,
+                ),
             )
+            works = [(format.title, _writing(format, exported)) for format in others]
+            if draws:
+                works.insert(0, ("Pictures", _drawing(exported)))
+            share = len(others) / len(chosen)
+            side_by_side(works, part(progress, 0.0, share))
             for format in alone:
                 _writing(format, exported)(part(progress, share, 1.0))
     files = {format.name: format.files(case, count) for format in chosen}

@@ -17,12 +17,16 @@ from ..core.files import atomic_path
 from ..core.image_files import read_labels
 from ..core.images import array_of, write_image
 from ..core.progress import Progress, part
+from ..core.read_once import ReadOnce
 from ..core.result_names import stl_names
+from ..designing.update import ResultMasks
 from ..errors import SkullImplantError
-from ..reading.input import Input, read_input
+from ..reading.input import Input
+from ..reading.same_ct import read_same_ct
 from .formats import (
     ACCOUNT,
     COMPLETED,
+    IMPLANT,
     MASK_FILES,
     PICTURE,
     REPORT,
@@ -30,7 +34,8 @@ from .formats import (
     file_name,
     implants_of,
 )
-from .read_once import ReadOnce
+from .results import draw_pictures
+from .shown_skull import ShownSkull
 from .skull_surface import skull_surface
 from .stl import read_stl, stl_content, write_stl
 
@@ -39,23 +44,32 @@ PICTURE_IN_REPORT = re.compile(r'src="data:image/png;base64,([A-Za-z0-9+/=]+)"')
 
 
 @dataclass(frozen=True)
+class ToDraw:
+    """What a report that is yet to be made is drawn of, and the folder for it."""
+
+    masks: ResultMasks
+    folder: Path
+
+
+@dataclass(frozen=True)
 class Exported:
     """A result folder that is exported, and the folder that the files of `case` go to.
 
-    `pages`: the folder with its report. `account`: the contents of its `design.json`. `ct`: the CT
-    it was made for, None where it is not given. `engraving`: a text for the implants' inner side.
-    `series`: the folder of the DICOM series that the CT came from, None where it is not given.
-    `notes`: what a person must know of what was written; writers add to them.
+    `account`: the contents of its `design.json`. `ct`: the CT it was made for, None where it is not
+    given. `engraving`: a text for the implants' inner side. `series`: the folder of the DICOM
+    series that the CT came from, None where it is not given. `to_draw`: None where the result has
+    its report, or nobody needs one. `notes`: what a person must know of what was written; writers
+    add to them.
     """
 
     result: Path
-    pages: Path
     account: dict[str, Any]
     folder: Path
     case: str
     ct: Path | None = None
     engraving: str | None = None
     series: Path | None = None
+    to_draw: ToDraw | None = None
     notes: list[str] = field(default_factory=list)
     _once: ReadOnce = field(default_factory=ReadOnce)
 
@@ -90,6 +104,9 @@ class Exported:
 
     def labels(self, name: str) -> sitk.Image:
         """Return the labels in a file of the result; raises as `read_labels` does."""
+        if self.to_draw is not None:
+            read = self.to_draw.masks
+            return {SKULL: read.skull, COMPLETED: read.completed, IMPLANT: read.implant}[name]
         return self._once.get(name, lambda: read_labels(self.result / name))
 
     def mask(self, name: str) -> sitk.Image:
@@ -102,16 +119,33 @@ class Exported:
 
         return self._once.get(f"mask {name}", mask)
 
+    def shown_skull(self) -> ShownSkull:
+        """Return the skull's surface as pictures and viewers show it."""
+        return self._once.get("shown skull", lambda: ShownSkull(self.mask(SKULL)))
+
     def source(self, progress: Progress) -> Input | None:
-        """Return the CT, None where none is given; raises as `read_input` does."""
+        """Return the CT, None where none is given; raises as `read_same_ct` does."""
         ct = self.ct
-        if ct is None:
-            return None
-        return self._once.get("CT", lambda: read_input(ct, "ct", progress=progress))
+        if self.to_draw is not None or ct is None:
+            return None if self.to_draw is None else self.to_draw.masks.source
+        sha256 = self.account.get("input", {}).get("sha256")
+        return self._once.get("CT", lambda: read_same_ct(ct, sha256, progress))
+
+    def pages(self, progress: Progress) -> Path:
+        """Return the folder with the report, which is drawn first where it has to be."""
+        to_draw = self.to_draw
+        if to_draw is None:
+            return self.result
+
+        def drawn() -> Path:
+            draw_pictures(self.result, to_draw.masks, self.shown_skull(), to_draw.folder, progress)
+            return to_draw.folder
+
+        return self._once.get("pages", drawn)
 
     def stl_bytes(self, number: int) -> bytes:
         """Return the STL file of an implant, by its number from 0, as it is exported."""
-        return stl_content(self.implants()[number])
+        return bytes(stl_content(self.implants()[number]))
 
     def to(self, ending: str) -> Path:
         """Return where the file of that ending goes."""
@@ -148,25 +182,26 @@ def write_masks(exported: Exported, progress: Progress) -> None:
 
 def write_page(exported: Exported, progress: Progress) -> None:
     """Write the report."""
-    _copy(exported.pages / REPORT, exported.to(REPORT))
+    _copy(exported.pages(progress) / REPORT, exported.to(REPORT))
 
 
 def write_picture(exported: Exported, progress: Progress) -> None:
     """Write the picture; where it does not lie beside the report, it is in it."""
-    picture = picture_of(exported)
+    picture = picture_of(exported, progress)
     if picture is None:
         raise SkullImplantError("The report holds no picture; make the report again.")
     with atomic_path(exported.to(PICTURE)) as temporary:
         temporary.write_bytes(picture)
 
 
-def picture_of(exported: Exported) -> bytes | None:
+def picture_of(exported: Exported, progress: Progress) -> bytes | None:
     """Return the report's picture as PNG, None where there is none."""
-    if (exported.pages / PICTURE).is_file():
-        return (exported.pages / PICTURE).read_bytes()
-    if not (exported.pages / REPORT).is_file():
+    pages = exported.pages(progress)
+    if (pages / PICTURE).is_file():
+        return (pages / PICTURE).read_bytes()
+    if not (pages / REPORT).is_file():
         return None
-    page = (exported.pages / REPORT).read_text(encoding="utf-8")
+    page = (pages / REPORT).read_text(encoding="utf-8")
     found = PICTURE_IN_REPORT.search(page)
     return None if found is None else base64.b64decode(found.group(1))
 

@@ -22,10 +22,12 @@ class Format:
     (`report.html` is made where it is missing). endings: of the files that it writes, which begin
     with the case's name. writer: module of this package, and the function in it that writes them
     (see `format_writers.Exported`). needs: modules that must be installed for it, beside those of
-    every design. needs_series: it needs the DICOM series that the design came from; such formats
-    take longest. alone: it is written while no other is, as its library changes what is the whole
-    process's. tells_patient: its files carry the patient's identity; those of the others tell none.
-    engraved: a label that is asked for is in its files.
+    every design. needs_series: it needs the DICOM series that the design came from. takes_long:
+    some seconds for a whole head, by itself: it is begun before others. shows_skull: with the same
+    surface of the skull as a report, for which it waits where one is drawn. alone: it is written
+    while no other is, as its library changes what is the whole process's. tells_patient: its files
+    carry the patient's identity; those of the others tell none. engraved: a label that is asked for
+    is in its files.
     """
 
     name: str
@@ -36,6 +38,8 @@ class Format:
     writer: tuple[str, str]
     needs: tuple[str, ...] = ()
     needs_series: bool = False
+    takes_long: bool = False
+    shows_skull: bool = False
     alone: bool = False
     tells_patient: bool = False
     engraved: bool = False
@@ -91,6 +95,7 @@ FORMATS = (
         _these(SKULL),
         _these("skull.stl"),
         (".format_writers", "write_skull"),
+        takes_long=True,
     ),
     Format(
         "completed-stl",
@@ -100,6 +105,7 @@ FORMATS = (
         _these(COMPLETED),
         _these("completed.stl"),
         (".format_writers", "write_completed"),
+        takes_long=True,
     ),
     Format(
         "masks",
@@ -154,6 +160,7 @@ FORMATS = (
         _these("try-in.stl"),
         (".manufacturing", "write_try_in"),
         ("manifold3d",),
+        takes_long=True,
     ),
     Format(
         "ply",
@@ -171,6 +178,8 @@ FORMATS = (
         _these("implant.glb"),
         (".colored_files", "write_glb"),
         ("trimesh",),
+        takes_long=True,
+        shows_skull=True,
     ),
     Format(
         "dicom",
@@ -181,6 +190,7 @@ FORMATS = (
         (".dicom_files", "write_dicom"),
         ("highdicom",),
         needs_series=True,
+        takes_long=True,
         tells_patient=True,
         engraved=True,
     ),

@@ -6,7 +6,7 @@ from typing import Any
 
 from ..core.files import atomic_path
 from ..core.images import write_image
-from ..found_holes import FoundHoles
+from ..designing.found_holes import FoundHoles
 
 HOLES_FILES = ("skull.nrrd", "holes.nrrd", "holes.json")
 

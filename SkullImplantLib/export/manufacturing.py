@@ -5,8 +5,8 @@ import hashlib
 from ..core.images import same_grid
 from ..core.progress import Progress, part
 from ..core.working_axes import as_working
+from ..designing.finishing import surface_around
 from ..errors import SkullImplantError
-from ..finishing import surface_around
 from ..implant.solids import axes_along
 from ..implant.surface import together
 from ..skull import Skull

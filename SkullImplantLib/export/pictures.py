@@ -11,7 +11,6 @@ from vtkmodules.vtkCommonDataModel import vtkPolyData
 from ..core.progress import Progress, silent
 from ..core.working_axes import as_working
 from ..implant.meshes import mesh_health
-from .picture_mesh import picture_mesh
 from .renders import (
     ABOVE,
     FRONT,
@@ -21,6 +20,7 @@ from .renders import (
     rendering_works,
     three_quarter_view,
 )
+from .shown_skull import ShownSkull
 from .slices import slice_panel
 
 WIDTH = 1600
@@ -34,11 +34,10 @@ CAPTION = "Proposal for review by a qualified person; not a medical device."
 
 @dataclass(frozen=True)
 class Preview:
-    """A preview as PNG, a sentence on what it lacks, and the skull's surface in it, if any."""
+    """A preview as PNG, and a sentence on what it lacks, if anything."""
 
     png: bytes
     lacks: str | None = None
-    bone: vtkPolyData | None = None
 
 
 def compose_preview(
@@ -47,17 +46,18 @@ def compose_preview(
     implant: sitk.Image,
     mesh: vtkPolyData,
     progress: Progress = silent,
+    shown: ShownSkull | None = None,
 ) -> Preview:
     """Return the preview, 1600 pixels wide.
 
     background: the CT in HU or the skull mask; skull, implant: uint8 masks; mesh: the implant's
-    mesh in LPS mm. Where VTK cannot draw, the preview has the slices alone.
+    mesh in LPS mm; shown: the skull's surface, where others need it too. Where VTK cannot draw, the
+    preview has the slices alone.
     """
     background, skull, implant = (as_working(image) for image in (background, skull, implant))
-    rows, lacks, bone = [], None, None
+    rows, lacks = [], None
     try:
-        row, bone = _renders(skull, mesh, progress)
-        rows.append(row)
+        rows.append(_renders(shown or ShownSkull(skull), mesh, progress))
     except PicturesUnavailable as error:
         lacks = str(error)
     progress(0.8, "slices")
@@ -68,21 +68,18 @@ def compose_preview(
     content = io.BytesIO()
     Image.fromarray(np.concatenate(spaced[:-1])).save(content, "PNG")
     progress(1.0)
-    return Preview(content.getvalue(), lacks, bone)
+    return Preview(content.getvalue(), lacks)
 
 
-def _renders(
-    skull: sitk.Image, mesh: vtkPolyData, progress: Progress
-) -> tuple[np.ndarray, vtkPolyData]:
-    """Return the upper row, the implant from outside, large, and from the front and above; and the
-    skull's surface.
+def _renders(shown: ShownSkull, mesh: vtkPolyData, progress: Progress) -> np.ndarray:
+    """Return the upper row, the implant from outside, large, and from the front and above.
 
     Raises `PicturesUnavailable` where VTK cannot draw.
     """
     if not rendering_works():
         raise PicturesUnavailable(UNAVAILABLE)
     progress(0.05, "skull for pictures")
-    bone = picture_mesh(skull)
+    bone = shown.surface()
     progress(0.4, "renders")
     width, height = LARGE_VIEW
     small = (WIDTH - width - GAP, (height - GAP) // 2)
@@ -92,7 +89,7 @@ def _renders(
     row[:, :width] = large
     row[: small[1], width + GAP :] = _named(front, "Front")
     row[small[1] + GAP :, width + GAP :] = _named(above, "Above")
-    return row, bone
+    return row
 
 
 def _named(picture: np.ndarray, name: str) -> np.ndarray:

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import SimpleITK as sitk
@@ -14,21 +14,21 @@ from ..core.free_memory import free_bytes
 from ..core.images import write_image
 from ..core.progress import Progress, part
 from ..core.result_names import maps_name, stl_names
+from ..core.side_by_side import side_by_side
 from ..core.stages import StageReport, Stages, no_report
 from ..core.staging import staged_folder
-from ..core.working_axes import as_working
+from ..designing.proposal import Design
+from ..designing.update import ResultMasks, read_account, read_masks
 from ..errors import SkullImplantError, lacks_memory
 from ..implant.surface import together
-from ..proposal import Design
-from ..update import read_account, read_masks, refined_to_mm
 from .deviations import deviation_mm, outer_face
 from .map_colours import FROM_OTHER_SIDE, FROM_PREVIOUS
 from .map_legends import MapLegend, map_legends
 from .maps_file import read_maps, write_maps
-from .picture_mesh import picture_mesh
 from .pictures import Preview, compose_preview
 from .report import Scene, write_report
 from .shown_scene import ShownImplant, shown_scene
+from .shown_skull import ShownSkull
 from .stl import read_stl, write_stl
 from .unrolled_rim import rim_drawing, unrolled_rim
 
@@ -60,6 +60,14 @@ RESULT_FILES = (
     *MIRROR_FILES,
     "design.json",
 )
+
+
+class Pictures(NamedTuple):
+    """The preview of a design, what its report shows in 3-D, and the drawings of its rims."""
+
+    preview: Preview
+    scene: Scene | None
+    rims: list[str]
 
 
 def write_design(design: Design, folder: Path | str, pictures: bool = True) -> dict[str, Any]:
@@ -94,7 +102,7 @@ def write_files(design: Design, folder: Path, pictures: bool = True) -> dict[str
             drawn = _drawn(design, part(progress, 0.4, 0.95))
     data = design.as_json()
     if drawn is not None:
-        _write_pictures(folder, data, *drawn)
+        _write_pictures(folder, data, drawn)
     elif pictures:
         data["notes"].append(NO_PICTURES)
     text = json.dumps(data, indent=2, allow_nan=False) + "\n"
@@ -103,31 +111,48 @@ def write_files(design: Design, folder: Path, pictures: bool = True) -> dict[str
     return data
 
 
-def _drawn(design: Design, progress: Progress) -> tuple[Preview, Scene | None, list[str]] | None:
-    """Return the preview of a design, what its report shows in 3-D and the drawings of its rims;
-    None where memory does not suffice, as nothing else does.
-    """
+def _drawn(design: Design, progress: Progress) -> Pictures | None:
+    """Return the pictures of a design; None where memory does not suffice, as nothing else does."""
     shown = [ShownImplant(i.mesh, i.centre_mm, i.way_in.direction, i.maps) for i in design.implants]
+    masks = ResultMasks(
+        design.skull_part, design.completed_part, design.implant_part, design.background
+    )
+    skull = ShownSkull(design.skull_part)
+    legends = map_legends(design.as_json())
     try:
-        preview = compose_preview(
-            design.background,
-            design.skull_part,
-            design.implant_part,
-            design.mesh,
-            part(progress, 0.0, 0.8),
-        )
-        legends = map_legends(design.as_json())
-        scene = _scene(preview, design.skull_part, shown, design.background, legends)
-        return preview, scene, _rims(shown, legends)
+        return _pictures(masks, skull, design.mesh, shown, legends, progress)
     except (MemoryError, RuntimeError) as error:
         if not lacks_memory(error):
             raise
         return None
 
 
+def _pictures(
+    masks: ResultMasks,
+    skull: ShownSkull,
+    mesh: vtkPolyData,
+    shown: Sequence[ShownImplant],
+    legends: Sequence[MapLegend],
+    progress: Progress,
+) -> Pictures:
+    """Return what the report shows; `mesh` is that of all implants, LPS mm."""
+    previews: list[Preview] = []
+    scenes: list[Scene | None] = []
+
+    def preview(told: Progress) -> None:
+        previews.append(
+            compose_preview(masks.background, masks.skull, masks.implant, mesh, told, skull)
+        )
+
+    def scene(told: Progress) -> None:
+        scenes.append(_scene(skull, shown, masks.background, legends))
+
+    side_by_side([("preview", preview), ("skull in 3-D", scene)], progress)
+    return Pictures(previews[0], scenes[0], _rims(shown, legends))
+
+
 def _scene(
-    preview: Preview,
-    skull: sitk.Image,
+    skull: ShownSkull,
     shown: Sequence[ShownImplant],
     background: sitk.Image,
     legends: Sequence[MapLegend],
@@ -138,8 +163,7 @@ def _scene(
     free = free_bytes()
     if not shown or (free is not None and free < SCENE_BYTES):
         return None
-    bone = preview.bone or picture_mesh(as_working(skull))
-    return shown_scene(bone, shown, background, legends)
+    return shown_scene(skull.simplified(), shown, background, legends)
 
 
 def _rims(shown: Sequence[ShownImplant], legends: Sequence[MapLegend]) -> list[str]:
@@ -168,38 +192,54 @@ def write_pictures(
     outer faces the deviation is shown; that from the head's other side is where `mirror` wrote it
     into the folder. Raises `SkullImplantError` where a folder is no complete result.
     """
+    data = whole_account(result)
+    masks = read_masks(result, ct, report, data)
+    with Stages(report).stage("pictures") as progress:
+        return draw_pictures(result, masks, ShownSkull(masks.skull), output, progress, previous)
+
+
+def whole_account(result: Path) -> dict[str, Any]:
+    """Return the contents of a result's `design.json`, with all that a report tells.
+
+    Raises `SkullImplantError` where there is none, or something is missing.
+    """
     data = read_account(result)
     if not set(TOLD_IN_A_REPORT) <= set(data):
         raise SkullImplantError(
             f"{result} holds no whole design.json; give a folder that a design was written to."
         )
-    masks = read_masks(result, ct, report, refined_to_mm(data))
+    return data
+
+
+def draw_pictures(
+    result: Path,
+    masks: ResultMasks,
+    skull: ShownSkull,
+    output: Path,
+    progress: Progress,
+    previous: Path | None = None,
+) -> dict[str, Any]:
+    """Do what `write_pictures` does with masks that are read already, and the skull's surface."""
+    data = whole_account(result)
     names = stl_names(len(data.get("implants", [])) or 1)
     meshes = [read_stl(result / name) for name in names]
     compared = _compared_with(result, previous)
-    with Stages(report).stage("pictures") as progress, staged_folder(output) as staging:
-        preview = compose_preview(
-            masks.background,
-            masks.skull,
-            masks.implant,
-            together(tuple(meshes)),
-            part(progress, 0.0, 0.8),
+    shown, compares = [], previous is None
+    for mesh, name, told in zip(meshes, names, data.get("implants", [])):
+        mesh, maps = read_maps(result / maps_name(name)) or (mesh, {})
+        way = told["insertion_direction_lps"]
+        maps |= {array: deviation_mm(mesh, way, others) for array, others in compared.items()}
+        compares = compares or bool(np.isfinite(maps[FROM_PREVIOUS]).any())
+        shown.append(ShownImplant(mesh, told["centre_mm_xyz"], way, maps))
+    if not compares:
+        raise SkullImplantError(
+            f"Nothing of the implants in {previous} lies over or under those of {result}; give a "
+            "result of the same head, in the same place."
         )
-        shown, compares = [], previous is None
-        for mesh, name, told in zip(meshes, names, data.get("implants", [])):
-            mesh, maps = read_maps(result / maps_name(name)) or (mesh, {})
-            way = told["insertion_direction_lps"]
-            maps |= {array: deviation_mm(mesh, way, others) for array, others in compared.items()}
-            compares = compares or bool(np.isfinite(maps[FROM_PREVIOUS]).any())
-            shown.append(ShownImplant(mesh, told["centre_mm_xyz"], way, maps))
-        if not compares:
-            raise SkullImplantError(
-                f"Nothing of the implants in {previous} lies over or under those of {result}; give "
-                "a result of the same head, in the same place."
-            )
-        legends = map_legends(data)
-        scene = _scene(preview, masks.skull, shown, masks.background, legends)
-        _write_pictures(staging, data, preview, scene, _rims(shown, legends))
+    with staged_folder(output) as staging:
+        whole = together(tuple(meshes))
+        drawn = _pictures(masks, skull, whole, shown, map_legends(data), progress)
+        _write_pictures(staging, data, drawn)
     return data
 
 
@@ -225,12 +265,12 @@ def _compared_with(result: Path, previous: Path | None) -> dict[str, list[vtkPol
     return found
 
 
-def _write_pictures(
-    folder: Path, data: dict[str, Any], preview: Preview, scene: Scene | None, rims: Sequence[str]
-) -> None:
+def _write_pictures(folder: Path, data: dict[str, Any], drawn: Pictures) -> None:
     """Write preview and report; a note joins `data` on what the preview lacks."""
+    preview = drawn.preview
     if preview.lacks and preview.lacks not in data["notes"]:
         data["notes"].append(preview.lacks)
     with atomic_path(folder / "preview.png") as temporary:
         temporary.write_bytes(preview.png)
-    write_report(folder / "report.html", data, {"preview": preview.png}, scene, rims)
+    pictures = {"preview": preview.png}
+    write_report(folder / "report.html", data, pictures, drawn.scene, drawn.rims)

@@ -7,31 +7,23 @@ from typing import Any
 import numpy as np
 import SimpleITK as sitk
 from numpy.typing import NDArray
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 from vtkmodules.util.numpy_support import vtk_to_numpy
 from vtkmodules.vtkCommonDataModel import vtkPolyData
-from vtkmodules.vtkFiltersCore import vtkQuadricDecimation
 from vtkmodules.vtkImagingStencil import vtkImageStencilToImage, vtkPolyDataToImageStencil
 
 from ..core import images
 from ..core.blocks import share_per_block
-from ..implant.mesh_distance import MeshDistance
-from ..implant.meshes import arrays_of, mesh_of
+from ..implant.meshes import arrays_of
 from .map_legends import MapLegend, nowhere
 from .packed_scene import PackedScene
+from .shown_skull import Simplified, simplified
 from .slices import MASK_GREY, WINDOW_HU
 
 # No point of an implant as shown is farther than this from its surface; how far the skull's are is
 # measured and told.
 IMPLANT_TOLERANCE_MM = 0.05
-# The share of the triangles that is taken away: with 0.8 thin bone of the face moved by
-# more than 1 mm.
-REDUCTION = 0.6
 # An implant of fewer triangles is shown as it is.
 FEW_TRIANGLES = 60_000
-# Crumbs of bone with fewer points than this in the surface for pictures are not shown: 5 mm across.
-CRUMB_POINTS = 150
 # The image reaches this far beyond the implants, in voxels of this side; of large holes they are
 # coarser, so that there are no more than so many.
 AROUND_MM, VOXEL_MM, MOST_VOXELS = 20.0, 1.0, 2_500_000
@@ -57,7 +49,7 @@ class ShownImplant:
 
 
 def shown_scene(
-    bone: vtkPolyData,
+    skull: Simplified,
     implants: Sequence[ShownImplant],
     background: sitk.Image,
     legends: Sequence[MapLegend] = (),
@@ -65,14 +57,13 @@ def shown_scene(
 ) -> tuple[dict[str, Any], bytes]:
     """Return a scene's header, to be written as JSON, and its compressed bytes (`packed_scene`).
 
-    bone: the skull's surface for pictures (`picture_mesh`). background: the CT in HU or the skull's
+    skull: its surface, see `ShownSkull.simplified`. background: the CT in HU or the skull's
     mask. legends: how maps are coloured; one without a legend is left out. start_mm: the place
     (LPS) through which slices are shown first; the middle of the first implant where it is None.
     """
     scene = PackedScene()
-    shown, off_mm = simplified(bone)
     parts: list[dict[str, Any]] = [
-        _part(scene, SKULL_KEY, "Skull", SKULL_COLOR, shown, opacity=1.0)
+        _part(scene, SKULL_KEY, "Skull", SKULL_COLOR, skull.mesh, opacity=1.0)
     ]
     furthest_mm = 0.0
     for number, implant in enumerate(implants, 1):
@@ -80,9 +71,9 @@ def shown_scene(
         mesh, moved_mm = implant.mesh, 0.0
         # What its points have would have to be carried over; such a mesh is shown as it is.
         if mesh.GetNumberOfPolys() > FEW_TRIANGLES and not implant.maps:
-            fewer, off = simplified(mesh)
-            if off <= IMPLANT_TOLERANCE_MM:
-                mesh, moved_mm = fewer, off
+            fewer = simplified(mesh)
+            if fewer.off_mm <= IMPLANT_TOLERANCE_MM:
+                mesh, moved_mm = fewer.mesh, fewer.off_mm
         furthest_mm = max(furthest_mm, moved_mm)
         color = IMPLANT_COLORS[(number - 1) % len(IMPLANT_COLORS)]
         part = _part(scene, f"implant-{number}", title, color, mesh, opacity=1.0)
@@ -100,7 +91,7 @@ def shown_scene(
         ],
         "image": _image(scene, background, [implant.mesh for implant in implants]),
         "start_mm": list(map(float, implants[0].centre_mm if start_mm is None else start_mm)),
-        "tolerance": _tolerance(off_mm, furthest_mm),
+        "tolerance": _tolerance(skull.off_mm, furthest_mm),
     }
     return header, scene.compressed()
 
@@ -142,47 +133,6 @@ def _map(scene: PackedScene, legend: MapLegend, values: NDArray[np.floating]) ->
         "remark": legend.remark,
         **scene.add_values(np.asarray(values, np.float64)),
     }
-
-
-def _without_crumbs(mesh: vtkPolyData) -> vtkPolyData:
-    """Return a mesh without its smallest pieces; the largest stays whatever its size."""
-    points_mm, triangles = arrays_of(mesh)
-    count = len(points_mm)
-    ends = np.concatenate([triangles[:, :2], triangles[:, 1:]])
-    joined = coo_array((np.ones(len(ends), np.int8), (ends[:, 0], ends[:, 1])), (count, count))
-    piece = connected_components(joined, directed=False)[1]
-    sizes = np.bincount(piece, minlength=1)
-    large = sizes >= min(CRUMB_POINTS, sizes.max())
-    kept = large[piece]
-    number = np.cumsum(kept) - 1
-    return mesh_of(points_mm[kept], number[triangles[kept[triangles[:, 0]]]])
-
-
-def simplified(mesh: vtkPolyData) -> tuple[vtkPolyData, float]:
-    """Return a mesh without crumbs and with fewer triangles, and how far the points of the others
-    were at most from it, mm.
-    """
-    mesh = _without_crumbs(mesh)
-    found = _decimated(mesh)
-    away = MeshDistance(*arrays_of(found)).unsigned_mm(arrays_of(mesh)[0])
-    return found, float(away.max())
-
-
-def simpler(mesh: vtkPolyData) -> vtkPolyData:
-    """Return a mesh without crumbs and with fewer triangles, as `simplified` does."""
-    return _decimated(_without_crumbs(mesh))
-
-
-def _decimated(mesh: vtkPolyData) -> vtkPolyData:
-    """Return a mesh with `REDUCTION` fewer triangles: quadric decimation (Garland and Heckbert
-    1997), which keeps the volume.
-    """
-    decimation = vtkQuadricDecimation()
-    decimation.SetInputData(mesh)
-    decimation.SetTargetReduction(REDUCTION)
-    decimation.VolumePreservationOn()
-    decimation.Update()
-    return decimation.GetOutput()
 
 
 def _image(

@@ -9,7 +9,7 @@ from vtkmodules.vtkFiltersCore import vtkConstrainedSmoothingFilter, vtkFlyingEd
 from ..core.images import array_of, bounding_box, crop, index_to_lps_mm
 from ..core.progress import Progress, silent
 from ..errors import SkullImplantError
-from ..implant.meshes import arrays_of, enclosed_volume_mm3, mesh_of
+from ..implant.meshes import arrays_of, mesh_of
 
 BETWEEN = 0.5  # of the labels 0 and 1
 # How far a point may leave the middle between a voxel of bone and one without, in voxels: less than
@@ -56,6 +56,7 @@ def skull_surface(mask: sitk.Image, progress: Progress = silent) -> vtkPolyData:
     progress(0.8)
     frame = index_to_lps_mm(part)
     points = (index - 1.0) @ frame[:3, :3].T + frame[:3, 3]
-    if enclosed_volume_mm3(points, triangles) < 0:
+    # Along the axes of the voxels flying edges turn facets outward.
+    if np.linalg.det(frame[:3, :3]) < 0.0:
         triangles = triangles[:, ::-1]
     return mesh_of(points, triangles)

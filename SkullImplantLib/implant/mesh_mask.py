@@ -1,7 +1,10 @@
 """A closed mesh as a mask on an image's grid."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import SimpleITK as sitk
+from numpy.typing import NDArray
 from vtkmodules.util.numpy_support import vtk_to_numpy
 from vtkmodules.vtkCommonDataModel import vtkPolyData
 from vtkmodules.vtkImagingStencil import vtkImageStencilToImage, vtkPolyDataToImageStencil
@@ -26,16 +29,24 @@ def mask_of_mesh(mesh: vtkPolyData, grid: sitk.Image) -> sitk.Image:
         high = np.minimum(np.ceil(index.max(axis=0)), size - 1).astype(int)
         if (low <= high).all():
             box = tuple(slice(int(a), int(b) + 1) for a, b in zip(low[::-1], high[::-1]))
-            values[box] = _scanned(mesh_of(index, triangles), low, high)
+            values[box] = scanned(mesh_of(index, triangles), low, high)
     return image_like(values, grid)
 
 
-def _scanned(mesh: vtkPolyData, low: np.ndarray, high: np.ndarray) -> np.ndarray:
-    """Return 1 at whole indices in a mesh, from `low` to `high` (x, y, z), else 0; (z, y, x)."""
+def scanned(
+    mesh: vtkPolyData,
+    low: NDArray[np.integer],
+    high: NDArray[np.integer],
+    origin_mm: Sequence[float] = (0.0, 0.0, 0.0),
+    spacing_mm: float = 1.0,
+) -> NDArray[np.uint8]:
+    """Return 1 in a closed mesh, else 0, at the places `low` to `high` (x, y, z) of a lattice along
+    the axes, whose place 0 lies at `origin_mm`; (z, y, x). VTK's scan conversion, exact.
+    """
     stencil = vtkPolyDataToImageStencil()
     stencil.SetInputData(mesh)
-    stencil.SetOutputOrigin(0.0, 0.0, 0.0)
-    stencil.SetOutputSpacing(1.0, 1.0, 1.0)
+    stencil.SetOutputOrigin(*(float(x) for x in origin_mm))
+    stencil.SetOutputSpacing(spacing_mm, spacing_mm, spacing_mm)
     extent = [int(end) for pair in zip(low, high) for end in pair]
     stencil.SetOutputWholeExtent(*extent)
     to_image = vtkImageStencilToImage()

@@ -35,23 +35,46 @@ def without_slivers(mesh: vtkPolyData) -> vtkPolyData:
         return mesh
     sound = soundness(points, triangles)
     changed = False
-    # Each change takes a sliver away, or leaves a sounder one; what cannot be changed is left.
     while sound.min() < 1.0:
-        worst = int(np.argmin(sound))
+        # What a sliver becomes depends on the facets at its corners alone, a few of very many.
+        known = np.zeros(len(points), bool)
+        known[triangles[sound < 1.0]] = True
+        near = known[triangles].any(axis=1)
+        found = _mended(points, triangles[near], sound[near], known)
+        if found is None:
+            break
+        triangles = np.concatenate([triangles[~near], found[0]])
+        sound = np.concatenate([sound[~near], found[1]])
+        changed = True
+    if not changed:
+        return mesh
+    used, numbers = np.unique(triangles, return_inverse=True)
+    return mesh_of(points[used], numbers.reshape(-1, 3))
+
+
+def _mended(
+    points: Floats, triangles: Triangles, sound: Floats, known: NDArray[np.bool_]
+) -> tuple[Triangles, Floats] | None:
+    """Return facets with their slivers taken out, as far as these have `known` points (n,) alone,
+    whose facets are all here; and how sound each is. None where no sliver can be changed.
+    """
+    ready = np.asarray(known[triangles].all(axis=1))
+    changed = False
+    # Each change takes a sliver away, or leaves a sounder one; what cannot be changed is left.
+    while (open_ones := np.where(ready, sound, np.inf)).min() < 1.0:
+        worst = int(np.argmin(open_ones))
         found = _collapsed(points, triangles, worst) or _parted(points, triangles, worst)
         if found is None:
-            sound[worst] = 1.0
+            ready[worst] = False
             continue
         gone, made = found
         kept = np.ones(len(triangles), bool)
         kept[gone] = False
         triangles = np.concatenate([triangles[kept], made])
         sound = np.concatenate([sound[kept], soundness(points, made)])
+        ready = np.append(ready[kept], known[made].all(axis=1))
         changed = True
-    if not changed:
-        return mesh
-    used, numbers = np.unique(triangles, return_inverse=True)
-    return mesh_of(points[used], numbers.reshape(-1, 3))
+    return (triangles, sound) if changed else None
 
 
 def soundness(points_mm: Floats, triangles: Triangles) -> Floats:

@@ -9,6 +9,7 @@ from vtkmodules.vtkCommonDataModel import vtkPolyData
 from ..errors import SkullImplantError
 from .meshes import arrays_of, mesh_of
 from .slivers import without_slivers
+from .touching_points import with_points_apart
 
 
 def solid_library(wanted: str, instead: str) -> Any:
@@ -41,10 +42,12 @@ def solid_of(mesh: vtkPolyData, manifold3d: Any, what: str) -> Any:
 
 
 def mesh_of_solid(solid: Any) -> vtkPolyData:
-    """Return a `Manifold` as a mesh of triangles, without the slivers that cuts leave."""
+    """Return a `Manifold` as a mesh of triangles, without the slivers that cuts leave, its points
+    apart from one another.
+    """
     result = solid.to_mesh()
     mesh = mesh_of(np.asarray(result.vert_properties)[:, :3], np.asarray(result.tri_verts))
-    return without_slivers(mesh)
+    return with_points_apart(without_slivers(mesh))
 
 
 def largest_piece(solid: Any) -> Any:

@@ -2,7 +2,8 @@
 
 The file holds an array for every parameter and buffer, under its name in the state dict, and
 `header`, JSON in bytes: the format's version, the network's configuration and free metadata (the
-grid it was trained on, data, seeds, scores). `NAME.npz.sha256` beside it, as `sha256sum` writes it,
+grid it was trained on, data, seeds, scores). What is float32 in the network may be float16 in the
+file, which halves it. `NAME.npz.sha256` beside it, as `sha256sum` writes it,
 guards against damage.
 """
 
@@ -68,6 +69,7 @@ def save_weights(
     configuration: AnyConfiguration,
     state: Mapping[str, torch.Tensor],
     metadata: Mapping[str, Any],
+    halved: bool = False,
 ) -> None:
     """Write the weights, whole or not at all; the same weights make the same bytes.
 
@@ -76,12 +78,20 @@ def save_weights(
         configuration: of the network that `state` belongs to.
         state: its state dict.
         metadata: anything that JSON can hold.
+        halved: in float16, of half the size and rounded to three digits.
 
     Raises:
-        ValueError: the state does not fit the configuration, or is not finite.
+        ValueError: the state does not fit the configuration, or is not finite as it is to be
+            stored.
         SkullImplantError: the file cannot be written.
     """
     arrays = {name: value.detach().cpu().numpy() for name, value in state.items()}
+    if halved:
+        with np.errstate(over="ignore"):  # it is told
+            arrays = {
+                name: array.astype(np.float16) if array.dtype == np.float32 else array
+                for name, array in arrays.items()
+            }
     fault = _fault(arrays, configuration)
     if fault:
         raise ValueError(fault)
@@ -134,7 +144,10 @@ def load_weights(path: Path) -> Weights:
             f"The weight file {path.name} does not hold its network, for {fault}; install or train"
             " it again."
         )
-    state = {name: torch.from_numpy(array) for name, array in arrays.items()}
+    state = {
+        name: torch.from_numpy(array.astype(np.float32) if array.dtype == np.float16 else array)
+        for name, array in arrays.items()
+    }
     return Weights(configuration, state, metadata, sha256_of(path))
 
 
@@ -188,7 +201,8 @@ def _fault(arrays: Mapping[str, np.ndarray], configuration: AnyConfiguration) ->
             return f"the array {name} is missing"
         array = arrays[name]
         dtype = str(value.dtype).removeprefix("torch.")
-        if array.shape != tuple(value.shape) or str(array.dtype) != dtype:
+        stored = ("float16", dtype) if dtype == "float32" else (dtype,)
+        if array.shape != tuple(value.shape) or str(array.dtype) not in stored:
             return (
                 f"{name} is {array.dtype} {array.shape} and should be {dtype} {tuple(value.shape)}"
             )

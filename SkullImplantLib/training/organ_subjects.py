@@ -22,7 +22,7 @@ from ..core.checksums import sha256_of
 from ..core.files import atomic_path
 from ..core.progress import Progress, silent
 from ..errors import DiskError, OutOfMemory, SkullImplantError
-from .split import split_skulls
+from .split import split_skulls, without
 
 Kept = TypeVar("Kept")
 NAME_LETTERS = 12  # of the checksum, in a file's name, of all that the file depends on
@@ -110,12 +110,8 @@ def patients_split(
 
     Raises `SkullImplantError` where a name to leave out is none of theirs, or too few are left.
     """
-    unknown = sorted(set(leave_out) - {chest.name for chest in chests})
-    if unknown:
-        raise SkullImplantError(
-            f"There is no patient named {unknown[0]} to leave out; name some of the folder's."
-        )
-    patients = [PatientChest(one) for one in chests if one.labels and one.name not in leave_out]
+    used = without(chests, leave_out, "patient")
+    patients = [PatientChest(one) for one in used if one.labels]
     return OrganSubjects(*split_skulls(patients, validation_share, seed, "patients with labels"))
 
 

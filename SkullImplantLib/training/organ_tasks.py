@@ -1,10 +1,11 @@
 """The two networks of organs as trainings see them: what a case is, its loss, and the score."""
 
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Generic, Protocol, TypeVar
 
 import numpy as np
 import SimpleITK as sitk
@@ -33,9 +34,11 @@ from ..networks.weights import AnyConfiguration
 from ..organs.coarse_grid import coarse_grid, labels_on, mean_on
 from ..sparse import Sites
 from ..sparse.sharing import mean_of_all
+from .learner import Network, untrained
 from .losses import dice_of, rearranging_loss, soft_dice
 from .organ_cases import (
     PIECE_VOXELS,
+    LabelledSubject,
     OrganCase,
     arrays_of,
     labelled_subject,
@@ -43,7 +46,7 @@ from .organ_cases import (
     organ_case,
 )
 from .organ_options import SEGMENTATION, SUPERRES, OrganOptions
-from .organ_subjects import HELD_BACK, KeptSubjects, OrganSubjects, kept_subjects
+from .organ_subjects import HELD_BACK, Kept, KeptSubjects, OrganSubjects, Subject, kept_subjects
 from .parallel import ALONE, Processes
 
 CHECKED_PIECES = 48
@@ -62,6 +65,7 @@ FEWEST_CELLS = 0.6
 FINER = 2
 # Fine voxels in one of the grid that super-resolution also learns from, along each axis.
 COARSER = 4
+Check = TypeVar("Check")
 CoarseCase = tuple[NDArray[np.float32], NDArray[np.uint8]]
 
 
@@ -70,9 +74,12 @@ class OrganTask(Protocol):
 
     name: str
     key: str  # of `organ_options.RECIPES`
-    configuration: AnyConfiguration
     subjects: OrganSubjects
     all_used: bool  # whether every parameter of the network takes part in every loss
+
+    @property
+    def configuration(self) -> AnyConfiguration:
+        """Of the network."""
 
     @property
     def network(self) -> nn.Module:
@@ -100,11 +107,13 @@ class SeenChest:
     labels: NDArray[np.uint8]
 
 
-class SegmentationTask:
-    """The dense network on the coarse grid, from whole CTs and parts of them."""
+class _TaskOnSubjects(ABC, Generic[Network, Kept, Check]):
+    """What both tasks begin with: an untrained network, and subjects prepared for it."""
 
-    name, key = SEGMENTATION_TASK, SEGMENTATION
-    all_used = True
+    name: str
+    make: type[Network]
+    configuration: AnyConfiguration
+    fineness: tuple[int, ...]  # on which, and on the grid's cells, depends what is kept
 
     def __init__(
         self,
@@ -117,15 +126,42 @@ class SegmentationTask:
         """`folder`: where prepared subjects are kept."""
         self.options, self.device = options, torch.device(options.device)
         self.subjects = subjects
-        self.configuration: AnyConfiguration = UNetConfiguration(len(ORGANS))
-        generator = torch.Generator().manual_seed(options.seed)
-        self.network = DenseUNet(**asdict(self.configuration), generator=generator)
-        self.network.to(self.device)
-        settings = f"{self.name} {options.cells} {FINER}"
-        self.learnt, held = _prepared(
-            subjects, folder, settings, self._made, _seen_chest, progress, processes
-        )
-        self.held = [_on_coarse(one.hu, one.labels, options.cells) for one in held]
+        self.network = untrained(self.make, self.configuration, options)
+        settings = " ".join(str(one) for one in (self.name, options.cells, *self.fineness))
+        share = len(subjects.learnt) / max(len(subjects.learnt) + len(subjects.held_back), 1)
+
+        def kept(some: Sequence[Subject], shown: Progress) -> KeptSubjects[Kept]:
+            return kept_subjects(some, folder, settings, self._made, self._loaded, shown)
+
+        self.learnt = processes.in_turn(lambda: kept(subjects.learnt, part(progress, 0.0, share)))
+        held = subjects.held_back if processes.is_first else ()
+        self.checks = self._checked_by(kept(held, part(progress, share, 1.0)))
+
+    @abstractmethod
+    def _made(self, ct: sitk.Image, labels: sitk.Image) -> Mapping[str, NDArray[Any]]:
+        """Return what is kept of a subject."""
+
+    @abstractmethod
+    def _loaded(self, arrays: Mapping[str, NDArray[Any]]) -> Kept:
+        """Return what a case is drawn from, of what is kept."""
+
+    @abstractmethod
+    def _checked_by(self, held: Sequence[Kept]) -> list[Check]:
+        """Return the cases that each validation is of."""
+
+
+class SegmentationTask(_TaskOnSubjects[DenseUNet, SeenChest, CoarseCase]):
+    """The dense network on the coarse grid, from whole CTs and parts of them."""
+
+    name, key = SEGMENTATION_TASK, SEGMENTATION
+    make, configuration, fineness = DenseUNet, UNetConfiguration(len(ORGANS)), (FINER,)
+    all_used = True
+
+    def _loaded(self, arrays: Mapping[str, NDArray[Any]]) -> SeenChest:
+        return SeenChest(arrays["hu"], arrays["labels"])
+
+    def _checked_by(self, held: Sequence[SeenChest]) -> list[CoarseCase]:
+        return [_on_coarse(one.hu, one.labels, self.options.cells) for one in held]
 
     def _made(self, ct: sitk.Image, labels: sitk.Image) -> dict[str, NDArray[Any]]:
         grid = coarse_grid(ct, [FINER * n for n in self.options.cells])
@@ -174,38 +210,24 @@ class SegmentationTask:
 
     def dice(self) -> list[float]:
         """See `OrganTask`."""
-        found = [(segmented(self.network, hu, self.device)[0], true) for hu, true in self.held]
+        found = [(segmented(self.network, hu, self.device)[0], true) for hu, true in self.checks]
         return _mean_dice(found)
 
 
-class SuperResTask:
+class SuperResTask(_TaskOnSubjects[SparseAutoEncoder, LabelledSubject, OrganCase]):
     """The sparse network from the coarse grid to the fine one, on pieces."""
 
     name, key = LABELS_TASK, SUPERRES
+    make, configuration = SparseAutoEncoder, labels_configuration()
+    fineness = (COARSER, PIECE_VOXELS)
     all_used = False  # no loss touches the papers' last layer
 
-    def __init__(
-        self,
-        options: OrganOptions,
-        subjects: OrganSubjects,
-        folder: Path,
-        progress: Progress = silent,
-        processes: Processes = ALONE,
-    ) -> None:
-        """`folder`: where prepared subjects are kept."""
-        self.options, self.device = options, torch.device(options.device)
-        self.subjects = subjects
-        configuration = labels_configuration()
-        self.configuration: AnyConfiguration = configuration
-        generator = torch.Generator().manual_seed(options.seed)
-        self.network = SparseAutoEncoder(**asdict(configuration), generator=generator)
-        self.network.to(self.device)
-        settings = f"{self.name} {options.cells} {COARSER} {PIECE_VOXELS}"
-        self.learnt, held = _prepared(
-            subjects, folder, settings, self._made, labelled_subject_of, progress, processes
-        )
-        rng = np.random.default_rng([options.seed, HELD_BACK])
-        self.checks = [organ_case(held, rng) for _ in range(CHECKED_PIECES * bool(held))]
+    def _loaded(self, arrays: Mapping[str, NDArray[Any]]) -> LabelledSubject:
+        return labelled_subject_of(arrays)
+
+    def _checked_by(self, held: Sequence[LabelledSubject]) -> list[OrganCase]:
+        rng = np.random.default_rng([self.options.seed, HELD_BACK])
+        return [organ_case(held, rng) for _ in range(CHECKED_PIECES * bool(held))]
 
     def _made(self, ct: sitk.Image, labels: sitk.Image) -> dict[str, NDArray[Any]]:
         x, y, z = self.options.cells
@@ -239,30 +261,6 @@ MakeTask = Callable[
     [OrganOptions, OrganSubjects, Path, Progress, Processes], SegmentationTask | SuperResTask
 ]
 TASKS: dict[str, MakeTask] = {SEGMENTATION: SegmentationTask, SUPERRES: SuperResTask}
-
-
-def _prepared(
-    subjects: OrganSubjects,
-    folder: Path,
-    settings: str,
-    make: Callable[[sitk.Image, sitk.Image], Mapping[str, NDArray[Any]]],
-    load: Callable[[Mapping[str, NDArray[Any]]], Any],
-    progress: Progress,
-    processes: Processes,
-) -> tuple[KeptSubjects[Any], KeptSubjects[Any]]:
-    """Return what is learnt from, and what is held back, for the first process alone."""
-    share = len(subjects.learnt) / max(len(subjects.learnt) + len(subjects.held_back), 1)
-    learnt = processes.in_turn(
-        lambda: kept_subjects(
-            subjects.learnt, folder, settings, make, load, part(progress, 0.0, share)
-        )
-    )
-    held = subjects.held_back if processes.is_first else ()
-    return learnt, kept_subjects(held, folder, settings, make, load, part(progress, share, 1.0))
-
-
-def _seen_chest(arrays: Mapping[str, NDArray[Any]]) -> SeenChest:
-    return SeenChest(arrays["hu"], arrays["labels"])
 
 
 def _on_coarse(

@@ -2,11 +2,10 @@
 
     python -m SkullImplantLib.training.organs_card training/organs-superres organs-fine.npz
 
-copies the weights of a training to that file, and writes its checksum and card.
+writes the weights of a training to that file, in float16, and its checksum and card.
 """
 
 import argparse
-import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,7 @@ from ..core.checksums import write_checksum
 from ..core.files import atomic_path
 from ..networks.dense_unet import SEGMENTATION_TASK
 from ..networks.label_superres import CHANNELS
-from ..networks.weights import load_weights
+from ..networks.weights import load_weights, save_weights
 from .model_card import options_table
 
 CARD = """# Model card: {name}
@@ -121,9 +120,9 @@ def main() -> None:
     parser.add_argument("training", type=Path, help="the folder of the training")
     parser.add_argument("weights", type=Path, help="the file to write")
     given = parser.parse_args()
-    shutil.copyfile(given.training / "weights.npz", given.weights)
-    metadata = load_weights(given.training / "weights.npz").metadata
-    write_organs_card(given.weights, metadata, given.training / "log.csv")
+    learnt = load_weights(given.training / "weights.npz")
+    save_weights(given.weights, learnt.configuration, learnt.state, learnt.metadata, halved=True)
+    write_organs_card(given.weights, learnt.metadata, given.training / "log.csv")
 
 
 if __name__ == "__main__":

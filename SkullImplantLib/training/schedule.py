@@ -12,6 +12,7 @@ from ..errors import SkullImplantError
 from .organ_options import OrganOptions
 from .training_options import TrainOptions
 
+AnyOptions = TrainOptions | OrganOptions
 WARM_UP = 50  # iterations; Adam knows little of the gradients' size at first
 SLOWEST = 0.01  # share of the learning rate that is left at the end
 # What a run may be resumed with that it was not begun with; nothing that was learnt depends on it.
@@ -24,13 +25,13 @@ def pace(iteration: int, iterations: int) -> float:
     return max(cosine, SLOWEST) * min(1.0, (iteration + 1) / WARM_UP)
 
 
-def options_as_json(options: TrainOptions | OrganOptions) -> dict[str, Any]:
+def options_as_json(options: AnyOptions) -> dict[str, Any]:
     """Return options as they come back from a file."""
     told: dict[str, Any] = json.loads(json.dumps(asdict(options)))
     return told
 
 
-def check_resumable(before: Mapping[str, Any], options: TrainOptions | OrganOptions) -> None:
+def check_resumable(before: Mapping[str, Any], options: AnyOptions) -> None:
     """Raise `SkullImplantError` where a run that was begun with `before` had other options."""
     now = options_as_json(options)
     changed = sorted(k for k in now if k not in FREE_TO_CHANGE and before.get(k) != now[k])

@@ -43,3 +43,18 @@ def split_skulls(
         [skull for skull in skulls if skull.name not in held],
         [skull for skull in skulls if skull.name in held],
     )
+
+
+def without(
+    skulls: Sequence[AnyNamed], leave_out: Sequence[str], called: str = "skull"
+) -> list[AnyNamed]:
+    """Return the skulls, or whatever else one is `called`, that are not left out.
+
+    Raises `SkullImplantError` for a name that none of them has.
+    """
+    unknown = sorted(set(leave_out) - {skull.name for skull in skulls})
+    if unknown:
+        raise SkullImplantError(
+            f"There is no {called} named {unknown[0]} to leave out; name some of the folder's."
+        )
+    return [skull for skull in skulls if skull.name not in leave_out]

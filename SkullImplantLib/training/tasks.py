@@ -5,7 +5,6 @@ defect, which starts from the geometric prior.
 """
 
 from collections.abc import Sequence
-from dataclasses import asdict
 from typing import Protocol
 
 import numpy as np
@@ -23,6 +22,7 @@ from ..networks.inputs import CHANNELS
 from ..networks.refiner import RefinerConfiguration, SparseRefiner
 from ..sparse import Sites
 from ..sparse.sharing import mean_of_all, shared_batch
+from .learner import untrained
 from .losses import JUDGED_MM, autoencoder_loss, refiner_loss
 from .prepared import Region, TrainingCase
 from .training_options import FINE, TrainOptions
@@ -82,12 +82,10 @@ class AutoEncoderTask:
             skip=options.skip,
             keep_from=options.keep_from,
         )
-        generator = torch.Generator().manual_seed(options.seed)
-        self.network = SparseAutoEncoder(**asdict(self.configuration), generator=generator)
+        self.network = untrained(SparseAutoEncoder, self.configuration, options)
         self.network.recompute = options.memory == "recomputed"
         self.network.surplus = options.surplus
         self.network.kept_in_training = options.keep_in_training
-        self.network.to(self.device)
 
     def loss(self, cases: Sequence[TrainingCase]) -> torch.Tensor:
         fraction = torch.from_numpy(np.stack([case.target for case in cases])).to(self.device)
@@ -124,9 +122,7 @@ class RefinerTask:
         self.configuration: Configuration | RefinerConfiguration = RefinerConfiguration(
             _features(options)
         )
-        generator = torch.Generator().manual_seed(options.seed)
-        self.network = SparseRefiner(**asdict(self.configuration), generator=generator)
-        self.network.to(self.device)
+        self.network = untrained(SparseRefiner, self.configuration, options)
 
     def loss(self, cases: Sequence[TrainingCase]) -> torch.Tensor:
         # A head is a batch of its own, normalised and judged by itself; all heads count the same.

@@ -8,15 +8,12 @@ Dice term on the hole, and a finest level that starts from the prior.
 """
 
 import math
-import time
 from collections.abc import Sequence
-from contextlib import nullcontext
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 
 from ..cases.defects import checked_areas
 from ..cases.skull_folder import SkullFile
@@ -26,19 +23,17 @@ from ..errors import Remedy, SkullImplantError
 from ..networks.autoencoder import Configuration, SparseAutoEncoder
 from ..networks.published import is_published, read_published
 from ..networks.weights import load_weights, save_weights
-from ..sparse.packing import packed_rows
-from .average import RunningAverage
 from .case_source import CaseSource, checked_shapes, source_of
-from .checkpoint import Checkpoint, resume_from, save_checkpoint
+from .checkpoint import Checkpoint, resume_from
 from .configuration import FILE_NAME, write_configuration
+from .learner import Learner
 from .learning_curve import draw_learning_curve
 from .log import LOSS_DIGITS, LogRow, read_log, write_log
 from .losses import JUDGED_MM, dice_of
 from .model_card import write_model_card
 from .parallel import ALONE, Processes
-from .precision import Precision
-from .schedule import check_resumable, options_as_json, pace
-from .split import split_skulls
+from .schedule import check_resumable, options_as_json
+from .split import split_skulls, without
 from .tasks import Task, task_of
 from .training_options import REGISTERED, TrainOptions, resolved
 
@@ -88,9 +83,8 @@ def train(
         )
     started_from = _start_from(Path(options.start), task, options) if options.start else None
     folder.mkdir(parents=True, exist_ok=True)
-    learning, held_back = split_skulls(
-        _wanted(skulls, options.leave_out), options.validation_share, options.seed
-    )
+    used = without(skulls, options.leave_out)
+    learning, held_back = split_skulls(used, options.validation_share, options.seed)
     where, preparing = cases or folder / "cases", part(progress, 0.0, 0.4)
     source = processes.in_turn(
         lambda: source_of(learning, held_back, where, task.region, options, preparing)
@@ -103,16 +97,6 @@ def train(
         write_configuration(folder / FILE_NAME, options)
     run.go(part(progress, 0.4, 1.0), [s.name for s in learning], [s.name for s in held_back])
     return run.weights_path
-
-
-def _wanted(skulls: Sequence[SkullFile], leave_out: Sequence[str]) -> list[SkullFile]:
-    """Return the skulls that are not left out; raises `SkullImplantError` for an unknown name."""
-    unknown = sorted(set(leave_out) - {skull.name for skull in skulls})
-    if unknown:
-        raise SkullImplantError(
-            f"There is no skull named {unknown[0]} to leave out; name some of the folder's."
-        )
-    return [skull for skull in skulls if skull.name not in leave_out]
 
 
 def _start_from(path: Path, task: Task, options: TrainOptions) -> dict[str, Any]:
@@ -164,16 +148,19 @@ class _Run:
         processes: Processes,
     ) -> None:
         self.task, self.source, self.processes = task, source, processes
-        self.own = processes.own(options.batch)
-        self.loss = processes.loss_of(task.network, task.loss, task.all_used)
+        self.learner = Learner(
+            task.network,
+            source.draw,
+            task.loss,
+            options.batch,
+            options,
+            processes,
+            all_used=task.all_used,
+            together=task.together,
+            packed=options.memory == "packed",
+        )
         self.folder, self.options = folder, options
         self.weights_path = folder / "weights.npz"
-        self.optimiser = torch.optim.Adam(
-            task.network.parameters(), lr=options.learning_rate, amsgrad=True
-        )
-        self.precision = Precision(options.precision, options.device)
-        self.average = RunningAverage(task.network)
-        self.iteration = 0
         self.best: Score | None = None  # also where nothing is held back to find it by
         self.rows: list[LogRow] = []
         self.metadata: dict[str, Any] = {}  # of the best weights so far
@@ -181,39 +168,24 @@ class _Run:
 
     def restore(self, checkpoint: Checkpoint) -> None:
         check_resumable(checkpoint.progress["options"], self.options)
-        self.task.network.load_state_dict(checkpoint.network)
-        self.average.restore(checkpoint.average)
-        self.optimiser.load_state_dict(checkpoint.optimiser)
-        self.precision.restore(checkpoint.progress["precision"])
-        self.iteration = checkpoint.progress["iteration"]
+        self.learner.restore(checkpoint)
         best = checkpoint.progress["best"]
         self.best = Score(**best) if best else None
         self.metadata = checkpoint.progress["metadata"]
         # What was logged after the checkpoint is done again.
         first = self.processes.is_first
         rows = self.processes.told(read_log(self.folder / LOG) if first else [])
-        self.rows = [row for row in rows if row.iteration <= self.iteration]
+        self.rows = [row for row in rows if row.iteration <= self.learner.iteration]
+        self.learner.minutes = self.rows[-1].minutes if self.rows else 0.0
 
     def go(self, progress: Progress, learnt_on: list[str], held_back: list[str]) -> None:
-        options = self.options
-        before = self.rows[-1].minutes if self.rows else 0.0
-        start, losses = time.monotonic(), []
-        while self.iteration < options.iterations and not self.out_of_patience():
-            losses.append(self.step())
-            self.iteration += 1
-            minutes = (time.monotonic() - start) / 60.0
-            late = options.minutes is not None and self.processes.told(minutes >= options.minutes)
-            last = late or self.iteration == options.iterations
-            progress(
-                self.iteration / options.iterations,
-                f"iteration {self.iteration}, loss {np.mean(losses[-50:]):.3f}"
-                + (f", validation Dice {self.best.network_dice:.3f}" if self.best else ""),
-            )
-            if self.iteration % options.validate_every == 0 or last:
-                self.check(float(np.mean(losses)), before + minutes, learnt_on, held_back)
-                losses = []
-            if late:
-                break
+        def check(loss: float, minutes: float) -> None:
+            self.check(loss, minutes, learnt_on, held_back)
+
+        def note() -> str:
+            return f", validation Dice {self.best.network_dice:.3f}" if self.best else ""
+
+        self.learner.go(check, progress, self.out_of_patience, note)
 
     def out_of_patience(self) -> bool:
         """Return whether as many validations as one has patience for brought nothing better."""
@@ -223,37 +195,16 @@ class _Run:
             return False
         return max(dice[-patience:]) <= max(dice[:-patience])
 
-    def step(self) -> float:
-        """One iteration: a case and its augmentation depend on seed and numbers alone."""
-        seeds = [[self.options.seed, self.iteration, case] for case in self.own]
-        cases = [self.source.draw(np.random.default_rng(seed)) for seed in seeds]
-        for group in self.optimiser.param_groups:
-            group["lr"] = self.options.learning_rate * pace(self.iteration, self.options.iterations)
-        self.task.network.train()
-        self.optimiser.zero_grad(set_to_none=True)
-        packed = packed_rows() if self.options.memory == "packed" else nullcontext()
-        with self.processes.iteration(self.task.network, self.task.together):
-            with self.precision.reduced(), packed:
-                loss = self.loss(cases)
-            if not bool(torch.isfinite(loss)):
-                raise SkullImplantError(
-                    f"The loss is not a number any more at iteration {self.iteration}.",
-                    Remedy.TRAIN_GENTLER,
-                )
-            self.precision.descend(loss * self.processes.count, self.optimiser)
-        self.average.update(self.task.network, self.iteration)
-        return float(loss.detach())
-
     def check(
         self, loss: float, minutes: float, learnt_on: list[str], held_back: list[str]
     ) -> None:
         """Validate and log, and let the first process write."""
         score = None
         if self.processes.is_first:
-            with self.average.instead_of(self.task.network):
+            with self.learner.average.instead_of(self.task.network):
                 score = self.validate()
         score = self.processes.told(score)
-        self.rows.append(_log_row(self.iteration, loss, score, minutes))
+        self.rows.append(_log_row(self.learner.iteration, loss, score, minutes))
         better = not (score and self.best) or score.network_dice >= self.best.network_dice
         if better:
             self.best = score
@@ -262,44 +213,29 @@ class _Run:
 
     def keep(self, better: bool, learnt_on: list[str], held_back: list[str]) -> None:
         """Write log, curve and checkpoint, and the weights where they are better than before."""
-        score = self.best
+        score, learner = self.best, self.learner
         write_log(self.folder / LOG, self.rows)
         draw_learning_curve(self.rows, self.folder / "learning-curve.png")
-        options = options_as_json(self.options)
         if better:
             self.metadata = {
                 "channels": list(self.options.channels),
                 "spacing_mm": self.options.grid_mm,
                 "residual": self.options.residual,
-                "options": options,
-                "precision": self.precision.name,
-                "iteration": self.iteration,
+                "options": options_as_json(self.options),
+                "precision": learner.precision.name,
+                "iteration": learner.iteration,
                 "trained_on": learnt_on,
                 "validated_on": held_back,
                 "started_from": self.started_from,
                 "validation": asdict(score) if score else None,
             }
             save_weights(
-                self.weights_path, self.task.configuration, self.average.state, self.metadata
+                self.weights_path, self.task.configuration, learner.average.state, self.metadata
             )
         # Also where the weights stay: the card tells of the whole training.
         write_model_card(self.weights_path, self.metadata, self.rows)
-        progress = {
-            "iteration": self.iteration,
-            "best": asdict(self.best) if self.best else None,
-            "metadata": self.metadata,
-            "options": options,
-            "precision": self.precision.state(),
-        }
-        save_checkpoint(
-            self.folder,
-            Checkpoint(
-                self.task.network.state_dict(),
-                self.average.state,
-                self.optimiser.state_dict(),
-                progress,
-            ),
-        )
+        best = asdict(score) if score else None
+        learner.save(self.folder, {"best": best, "metadata": self.metadata})
 
     def validate(self) -> Score | None:
         self.task.network.eval()

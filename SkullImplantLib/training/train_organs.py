@@ -11,28 +11,23 @@ command. On two CPU cores `segmentation` takes about 30 minutes, and `superres` 
 
 import argparse
 import math
-import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import torch
-
 from ..cases.thorax_phantom import ORGANS
 from ..core.progress import Progress, part, silent
-from ..errors import Remedy, SkullImplantError
+from ..errors import SkullImplantError
 from ..networks.weights import save_weights
-from .average import RunningAverage
-from .checkpoint import Checkpoint, resume_from, save_checkpoint
+from .checkpoint import Checkpoint, resume_from
 from .configuration import FILE_NAME, write_configuration
+from .learner import Learner
 from .organ_options import RECIPES, SEGMENTATION, SUPERRES, OrganOptions, organ_configuration
 from .organ_subjects import procedural_subjects
 from .organ_tasks import TASKS, OrganTask
 from .organs_card import write_organs_card
 from .parallel import ALONE, Processes, joined
-from .precision import Precision
-from .schedule import check_resumable, options_as_json, pace
+from .schedule import check_resumable, options_as_json
 from .training_options import ORGAN_NETWORKS
 
 LOG = "log.csv"
@@ -61,7 +56,7 @@ def train_organs(
         resume_from(folder, run.restore, processes)
     if processes.is_first:
         write_configuration(folder / FILE_NAME, organ_configuration(task.key, options))
-    run.go(progress)
+    run.learner.go(run.check, progress)
     return folder / "weights.npz"
 
 
@@ -72,20 +67,19 @@ class _Run:
         self, task: OrganTask, folder: Path, options: OrganOptions, processes: Processes
     ) -> None:
         self.task, self.folder, self.options = task, folder, options
-        self.processes, self.own = processes, processes.own(options.batch)
-        self.network = task.network
-        self.loss = processes.loss_of(task.network, task.loss, task.all_used)
-        self.optimiser = torch.optim.Adam(
-            task.network.parameters(), lr=options.learning_rate, amsgrad=True
+        self.learner = Learner(
+            task.network,
+            task.draw,
+            task.loss,
+            options.batch,
+            options,
+            processes,
+            all_used=task.all_used,
         )
-        self.average = RunningAverage(task.network)
-        self.precision = Precision(options.precision, options.device)
         self.names = {
             "trained_on": [one.name for one in task.subjects.learnt],
             "validated_on": [one.name for one in task.subjects.held_back],
         }
-        self.iteration = 0
-        self.minutes_before = 0.0
         self.rows = [",".join(["iteration", "loss", *ORGANS, "minutes"])]
 
     def restore(self, checkpoint: Checkpoint) -> None:
@@ -96,80 +90,33 @@ class _Run:
             raise SkullImplantError(
                 "The checkpoint was trained on other subjects; train into another folder."
             )
-        self.network.load_state_dict(checkpoint.network)
-        self.average.restore(checkpoint.average)
-        self.optimiser.load_state_dict(checkpoint.optimiser)
-        self.iteration, self.rows = before["iteration"], before["rows"]
-        self.minutes_before = float(self.rows[-1].split(",")[-1])
-
-    def go(self, progress: Progress) -> None:
-        options = self.options
-        start, losses = time.monotonic(), []
-        while self.iteration < options.iterations:
-            losses.append(self.step())
-            self.iteration += 1
-            minutes = (time.monotonic() - start) / 60.0
-            late = options.minutes is not None and self.processes.told(minutes >= options.minutes)
-            last = late or self.iteration == options.iterations
-            progress(
-                self.iteration / options.iterations,
-                f"iteration {self.iteration}, loss {losses[-1]:.3f}",
-            )
-            if self.iteration % options.validate_every == 0 or last:
-                if self.processes.is_first:
-                    self.check(float(np.mean(losses)), self.minutes_before + minutes)
-                losses = []
-            if late:
-                break
-
-    def step(self) -> float:
-        """One iteration: a case depends on seed and numbers alone."""
-        seeds = [[self.options.seed, self.iteration, case] for case in self.own]
-        cases = [self.task.draw(np.random.default_rng(seed)) for seed in seeds]
-        for group in self.optimiser.param_groups:
-            group["lr"] = self.options.learning_rate * pace(self.iteration, self.options.iterations)
-        self.network.train()
-        self.optimiser.zero_grad(set_to_none=True)
-        with self.processes.iteration(self.network, together=True):
-            with self.precision.reduced():
-                loss = self.loss(cases)
-            if not bool(torch.isfinite(loss)):
-                raise SkullImplantError(
-                    f"The loss is not a number any more at iteration {self.iteration}.",
-                    Remedy.TRAIN_GENTLER,
-                )
-            self.precision.descend(loss * self.processes.count, self.optimiser)
-        self.average.update(self.network, self.iteration)
-        return float(loss.detach())
+        self.learner.restore(checkpoint)
+        self.rows = before["rows"]
+        self.learner.minutes = float(self.rows[-1].split(",")[-1])
 
     def check(self, loss: float, minutes: float) -> None:
-        """Validate, and write log, weights, model card and checkpoint."""
-        with self.average.instead_of(self.network):
-            self.network.eval()
+        """Let the first process validate, and write log, weights, model card and checkpoint."""
+        learner = self.learner
+        if not learner.processes.is_first:
+            return
+        with learner.average.instead_of(learner.network):
+            learner.network.eval()
             dice = self.task.dice()
         numbers = [f"{loss:.6f}", *(f"{number:.4f}" for number in [*dice, minutes])]
-        self.rows.append(",".join([str(self.iteration), *numbers]))
+        self.rows.append(",".join([str(learner.iteration), *numbers]))
         (self.folder / LOG).write_text("\n".join(self.rows) + "\n", encoding="utf-8")
-        options = options_as_json(self.options)
         metadata: dict[str, Any] = {
             "task": self.task.name,
             "organs": list(ORGANS),
-            "options": options | {"device": ""},
-            "iteration": self.iteration,
+            "options": options_as_json(self.options) | {"device": ""},
+            "iteration": learner.iteration,
             **self.names,
             "dice": dict(zip(ORGANS, (None if math.isnan(d) else round(d, 4) for d in dice))),
         }
         weights = self.folder / "weights.npz"
-        save_weights(weights, self.task.configuration, self.average.state, metadata)
+        save_weights(weights, self.task.configuration, learner.average.state, metadata)
         write_organs_card(weights, metadata, self.folder / LOG)
-        progress = {
-            "iteration": self.iteration,
-            "rows": self.rows,
-            "options": options,
-            "names": self.names,
-        }
-        state = (self.network.state_dict(), self.average.state, self.optimiser.state_dict())
-        save_checkpoint(self.folder, Checkpoint(*state, progress))
+        learner.save(self.folder, {"rows": self.rows, "names": self.names})
 
 
 # Procedural subjects: how many to learn from and to hold back, and their sizes in voxels, in turn.

@@ -4,32 +4,28 @@ The papers' recipe, as for completion (`train.py`), on endless pieces of skulls 
 """
 
 import math
-import time
 from collections.abc import Sequence
-from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 
-from ..cases.skull_folder import SkullFile, named_skulls
+from ..cases.skull_folder import SkullFile
 from ..core.progress import Progress, part, silent
 from ..errors import Remedy, SkullImplantError
 from ..networks.autoencoder import SparseAutoEncoder, named_configuration
 from ..networks.superres import FEATURES, TASK, logits_by_network, rearranged_by_network
 from ..networks.weights import load_weights, save_weights
 from ..sparse import Sites
-from .average import RunningAverage
-from .checkpoint import Checkpoint, resume_from, save_checkpoint
+from .checkpoint import Checkpoint, resume_from
 from .configuration import FILE_NAME, write_configuration
+from .learner import Learner, untrained
 from .learning_curve import draw_learning_curve
 from .log import LOSS_DIGITS, LogRow, read_log, write_log
 from .losses import dice_of, rearranging_loss
 from .parallel import ALONE, Processes
-from .precision import Precision
-from .schedule import check_resumable, options_as_json, pace
-from .split import split_skulls
+from .schedule import check_resumable, options_as_json
+from .split import split_skulls, without
 from .superres_card import write_superres_card
 from .superres_cases import SolidSkull, SuperResCase, random_case, solid_skulls
 from .training_options import SUPERRES_NETWORKS, TrainOptions, resolved
@@ -63,8 +59,7 @@ def train_superres(
     """
     options = resolved(options)
     processes.own(PIECES)
-    left = {skull.name for skull in named_skulls(skulls, options.leave_out)}
-    used = [skull for skull in skulls if skull.name not in left]
+    used = without(skulls, options.leave_out)
     learning, held_back = split_skulls(used, options.validation_share, options.seed)
     folder.mkdir(parents=True, exist_ok=True)
     where = cases or folder / "cases"
@@ -77,7 +72,7 @@ def train_superres(
         resume_from(folder, run.restore, processes)
     if processes.is_first:
         write_configuration(folder / FILE_NAME, options)
-    run.go(part(progress, 0.15, 1.0))
+    run.learner.go(run.check, part(progress, 0.15, 1.0))
     return run.weights_path
 
 
@@ -93,7 +88,6 @@ class _Run:
         processes: Processes,
     ) -> None:
         self.folder, self.options, self.processes = folder, options, processes
-        self.own = processes.own(PIECES)
         self.skulls, self.held_back = skulls, held_back
         self.weights_path = folder / "weights.npz"
         self.device = torch.device(options.device)
@@ -103,8 +97,7 @@ class _Run:
             activation=options.activation,
             skip="add",
         )
-        generator = torch.Generator().manual_seed(options.seed)
-        self.network = SparseAutoEncoder(**asdict(self.configuration), generator=generator)
+        self.network = untrained(SparseAutoEncoder, self.configuration, options)
         if options.start:
             before = load_weights(Path(options.start))
             if before.metadata.get("task") != TASK or before.configuration != self.configuration:
@@ -114,69 +107,24 @@ class _Run:
                     Remedy.TRAIN_FROM_NOTHING,
                 )
             self.network.load_state_dict(before.state)
-        self.network.to(self.device)
         # No loss touches the papers' last layer.
-        self.shared_loss = processes.loss_of(self.network, self.loss, all_used=False)
-        self.optimiser = torch.optim.Adam(
-            self.network.parameters(), lr=options.learning_rate, amsgrad=True
+        self.learner = Learner(
+            self.network, self.draw, self.loss, PIECES, options, processes, all_used=False
         )
-        self.precision = Precision(options.precision, options.device)
-        self.average = RunningAverage(self.network)
-        self.iteration = 0
         self.rows: list[LogRow] = []
         rng = np.random.default_rng([options.seed, 0, 1])
         self.checks = [random_case(held_back, rng) for _ in range(CHECKED_PIECES * bool(held_back))]
 
+    def draw(self, rng: np.random.Generator) -> SuperResCase:
+        return random_case(self.skulls, rng)
+
     def restore(self, checkpoint: Checkpoint) -> None:
         check_resumable(checkpoint.progress["options"], self.options)
-        self.network.load_state_dict(checkpoint.network)
-        self.average.restore(checkpoint.average)
-        self.optimiser.load_state_dict(checkpoint.optimiser)
-        self.precision.restore(checkpoint.progress["precision"])
-        self.iteration = checkpoint.progress["iteration"]
+        self.learner.restore(checkpoint)
         first = self.processes.is_first
         rows = self.processes.told(read_log(self.folder / LOG) if first else [])
-        self.rows = [row for row in rows if row.iteration <= self.iteration]
-
-    def go(self, progress: Progress) -> None:
-        options = self.options
-        before = self.rows[-1].minutes if self.rows else 0.0
-        start, losses = time.monotonic(), []
-        while self.iteration < options.iterations:
-            losses.append(self.step())
-            self.iteration += 1
-            minutes = (time.monotonic() - start) / 60.0
-            late = options.minutes is not None and self.processes.told(minutes >= options.minutes)
-            last = late or self.iteration == options.iterations
-            progress(
-                self.iteration / options.iterations,
-                f"iteration {self.iteration}, loss {np.mean(losses[-50:]):.3f}",
-            )
-            if self.iteration % options.validate_every == 0 or last:
-                if self.processes.is_first:
-                    self.check(float(np.mean(losses)), before + minutes)
-                losses = []
-            if late:
-                break
-
-    def step(self) -> float:
-        seeds = [[self.options.seed, self.iteration, piece] for piece in self.own]
-        cases = [random_case(self.skulls, np.random.default_rng(seed)) for seed in seeds]
-        for group in self.optimiser.param_groups:
-            group["lr"] = self.options.learning_rate * pace(self.iteration, self.options.iterations)
-        self.network.train()
-        self.optimiser.zero_grad(set_to_none=True)
-        with self.processes.iteration(self.network, together=True):
-            with self.precision.reduced():
-                loss = self.shared_loss(cases)
-            if not bool(torch.isfinite(loss)):
-                raise SkullImplantError(
-                    f"The loss is not a number any more at iteration {self.iteration}.",
-                    Remedy.TRAIN_GENTLER,
-                )
-            self.precision.descend(loss * self.processes.count, self.optimiser)
-        self.average.update(self.network, self.iteration)
-        return float(loss.detach())
+        self.rows = [row for row in rows if row.iteration <= self.learner.iteration]
+        self.learner.minutes = self.rows[-1].minutes if self.rows else 0.0
 
     def loss(self, cases: Sequence[SuperResCase]) -> torch.Tensor:
         """See `losses.rearranging_loss`."""
@@ -187,11 +135,16 @@ class _Run:
         return rearranging_loss(decoded, fraction, DICE_WEIGHT)
 
     def check(self, loss: float, minutes: float) -> None:
-        """Validate, log, draw the curve, and write weights, model card and checkpoint."""
-        with self.average.instead_of(self.network):
+        """Let the first process validate, log, draw the curve, and write weights, model card and
+        checkpoint.
+        """
+        if not self.processes.is_first:
+            return
+        learner = self.learner
+        with learner.average.instead_of(self.network):
             network, interpolated = self.validate()
         row = LogRow(
-            self.iteration, round(loss, LOSS_DIGITS), network, interpolated, round(minutes, 2)
+            learner.iteration, round(loss, LOSS_DIGITS), network, interpolated, round(minutes, 2)
         )
         self.rows.append(row)
         write_log(self.folder / LOG, self.rows)
@@ -201,27 +154,17 @@ class _Run:
             "task": TASK,
             # A path on this machine is nobody's business.
             "options": options_as_json(self.options) | {"start": Path(self.options.start).name},
-            "precision": self.precision.name,
-            "iteration": self.iteration,
+            "precision": learner.precision.name,
+            "iteration": learner.iteration,
             "trained_on": [skull.name for skull in self.skulls],
             "validated_on": [skull.name for skull in self.held_back],
             "validation": {"network_dice": network, "interpolation_dice": interpolated}
             if self.checks
             else None,
         }
-        save_weights(self.weights_path, self.configuration, self.average.state, metadata)
+        save_weights(self.weights_path, self.configuration, learner.average.state, metadata)
         write_superres_card(self.weights_path, metadata, self.rows)
-        progress: dict[str, Any] = {
-            "iteration": self.iteration,
-            "options": options_as_json(self.options),
-            "precision": self.precision.state(),
-        }
-        save_checkpoint(
-            self.folder,
-            Checkpoint(
-                self.network.state_dict(), self.average.state, self.optimiser.state_dict(), progress
-            ),
-        )
+        learner.save(self.folder, {})
 
     def validate(self) -> tuple[float, float]:
         """Return the mean Dice of the network, and of interpolation alone."""

@@ -8,11 +8,12 @@ import SimpleITK as sitk
 from scipy import ndimage
 
 from SkullImplantLib.cases.sample import SamplePatient
-from SkullImplantLib.completed_head import BOX_AROUND_HOLE_MM
 from SkullImplantLib.completion.complete import Choice, complete
 from SkullImplantLib.completion.trust import NEVER_TRIED
 from SkullImplantLib.core.images import array_of, resample, same_grid
 from SkullImplantLib.design import design_implant
+from SkullImplantLib.designing.completed_head import BOX_AROUND_HOLE_MM
+from SkullImplantLib.designing.proposal import Design
 from SkullImplantLib.errors import Cancelled, SkullImplantError
 from SkullImplantLib.evaluation.metrics import evaluate_implant
 from SkullImplantLib.geometry.hole import find_hole
@@ -22,7 +23,6 @@ from SkullImplantLib.geometry.shape_statistics import shipped_population
 from SkullImplantLib.implant.meshes import arrays_of, mesh_health
 from SkullImplantLib.models import MIRROR, PRIOR
 from SkullImplantLib.options import DesignOptions
-from SkullImplantLib.proposal import Design
 from SkullImplantLib.reading.input import Input
 
 NETWORK = "fine"

@@ -11,10 +11,10 @@ from SkullImplantLib.cases.sample import SamplePatient
 from SkullImplantLib.core.image_files import read_labels
 from SkullImplantLib.core.images import array_of, resample, same_grid
 from SkullImplantLib.design import design_implant
+from SkullImplantLib.designing.proposal import Design
 from SkullImplantLib.export.results import CT_FILE, write_design
 from SkullImplantLib.models import PRIOR
 from SkullImplantLib.options import DesignOptions
-from SkullImplantLib.proposal import Design
 from SkullImplantLib.reading.input import read_input
 
 NO_WORSE = 0.02  # in Dice than the design of the straight series

@@ -4,24 +4,34 @@
 """
 
 import ast
+import re
 from collections.abc import Iterator
+from itertools import count
 from pathlib import Path
 
+from SkullImplantLib.checks.cut_edge import NOT_SHARP
+from SkullImplantLib.checks.mesh_checks import NONE
+from SkullImplantLib.checks.rim_checks import FACES, WAYS
+from SkullImplantLib.completion.trust import CONDITIONS
 from SkullImplantLib.job.stage_table import STAGE_TITLES
 
 PROJECT = Path(__file__).resolve().parents[2]
 LIBRARY = PROJECT / "SkullImplantLib"
 TABLE = PROJECT / "SkullImplant" / "SkullImplantPanel" / "librarysentences.py"
 ERRORS = {"SkullImplantError", "NoPlaceForDefect", "DiskError", "OutOfMemory"}
-# Whose notes the panel translates: what a search for organs tells.
-NOTED = (
-    "organs/segmented_organs.py",
-    "export/renders.py",
-    "reading/hounsfield.py",
-    "reading/input.py",
+# Whose notes, reasons and checks the panel translates.
+NOTED_ROOMS = ("reading", "skull", "geometry", "completion", "implant", "checks", "designing")
+NOTED_ROOMS += ("organs",)
+NOTED_FILES = ("export/renders.py", "export/results.py")
+# Words that the library puts into sentences.
+WORDS = (
+    *(*FACES, *WAYS, *NOT_SHARP, NONE),
+    *(words for one in CONDITIONS.values() for words in (one.what, one.advice)),
 )
 # What no run of the panel reaches.
 ELSEWHERE = {"cli", "training", "evaluation", "cases"}
+# A named value within a text, its braces doubled (`_plain`).
+NAMED = re.compile(r"\{\{[a-z_]+(:[^{}]*)?\}\}")
 HEAD = '''\
 """The library's sentences for translation; made by ``Testing/Packaging/library_sentences.py``.
 
@@ -65,9 +75,10 @@ def templates() -> list[str]:
         for call in ast.walk(tree):
             if isinstance(call, ast.Call) and _name(call.func) in ERRORS and call.args:
                 found |= set(_templates(call.args[0], constants))
-        if path.relative_to(LIBRARY).as_posix() in NOTED:
+        place = path.relative_to(LIBRARY)
+        if place.parts[0] in NOTED_ROOMS or place.as_posix() in NOTED_FILES:
             found |= set(_notes(tree))
-    return sorted(found | set(STAGE_TITLES.values()))
+    return sorted(found | set(STAGE_TITLES.values()) | set(WORDS))
 
 
 def table() -> str:
@@ -110,10 +121,16 @@ def _notes(tree: ast.Module) -> Iterator[str]:
     }
     for node in ast.walk(tree):
         if isinstance(node, (ast.Constant, ast.JoinedStr)) and node not in passed_over:
-            for text in _templates(node, {}):
-                begins = text[:1].isupper() or text.startswith("{0} ")
+            for text in map(str.strip, _templates(node, {})):
+                begins = text[:1].isupper() or text.startswith(("{0} ", "{0}, "))
                 if begins and text.endswith(".") and " " in text:
-                    yield text
+                    yield _numbered(text) if isinstance(node, ast.Constant) else text
+
+
+def _numbered(text: str) -> str:
+    """Return a sentence with its values numbered, where they have names: it is filled in later."""
+    numbers = count()
+    return NAMED.sub(lambda value: f"{{{next(numbers)}}}", text)
 
 
 def _plain(text: str) -> str:

@@ -46,12 +46,32 @@ def test_every_sentence_is_told_by_its_template_with_what_was_put_in(
         assert translation.translated(sentence) == f"[{sentence}]", template
 
 
+def test_words_and_sentences_within_a_text_are_told_too(translation: ModuleType) -> None:
+    told = translation.translated
+    step = "Along its worst 30 mm the implant lies under the bone's inner face by 0.41 mm."
+    assert told(step) == (
+        "[Along its worst 30 mm the implant [lies under] the bone's [inner] face by 0.41 mm.]"
+    )
+    gap = "The widest gap is 0.91 mm."
+    doubt = "At 7 % of the rim it is not to be trusted: the bone's edge is not sharp."
+    assert told(f"{gap} The clearance asked for is 0.5 mm. {doubt}") == (
+        f"[{gap}] [The clearance asked for is 0.5 mm.] [{doubt}]"
+    )
+    reason = (
+        "The defect reaches the orbit or the brow, where designs were off by more than 4 mm in "
+    )
+    reason += "31 % of 52 trials; compare the brow with the other side before use."
+    assert told(reason).startswith("[[The defect reaches the orbit or the brow], where designs")
+    assert told(reason).endswith("trials; [compare the brow with the other side before use].]")
+
+
 def test_a_sentence_of_another_version_stays_as_it_is(translation: ModuleType) -> None:
     assert translation.translated("No such sentence, ever.") == "No such sentence, ever."
 
 
 def test_the_panel_translates_where_library_sentences_arrive() -> None:
-    for name in ("remedies", "run", "rundisplay", "organssection"):
+    names = ("remedies", "run", "rundisplay", "organssection", "reviewsection", "results")
+    for name in (*names, "holestable"):
         text = (TABLE.parent / f"{name}.py").read_text(encoding="utf-8")
         assert "translated(" in text, name
     assert PROJECT in TABLE.parents

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+import slicer
 
 from module_fixtures import *  # noqa: F403
 
@@ -38,6 +39,18 @@ def reviewed(panel, small_ct, small_result):
     parameters.inputVolume = small_ct
     parameters.resultSegmentation = nodes.segmentation
     return panel
+
+
+@pytest.fixture
+def chest(panel, chest_folder):
+    """The panel with a chest, which is chosen, and the section open."""
+    choices = panel.panel.design.choices
+    before, choices._lookedForDevices = choices._lookedForDevices, True
+    panel.ui.organsCollapsibleButton.collapsed = False
+    panel._parameterNode.organsVolume = slicer.util.loadVolume(str(chest_folder / "chest.nrrd"))
+    yield panel
+    panel.ui.organsCollapsibleButton.collapsed = True
+    choices._lookedForDevices = before
 
 
 @pytest.fixture

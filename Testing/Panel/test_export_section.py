@@ -1,11 +1,12 @@
 """The section Export: names that tell no patient, print sizes, the report in a browser, cancel."""
 
 import json
-import time
 from pathlib import Path
 
 import pytest
 import slicer
+
+from module_fixtures import own_seconds
 
 PATIENCE_S, CANCEL_S = 30.0, 1.0
 
@@ -90,19 +91,28 @@ def test_report_is_made_once_and_opened_in_the_browser(reviewed, opened, wait_un
 
 
 def test_export_is_cancelled_at_once_and_writes_nothing(reviewed, tmp_path, wait_until):
-    ui = reviewed.ui
+    ui, exporting = reviewed.ui, reviewed.logic.exporting
     reviewed._parameterNode.exportFormats = "stl,skull-stl,completed-stl"
-    ui.exportButton.click()
-    assert ui.exportButton.text == "Cancel"
-    ui.exportButton.click()
-    assert ui.exportButton.enabled, "the second click of a double click does not mean to cancel"
-    time.sleep(0.6)
-    ui.exportButton.click()
-    assert not ui.exportButton.enabled
-    wait_until(lambda: not reviewed.logic.exporting.running, CANCEL_S)
-    assert ui.exportLabel.text == "No file was written. Cancelled."
-    assert not (tmp_path / "export").exists()
-    assert ui.exportButton.text == "Export" and ui.exportButton.enabled
+    for ready_to_cancel in (
+        lambda: True,  # the input is being written
+        lambda: exporting._run.pid,  # Python starts
+    ):
+        ui.exportButton.click()
+        assert ui.exportButton.text == "Cancel"
+        wait_until(ready_to_cancel)
+        folder = exporting._run._workFolder
+        ui.exportButton.click()
+        assert ui.exportButton.enabled, "the second click of a double click"
+        exporting._begun -= 1.0  # and this is a later one
+        start = own_seconds()
+        ui.exportButton.click()
+        assert not ui.exportButton.enabled
+        wait_until(lambda: not exporting.running, CANCEL_S)
+        assert own_seconds() - start <= CANCEL_S
+        assert ui.exportLabel.text == "No file was written. Cancelled."
+        assert not (tmp_path / "export").exists()
+        assert ui.exportButton.text == "Export" and ui.exportButton.enabled
+        wait_until(lambda: not folder.exists())  # noqa: B023
 
 
 def test_export_goes_on_beside_a_design(reviewed, wait_until):

@@ -108,6 +108,20 @@ def around(panel, number: int, radius_mm: float) -> np.ndarray:
     return middle + radius_mm * (np.outer(np.cos(turns), aside) + np.outer(np.sin(turns), up))
 
 
+def test_what_is_found_in_a_segmentation_has_its_grid(panel, two_holes_ct, found_folder):
+    from SkullImplantPanel.found import addFound
+    from SkullImplantPanel.foundfiles import readFound
+
+    skull = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLSegmentationNode")
+    skull.SetReferenceImageGeometryParameterFromVolumeNode(two_holes_ct)
+    nodes = addFound(readFound(found_folder), skull, "")
+    name = slicer.vtkSegmentationConverter.GetReferenceImageGeometryParameterName()
+    grids = [
+        node.GetSegmentation().GetConversionParameter(name) for node in (skull, nodes.segmentation)
+    ]
+    assert grids[0] and grids[0] == grids[1]
+
+
 def test_without_a_search_nothing_of_it_is_seen(ready):
     ui = ready.ui
     assert ui.findSkullButton.enabled and ui.generateButton.enabled
@@ -326,3 +340,15 @@ def test_clicks_into_a_view_draw_the_curve_until_the_right_click(window, found):
     interaction = slicer.app.applicationLogic().GetInteractionNode()
     assert interaction.GetCurrentInteractionMode() == interaction.ViewTransform
     assert curve.GetNumberOfControlPoints() == curve.GetNumberOfDefinedControlPoints() == 4
+
+
+def test_remarks_on_holes_come_in_the_users_language(found, monkeypatch):
+    from SkullImplantPanel import holestable, translation
+
+    monkeypatch.setattr(translation, "inUsersLanguage", "«{}»".format)
+    nodes = found_nodes(found)
+    data = json.loads(nodes.data.GetText())
+    data["holes"][0]["remarks"] = ["Metal lies at its rim, whose streaks may blur the bone."]
+    nodes.data.SetText(json.dumps(data))
+    found.panel.update()
+    assert found.ui.holesTable.item(0, holestable.WHERE).toolTip().startswith("«Metal lies")

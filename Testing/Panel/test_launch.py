@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import slicer
 
-from module_fixtures import node_ids
+from module_fixtures import node_ids, own_seconds
 
 CANCEL_S = 1.0
 
@@ -121,10 +121,10 @@ def test_versions_are_compared_as_numbers(panel, monkeypatch):
 def cancel(panel, wait_until) -> None:
     """Click on Cancel, not as a double click, and wait for the end."""
     wait_until(lambda: panel.panel.display.seconds > 0.5, 10)
-    start = time.perf_counter()
+    start = own_seconds()
     panel.ui.generateButton.click()
     wait_until(lambda: panel.logic.run is None, CANCEL_S)
-    assert time.perf_counter() - start <= CANCEL_S
+    assert own_seconds() - start <= CANCEL_S
     assert panel.ui.progressLabel.text == "Cancelled."
     assert panel.ui.generateButton.text == "Generate implant" and panel.ui.generateButton.enabled
 

@@ -120,3 +120,20 @@ def test_what_is_to_be_looked_at_comes_first(panel, small_ct, small_result):
     first = [table.item(row, 1).text().lower() for row in range(3)]
     assert first == [names[4], names[7], names[0]]
     assert [table.item(row, 0).text() for row in range(3)] == ["⚠", "⚠", "✔"]
+
+
+def test_all_that_a_result_says_comes_in_the_users_language(
+    reviewed, small_ct, two_holes_result, monkeypatch
+):
+    from SkullImplantPanel import results, translation
+
+    monkeypatch.setattr(translation, "inUsersLanguage", "«{}»".format)
+    nodes = results.addResults(results.readResults(two_holes_result), small_ct)
+    design = json.loads(nodes.design.GetText())
+    for check in design["checks"]:
+        assert results.checkRow(check)[5].startswith("«"), check["sentence"]
+    for text in (*design["notes"], *design["confidence"]["reasons"]):
+        assert text.startswith("Look twice") or translation.translated(text).startswith("«"), text
+    reviewed._parameterNode.resultSegmentation = nodes.segmentation
+    assert reviewed.ui.notesLabel.text.startswith("«") == bool(reviewed.ui.notesLabel.text)
+    assert "«" in reviewed.ui.checksTable.item(0, 0).toolTip()

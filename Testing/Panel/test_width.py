@@ -148,7 +148,7 @@ def with_holes(panel, result):
     from SkullImplantPanel.found import addFound
     from SkullImplantPanel.foundfiles import Found
 
-    from SkullImplantLib.found_holes import Why
+    from SkullImplantLib.designing.found_holes import Why
 
     volume = panel._parameterNode.inputVolume = slicer.util.getNode(LONG_NAME)
     hole = {

@@ -35,9 +35,9 @@ import SimpleITK as sitk
 from reference_images import another_scan, flap_of, reposed, scaled
 
 from SkullImplantLib.cases.skull_folder import skulls_in
-from SkullImplantLib.completed_head import BOX_AROUND_HOLE_MM
 from SkullImplantLib.completion import assess_reference, find_earlier
 from SkullImplantLib.design import design_implant
+from SkullImplantLib.designing.completed_head import BOX_AROUND_HOLE_MM
 from SkullImplantLib.errors import SkullImplantError
 from SkullImplantLib.evaluation.metrics import evaluate_implant
 from SkullImplantLib.evaluation.suite_cases import CaseInput, SuiteCase

@@ -21,12 +21,12 @@ from vtkmodules.vtkImagingStencil import vtkImageStencilToImage, vtkPolyDataToIm
 from dicom_files import write_slices
 from SkullImplantLib.core.images import array_of, image_like, resample
 from SkullImplantLib.design import design_implant
+from SkullImplantLib.designing.proposal import Design
 from SkullImplantLib.evaluation.metrics import evaluate_implant
 from SkullImplantLib.evaluation.suite_cases import CaseInput, SuiteCase
 from SkullImplantLib.geometry.shape_statistics import read_population
 from SkullImplantLib.models import PRIOR
 from SkullImplantLib.options import DesignOptions
-from SkullImplantLib.proposal import Design
 from SkullImplantLib.reading.input import Input, read_input
 
 POPULATION = Path(__file__).resolve().parents[1] / "accuracy" / "population.npz"

@@ -19,6 +19,7 @@ from SkullImplantLib.completion.trust import read_trials
 from SkullImplantLib.core.archives import read_archive
 from SkullImplantLib.core.kept_json import Damaged, parsed
 from SkullImplantLib.core.resources import RESOURCES
+from SkullImplantLib.designing.update import read_account
 from SkullImplantLib.errors import SkullImplantError
 from SkullImplantLib.geometry.shape_statistics import read_population
 from SkullImplantLib.networks.autoencoder import Configuration
@@ -27,7 +28,6 @@ from SkullImplantLib.networks.weights import load_weights, save_weights
 from SkullImplantLib.training.checkpoint import Checkpoint, resume_from, save_checkpoint
 from SkullImplantLib.training.configuration import read_configuration, write_configuration
 from SkullImplantLib.training.training_options import TrainOptions
-from SkullImplantLib.update import read_account
 
 LONGEST_SENTENCE = 300
 Reader = Callable[[Path], Any]

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from vtkmodules.vtkCommonDataModel import vtkPolyData
 
 from SkullImplantLib.cli.main import main
+from SkullImplantLib.designing.proposal import plain
 from SkullImplantLib.errors import SkullImplantError
 from SkullImplantLib.evaluation.design_distance import designs_apart
 from SkullImplantLib.evaluation.design_table import design_table
@@ -19,7 +20,6 @@ from SkullImplantLib.export.stl import write_stl
 from SkullImplantLib.implant.level_set import closed_surface_at_zero
 from SkullImplantLib.implant.meshes import mesh_of
 from SkullImplantLib.options import DesignOptions
-from SkullImplantLib.proposal import plain
 
 OUTER_MM, THICKNESS_MM, ANGLE, LATTICE_MM = 70.0, 6.0, 0.35, 0.8
 LOW_MM, HIGH_MM = np.array([-34.0, -34.0, 44.0]), np.array([34.0, 34.0, 84.0])

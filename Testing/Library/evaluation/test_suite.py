@@ -18,6 +18,7 @@ from SkullImplantLib.completion.trust import shipped_trials
 from SkullImplantLib.core.image_files import read_mask
 from SkullImplantLib.core.images import array_of, write_image
 from SkullImplantLib.core.stages import StageReport
+from SkullImplantLib.designing.proposal import Design
 from SkullImplantLib.errors import Cancelled, OutOfMemory, SkullImplantError
 from SkullImplantLib.evaluation import judging
 from SkullImplantLib.evaluation.case_pictures import chosen_cases
@@ -28,7 +29,6 @@ from SkullImplantLib.evaluation.suite_cases import SuiteCase
 from SkullImplantLib.evaluation.workers import _Waiting, run_in_processes
 from SkullImplantLib.geometry.shape_statistics import Population, same_skull, shipped_population
 from SkullImplantLib.options import DesignOptions
-from SkullImplantLib.proposal import Design
 from SkullImplantLib.training.population import save_population
 
 KIND = "parietotemporal"

@@ -6,11 +6,11 @@ import SimpleITK as sitk
 from test_dicom_objects import complete
 
 from dicom_files import small_head, write_series
-from SkullImplantLib.core.progress import silent
 from SkullImplantLib.errors import SkullImplantError
 from SkullImplantLib.export.design_series import design_series
 from SkullImplantLib.export.on_bone import share_on_bone
 from SkullImplantLib.reading.input import read_input
+from SkullImplantLib.reading.same_ct import inputs_in
 
 THRESHOLD_HU = 500.0
 OBLIQUE = ((0.8, 0.6, 0.0), (-0.48, 0.64, 0.6))
@@ -41,7 +41,7 @@ def places(series) -> set[str]:
 
 def test_a_design_of_a_volume_that_was_read_from_the_series_belongs_to_it(ct, tmp_path):
     """As in Slicer: the design is made of voxels, whose checksum is that of no DICOM file."""
-    found = design_series(tmp_path / "ct", account("ab" * 32), skull_of(ct.image), silent)
+    found = design_series(inputs_in(tmp_path / "ct"), account("ab" * 32), skull_of(ct.image))
     assert len(found.headers) == len(ct.files)
 
 
@@ -54,7 +54,7 @@ def test_so_does_one_on_another_grid(ct, tmp_path):
         ct.image, size, sitk.Transform(), sitk.sitkLinear, start, half, ct.image.GetDirection()
     )
     for image in (fine, sitk.Flip(ct.image, [True, False, True])):
-        assert design_series(tmp_path / "ct", account("ab" * 32), skull_of(image), silent)
+        assert design_series(inputs_in(tmp_path / "ct"), account("ab" * 32), skull_of(image))
 
 
 @pytest.mark.parametrize("axis", [0, 1, 2])
@@ -65,7 +65,7 @@ def test_a_series_that_lies_a_voxel_off_is_another_one(ct, tmp_path, axis):
     step[axis] = 1
     skull.SetOrigin(skull.TransformContinuousIndexToPhysicalPoint(step.tolist()))
     with pytest.raises(SkullImplantError, match="came from; the one that was given is another"):
-        design_series(tmp_path / "ct", account("ab" * 32), skull, silent)
+        design_series(inputs_in(tmp_path / "ct"), account("ab" * 32), skull)
 
 
 def test_it_is_found_among_others_that_are_larger(tmp_path):
@@ -76,7 +76,7 @@ def test_it_is_found_among_others_that_are_larger(tmp_path):
     series_in(tmp_path / "a", head=other, series_uid="1.2.826.0.1.2")
     mine = read_input(series_in(tmp_path / "b", head=head[:36], series_uid="1.2.826.0.1.3"))
     for sha256 in (mine.sha256, "ab" * 32):
-        found = design_series(tmp_path, account(sha256), skull_of(mine.image), silent)
+        found = design_series(inputs_in(tmp_path), account(sha256), skull_of(mine.image))
         assert found.first.SeriesInstanceUID == "1.2.826.0.1.3"
 
 
@@ -86,7 +86,7 @@ def test_a_design_whose_axes_were_said_to_be_others_has_no_place_in_its_series(c
     turned.SetDirection(sitk.Image(ct.image).GetDirection()[3:] + ct.image.GetDirection()[:3])
     skull = skull_of(turned)
     with pytest.raises(SkullImplantError, match="axes were said to be others; export as STL"):
-        design_series(tmp_path / "ct", account(ct.sha256), skull, silent)
+        design_series(inputs_in(tmp_path / "ct"), account(ct.sha256), skull)
 
 
 def test_what_is_no_series_is_told(ct, tmp_path):
@@ -98,7 +98,7 @@ def test_what_is_no_series_is_told(ct, tmp_path):
         (tmp_path / "ct", account(ct.sha256, "skull")),
     ):
         with pytest.raises(SkullImplantError, match="needs the DICOM series that the design came"):
-            design_series(folder, told, skull, silent)
+            design_series(inputs_in(folder) if folder else (), told, skull)
 
 
 def test_nothing_of_a_skull_is_on_the_bone_of_an_empty_mask(ct):

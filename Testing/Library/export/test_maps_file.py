@@ -16,6 +16,8 @@ from SkullImplantLib.cases.sample import SamplePatient
 from SkullImplantLib.checks import CheckOptions
 from SkullImplantLib.completion.trust import OFF_MM
 from SkullImplantLib.design import design_implant
+from SkullImplantLib.designing.proposal import Design
+from SkullImplantLib.designing.update import update_design
 from SkullImplantLib.errors import SkullImplantError
 from SkullImplantLib.export import write_design
 from SkullImplantLib.export.map_colours import (
@@ -35,10 +37,8 @@ from SkullImplantLib.export.results import MIRROR_FILES, write_pictures
 from SkullImplantLib.export.stl import read_stl, write_stl
 from SkullImplantLib.implant.meshes import arrays_of, mesh_of
 from SkullImplantLib.options import DesignOptions
-from SkullImplantLib.proposal import Design
 from SkullImplantLib.reading import Input
 from SkullImplantLib.reading.reference import Reference
-from SkullImplantLib.update import update_design
 
 
 @pytest.fixture(scope="module")

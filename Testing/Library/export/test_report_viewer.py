@@ -25,6 +25,7 @@ from SkullImplantLib.export.map_colours import FROM_OTHER_SIDE, MapScale
 from SkullImplantLib.export.map_legends import MapLegend, map_legends
 from SkullImplantLib.export.report import write_report
 from SkullImplantLib.export.shown_scene import ShownImplant, shown_scene
+from SkullImplantLib.export.shown_skull import simplified
 from SkullImplantLib.implant.meshes import arrays_of
 
 pytestmark = [needs_browser, pytest.mark.slow]
@@ -76,7 +77,9 @@ def report(tmp_path_factory):
     path = tmp_path_factory.mktemp("report") / "report.html"
     shown = ShownImplant(IMPLANT, PLACE_MM, (0.9, 0.0, math.sqrt(0.19)), {"height_mm": heights()})
     told = design(checks=[check(place_mm=WORST_MM), check("pieces", unit="")])
-    write_report(path, told, {"preview": PNG}, shown_scene(BONE, [shown], ct(), [HEIGHTS]))
+    write_report(
+        path, told, {"preview": PNG}, shown_scene(simplified(BONE), [shown], ct(), [HEIGHTS])
+    )
     return path
 
 
@@ -311,7 +314,9 @@ def test_a_deviation_is_a_map_with_its_legend(browser, tmp_path):
     for name, maps in (("none", {}), ("one", {FROM_OTHER_SIDE: off})):
         shown = ShownImplant(plate, above, up, maps)
         path = tmp_path / f"{name}.html"
-        write_report(path, design(), {"preview": PNG}, shown_scene(BONE, [shown], ct(), legends))
+        write_report(
+            path, design(), {"preview": PNG}, shown_scene(simplified(BONE), [shown], ct(), legends)
+        )
     browser.open_report(tmp_path / "none.html")
     options = "return [...document.querySelectorAll('#color-by option')].map((o) => o.value)"
     assert FROM_OTHER_SIDE not in (browser.run(options) or [])
@@ -381,7 +386,7 @@ def test_names_stay_names(browser, tmp_path):
         checks=[check(HOSTILE, sentence=HOSTILE, place_mm=WORST_MM)],
         model={"name": HOSTILE, "sha256": HOSTILE},
     )
-    write_report(path, told, {HOSTILE: PNG}, shown_scene(BONE, [shown], ct(), [legend]))
+    write_report(path, told, {HOSTILE: PNG}, shown_scene(simplified(BONE), [shown], ct(), [legend]))
     browser.open_report(path)
     assert browser.run("return document.getElementById('viewer').dataset.state") == "ready"
     choose(browser, "color-by", HOSTILE)

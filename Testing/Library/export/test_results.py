@@ -22,10 +22,10 @@ from SkullImplantLib import (
 from SkullImplantLib.cases.sample import SamplePatient
 from SkullImplantLib.cli.main import main
 from SkullImplantLib.core.images import array_of, same_grid, write_image
+from SkullImplantLib.designing.proposal import SCHEMA_VERSION
 from SkullImplantLib.export.results import PICTURE_FILES, RESULT_FILES
 from SkullImplantLib.export.stl import read_stl, write_stl
 from SkullImplantLib.implant.meshes import arrays_of
-from SkullImplantLib.proposal import SCHEMA_VERSION
 from SkullImplantLib.reading.input import Input
 from SkullImplantLib.skull.left_out import LeftOut
 

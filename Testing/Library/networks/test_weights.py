@@ -62,6 +62,29 @@ def test_the_same_weights_make_the_same_bytes(path, network, tmp_path):
     assert sorted(p.name for p in tmp_path.iterdir()) == ["other.npz", "small.npz"]
 
 
+def test_halved_weights_are_the_same_to_three_digits_and_take_half_the_room(
+    path, network, tmp_path
+):
+    half = tmp_path / "half.npz"
+    save_weights(half, CONFIGURATION, network.state_dict(), METADATA, halved=True)
+    stored, whole = arrays_of(half), arrays_of(path)
+    assert sum(a.nbytes for n, a in stored.items() if n != weights.HEADER) < 0.55 * sum(
+        a.nbytes for n, a in whole.items() if n != weights.HEADER
+    )
+    for name, value in network.state_dict().items():
+        loaded = load_weights(half).state[name]
+        assert loaded.dtype == value.dtype
+        torch.testing.assert_close(loaded, value, rtol=1e-3, atol=1e-7)
+
+
+def test_what_float16_cannot_hold_is_not_halved(tmp_path, network):
+    state = network.state_dict()
+    state["final.bias"] = torch.full_like(state["final.bias"], 1e6)
+    with pytest.raises(ValueError, match=r"final\.bias has values that are not finite"):
+        save_weights(tmp_path / "w.npz", CONFIGURATION, state, {}, halved=True)
+    assert not list(tmp_path.iterdir())
+
+
 def test_a_state_that_does_not_fit_is_not_saved(tmp_path, network):
     state = network.state_dict()
     state["final.bias"] = torch.full((1, 1), torch.nan)

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from SkullImplantLib.cases.skull_folder import SkullFile
 from SkullImplantLib.errors import SkullImplantError
-from SkullImplantLib.training.split import split_skulls
+from SkullImplantLib.training.split import split_skulls, without
 
 
 @given(
@@ -37,3 +37,11 @@ def test_too_few_skulls_or_a_wrong_share_is_one_sentence():
     for skulls, share in ((one, 0.2), ([], 0.2), (one * 2, 1.5)):
         with pytest.raises(SkullImplantError):
             split_skulls(skulls, share, 0)
+
+
+def test_a_name_to_leave_out_that_nobody_has_is_told():
+    skulls = [SkullFile(name, Path(name)) for name in "abc"]
+    assert [skull.name for skull in without(skulls, ("b",))] == ["a", "c"]
+    assert without(skulls, ()) == skulls
+    with pytest.raises(SkullImplantError, match="no patient named x to leave out"):
+        without(skulls, ("a", "x"), "patient")

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 import SimpleITK as sitk
 
-from .completion import (
+from ..completion import (
     Choice,
     Completed,
     Earlier,
@@ -17,12 +17,12 @@ from .completion import (
     find_refining,
     find_weights,
 )
-from .core.finer_grid import by
-from .core.images import array_of, crop, image_like, resample
-from .core.progress import Progress, part
-from .core.stages import Stages
-from .core.working_axes import OwnAxes, as_working
-from .geometry import (
+from ..core.finer_grid import by
+from ..core.images import array_of, crop, image_like, resample
+from ..core.progress import Progress, part
+from ..core.stages import Stages
+from ..core.working_axes import OwnAxes, as_working
+from ..geometry import (
     CurveRegion,
     Pose,
     Prior,
@@ -33,16 +33,15 @@ from .geometry import (
     require_upright,
     shipped_mean_skull,
 )
-from .geometry.brow import Brow
-from .geometry.hole import Hole
-from .geometry.shape_statistics import Population
-from .implant import Drawn
-from .options import DesignOptions
-from .proposal import DrawnFacts, LeftOutFacts
-from .reading import Input
-from .reading.curve import Curve
-from .reading.reference import Reference
-from .skull import (
+from ..geometry.brow import Brow
+from ..geometry.hole import Hole
+from ..geometry.shape_statistics import Population
+from ..implant import Drawn
+from ..options import DesignOptions
+from ..reading import Input
+from ..reading.curve import Curve
+from ..reading.reference import Reference
+from ..skull import (
     LeftOut,
     Skull,
     SkullOptions,
@@ -54,6 +53,7 @@ from .skull import (
     segment_skull,
     with_metal,
 )
+from .proposal import DrawnFacts, LeftOutFacts
 
 log = logging.getLogger(__name__)
 
@@ -251,8 +251,8 @@ def choice_of(options: DesignOptions) -> Choice:
     weights = find_weights(options.model)
     if weights is None:
         return Choice(options.model)
-    from .completion.network import choose_device
-    from .sparse import engine_named
+    from ..completion.network import choose_device
+    from ..sparse import engine_named
 
     engine_named(options.engine)
     device = choose_device(options.device).type

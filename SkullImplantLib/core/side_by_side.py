@@ -1,14 +1,15 @@
-"""Formats written side by side: most of their time is in libraries that let other threads run."""
+"""Work done side by side: most of its time is in libraries that let other threads run."""
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
 from threading import Event, Lock
 
-from ..core.progress import Progress
-from ..core.threads import worker_count
+from .progress import Progress
+from .threads import worker_count
 
-# More would take the memory of as many whole skulls.
-MOST_AT_ONCE = 2
+# More would take the memory of as many whole skulls. Of two processors three make use, as each
+# waits for Python's lock at times.
+MOST_AT_ONCE = 3
 
 Work = Callable[[Progress], None]
 
@@ -47,7 +48,8 @@ def side_by_side(works: Sequence[tuple[str, Work]], progress: Progress) -> None:
             stop.set()
             raise
 
-    most = max(1, min(worker_count(), MOST_AT_ONCE, len(works)))
+    threads = worker_count()
+    most = max(1, min(threads + 1 if threads > 1 else 1, MOST_AT_ONCE, len(works)))
     with ThreadPoolExecutor(most) as pool:
         running = [pool.submit(do, number) for number in range(len(works))]
         try:

@@ -7,18 +7,18 @@ import SimpleITK as sitk
 from numpy.typing import NDArray
 from vtkmodules.vtkCommonDataModel import vtkPolyData
 
-from .checks import CheckOptions, SurfaceMaps, check_implant, surface_maps
-from .completion import Uncertainty
-from .core.distances import depth_mm
-from .core.images import array_of, crop, index_to_lps_mm
-from .core.interpolation import values_at
-from .core.progress import Progress, part
-from .geometry.frame import Pose
-from .implant import BoneSurface, Implant, bone_surface, drilled, holes_for, surface_of
-from .implant.meshes import arrays_of
-from .options import DesignOptions
+from ..checks import CheckOptions, SurfaceMaps, check_implant, surface_maps
+from ..completion import Uncertainty
+from ..core.distances import depth_mm
+from ..core.images import array_of, crop, index_to_lps_mm
+from ..core.interpolation import values_at
+from ..core.progress import Progress, part
+from ..geometry.frame import Pose
+from ..implant import BoneSurface, Implant, bone_surface, drilled, holes_for, surface_of
+from ..implant.meshes import arrays_of
+from ..options import DesignOptions
+from ..skull import Skull
 from .proposal import DesignedImplant
-from .skull import Skull
 
 
 def surface_around(skull: Skull, box: tuple[slice, ...]) -> BoneSurface:

@@ -12,25 +12,25 @@ import SimpleITK as sitk
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from . import __version__
+from .. import __version__
+from ..core.grid import Grid
+from ..core.images import array_of, crop, image_like, index_to_lps_mm, resample
+from ..core.stages import StageReport, Stages, no_report
+from ..core.working_axes import on_working_axes
+from ..geometry.place_on_head import PlaceOnHead, place_on_head
+from ..geometry.prior import NARROWEST_HOLE_MM, SMALLEST_HOLE_CM2, Prior, Unfilled, look_at_vault
+from ..geometry.radial import FLOOR_RAD, PIXEL_RAD, to_map
+from ..geometry.shape_statistics import Population, shipped_population
+from ..implant import Opening, find_all_openings
+from ..models import chosen_model
+from ..options import REARRANGEMENT, DesignOptions, check_options
+from ..reading import Input
+from ..reading.curve import Curve
+from ..reading.reference import Reference
+from ..skull import LeftOut, Skull, metal_cm3
 from .completed_head import Beside, SeenHead, choice_of, complete_head, see_head
-from .core.grid import Grid
-from .core.images import array_of, crop, image_like, index_to_lps_mm, resample
-from .core.stages import StageReport, Stages, no_report
-from .core.working_axes import on_working_axes
 from .finishing import surface_around
-from .geometry.place_on_head import PlaceOnHead, place_on_head
-from .geometry.prior import NARROWEST_HOLE_MM, SMALLEST_HOLE_CM2, Prior, Unfilled, look_at_vault
-from .geometry.radial import FLOOR_RAD, PIXEL_RAD, to_map
-from .geometry.shape_statistics import Population, shipped_population
-from .implant import Opening, find_all_openings
-from .models import chosen_model
-from .options import REARRANGEMENT, DesignOptions, check_options
 from .proposal import DISCLAIMER, DrawnFacts, InputFacts, LeftOutFacts, facts_of, plain
-from .reading import Input
-from .reading.curve import Curve
-from .reading.reference import Reference
-from .skull import LeftOut, Skull, metal_cm3
 
 SCHEMA_VERSION = 1  # of `holes.json`; raised with every change that a reader could trip over
 # A hole with directions so near to where maps end, or to what the image does not show, goes on

@@ -1,6 +1,7 @@
 """A result folder read again; an implant that was edited by hand in it, meshed and checked anew."""
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
@@ -8,21 +9,20 @@ from typing import Any
 import numpy as np
 import SimpleITK as sitk
 
-from .completed_head import BOX_AROUND_HOLE_MM
-from .completion.sub_voxel import sub_voxel_depth
-from .core.finer_grid import finer_grid
-from .core.grid import Grid
-from .core.image_files import read_labels, read_mask
-from .core.images import array_of, bounding_box, crop, same_grid
-from .core.kept_json import read_json
-from .core.progress import Progress, part, silent
-from .core.stages import StageReport, Stages, no_report
-from .core.staging import settle
-from .core.working_axes import OwnAxes, as_working, on_working_axes
-from .errors import Remedy, SkullImplantError
-from .finishing import Known, checked, meshes_of, surface_around
-from .implant import BoneSurface, Implant, check_library, mask_of, refitted
-from .options import (
+from ..completion.sub_voxel import sub_voxel_depth
+from ..core.finer_grid import finer_grid
+from ..core.grid import Grid
+from ..core.image_files import read_labels, read_mask
+from ..core.images import array_of, bounding_box, crop, same_grid
+from ..core.kept_json import read_json
+from ..core.progress import Progress, part
+from ..core.side_by_side import Work, side_by_side
+from ..core.stages import ALMOST, StageReport, Stages, no_report
+from ..core.staging import settle
+from ..core.working_axes import OwnAxes, as_working, on_working_axes
+from ..errors import Remedy, SkullImplantError
+from ..implant import BoneSurface, Implant, check_library, mask_of, refitted
+from ..options import (
     DEVICES,
     ENGINES,
     SMOOTHERS,
@@ -31,6 +31,11 @@ from .options import (
     DrillOptions,
     check_options,
 )
+from ..reading.input import Input
+from ..reading.same_ct import read_same_ct
+from ..skull import Skull
+from .completed_head import BOX_AROUND_HOLE_MM
+from .finishing import Known, checked, meshes_of, surface_around
 from .proposal import (
     SCHEMA_VERSION,
     Design,
@@ -41,8 +46,6 @@ from .proposal import (
     ReferenceFacts,
     facts_of,
 )
-from .reading.input import read_input
-from .skull import Skull
 
 EDITED_NOTE = "The implant was fitted again after the design, and may have been edited by hand."
 MASKS = ("skull", "completed", "implant")
@@ -59,14 +62,14 @@ FIRST_VERSION = 1
 class ResultMasks:
     """The masks of a result folder, uint8 on one grid, the implants with their labels, the others
     0/1; and what lies behind them in pictures: the CT, on its own grid, or the skull.
-    resampled: that CT is no longer as it was scanned (`Input`).
+    source: that CT as it was read, None where it is not given.
     """
 
     skull: sitk.Image
     completed: sitk.Image
     implant: sitk.Image
     background: sitk.Image
-    resampled: bool = False
+    source: Input | None = None
 
 
 def update_design(
@@ -95,7 +98,7 @@ def update_design(
         options = replace(options, insertion_direction=insertion_direction)
     check_options(options)
     check_library(options.drill)
-    stored = read_masks(folder, ct, report, options.refine_mm)
+    stored = read_masks(folder, ct, report, told)
     masks, own = _working(stored)
     parameters = told.get("parameters", {})
     threshold_hu = _number(parameters.get("bone_threshold_hu"))
@@ -144,7 +147,7 @@ def update_design(
         confidence=None,  # of an edited implant nobody knows
         stages=stages,
         edited=True,
-        resampled=masks.resampled,
+        resampled=stored.source is not None and stored.source.resampled,
     )
 
 
@@ -153,7 +156,7 @@ def _working(stored: ResultMasks) -> tuple[ResultMasks, OwnAxes]:
     skull, own = on_working_axes(stored.skull)
     rest = (stored.completed, stored.implant, stored.background)
     completed, implant, background = (as_working(image) for image in rest)
-    return ResultMasks(skull, completed, implant, background, stored.resampled), own
+    return ResultMasks(skull, completed, implant, background, stored.source), own
 
 
 def _fitted(
@@ -218,7 +221,7 @@ def read_account(folder: Path) -> dict[str, Any]:
     return told
 
 
-def refined_to_mm(told: dict[str, Any]) -> float | None:
+def refined_to_mm(told: Mapping[str, Any]) -> float | None:
     """Return the side of the voxels that a design's skull was refined to, None where it was not."""
     return _number(told.get("parameters", {}).get("refine_mm"))
 
@@ -227,44 +230,60 @@ def read_masks(
     folder: Path,
     ct: Path | str | None,
     report: StageReport = no_report,
-    refine_mm: float | None = None,
+    told: Mapping[str, Any] | None = None,
 ) -> ResultMasks:
     """Return the masks of a result folder, and the CT to show behind them where one is given.
 
-    refine_mm: the side of the voxels that the CT's grid was refined to for the masks, if it was.
-    Raises `SkullImplantError` where a mask is missing, empty, or not on the grid of the skull.
+    told: the contents of its `design.json`, which say on which grid the masks are, and which of the
+    series in a folder the CT is. Raises `SkullImplantError` where a mask is missing, empty, or not
+    on the grid of the skull.
     """
-    steps = len(MASKS) + 1
-    images: list[sitk.Image] = []
-    resampled = False
-    for done, name in enumerate(MASKS):
-        report("reading", done / steps, f"{name}.nrrd")
+    told = told or {}
+    images: dict[str, sitk.Image] = {}
+    source: list[Input] = []
+
+    def reading(name: str) -> Work:
         read = read_labels if name == "implant" else read_mask
-        images.append(read(folder / f"{name}.nrrd"))
-        if not array_of(images[-1]).any():
-            raise SkullImplantError(
-                f"{name}.nrrd is empty; undo the edit that took everything away, or design again."
-            )
-    report("reading", len(MASKS) / steps, "pictures' background")
-    images.append(images[0])
+
+        def mask(progress: Progress) -> None:
+            images[name] = read(folder / f"{name}.nrrd")
+            if not array_of(images[name]).any():
+                raise SkullImplantError(
+                    f"{name}.nrrd is empty; undo the edit that took everything away, or design "
+                    "again."
+                )
+
+        return mask
+
+    def reading_ct(progress: Progress) -> None:
+        assert ct
+        source.append(read_same_ct(Path(ct), told.get("input", {}).get("sha256"), progress))
+
+    works = [(f"{name}.nrrd", reading(name)) for name in MASKS]
     if ct:
-        source = read_input(ct, "ct", progress=silent)
-        images[-1], resampled = source.image, source.resampled
-    for name, image in zip(MASKS, images):
-        if not same_grid(image, images[0]):
+        works.insert(0, ("pictures' background", reading_ct))
+
+    def progress(fraction: float, message: str = "") -> None:
+        report("reading", ALMOST * fraction, message)
+
+    side_by_side(works, progress)
+    for name in MASKS:
+        if not same_grid(images[name], images["skull"]):
             raise SkullImplantError(
                 f"The {name} does not lie on the grid of skull.nrrd; save it in the geometry of "
                 "the CT."
             )
-    grid = images[-1] if refine_mm is None or not ct else _refined_grid(images[-1], refine_mm)
-    if not same_grid(grid, images[0]):
+    background = source[0].image if source else images["skull"]
+    refine_mm = refined_to_mm(told)
+    grid = background if refine_mm is None or not ct else _refined_grid(background, refine_mm)
+    if not same_grid(grid, images["skull"]):
         raise SkullImplantError(
             "The CT does not lie on the grid of skull.nrrd; give the one that the design was made "
             "for, which is ct.nrrd where its folder holds one."
         )
     report("reading", 1.0)
-    skull, completed, implant, background = images
-    return ResultMasks(skull, completed, implant, background, resampled)
+    skull, completed, implant = (images[name] for name in MASKS)
+    return ResultMasks(skull, completed, implant, background, source[0] if source else None)
 
 
 def _refined_grid(ct: sitk.Image, refine_mm: float) -> sitk.Image:

@@ -12,10 +12,10 @@ import SimpleITK as sitk
 from SkullImplantLib.cases.sample import SamplePatient
 from SkullImplantLib.cli.main import main
 from SkullImplantLib.core.images import array_of, image_like, write_image
+from SkullImplantLib.designing.proposal import SCHEMA_VERSION
+from SkullImplantLib.designing.update import EDITED_NOTE, update_design
 from SkullImplantLib.export.results import write_design
 from SkullImplantLib.implant.meshes import mesh_health
-from SkullImplantLib.proposal import SCHEMA_VERSION
-from SkullImplantLib.update import EDITED_NOTE, update_design
 from stl_files import read
 
 QUIET = ["--progress", "none", "--json"]

@@ -9,14 +9,14 @@ import SimpleITK as sitk
 from numpy.typing import NDArray
 from vtkmodules.vtkCommonDataModel import vtkPolyData
 
-from . import __version__
-from .checks import Check
-from .completion import Confidence
-from .core.grid import Grid, pasted
-from .core.result_names import maps_name, stl_names
-from .core.stages import Stages
-from .implant import WayIn, mesh_health, together
-from .options import DesignOptions
+from .. import __version__
+from ..checks import Check
+from ..completion import Confidence
+from ..core.grid import Grid, pasted
+from ..core.result_names import maps_name, stl_names
+from ..core.stages import Stages
+from ..implant import WayIn, mesh_health, together
+from ..options import DesignOptions
 
 SCHEMA_VERSION = 2  # of `design.json`; raised with every change that a reader could trip over
 # More than anybody is told: rounded twice, a size would be told in two ways.

@@ -14,15 +14,15 @@ from SkullImplantLib.cases.sample import SamplePatient
 from SkullImplantLib.cli.main import main
 from SkullImplantLib.core.images import array_of, image_like, write_image
 from SkullImplantLib.design import design_implant
+from SkullImplantLib.designing.found_holes import FoundHoles, Why, find_holes
+from SkullImplantLib.designing.proposal import Design
 from SkullImplantLib.errors import SkullImplantError
 from SkullImplantLib.evaluation.metrics import evaluate_implant
-from SkullImplantLib.found_holes import FoundHoles, Why, find_holes
 from SkullImplantLib.geometry.curve_region import region_within
 from SkullImplantLib.geometry.frame import Pose
 from SkullImplantLib.geometry.pose import estimate_pose
 from SkullImplantLib.geometry.shape_statistics import shipped_population
 from SkullImplantLib.options import DesignOptions
-from SkullImplantLib.proposal import Design
 from SkullImplantLib.reading.curve import Curve
 from SkullImplantLib.reading.input import Input
 

@@ -4,7 +4,7 @@ import numpy as np
 from scipy.spatial import cKDTree
 from vtkmodules.vtkFiltersSources import vtkSphereSource
 
-from SkullImplantLib.export.shown_scene import REDUCTION, simplified
+from SkullImplantLib.export.shown_skull import REDUCTION, simplified
 from SkullImplantLib.implant.meshes import arrays_of, mesh_of
 
 

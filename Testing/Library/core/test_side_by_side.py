@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from SkullImplantLib.core.read_once import ReadOnce
+from SkullImplantLib.core.side_by_side import MOST_AT_ONCE, side_by_side
 from SkullImplantLib.core.threads import worker_count
 from SkullImplantLib.errors import SkullImplantError
-from SkullImplantLib.export.read_once import ReadOnce
-from SkullImplantLib.export.side_by_side import side_by_side
 
 WAIT_S = 20.0
 
@@ -49,7 +49,11 @@ def test_a_failure_stops_the_others_and_is_told():
             progress(0.5)
         written.append("all of it")
 
-    works = [("fails", fails), ("goes on", goes_on), ("waits", lambda progress: written.append(1))]
+    works = [
+        ("fails", fails),
+        *[("goes on", goes_on)] * (MOST_AT_ONCE - 1),
+        ("waits", lambda progress: written.append(1)),
+    ]
     with pytest.raises(SkullImplantError, match="disk is full"):
         side_by_side(works, lambda fraction, message="": None)
     assert not written

@@ -1,4 +1,4 @@
-"""What several formats need of a result, read or made once, by whoever asks first."""
+"""What several need, read or made once, by whoever asks first."""
 
 from collections.abc import Callable
 from threading import Lock
@@ -10,7 +10,7 @@ Made = TypeVar("Made")
 class ReadOnce:
     """Values by name, kept from the first time on.
 
-    Formats are written side by side: a second one waits for the reading that the first began.
+    Of those that work side by side a second one waits for what the first has begun.
     """
 
     def __init__(self) -> None:
