@@ -34,7 +34,7 @@ class OrganOptions:
 SEGMENTATION, SUPERRES = ORGAN_NETWORKS.values()
 # Of each task, where it differs from the defaults.
 RECIPES = {
-    SEGMENTATION: OrganOptions(batch=1, iterations=3000, validate_every=100, learning_rate=5e-3),
+    SEGMENTATION: OrganOptions(batch=1, iterations=1100, validate_every=100, learning_rate=5e-3),
     SUPERRES: OrganOptions(batch=4, iterations=2400, validate_every=200, learning_rate=4e-3),
 }
 
