@@ -221,7 +221,7 @@ def _odd_clearance(result: Path) -> None:
 
 FAULTS = {
     _no_implant: "implant.nrrd does not exist",
-    _no_result: "does not exist",
+    _no_result: "There is no folder",
     _everything_erased: "implant.nrrd is empty",
     _other_grid: "does not lie on the grid",
     _no_image: "skull.nrrd is not the NRRD file that its name says",

@@ -208,7 +208,9 @@ def test_a_telephone_shows_all_of_its_width(browser, tmp_path):
     checks += [check("thickness difference", value=-123.45, limit=(-1234.5, 1234.5))]
     checks[1]["comparison"] = "between"
     shown = ShownImplant(IMPLANT, PLACE_MM, (1.0, 0.0, 0.0), {"height_mm": heights()})
-    write_report(path, design(checks=checks), {}, shown_scene(BONE, [shown], ct(), [HEIGHTS]))
+    write_report(
+        path, design(checks=checks), {}, shown_scene(simplified(BONE), [shown], ct(), [HEIGHTS])
+    )
     narrow = {"width": 390, "height": 800, "deviceScaleFactor": 1, "mobile": True}
     browser.driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", narrow)
     try:
