@@ -14,7 +14,7 @@ from ..checks.plate_surface import PlateSurface, plate_surface, solid_lattice
 from ..core.progress import Progress, part, silent
 from ..core.result_names import stl_names
 from ..core.stages import StageReport
-from ..designing.update import read_account
+from ..designing.stored_result import read_account
 from ..errors import SkullImplantError
 from ..export.stl import read_stl
 from ..implant.mesh_distance import MeshDistance

@@ -24,7 +24,7 @@ from ..core.progress import Progress, part, silent
 from ..core.result_names import stl_names
 from ..core.stages import StageReport, Stages, no_report
 from ..core.working_axes import as_working
-from ..designing.update import read_account
+from ..designing.stored_result import read_account
 from ..errors import SkullImplantError
 from ..export.stl import read_stl
 from ..geometry import complete_by_prior, estimate_pose

@@ -14,7 +14,7 @@ from ..core.result_names import stl_names
 from ..core.side_by_side import Work, side_by_side
 from ..core.stages import StageReport, Stages, no_report
 from ..core.staging import staged_folder
-from ..designing.update import read_account, read_masks
+from ..designing.stored_result import read_account, read_masks
 from ..errors import SkullImplantError
 from .case_names import checked_name, default_case_name
 from .format_writers import Exported, ToDraw

@@ -19,7 +19,7 @@ from ..core.images import array_of, write_image
 from ..core.progress import Progress, part
 from ..core.read_once import ReadOnce
 from ..core.result_names import stl_names
-from ..designing.update import ResultMasks
+from ..designing.stored_result import ResultMasks
 from ..errors import SkullImplantError
 from ..reading.input import Input
 from ..reading.same_ct import read_same_ct

@@ -18,7 +18,7 @@ from ..core.side_by_side import side_by_side
 from ..core.stages import StageReport, Stages, no_report
 from ..core.staging import staged_folder
 from ..designing.proposal import Design
-from ..designing.update import ResultMasks, read_account, read_masks
+from ..designing.stored_result import ResultMasks, read_account, read_masks
 from ..errors import SkullImplantError, lacks_memory
 from ..implant.surface import together
 from .deviations import deviation_mm, outer_face

@@ -19,7 +19,7 @@ from SkullImplantLib.completion.trust import read_trials
 from SkullImplantLib.core.image_files import read_labels
 from SkullImplantLib.core.images import array_of, index_to_lps_mm
 from SkullImplantLib.core.resources import RESOURCES
-from SkullImplantLib.designing.update import read_account
+from SkullImplantLib.designing.stored_result import read_account
 from SkullImplantLib.geometry.shape_statistics import read_population
 from SkullImplantLib.reading.input import Choices, read_input
 from SkullImplantLib.skull.left_out import read_left_out

@@ -19,7 +19,7 @@ from SkullImplantLib.completion.trust import read_trials
 from SkullImplantLib.core.archives import read_archive
 from SkullImplantLib.core.kept_json import Damaged, parsed
 from SkullImplantLib.core.resources import RESOURCES
-from SkullImplantLib.designing.update import read_account
+from SkullImplantLib.designing.stored_result import read_account
 from SkullImplantLib.errors import SkullImplantError
 from SkullImplantLib.geometry.shape_statistics import read_population
 from SkullImplantLib.networks.autoencoder import Configuration

@@ -6,7 +6,7 @@ import SimpleITK as sitk
 
 from dicom_files import small_head, write_series
 from SkullImplantLib.core.images import write_image
-from SkullImplantLib.designing.update import read_masks
+from SkullImplantLib.designing.stored_result import read_masks
 from SkullImplantLib.errors import SkullImplantError
 from SkullImplantLib.reading.input import read_input
 from SkullImplantLib.reading.same_ct import inputs_in, read_same_ct
