@@ -153,6 +153,7 @@ def _refined_grid(ct: sitk.Image, refine_mm: float) -> sitk.Image:
 
 
 def number_told(value: Any) -> float | None:
+    """Return a value of `design.json` where it is a finite number, else None."""
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         return None
     return value if math.isfinite(value) else None

@@ -21,6 +21,7 @@ from .format_writers import Exported, ToDraw
 from .formats import BY_NAME, REPORT, Format, implants_of
 from .outgoing import OutgoingFile, checked_engraving, outgoing_files
 from .print_size import PrintSize, print_size
+from .results import whole_account
 from .stl import read_stl
 
 log = logging.getLogger(__name__)
@@ -163,8 +164,9 @@ def export_result(
     with tempfile.TemporaryDirectory() as made, staged_folder(folder) as staging:
         exported = Exported(result, account, staging, case, ct, engraving, series or ct)
         if needs_report and not (result / REPORT).is_file():
-            masks = read_masks(result, ct, report, account)
-            exported = replace(exported, to_draw=ToDraw(masks, Path(made)))
+            whole = whole_account(result)
+            masks = read_masks(result, ct, report, whole)
+            exported = replace(exported, to_draw=ToDraw(whole, masks, Path(made)))
         with Stages(report).stage("export") as progress:
             # What takes longest begins, and what waits for the report comes last; what must be
             # alone is written when all others are.

@@ -45,8 +45,9 @@ PICTURE_IN_REPORT = re.compile(r'src="data:image/png;base64,([A-Za-z0-9+/=]+)"')
 
 @dataclass(frozen=True)
 class ToDraw:
-    """What a report that is yet to be made is drawn of, and the folder for it."""
+    """What a report that is yet to be made is drawn of, see `draw_pictures`, and its folder."""
 
+    account: dict[str, Any]
     masks: ResultMasks
     folder: Path
 
@@ -126,8 +127,10 @@ class Exported:
     def source(self, progress: Progress) -> Input | None:
         """Return the CT, None where none is given; raises as `read_same_ct` does."""
         ct = self.ct
-        if self.to_draw is not None or ct is None:
-            return None if self.to_draw is None else self.to_draw.masks.source
+        if self.to_draw is not None:
+            return self.to_draw.masks.source
+        if ct is None:
+            return None
         sha256 = self.account.get("input", {}).get("sha256")
         return self._once.get("CT", lambda: read_same_ct(ct, sha256, progress))
 
@@ -138,8 +141,10 @@ class Exported:
             return self.result
 
         def drawn() -> Path:
-            draw_pictures(self.result, to_draw.masks, self.shown_skull(), to_draw.folder, progress)
-            return to_draw.folder
+            masks, folder = to_draw.masks, to_draw.folder
+            skull = self.shown_skull()
+            draw_pictures(self.result, to_draw.account, masks, skull, folder, progress)
+            return folder
 
         return self._once.get("pages", drawn)
 

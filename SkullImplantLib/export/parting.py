@@ -12,11 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage, sparse
 from scipy.sparse.linalg import spsolve
-from vtkmodules.util.numpy_support import vtk_to_numpy
 from vtkmodules.vtkCommonDataModel import vtkPolyData
-from vtkmodules.vtkImagingStencil import vtkImageStencilToImage, vtkPolyDataToImageStencil
 
 from ..implant.level_set import closed_surface_at_zero
+from ..implant.mesh_mask import scanned
 from ..implant.meshes import arrays_of
 from ..implant.strips import FULL
 
@@ -80,7 +79,9 @@ def parting_of(mesh: vtkPolyData, margin_mm: float) -> Parting:
     columns, rows = (np.ceil((high[:2] - low[:2] + 2 * margin_mm) / PIXEL_MM) + 1).astype(int)
     layers = int(np.ceil((high[2] - low[2]) / STEP_MM)) + 2
     first_mm = low[2] - STEP_MM / 2.0
-    filled = _filled(mesh, (*start_mm, first_mm), (columns, rows, layers))
+    last = np.array([columns, rows, layers]) - 1
+    steps = (PIXEL_MM, PIXEL_MM, STEP_MM)
+    filled = scanned(mesh, np.zeros_like(last), last, (*start_mm, first_mm), steps) > 0
     inside = np.asarray(filled.any(axis=0))
     lowest = np.argmax(filled, axis=0)
     highest = layers - 1 - np.argmax(filled[::-1], axis=0)
@@ -91,24 +92,6 @@ def parting_of(mesh: vtkPolyData, margin_mm: float) -> Parting:
     top_mm = first_mm + (highest + 0.5) * STEP_MM + none
     height_mm = _harmonic((bottom_mm + top_mm) / 2.0, inside)
     return Parting(start_mm, height_mm, inside, top_mm, bottom_mm, undercut, float(first_mm))
-
-
-def _filled(
-    mesh: vtkPolyData, origin: tuple[float, ...], size: tuple[int, int, int]
-) -> NDArray[np.bool_]:
-    """Return which places (layers, rows, columns) of a grid lie in a closed mesh."""
-    stencil = vtkPolyDataToImageStencil()
-    stencil.SetInputData(mesh)
-    stencil.SetOutputOrigin(*origin)
-    stencil.SetOutputSpacing(PIXEL_MM, PIXEL_MM, STEP_MM)
-    stencil.SetOutputWholeExtent(0, size[0] - 1, 0, size[1] - 1, 0, size[2] - 1)
-    image = vtkImageStencilToImage()
-    image.SetInputConnection(stencil.GetOutputPort())
-    image.SetInsideValue(1)
-    image.SetOutputScalarTypeToUnsignedChar()
-    image.Update()
-    voxels = vtk_to_numpy(image.GetOutput().GetPointData().GetScalars())
-    return np.asarray(voxels.reshape(size[::-1]) > 0)
 
 
 def _harmonic(known_mm: Floats, inside: NDArray[np.bool_]) -> Floats:

@@ -195,7 +195,8 @@ def write_pictures(
     data = whole_account(result)
     masks = read_masks(result, ct, report, data)
     with Stages(report).stage("pictures") as progress:
-        return draw_pictures(result, masks, ShownSkull(masks.skull), output, progress, previous)
+        skull = ShownSkull(masks.skull)
+        return draw_pictures(result, data, masks, skull, output, progress, previous)
 
 
 def whole_account(result: Path) -> dict[str, Any]:
@@ -213,14 +214,16 @@ def whole_account(result: Path) -> dict[str, Any]:
 
 def draw_pictures(
     result: Path,
+    data: dict[str, Any],
     masks: ResultMasks,
     skull: ShownSkull,
     output: Path,
     progress: Progress,
     previous: Path | None = None,
 ) -> dict[str, Any]:
-    """Do what `write_pictures` does with masks that are read already, and the skull's surface."""
-    data = whole_account(result)
+    """Do what `write_pictures` does with what is read already: `whole_account`, masks, and the
+    skull's surface. A note on what the pictures lack joins `data`.
+    """
     names = stl_names(len(data.get("implants", [])) or 1)
     meshes = [read_stl(result / name) for name in names]
     compared = _compared_with(result, previous)

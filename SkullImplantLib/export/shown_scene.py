@@ -7,12 +7,11 @@ from typing import Any
 import numpy as np
 import SimpleITK as sitk
 from numpy.typing import NDArray
-from vtkmodules.util.numpy_support import vtk_to_numpy
 from vtkmodules.vtkCommonDataModel import vtkPolyData
-from vtkmodules.vtkImagingStencil import vtkImageStencilToImage, vtkPolyDataToImageStencil
 
 from ..core import images
 from ..core.blocks import share_per_block
+from ..implant.mesh_mask import scanned
 from ..implant.meshes import arrays_of
 from .map_legends import MapLegend, nowhere
 from .packed_scene import PackedScene
@@ -162,20 +161,10 @@ def _image(
 def _share_within(mesh: vtkPolyData, grid: sitk.Image) -> NDArray[np.float32]:
     """Return which share (z, y, x) of each voxel of a grid along LPS lies within a closed mesh."""
     spacing_mm = grid.GetSpacing()[0] / FINER
-    size = [FINER * n for n in grid.GetSize()]
+    last = FINER * np.array(grid.GetSize()) - 1
     # The first of the finer voxels lies off the middle of the first of the grid's.
     first = np.array(grid.GetOrigin()) - spacing_mm * (FINER - 1) / 2.0
-    stencil = vtkPolyDataToImageStencil()
-    stencil.SetInputData(mesh)
-    stencil.SetOutputOrigin(*first)
-    stencil.SetOutputSpacing(*[spacing_mm] * 3)
-    stencil.SetOutputWholeExtent(0, size[0] - 1, 0, size[1] - 1, 0, size[2] - 1)
-    filled = vtkImageStencilToImage()
-    filled.SetInputConnection(stencil.GetOutputPort())
-    filled.SetInsideValue(1)
-    filled.SetOutputScalarTypeToUnsignedChar()
-    filled.Update()
-    voxels = vtk_to_numpy(filled.GetOutput().GetPointData().GetScalars()).reshape(size[::-1])
+    voxels = scanned(mesh, np.zeros_like(last), last, first.tolist(), spacing_mm)
     return np.asarray(share_per_block(voxels, (FINER,) * 3, GREYS) / GREYS, np.float32)
 
 

@@ -38,15 +38,16 @@ def scanned(
     low: NDArray[np.integer],
     high: NDArray[np.integer],
     origin_mm: Sequence[float] = (0.0, 0.0, 0.0),
-    spacing_mm: float = 1.0,
+    spacing_mm: float | Sequence[float] = 1.0,
 ) -> NDArray[np.uint8]:
     """Return 1 in a closed mesh, else 0, at the places `low` to `high` (x, y, z) of a lattice along
-    the axes, whose place 0 lies at `origin_mm`; (z, y, x). VTK's scan conversion, exact.
+    the axes, whose place 0 lies at `origin_mm`; (z, y, x). spacing_mm: along all axes, or along
+    each (x, y, z). VTK's scan conversion, exact.
     """
     stencil = vtkPolyDataToImageStencil()
     stencil.SetInputData(mesh)
     stencil.SetOutputOrigin(*(float(x) for x in origin_mm))
-    stencil.SetOutputSpacing(spacing_mm, spacing_mm, spacing_mm)
+    stencil.SetOutputSpacing(*(float(s) for s in np.broadcast_to(spacing_mm, 3)))
     extent = [int(end) for pair in zip(low, high) for end in pair]
     stencil.SetOutputWholeExtent(*extent)
     to_image = vtkImageStencilToImage()
